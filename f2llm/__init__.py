@@ -1,0 +1,1 @@
+"""F2LLM pipeline: public data in, an MTEB-scored text-embedding model out, every tuple traceable."""

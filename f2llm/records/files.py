@@ -1,0 +1,97 @@
+"""Files that are either whole or absent: written aside, fsynced, renamed."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+READ_BYTES = 1 << 20
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the sha256 of a file as 64 hex digits, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_path(path: str | Path) -> str:
+    """Return the sha256 of a file, or of a folder as the hash of its (name, sha256) listing."""
+    path = Path(path)
+    if path.is_file():
+        return sha256_file(path)
+    listing = [f"{file.relative_to(path)}\0{sha256_file(file)}\n" for file in sorted(path.rglob("*")) if file.is_file()]
+    return hashlib.sha256("".join(listing).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; on success fsync and rename it, on failure delete it.
+
+    The temporary name is unique to the process, so two processes that make the same file do
+    not disturb each other: the last rename wins, with the same bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.part")
+    try:
+        yield aside
+        _fsync(aside)
+        os.replace(aside, path)
+        _fsync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_open(path: str | Path) -> Iterator[BinaryIO]:
+    """Yield a binary file that becomes `path` when the block ends without an error."""
+    with atomic_path(path) as aside, open(aside, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` that takes its place when the block ends without an error.
+
+    An existing folder at `path` is replaced. Between the two renames a kill leaves no folder at
+    `path`, never half a one.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield aside
+        for file in aside.rglob("*"):
+            _fsync(file)
+        aside.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(aside, path)
+        _fsync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:  # noqa: ANN401 - JSON is the border
+    """Write `content` as JSON (sorted keys, two spaces, one newline at the end), atomically."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with atomic_open(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+def read_json(path: str | Path) -> Any:  # noqa: ANN401 - JSON is the border
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

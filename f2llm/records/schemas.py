@@ -1,0 +1,118 @@
+"""Schemas of all tables, column by column: the contract between the stages.
+
+Ids are 16 raw bytes (hex where shown). `*_row` columns are int32 positions in the curated
+corpus or queries whose sha256 is in the table's metadata. Every table has a defined order,
+named here.
+"""
+
+import pyarrow as pa
+
+from f2llm.records.tables import ID
+
+# sources/{source}/corpus.parquet and curated/...; sorted by doc_id.
+CORPUS = pa.schema(
+    [
+        pa.field("doc_id", ID, nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("content_key", pa.string(), nullable=False),  # E1 key, 32 hex digits
+    ]
+)
+
+# sources/{source}/queries.parquet and curated/...; sorted by query_id. One row per query text.
+QUERIES = pa.schema(
+    [
+        pa.field("query_id", ID, nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("positives", pa.list_(ID), nullable=False),  # doc_ids, sorted, distinct
+        pa.field("negatives", pa.list_(ID), nullable=False),  # doc_ids given by the source, in its order
+        pa.field("label", pa.string()),  # class, for classification and clustering
+        pa.field("grade", pa.float32()),  # graded similarity, for STS
+        pa.field("group", pa.string(), nullable=False),  # rows of one group never straddle splits
+        pa.field("split", pa.string(), nullable=False),  # train | dev | test, by hash of the group
+    ]
+)
+
+# sources/{source}/origins.parquet; sorted by (file, row, field, id). Every place an id came from.
+ORIGINS = pa.schema(
+    [
+        pa.field("file", pa.string(), nullable=False),  # "archive!member" for members
+        pa.field("row", pa.int64(), nullable=False),  # 0-based ordinal in the file
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),  # query | passage
+        pa.field("id", ID, nullable=False),
+    ]
+)
+
+# benchmarks/{task}/texts.parquet; sorted by (split, field, id). The texts that training must not contain.
+TEXTS = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),  # query | text | corpus (corpus is reported, never dropped)
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+
+# curated/{curation}/{source}/removed.parquet; sorted by (role, id, stage).
+REMOVED = pa.schema(
+    [
+        pa.field("id", ID, nullable=False),
+        pa.field("role", pa.string(), nullable=False),  # query | passage
+        pa.field("stage", pa.string(), nullable=False),  # split | exact | near | decontaminate | positive | sample
+        pa.field("reason", pa.string(), nullable=False),  # one short sentence, the same for the same cause
+        pa.field("kept_id", ID),  # the row that stands in for it
+        pa.field("similarity", pa.float32()),  # exact Jaccard or containment, 0..1
+        pa.field("evidence", pa.string()),  # e.g. task and test id that was hit
+    ]
+)
+
+# curated/{curation}/{source}/near.parquet; sorted by (doc_id, other_id). Verified near-duplicate edges, both kept.
+NEAR = pa.schema(
+    [
+        pa.field("doc_id", ID, nullable=False),
+        pa.field("other_id", ID, nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),  # exact Jaccard of E2 character 5-grams
+    ]
+)
+
+# mined/{mining}/{source}/tuples.parquet; sorted by tuple_id.
+TUPLES = pa.schema(
+    [
+        pa.field("tuple_id", ID, nullable=False),
+        pa.field("query_id", ID, nullable=False),
+        pa.field("query_row", pa.int32(), nullable=False),  # row of the curated queries
+        pa.field("positive_row", pa.int32(), nullable=False),  # row of the curated corpus
+        pa.field("positive_score", pa.float32()),  # null where no retriever was asked
+        pa.field("negative_rows", pa.list_(pa.int32()), nullable=False),
+        pa.field("negative_scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("negative_ranks", pa.list_(pa.int32()), nullable=False),  # 1-based rank among candidates, null if drawn
+        pa.field("negative_kinds", pa.list_(pa.string()), nullable=False),  # given | mined | drawn
+    ]
+)
+
+# mined/{mining}/{source}/rejected.parquet; sorted by (query_id, positive_id).
+REJECTED = pa.schema(
+    [
+        pa.field("query_id", ID, nullable=False),
+        pa.field("positive_id", ID),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("candidates", pa.int32(), nullable=False),  # looked at inside the window
+        pa.field("kept", pa.int32(), nullable=False),  # left after the filters and the skip
+        pa.field("positive_score", pa.float32()),
+    ]
+)
+
+# runs/{run}/plan.parquet; sorted by (step, slot). What every step sees, written before training.
+PLAN = pa.schema(
+    [
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("slot", pa.int32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("tuple_id", ID, nullable=False),
+        pa.field("tuple_row", pa.int32(), nullable=False),  # row of the source's tuples.parquet
+        pa.field("negatives", pa.list_(pa.int16()), nullable=False),  # drawn positions in negative_rows
+        pa.field("stage", pa.string(), nullable=False),
+    ]
+)

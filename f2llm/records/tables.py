@@ -1,0 +1,83 @@
+"""Parquet tables with a fixed schema and layout: the same rows give the same bytes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from f2llm.errors import InputError
+from f2llm.records.files import atomic_path
+
+ROWS_PER_GROUP = 65_536
+Rows = Iterable[pa.RecordBatch | pa.Table]
+ID = pa.binary(16)
+
+
+def write_table(path: str | Path, *, schema: pa.Schema, rows: Rows, metadata: dict[str, str] | None = None) -> int:
+    """Write batches to `path` atomically and return the number of rows.
+
+    Batches are re-cut to row groups of 65,536 rows, so the bytes do not depend on how the rows
+    arrived. `metadata` goes into the file's key-value metadata (upstream hashes, settings; no
+    dates). Columns must be those of `schema`, in any order.
+
+    Raises:
+        InputError: a batch lacks a column of `schema` or a value does not fit its type.
+    """
+    if metadata:
+        schema = schema.with_metadata(metadata)
+    count, waiting, waiting_rows = 0, [], 0
+    with atomic_path(path) as aside:
+        with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+            for batch in rows:
+                waiting.append(_fit(batch, schema, where=str(path)))
+                waiting_rows += len(batch)
+                count += len(batch)
+                while waiting_rows >= ROWS_PER_GROUP:
+                    table = pa.concat_tables(waiting)
+                    writer.write_table(table.slice(0, ROWS_PER_GROUP).combine_chunks(), row_group_size=ROWS_PER_GROUP)
+                    waiting, waiting_rows = [table.slice(ROWS_PER_GROUP)], waiting_rows - ROWS_PER_GROUP
+            if waiting_rows:
+                writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=ROWS_PER_GROUP)
+    return count
+
+
+def write_rows(path: str | Path, *, schema: pa.Schema, rows: Sequence[Any], metadata: dict[str, str] | None = None) -> int:
+    """Write a list of NamedTuples whose fields are the columns of `schema`."""
+    table = pa.Table.from_pylist([row._asdict() for row in rows], schema=schema)
+    return write_table(path, schema=schema, rows=[table], metadata=metadata)
+
+
+def read_batches(path: str | Path, *, columns: Sequence[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
+    """Yield the table in batches of at most `rows` rows; memory is one row group."""
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(rows, columns=None if columns is None else list(columns))
+
+
+def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a whole table; for tables that config bounds (queries of a source, tuples, reports)."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+def count_rows(path: str | Path) -> int:
+    """Return the number of rows from the file's footer."""
+    return pq.read_metadata(path).num_rows
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return the key-value metadata that `write_table` stored."""
+    stored = pq.read_schema(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
+
+
+def _fit(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:
+    missing = [name for name in schema.names if name not in batch.schema.names]
+    if missing:
+        raise InputError(f"{where}: columns {', '.join(missing)} are missing; write all columns of the schema")
+    table = pa.table(batch) if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+    try:
+        return table.select(schema.names).cast(schema)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{where}: {error}; check the rows against the schema") from error

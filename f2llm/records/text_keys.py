@@ -1,0 +1,31 @@
+r"""The two normal forms of a text: E1, the only key that may drop a row, and E2, for comparing.
+
+E1 keeps every character that carries meaning ("C++" and "C" differ). E2 keeps letters, marks
+and digits only; it is for shingles, candidates and decontamination. Marks survive, so Hindi
+vowel signs do too (Python's `\W` would delete them).
+"""
+
+import html
+import unicodedata
+
+import regex
+import xxhash
+
+_NOT_WORD = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
+_TAG = regex.compile(r"<[a-zA-Z/][^<>]{0,80}>")
+
+
+def e1_text(text: str) -> str:
+    """Return the E1 form: html.unescape, NFKC, casefold, whitespace collapsed to one space."""
+    return " ".join(unicodedata.normalize("NFKC", html.unescape(text)).casefold().split())
+
+
+def content_key(text: str) -> str:
+    """Return the E1 key: xxh3_128 of the E1 form, 32 hex digits."""
+    return xxhash.xxh3_128_hexdigest(e1_text(text).encode())
+
+
+def e2_text(text: str) -> str:
+    """Return the E2 form: as E1 with tags stripped, only letters, marks and digits, spaces between."""
+    plain = _TAG.sub(" ", html.unescape(text))
+    return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", plain).casefold()).strip()
