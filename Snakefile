@@ -1,0 +1,21 @@
+"""F2LLM pipeline. Targets: all (default), fetch, curate, mine, train, evaluate, report."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/curate.smk"
+include: "rules/mine.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"results/runs/{RUN.run}/gate.json",
+        "results/report/index.html",

@@ -1,0 +1,1 @@
+"""The validated configuration: YAML checked against JSON schemas, then frozen dataclasses."""

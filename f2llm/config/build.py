@@ -1,0 +1,42 @@
+"""Mappings checked by a schema -> frozen dataclasses, and back to plain JSON."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+
+def build(kind: type[Record], content: Mapping[str, Any]) -> Record:
+    """Return the dataclass `kind` filled from `content`, nested dataclasses and tuples included.
+
+    `content` must have passed the schema: keys and types are taken as right.
+    """
+    hints = typing.get_type_hints(kind)
+    return kind(**{key: _value(hints[key], value) for key, value in content.items()})
+
+
+def plain(record: Any) -> Any:  # noqa: ANN401 - the way back to JSON
+    """Return nested dicts, lists and scalars of a dataclass, fit for JSON and Snakemake params."""
+    if dataclasses.is_dataclass(record):
+        return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(record)}
+    if isinstance(record, tuple | list):
+        return [plain(item) for item in record]
+    if isinstance(record, Mapping):
+        return {key: plain(value) for key, value in record.items()}
+    return record
+
+
+def _value(hint: Any, value: Any) -> Any:  # noqa: ANN401 - type hints are values here
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return value if dataclasses.is_dataclass(value) else build(hint, value)
+    if origin is tuple:
+        inner = arguments[0]
+        return tuple(_value(inner, item) for item in value)
+    if origin in (UnionType, typing.Union):
+        inner = next(argument for argument in arguments if argument is not type(None))
+        return None if value is None else _value(inner, value)
+    return float(value) if hint is float else value

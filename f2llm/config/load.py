@@ -1,0 +1,96 @@
+"""Read a run's configuration with the stanzas that it names, and say all that is wrong at once."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from f2llm.config.benchmarks import Benchmark
+from f2llm.config.build import build
+from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.models import Model
+from f2llm.config.run import Run
+from f2llm.config.sources import Source
+from f2llm.errors import InputError
+
+Stanza = TypeVar("Stanza")
+
+
+def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> Run:
+    """Return the run that `content` (a parsed config.yaml) describes.
+
+    `folder` holds sources/, models/ and benchmarks/; `where` names the config in errors.
+
+    Raises:
+        InputError: every fault of the config and of all stanzas it names, in one go.
+    """
+    schema, folder = load_schema("config"), Path(folder)
+    faults = check(content, schema=schema, where=where)
+    settings = with_defaults(dict(content), schema)
+    stanza = _reader(folder, faults)
+    names = settings.get("sources") if isinstance(settings.get("sources"), list) else []
+    sources = [stanza("sources", name, Source) for name in names]
+    models = {role: stanza("models", settings.get(role), Model) for role in ("backbone", "retriever")}
+    benchmark = stanza("benchmarks", settings.get("benchmark"), Benchmark)
+    wanted = {task.source for task in benchmark.tasks} if benchmark else set()
+    heldout = [stanza("sources", name, Source) for name in sorted(wanted - set(names))]
+    faults += [f"{where}: sources: {name!r} is listed twice; list it once" for name in sorted({n for n in names if names.count(n) > 1})]
+    faults += _misuses(sources, heldout, benchmark, where=where)
+    if faults:
+        raise InputError(faults)
+    settings |= {"sources": tuple(sources), "heldout_sources": tuple(heldout), "benchmark": benchmark, **models}
+    return build(Run, settings)
+
+
+def load_run_file(path: str | Path) -> Run:
+    """Read a run from its YAML file; stanzas lie beside it (sources/, models/, benchmarks/)."""
+    path = Path(path)
+    return load_run(read_yaml(path), folder=path.parent, where=str(path))
+
+
+def _reader(folder: Path, faults: list[str]) -> Callable[..., Any]:
+    """Return a function that reads one stanza, or notes its faults and returns None."""
+    schemas = {kind: load_schema(kind.removesuffix("s")) for kind in ("sources", "models", "benchmarks")}
+
+    def stanza(kind: str, name: object, record: type[Stanza]) -> Stanza | None:
+        if not isinstance(name, str):
+            return None  # the config's own schema has said so
+        path = folder / kind / f"{name}.yaml"
+        if not path.is_file():
+            near = difflib.get_close_matches(name, [file.stem for file in path.parent.glob("*.yaml")], n=1)
+            advice = f"did you mean {near[0]!r}?" if near else f"add {path}"
+            faults.append(f"{path}: there is no such stanza ({kind}: {name!r}); {advice}")
+            return None
+        content = read_yaml(path)
+        found = check(content, schema=schemas[kind], where=str(path))
+        if not found and content["name"] != name:
+            found = [f"{path}: name is {content['name']!r}; it must equal the file name {name!r}"]
+        faults.extend(found)
+        return None if found else build(record, with_defaults(content, schemas[kind]))
+
+    return stanza
+
+
+def _misuses(
+    sources: list[Source | None], heldout: list[Source | None], benchmark: Benchmark | None, *, where: str
+) -> list[str]:
+    """Return faults that only show when stanzas are seen together."""
+    faults = [
+        f"{where}: sources: {source.name!r} must not be trained on (train: false in its stanza); take it out"
+        for source in sources
+        if source and not source.train
+    ]
+    trained = {source.name for source in sources if source}
+    known = {source.name: source for source in [*sources, *heldout] if source}
+    for task in benchmark.tasks if benchmark else ():
+        if task.split == "all" and task.source in trained:
+            faults.append(
+                f"{where}: benchmark task {task.name!r} takes all rows of {task.source!r}, which is trained on; "
+                "use split: test there, or take the source out"
+            )
+        if task.source in known and known[task.source].task != task.type:
+            faults.append(
+                f"{where}: benchmark task {task.name!r} is {task.type}, its source {task.source!r} is "
+                f"{known[task.source].task}; make them agree"
+            )
+    return faults

@@ -1,0 +1,23 @@
+"""What a model is: where its weights lie and how texts become vectors."""
+
+from dataclasses import dataclass
+
+from f2llm.config.sources import Fetch, Licence
+
+POOLINGS = ("last", "mean", "cls")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One stanza of config/models: a backbone to train or a retriever to mine with."""
+
+    name: str
+    fetch: Fetch
+    format: str  # gguf (dequantised once) | folder (a plain transformers folder)
+    member: str  # file or folder inside the fetched archive
+    layers: int | None = None  # keep the first so many decoder layers
+    pooling: str  # one of POOLINGS
+    append_eos: bool  # decoders pooled at the last token: every text ends in EOS
+    query_prompt: str = ""  # "{instruction}" is filled in; empty: texts are encoded as they are
+    licence: Licence
+    reference: str

@@ -1,0 +1,131 @@
+"""The configuration of a run, stage by stage. Meaning, units and defaults: workflow/schemas/config.schema.yaml."""
+
+from dataclasses import dataclass
+
+from f2llm.config.benchmarks import Benchmark
+from f2llm.config.models import Model
+from f2llm.config.sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Near:
+    """Near-duplicate policy (numbers: docs/curation.md)."""
+
+    policy: str  # off | report | drop
+    min_words: int
+    threshold: float
+    report_threshold: float
+    permutations: int
+    bands: int
+    guard: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decontaminate:
+    """Policy against the run's own evaluation texts."""
+
+    policy: str  # off | report | drop
+    containment: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curate:
+    """Settings of the curate stage."""
+
+    near: Near
+    decontaminate: Decontaminate
+    memory_mb: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine:
+    """Settings of the mine stage (F2LLM, arXiv 2510.02294, section on hard negatives)."""
+
+    max_length: int
+    window: int
+    skip: int
+    skip_order: str  # after_filter | before_filter
+    max_score: float
+    relative_margin: float
+    negatives: int
+    several_positives: str  # min | own
+    block_rows: int
+    min_kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Lengths that training texts are cut to, in tokens with EOS."""
+
+    query_max_length: int
+    passage_max_length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossTerm:
+    """One term of the loss and its weight."""
+
+    term: str  # hard | in_batch
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Settings of the train stage."""
+
+    steps: int
+    batch_size: int
+    negatives: int
+    temperature: float
+    losses: tuple[LossTerm, ...]
+    passage_gradient: str  # full | none
+    mask_equal_positives: bool
+    learning_rate: float
+    warmup_steps: int
+    min_lr_ratio: float
+    weight_decay: float
+    betas: tuple[float, float]
+    clip_norm: float
+    freeze_embeddings: bool
+    precision: str  # auto | float32 | bfloat16
+    tokens_per_chunk: int
+    checkpoint_every: int
+    keep_checkpoints: int
+    threads: int
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Least gain in points of the mean over all tasks; below it the run fails."""
+
+    over_base_last: float
+    over_base_mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Settings of the evaluate stage."""
+
+    max_length: int
+    precision: str  # auto | float32 | bfloat16
+    gate: Gate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A whole run: everything that decides its bytes, and nothing of where it runs."""
+
+    run: str
+    seed: int
+    on_source_error: str  # fail | skip
+    sources: tuple[Source, ...]  # trained on
+    heldout_sources: tuple[Source, ...]  # only scored on
+    backbone: Model
+    retriever: Model
+    benchmark: Benchmark
+    curate: Curate
+    mine: Mine
+    tokens: Tokens
+    train: Train
+    evaluate: Evaluate

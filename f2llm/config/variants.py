@@ -1,0 +1,47 @@
+"""Variant keys: `name-<8 hex>`, one for each set of settings that changes bytes, upstream ones included.
+
+Two runs with other policies stand side by side under results/ and share what is equal. A
+source's own stanza is not part of a key: the source has a path component of its own.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from f2llm.config.build import plain
+from f2llm.config.models import Model
+from f2llm.config.run import Run
+
+DIGITS = 8
+
+
+def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
+    """Return 8 hex digits of the sha256 of the canonical JSON of `content`."""
+    text = json.dumps(plain(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def curation_key(run: Run) -> str:
+    """Return the key of curated/: curation settings, seed and the benchmark decontaminated against."""
+    settings = plain(run.curate) | {"memory_mb": None}
+    return f"{run.benchmark.name}-{digest([settings, run.seed, run.benchmark])}"
+
+
+def encoder_key(model: Model, *, max_length: int) -> str:
+    """Return the key of vectors/: weights, prompt, pooling and maximum length of an encoder."""
+    identity = (model.fetch.sha256, model.format, model.member, model.layers, model.pooling, model.append_eos)
+    return f"{model.name}-{digest([identity, model.query_prompt, max_length])}"
+
+
+def mining_key(run: Run) -> str:
+    """Return the key of mined/: curation, encoder and mining settings."""
+    settings = plain(run.mine) | {"block_rows": None}
+    parts = [curation_key(run), encoder_key(run.retriever, max_length=run.mine.max_length), settings, run.seed]
+    return f"{run.retriever.name}-{digest(parts)}"
+
+
+def tokens_key(run: Run) -> str:
+    """Return the key of tokens/: curation, the backbone's tokenizer and prompt, and the lengths."""
+    backbone = run.backbone
+    identity = (backbone.fetch.sha256, backbone.member, backbone.append_eos, backbone.query_prompt)
+    return f"{backbone.name}-{digest([curation_key(run), identity, run.tokens])}"

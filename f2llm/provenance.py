@@ -1,0 +1,194 @@
+"""What made a file: digests of code, versions of packages, and a manifest of every job."""
+
+import ast
+import contextlib
+import errno
+import functools
+import hashlib
+import importlib.metadata
+import logging
+import platform
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from f2llm.errors import InputError
+from f2llm.records.files import sha256_path, write_json
+
+ROOT = Path(__file__).parents[1]
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Import name -> distributions of which one is installed; only packages that can change results.
+RESULT_PACKAGES = {
+    "datasets": ("datasets",),
+    "duckdb": ("duckdb",),
+    "faiss": ("faiss-cpu", "faiss-gpu"),
+    "gguf": ("gguf",),
+    "mteb": ("mteb", "scikit-learn"),
+    "numpy": ("numpy",),
+    "pyarrow": ("pyarrow",),
+    "rapidfuzz": ("rapidfuzz",),
+    "regex": ("regex",),
+    "rensa": ("rensa",),
+    "sentence_transformers": ("sentence-transformers",),
+    "sklearn": ("scikit-learn",),
+    "torch": ("torch",),
+    "transformers": ("transformers", "tokenizers"),
+    "xxhash": ("xxhash",),
+}
+logger = logging.getLogger(__name__)
+
+
+class JobContext(Protocol):
+    """What the workflow engine tells a script about its job."""
+
+    rule: str
+    input: Any
+    output: Any
+    params: Any
+    log: Any
+    wildcards: Any
+
+
+class Counts(dict[str, Any]):
+    """What a job counted: rows in, rows out, and why; written into its manifest."""
+
+
+@contextlib.contextmanager
+def job(context: JobContext) -> Iterator[Counts]:
+    """Run the block as one job: log to the rule's log file, and write the manifest at its end.
+
+    The manifest goes to the output named `lineage`. Faults of the input end the process with
+    one screen on stderr and exit code 1; every traceback goes to the log file.
+    """
+    handlers = [logging.FileHandler(context.log[0], mode="w"), logging.StreamHandler()]
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=handlers, force=True)
+    handlers[1].setFormatter(logging.Formatter(f"[{_unit(context)}] %(message)s"))
+    counts, started = Counts(), time.monotonic()
+    try:
+        yield counts
+    except Exception as error:
+        handlers[0].stream.write(traceback.format_exc())
+        handlers[0].flush()
+        sys.stderr.write(_screen(context, error))
+        raise SystemExit(1) from None
+    _write_manifest(context, counts=counts, seconds=time.monotonic() - started)
+    logger.info("done: %s", ", ".join(f"{key} {value}" for key, value in counts.items() if not isinstance(value, dict)))
+
+
+def code_digest(*scripts: str | Path) -> str:
+    """Return 16 hex digits of the code that `scripts` run: their syntax trees and their imports'.
+
+    Comments, docstrings and layout are left out, so editing them re-runs nothing. All f2llm
+    modules that are imported, transitively and also inside functions, are followed; the
+    versions of result-changing packages that any of them imports are mixed in. Paths are
+    relative to the repository root.
+    """
+    modules, packages = _closure(tuple(str(script) for script in scripts))
+    parts = [f"{path}\0{_tree_digest(path)}" for path in modules]
+    parts += [f"{name}=={version}" for name, version in sorted(_versions(packages).items())]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def result_versions() -> dict[str, str]:
+    """Return the versions of all installed packages that can change results, and Python's."""
+    return _versions(frozenset(RESULT_PACKAGES)) | {"python": platform.python_version()}
+
+
+def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: float) -> None:
+    outputs = {str(path): sha256_path(path) for path in context.output if str(path) != str(context.output.lineage)}
+    write_json(
+        context.output.lineage,
+        {
+            "rule": context.rule,
+            "wildcards": dict(context.wildcards.items()),
+            "inputs": {str(path): sha256_path(path) for path in context.input},
+            "outputs": outputs,
+            "params": {key: value for key, value in context.params.items() if key != "code"},
+            "code": context.params.get("code"),
+            "versions": result_versions(),
+            "counts": dict(counts),
+            "seconds": round(seconds, 3),
+            "peak_memory_mb": peak_memory_mb(),
+            "platform": f"{platform.system()} {platform.machine()}",
+        },
+    )
+
+
+def peak_memory_mb() -> int:
+    """Return the highest resident memory of this process so far, in MB of 2**20 bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def _screen(context: JobContext, error: Exception) -> str:
+    """Return what a person needs of an error, in one screen."""
+    if isinstance(error, InputError):
+        what = "\n".join(f"  {fault}" for fault in error.faults)
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        what = f"  {error.filename or 'results'}: no space left on the disk; free some and run the same command again"
+    else:
+        what = f"  {type(error).__name__}: {error}; the traceback is in the log"
+    return f"\n{_unit(context)} failed:\n{what}\n  log: {context.log[0]}\n\n"
+
+
+def _unit(context: JobContext) -> str:
+    return " ".join([context.rule, *map(str, dict(context.wildcards.items()).values())])
+
+
+@functools.cache
+def _closure(scripts: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the files reached from `scripts` by import, and the outside packages they import."""
+    found, packages, todo = set(), set(), list(scripts)
+    while todo:
+        path = todo.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in _imports(path):
+            if name.split(".")[0] == "f2llm":
+                todo += _files_of(name)
+            elif name.split(".")[0] in RESULT_PACKAGES:
+                packages.add(name.split(".")[0])
+    return tuple(sorted(found)), frozenset(packages)
+
+
+@functools.cache
+def _imports(path: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+def _files_of(module: str) -> list[str]:
+    base = Path(*module.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return [str(path) for path in candidates if (ROOT / path).is_file()]
+
+
+@functools.cache
+def _tree(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=path)
+
+
+@functools.cache
+def _tree_digest(path: str) -> str:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=path)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _versions(packages: frozenset[str]) -> dict[str, str]:
+    found = {}
+    for distribution in sorted({name for package in packages for name in RESULT_PACKAGES[package]}):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[distribution] = importlib.metadata.version(distribution).split("+")[0]
+    return found

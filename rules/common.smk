@@ -1,0 +1,56 @@
+"""The validated run, the paths' variant keys, and the few functions that rules share."""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from f2llm.config.build import plain
+from f2llm.config.load import load_run
+from f2llm.config.variants import curation_key, encoder_key, mining_key, tokens_key
+from f2llm.errors import InputError
+from f2llm.provenance import code_digest as digest_of
+
+if "run" not in config:
+
+    configfile: "config/config.yaml"
+
+
+try:
+    RUN = load_run(config, folder=config.get("stanzas", "config"), where="config")
+except InputError as error:
+    raise WorkflowError(f"the configuration has {len(error.faults)} fault(s):\n{error}") from None
+
+SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
+TRAINED = [source.name for source in RUN.sources]
+MODELS = {model.name: model for model in (RUN.backbone, RUN.retriever)}
+TASKS = {task.name: task for task in RUN.benchmark.tasks}
+CURATION = curation_key(RUN)
+ENCODER = encoder_key(RUN.retriever, max_length=RUN.mine.max_length)
+MINING = mining_key(RUN)
+TOKENS = tokens_key(RUN)
+
+
+wildcard_constraints:
+    source="[a-z0-9_]+",
+    model="[a-z0-9._-]+",
+    task="[A-Za-z0-9]+",
+
+
+def code_digest(*paths):
+    """Digest of what the paths (scripts of workflow/scripts by name, modules by path) run."""
+    return digest_of(*(path if "/" in path else f"workflow/scripts/{path}" for path in paths))
+
+
+def source_stanza(wildcards):
+    """The stanza of one source; only its own change re-runs its jobs."""
+    return plain(SOURCES[wildcards.source])
+
+
+def model_stanza(wildcards):
+    """The stanza of one model."""
+    return plain(MODELS[wildcards.model])
+
+
+def task_stanza(wildcards):
+    """The stanza of one evaluation task."""
+    return plain(TASKS[wildcards.task])
