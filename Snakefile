@@ -14,6 +14,14 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    take_lock()
+
+
+onsuccess:
+    print_closing_lines()
+
+
 rule all:
     default_target: True
     input:

@@ -8,7 +8,10 @@ from f2llm.config.build import plain
 from f2llm.config.load import load_run
 from f2llm.config.variants import curation_key, encoder_key, mining_key, tokens_key
 from f2llm.errors import InputError
+from f2llm.preflight import check_environment
 from f2llm.provenance import code_digest as digest_of
+from f2llm.run_lock import acquire
+from f2llm.status import closing_lines
 
 if "run" not in config:
 
@@ -16,9 +19,10 @@ if "run" not in config:
 
 
 try:
+    check_environment(lock=Path(workflow.basedir) / "requirements.lock")
     RUN = load_run(config, folder=config.get("stanzas", "config"), where="config")
 except InputError as error:
-    raise WorkflowError(f"the configuration has {len(error.faults)} fault(s):\n{error}") from None
+    raise WorkflowError(f"this run cannot work as it is ({len(error.faults)} to mend):\n{error}") from None
 
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
 TRAINED = [source.name for source in RUN.sources]
@@ -54,3 +58,17 @@ def model_stanza(wildcards):
 def task_stanza(wildcards):
     """The stanza of one evaluation task."""
     return plain(TASKS[wildcards.task])
+
+
+def take_lock():
+    """Refuse to run beside another live run on the same results."""
+    try:
+        acquire("results/.lock")
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def print_closing_lines():
+    """Say where model, scoreboard and report are, once the whole run is there."""
+    if Path(f"results/runs/{RUN.run}/gate.json").is_file():
+        print(closing_lines("results", run=RUN.run))

@@ -1,0 +1,43 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+TARGETS ?= all
+# Nothing is left outside the checkout but pip's own cache, which is also used to fetch the data.
+export PIP_CACHE_DIR := $(shell $(PYTHON) -m pip cache dir 2>/dev/null)
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+export HF_HOME := $(CURDIR)/.cache/huggingface
+export MTEB_CACHE := $(CURDIR)/.cache/mteb
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint setup clean help
+.DEFAULT_GOAL := help
+
+run: $(VENV)/ready ## set up, then run the embedded default from data to report (TARGETS=mine stops at a stage)
+	snakemake --cores $(CORES) $(TARGETS)
+
+test: $(VENV)/ready ## set up, then run unit, distributed and workflow tests
+	$(BIN)/python -m pytest tests/unit tests/distributed tests/workflow
+
+lint: $(VENV)/ready ## ruff, snakefmt and snakemake --lint, all clean
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+setup: $(VENV)/ready ## make the virtual environment with the pinned packages
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or newer is needed, $(PYTHON) is older; say make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock --editable '.[cpu]'
+	touch $@
+
+clean: ## delete results, logs and caches of this checkout (not the environment)
+	rm -rf results logs .snakemake .cache .pytest_cache .ruff_cache .hypothesis
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8

@@ -1,0 +1,80 @@
+"""`f2llm VERB` (also `python -m f2llm VERB`): what answers a question rather than makes a file."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from f2llm.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return 0, or 1 after printing what is wrong and what to do."""
+    options = _parser().parse_args(arguments)
+    action: Callable[[argparse.Namespace], None] = options.action
+    try:
+        action(options)
+    except InputError as error:
+        print(f"f2llm {options.verb}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="f2llm", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, action: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(action=action)
+        return added
+
+    check = verb("check", _check, "check this environment and a config with all stanzas that it names")
+    check.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
+
+    status = verb("status", _status, "say where a run's model, scoreboard and report are, and what it gained")
+    status.add_argument("run", nargs="?", default="embedded", help="name of the run; default: %(default)s")
+    status.add_argument("--results", default="results", help="default: %(default)s")
+
+    trace = verb("trace", _trace, "follow a training tuple back to the rows and files that it came from")
+    trace.add_argument("tuple_id", help="32 hex digits, as in plan.parquet and the report")
+    trace.add_argument("--run", default="embedded", help="default: %(default)s")
+    trace.add_argument("--results", default="results", help="default: %(default)s")
+
+    accept = verb("accept", _accept, "take existing outputs as unchanged after a code change that keeps results")
+    accept.add_argument("reason", help="why the results are the same; recorded in results/lineage/accepted.jsonl")
+    accept.add_argument("targets", nargs="*", help="snakemake targets; default: everything")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    from f2llm.config.load import load_run_file
+    from f2llm.preflight import check_environment
+
+    check_environment(lock=ROOT / "requirements.lock")
+    run = load_run_file(options.config)
+    print(f"{options.config}: run {run.run!r}, {len(run.sources)} sources, {len(run.benchmark.tasks)} tasks; all is well")
+
+
+def _status(options: argparse.Namespace) -> None:
+    from f2llm.status import closing_lines
+
+    print(closing_lines(options.results, run=options.run))
+
+
+def _trace(options: argparse.Namespace) -> None:
+    from f2llm.lineage.trace import format_trace, trace_tuple
+
+    print(format_trace(trace_tuple(Path(options.results), options.run, options.tuple_id)))
+
+
+def _accept(options: argparse.Namespace) -> None:
+    from f2llm.accept import accept_outputs
+
+    print(accept_outputs(reason=options.reason, targets=options.targets))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Say plainly, before anything runs, when this environment cannot work."""
+
+import importlib.metadata
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from f2llm.errors import InputError
+
+LEAST_PYTHON = (3, 11)
+LEAST_FREE_GB = 5
+FAISS = ("faiss-cpu", "faiss-gpu")
+# Packages without which a stage cannot run; the pins are in requirements.lock.
+NEEDED = (
+    "datasets", "duckdb", "gguf", "jinja2", "jsonschema", "matplotlib", "mteb", "numpy", "pandas", "psutil", "pyarrow",
+    "rapidfuzz", "regex", "rensa", "scikit-learn", "sentence-transformers", "snakemake", "torch", "transformers", "xxhash",
+)  # fmt: skip
+
+
+def check_environment(*, lock: str | Path, results: str | Path = ".") -> None:
+    """Check Python, packages against the lock, faiss and free disk.
+
+    Raises:
+        InputError: every fault found, each with the command that mends it.
+    """
+    faults = []
+    if sys.version_info < LEAST_PYTHON:
+        faults.append(f"Python {sys.version.split()[0]}: at least 3.11 is needed; make an environment with a newer one")
+    pins = read_pins(lock)
+    for name in NEEDED:
+        version = _installed(name)
+        if version is None:
+            faults.append(f"{name}: not installed; run `make setup` and use .venv, or the environment of environment.yml")
+        elif pins.get(name, version) != version:
+            faults.append(f"{name}: version {version}, but requirements.lock pins {pins[name]}; run `make setup`")
+    faults += _faiss_faults()
+    free = shutil.disk_usage(results).free >> 30
+    if free < LEAST_FREE_GB:
+        faults.append(f"disk: {free} GB free here, at least {LEAST_FREE_GB} GB are needed; free some space")
+    if faults:
+        raise InputError(faults)
+
+
+def read_pins(lock: str | Path) -> dict[str, str]:
+    """Return name -> version of a requirements file of `name==version` lines."""
+    lines = Path(lock).read_text(encoding="utf-8").splitlines()
+    matches = (re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line.split("#")[0].strip()) for line in lines)
+    return {re.sub(r"[-_.]+", "-", match[1]).lower(): match[2] for match in matches if match}
+
+
+def _faiss_faults() -> list[str]:
+    found = [name for name in FAISS if _installed(name)]
+    if len(found) == 2:
+        return ["faiss: faiss-cpu and faiss-gpu are both installed and overwrite each other; uninstall both, then install one"]
+    if not found:
+        return ["faiss: not installed; install the extra `cpu` or `gpu` of this project, never both"]
+    return []
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name).split("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return None

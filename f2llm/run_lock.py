@@ -1,0 +1,94 @@
+"""One live run for one results folder: a lock that knows when its owner is dead.
+
+Snakemake's own lock survives kill -9 and then has to be removed by hand, so the profiles turn
+it off (`nolock`) and this one stands in: it names host, process and start time, refuses a
+second live run, and is taken over from a process that no longer exists.
+"""
+
+import atexit
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from f2llm.errors import InputError
+
+STARTED_TOLERANCE_SECONDS = 2.0  # process start times are rounded differently by different readers
+
+
+class Owner(NamedTuple):
+    """Who holds the lock. `started` is seconds since the epoch."""
+
+    host: str
+    process: int
+    started: float
+
+
+def acquire(path: str | Path) -> None:
+    """Take the lock for this process until it ends; take it over from a dead one.
+
+    Raises:
+        InputError: another run is alive, or runs on another host where it cannot be asked.
+    """
+    path, mine = Path(path), _this_process()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            with open(path, "x", encoding="utf-8") as file:
+                json.dump(mine._asdict(), file)
+            atexit.register(release, path)
+            return
+        except FileExistsError:
+            owner = _read(path)
+            if owner == mine:
+                return
+            if owner is not None:
+                _refuse_if_alive(owner, path)
+            _remove(path, owner)
+
+
+def release(path: str | Path) -> None:
+    """Give the lock back if this process holds it."""
+    if _read(Path(path)) == _this_process():
+        Path(path).unlink(missing_ok=True)
+
+
+def _refuse_if_alive(owner: Owner, path: Path) -> None:
+    if owner.host != platform.node():
+        raise InputError(
+            f"{path}: a run on another host (process {owner.process}, since {_clock(owner.started)}) holds these results; "
+            "wait for it, or delete this file if you know that it is gone"
+        )
+    if psutil.pid_exists(owner.process):
+        started = psutil.Process(owner.process).create_time()
+        if abs(started - owner.started) <= STARTED_TOLERANCE_SECONDS:
+            raise InputError(
+                f"{path}: process {owner.process} (since {_clock(owner.started)}) is running on these results; "
+                "wait for it or stop it, then run the same command again"
+            )
+
+
+def _remove(path: Path, owner: Owner | None) -> None:
+    """Delete the lock of a dead owner, unless somebody else has just taken it over."""
+    if _read(path) == owner:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Owner | None:
+    """Return the owner, or None for a lock that is gone or was torn by a crash."""
+    try:
+        return Owner(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _this_process() -> Owner:
+    return Owner(platform.node(), os.getpid(), round(psutil.Process().create_time(), 2))
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
