@@ -38,6 +38,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     faults += _misuses(sources, heldout, benchmark, where=where)
     if faults:
         raise InputError(faults)
+    del settings["stanzas"]  # where stanzas lie decides nothing
     settings |= {"sources": tuple(sources), "heldout_sources": tuple(heldout), "benchmark": benchmark, **models}
     return build(Run, settings)
 

@@ -1,0 +1,45 @@
+"""The schemas (what a user may write) and the dataclasses (what the library reads) agree."""
+
+import dataclasses
+import typing
+
+import pytest
+
+from f2llm.config import benchmarks, models, run, sources
+from f2llm.config.check import load_schema
+
+CONFIG = load_schema("config")["properties"]
+PAIRS = [
+    (load_schema("source"), sources.Source),
+    (load_schema("source")["properties"]["fetch"]["items"], sources.Fetch),
+    (load_schema("source")["properties"]["licence"], sources.Licence),
+    (load_schema("model"), models.Model),
+    (load_schema("benchmark"), benchmarks.Benchmark),
+    (load_schema("benchmark")["properties"]["tasks"]["items"], benchmarks.Task),
+    (CONFIG["curate"], run.Curate),
+    (CONFIG["curate"]["properties"]["near"], run.Near),
+    (CONFIG["curate"]["properties"]["decontaminate"], run.Decontaminate),
+    (CONFIG["mine"], run.Mine),
+    (CONFIG["tokens"], run.Tokens),
+    (CONFIG["train"], run.Train),
+    (CONFIG["train"]["properties"]["losses"]["items"], run.LossTerm),
+    (CONFIG["evaluate"], run.Evaluate),
+    (CONFIG["evaluate"]["properties"]["gate"], run.Gate),
+]
+
+
+@pytest.mark.parametrize(("schema", "record"), PAIRS, ids=lambda value: getattr(value, "__name__", ""))
+def test_schema_and_dataclass_have_the_same_keys(schema, record):
+    assert set(schema["properties"]) == {field.name for field in dataclasses.fields(record)}
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(("schema", "record"), PAIRS, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_key_that_may_be_absent_has_a_default(schema, record):
+    for name, key in schema["properties"].items():
+        assert name in schema.get("required", []) or "default" in key, name
+
+
+def test_the_run_has_the_config_keys_and_the_sources_only_scored_on():
+    assert {field.name for field in dataclasses.fields(run.Run)} == set(CONFIG) - {"stanzas"} | {"heldout_sources"}
+    assert typing.get_type_hints(run.Run)["train"] is run.Train

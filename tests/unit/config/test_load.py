@@ -1,0 +1,97 @@
+"""One wrong config says everything that is wrong with it, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from f2llm.config.load import load_run
+from f2llm.errors import InputError
+
+LICENCE = {"id": "CC0-1.0", "commercial": "yes"}
+SOURCE = {
+    "name": "toy", "task": "retrieval", "fetch": [{"kind": "local", "path": "toy.jsonl"}], "adapter": "pairs",
+    "instruction": "Find it.", "licence": LICENCE, "reference": "made up", "group": "row",
+}  # fmt: skip
+MODEL = {
+    "name": "tiny", "fetch": {"kind": "local", "path": "tiny"}, "format": "folder", "member": "", "pooling": "last",
+    "append_eos": True, "licence": LICENCE, "reference": "made up",
+}  # fmt: skip
+RUN = {
+    "run": "r", "sources": ["toy"], "backbone": "tiny", "retriever": "tiny", "benchmark": "bench",
+    "mine": {"max_length": 8, "negatives": 1}, "tokens": {"query_max_length": 8, "passage_max_length": 8},
+    "train": {"steps": 1, "batch_size": 2, "negatives": 1, "learning_rate": 0.1, "warmup_steps": 0},
+    "evaluate": {"max_length": 8},
+}  # fmt: skip
+TASK = {"name": "Toy", "type": "retrieval", "source": "toy", "split": "test"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for kind, stanza in (("sources", SOURCE), ("models", MODEL), ("benchmarks", {"name": "bench", "tasks": [TASK]})):
+        save(tmp_path, kind, stanza)
+    return tmp_path
+
+
+def save(folder: Path, kind: str, stanza: dict) -> None:
+    (folder / kind).mkdir(exist_ok=True)
+    (folder / kind / f"{stanza['name']}.yaml").write_text(yaml.safe_dump(stanza))
+
+
+def faults(folder, **changes):
+    with pytest.raises(InputError) as found:
+        load_run(RUN | changes, folder=folder, where="config.yaml")
+    return found.value.faults
+
+
+def test_a_right_run_is_read_whole(folder):
+    run = load_run(RUN, folder=folder, where="config.yaml")
+    assert run.sources[0].licence.commercial == "yes"
+    assert run.heldout_sources == ()
+    assert run.curate.near.threshold == 0.8
+    assert run.train.betas == (0.9, 0.98)
+
+
+def test_sources_that_are_only_scored_on_are_found(folder):
+    save(folder, "sources", SOURCE | {"name": "unseen", "train": False})
+    save(folder, "benchmarks", {"name": "bench", "tasks": [TASK, TASK | {"name": "Unseen", "source": "unseen", "split": "all"}]})
+    run = load_run(RUN, folder=folder, where="config.yaml")
+    assert [source.name for source in run.heldout_sources] == ["unseen"]
+
+
+def test_an_unknown_source_is_named_with_the_nearest(folder):
+    (fault,) = faults(folder, sources=["toi"])
+    assert "sources/toi.yaml: there is no such stanza" in fault
+    assert "did you mean 'toy'?" in fault
+
+
+def test_faults_of_config_and_stanzas_come_at_once(folder):
+    save(folder, "models", MODEL | {"pooling": "first"})
+    found = "\n".join(faults(folder, sources=["nowhere", "toy"], nonsense=1))
+    assert "unknown key 'nonsense'" in found
+    assert "models/tiny.yaml: pooling: 'first' is not one of" in found
+    assert "nowhere.yaml" in found
+
+
+def test_a_benchmark_source_is_never_trained_on(folder):
+    save(folder, "sources", SOURCE | {"train": False})
+    assert "must not be trained on" in faults(folder)[0]
+
+
+def test_all_rows_of_a_trained_source_cannot_be_scored(folder):
+    save(folder, "benchmarks", {"name": "bench", "tasks": [TASK | {"split": "all"}]})
+    assert "takes all rows of 'toy', which is trained on" in faults(folder)[0]
+
+
+def test_a_task_must_fit_its_source(folder):
+    save(folder, "benchmarks", {"name": "bench", "tasks": [TASK | {"type": "sts"}]})
+    assert "is sts, its source 'toy' is retrieval" in faults(folder)[0]
+
+
+def test_a_source_listed_twice_is_refused(folder):
+    assert "'toy' is listed twice" in faults(folder, sources=["toy", "toy"])[0]
+
+
+def test_a_stanza_must_bear_the_name_of_its_file(folder):
+    (folder / "sources" / "toy.yaml").write_text(yaml.safe_dump(SOURCE | {"name": "other"}))
+    assert "it must equal the file name 'toy'" in faults(folder)[0]

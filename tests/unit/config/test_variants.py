@@ -1,0 +1,36 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from f2llm.config.load import load_run_file
+from f2llm.config.variants import curation_key, mining_key, tokens_key
+
+RUN = load_run_file(Path(__file__).parents[3] / "config" / "config.yaml")
+
+
+def changed(section, **settings):
+    return dataclasses.replace(RUN, **{section: dataclasses.replace(getattr(RUN, section), **settings)})
+
+
+def keys(run):
+    return curation_key(run), mining_key(run), tokens_key(run)
+
+
+def test_a_mining_setting_moves_mining_only():
+    before, after = keys(RUN), keys(changed("mine", skip=6))
+    assert [a != b for a, b in zip(after, before, strict=True)] == [False, True, False]
+
+
+def test_a_curation_setting_moves_everything_after_it():
+    before, after = keys(RUN), keys(dataclasses.replace(RUN, curate=dataclasses.replace(RUN.curate, decontaminate=dataclasses.replace(RUN.curate.decontaminate, containment=0.6))))
+    assert [a != b for a, b in zip(after, before, strict=True)] == [True, True, True]
+
+
+@pytest.mark.parametrize(("section", "settings"), [("mine", {"block_rows": 7}), ("curate", {"memory_mb": 500})])
+def test_what_cannot_change_bytes_moves_nothing(section, settings):
+    assert keys(changed(section, **settings)) == keys(RUN)
+
+
+def test_training_settings_move_no_table():
+    assert keys(changed("train", steps=1)) == keys(RUN)

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from f2llm import preflight
+from f2llm.errors import InputError
+from f2llm.preflight import check_environment, read_pins
+
+ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "requirements.lock"
+
+
+def versions(monkeypatch, **replaced):
+    real = preflight._installed
+    names = {name.replace("_", "-"): version for name, version in replaced.items()}
+    monkeypatch.setattr(preflight, "_installed", lambda name: names[name] if name in names else real(name))
+
+
+def test_this_environment_passes():
+    check_environment(lock=LOCK, results=ROOT)
+
+
+def test_two_faiss_packages_are_refused(monkeypatch):
+    versions(monkeypatch, faiss_gpu="1.15.1")
+    with pytest.raises(InputError, match="both installed and overwrite each other"):
+        check_environment(lock=LOCK)
+
+
+def test_no_faiss_package_is_refused(monkeypatch):
+    versions(monkeypatch, faiss_cpu=None, faiss_gpu=None)
+    with pytest.raises(InputError, match="extra `cpu` or `gpu`"):
+        check_environment(lock=LOCK)
+
+
+def test_missing_and_wrong_packages_are_named_at_once(monkeypatch):
+    versions(monkeypatch, torch=None, mteb="1.0")
+    with pytest.raises(InputError) as found:
+        check_environment(lock=LOCK)
+    assert len(found.value.faults) == 2
+    assert "mteb: version 1.0, but requirements.lock pins" in str(found.value)
+
+
+def test_the_lock_names_no_address_and_no_local_version():
+    lines = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
+    assert len(read_pins(LOCK)) == len(lines) > 100
+    assert not [line for line in lines if "+" in line or "@" in line or "://" in line or line.startswith("-")]
+
+
+def test_conda_users_get_the_same_pins():
+    (pip,) = [part["pip"] for part in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"] if isinstance(part, dict)]
+    pins = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
+    extras = [line for line in pip if line not in pins]
+    assert [line for line in pip if line in pins] == pins
+    assert extras == ["faiss-gpu==1.15.1", "--editable ."]

@@ -1,0 +1,128 @@
+"""A comment re-runs nothing, a changed line re-runs what depends on it."""
+
+from pathlib import Path
+
+import pytest
+
+from f2llm import provenance
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A copy of a tiny code tree that the digests are taken of."""
+    (tmp_path / "f2llm" / "mine").mkdir(parents=True)
+    for folder in ("f2llm", "f2llm/mine"):
+        (tmp_path / folder / "__init__.py").write_text("")
+    (tmp_path / "script.py").write_text("from f2llm.mine.rule import keep\nkeep(1)\n")
+    (tmp_path / "f2llm/mine/rule.py").write_text('"""Doc."""\n\ndef keep(x):\n    """Doc."""\n    from f2llm import deep\n    return x\n')
+    (tmp_path / "f2llm/deep.py").write_text("LIMIT = 1\n")
+    (tmp_path / "f2llm/other.py").write_text("LIMIT = 1\n")
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    return tmp_path
+
+
+def digest():
+    for cached in (provenance._closure, provenance._imports, provenance._tree, provenance._tree_digest):
+        cached.cache_clear()
+    return provenance.code_digest("script.py")
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("script.py", "keep(1)", "keep(1)  # a comment"),
+        ("f2llm/mine/rule.py", '"""Doc."""\n    from', '"""Another docstring."""\n    from'),
+        ("f2llm/mine/rule.py", "return x", "return (\n        x\n    )"),
+        ("f2llm/other.py", "1", "2"),
+    ],
+    ids=["comment", "docstring", "layout", "a module that is not imported"],
+)
+def test_what_cannot_change_a_result_keeps_the_digest(tree, path, old, new):
+    before = digest()
+    (tree / path).write_text((tree / path).read_text().replace(old, new))
+    assert digest() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [("script.py", "keep(1)", "keep(2)"), ("f2llm/mine/rule.py", "return x", "return -x"), ("f2llm/deep.py", "1", "2")],
+    ids=["script", "library", "import inside a function"],
+)
+def test_a_changed_line_changes_the_digest(tree, path, old, new):
+    before = digest()
+    (tree / path).write_text((tree / path).read_text().replace(old, new))
+    assert digest() != before
+
+
+def test_the_version_of_a_package_that_decides_results_is_in_the_digest(tree, monkeypatch):
+    (tree / "f2llm/deep.py").write_text("import torch\n")
+    before = digest()
+    monkeypatch.setattr(provenance.importlib.metadata, "version", lambda name: "0.0")
+    assert digest() != before
+
+
+class Named(list):
+    """Just enough of Snakemake's named lists."""
+
+    def __init__(self, **named):
+        super().__init__(named.values())
+        self.__dict__.update(named)
+        self._named = named
+
+    def items(self):
+        return self._named.items()
+
+    def get(self, name):
+        return self._named.get(name)
+
+
+@pytest.fixture
+def context(tmp_path):
+    (tmp_path / "in").write_text("in")
+    job = type("Context", (), {})()
+    job.rule, job.wildcards = "mine_source", Named(source="toy")
+    job.input, job.log = Named(table=tmp_path / "in"), [str(tmp_path / "log")]
+    job.output = Named(table=tmp_path / "out", lineage=tmp_path / "lineage.json")
+    job.params = Named(code="abc", skip=5)
+    return job
+
+
+def test_a_job_leaves_a_manifest_with_hashes_params_and_counts(context, tmp_path):
+    with provenance.job(context) as counts:
+        (tmp_path / "out").write_text("out")
+        counts.update(rows=3)
+
+    manifest = provenance.read_manifest(tmp_path / "lineage.json")
+    assert manifest["inputs"] == {str(tmp_path / "in"): provenance.sha256_path(tmp_path / "in")}
+    assert list(manifest["outputs"]) == [str(tmp_path / "out")]
+    assert manifest["counts"] == {"rows": 3}
+    assert (manifest["code"], manifest["params"]) == ("abc", {"skip": 5})
+    assert "torch" in manifest["versions"]
+
+
+def test_a_fault_of_the_input_ends_in_one_screen_without_a_traceback(context, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end, provenance.job(context):
+        raise provenance.InputError(["toy: row 1: empty; fill it", "toy: row 2: empty; fill it"])
+
+    screen = capsys.readouterr().err
+    assert end.value.code == 1
+    assert "mine_source toy failed:\n  toy: row 1: empty; fill it\n  toy: row 2: empty; fill it\n" in screen
+    assert "Traceback" not in screen
+    assert "Traceback" in (tmp_path / "log").read_text()
+    assert not (tmp_path / "lineage.json").exists()
+
+
+def test_a_full_disk_is_said_in_words(context, capsys):
+    with pytest.raises(SystemExit), provenance.job(context):
+        raise OSError(28, "No space left on device", "results/x")
+
+    assert "results/x: no space left on the disk; free some and run the same command again" in capsys.readouterr().err
+
+
+def test_the_real_closure_of_a_script_is_found():
+    modules, packages = provenance._closure(("f2llm/config/load.py",))
+    assert "f2llm/config/check.py" in modules
+    assert "f2llm/errors.py" in modules
+    assert "torch" not in packages
