@@ -55,7 +55,9 @@ def _check(options: argparse.Namespace) -> None:
 
     check_environment(lock=ROOT / "requirements.lock")
     run = load_run_file(options.config)
-    print(f"{options.config}: run {run.run!r}, {len(run.sources)} sources, {len(run.benchmark.tasks)} tasks; all is well")
+    print(
+        f"{options.config}: run {run.run!r}, {len(run.sources)} sources, {len(run.benchmark.tasks)} tasks; all is well"
+    )
 
 
 def _status(options: argparse.Namespace) -> None:

@@ -29,7 +29,9 @@ def accept_outputs(*, reason: str, targets: Sequence[str]) -> str:
         raise InputError("accept: no output has changed params; there is nothing to accept")
     touched = _snakemake("--touch", *targets)
     if touched.returncode:
-        raise InputError(f"accept: snakemake --touch failed: {touched.stderr.strip().splitlines()[-1]}; run the missing stages first")
+        raise InputError(
+            f"accept: snakemake --touch failed: {touched.stderr.strip().splitlines()[-1]}; run the missing stages first"
+        )
     entry = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "reason": reason,

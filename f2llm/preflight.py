@@ -31,7 +31,9 @@ def check_environment(*, lock: str | Path, results: str | Path = ".") -> None:
     for name in NEEDED:
         version = _installed(name)
         if version is None:
-            faults.append(f"{name}: not installed; run `make setup` and use .venv, or the environment of environment.yml")
+            faults.append(
+                f"{name}: not installed; run `make setup` and use .venv, or the environment of environment.yml"
+            )
         elif pins.get(name, version) != version:
             faults.append(f"{name}: version {version}, but requirements.lock pins {pins[name]}; run `make setup`")
     faults += _faiss_faults()
@@ -52,7 +54,9 @@ def read_pins(lock: str | Path) -> dict[str, str]:
 def _faiss_faults() -> list[str]:
     found = [name for name in FAISS if _installed(name)]
     if len(found) == 2:
-        return ["faiss: faiss-cpu and faiss-gpu are both installed and overwrite each other; uninstall both, then install one"]
+        return [
+            "faiss: faiss-cpu and faiss-gpu are both installed and overwrite each other; uninstall both, then install one"
+        ]
     if not found:
         return ["faiss: not installed; install the extra `cpu` or `gpu` of this project, never both"]
     return []

@@ -22,7 +22,9 @@ try:
     check_environment(lock=Path(workflow.basedir) / "requirements.lock")
     RUN = load_run(config, folder=config.get("stanzas", "config"), where="config")
 except InputError as error:
-    raise WorkflowError(f"this run cannot work as it is ({len(error.faults)} to mend):\n{error}") from None
+    raise WorkflowError(
+        f"this run cannot work as it is ({len(error.faults)} to mend):\n{error}"
+    ) from None
 
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
 TRAINED = [source.name for source in RUN.sources]
@@ -42,7 +44,9 @@ wildcard_constraints:
 
 def code_digest(*paths):
     """Digest of what the paths (scripts of workflow/scripts by name, modules by path) run."""
-    return digest_of(*(path if "/" in path else f"workflow/scripts/{path}" for path in paths))
+    return digest_of(
+        *(path if "/" in path else f"workflow/scripts/{path}" for path in paths)
+    )
 
 
 def source_stanza(wildcards):

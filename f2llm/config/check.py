@@ -37,7 +37,9 @@ def load_schema(name: str) -> dict[str, Any]:
 
 def check(content: Any, *, schema: Mapping[str, Any], where: str) -> list[str]:  # noqa: ANN401
     """Return all faults of `content`, one line each: "file: key: what; what to do"."""
-    errors = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda error: list(map(str, error.absolute_path)))
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(content), key=lambda error: list(map(str, error.absolute_path))
+    )
     return [f"{where}: {line}" for error in errors for line in _explain(error)]
 
 
@@ -66,7 +68,9 @@ def _explain(error: ValidationError) -> Iterator[str]:
         for key in error.schema["required"]:
             if key not in error.instance:
                 yield f"{at}: key {key!r} is missing; add it"
-    elif error.validator == "type" and isinstance(error.instance, str) and _LOOKS_LIKE_A_NUMBER.fullmatch(error.instance):
+    elif (
+        error.validator == "type" and isinstance(error.instance, str) and _LOOKS_LIKE_A_NUMBER.fullmatch(error.instance)
+    ):
         yield (
             f"{at}: {error.instance!r} is text in YAML, not a number; "
             f"write a decimal point, as in {float(error.instance):.1e}"

@@ -34,7 +34,10 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     benchmark = stanza("benchmarks", settings.get("benchmark"), Benchmark)
     wanted = {task.source for task in benchmark.tasks} if benchmark else set()
     heldout = [stanza("sources", name, Source) for name in sorted(wanted - set(names))]
-    faults += [f"{where}: sources: {name!r} is listed twice; list it once" for name in sorted({n for n in names if names.count(n) > 1})]
+    faults += [
+        f"{where}: sources: {name!r} is listed twice; list it once"
+        for name in sorted({n for n in names if names.count(n) > 1})
+    ]
     faults += _misuses(sources, heldout, benchmark, where=where)
     if faults:
         raise InputError(faults)

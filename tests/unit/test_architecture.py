@@ -52,13 +52,18 @@ def test_stages_meet_only_on_disk(path):
 @pytest.mark.parametrize("path", MODULES + SCRIPTS, ids=name)
 def test_only_the_command_line_and_the_report_read_all_tables(path):
     if "f2llm.lineage" in {".".join(module.split(".")[:2]) for module in imports(path)}:
-        assert name(path).startswith("f2llm/lineage/") or name(path) in {"f2llm/__main__.py", "workflow/scripts/build_report.py"}
+        assert name(path).startswith("f2llm/lineage/") or name(path) in {
+            "f2llm/__main__.py",
+            "workflow/scripts/build_report.py",
+        }
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_modules_import_each_other_by_absolute_names(path):
     # The digest of a job's code follows absolute imports only.
-    assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level]
+    assert not [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level
+    ]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
@@ -72,7 +77,9 @@ def test_modules_and_functions_fit_the_eye(path):
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_public_things_are_explained(path):
     tree = ast.parse(path.read_text())
-    named = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")]
+    named = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
     assert ast.get_docstring(tree)
     assert [node.name for node in named if not ast.get_docstring(node)] == []
 

@@ -48,7 +48,11 @@ def test_the_lock_names_no_address_and_no_local_version():
 
 
 def test_conda_users_get_the_same_pins():
-    (pip,) = [part["pip"] for part in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"] if isinstance(part, dict)]
+    (pip,) = [
+        part["pip"]
+        for part in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+        if isinstance(part, dict)
+    ]
     pins = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
     extras = [line for line in pip if line not in pins]
     assert [line for line in pip if line in pins] == pins

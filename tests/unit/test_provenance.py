@@ -16,7 +16,9 @@ def tree(tmp_path, monkeypatch):
     for folder in ("f2llm", "f2llm/mine"):
         (tmp_path / folder / "__init__.py").write_text("")
     (tmp_path / "script.py").write_text("from f2llm.mine.rule import keep\nkeep(1)\n")
-    (tmp_path / "f2llm/mine/rule.py").write_text('"""Doc."""\n\ndef keep(x):\n    """Doc."""\n    from f2llm import deep\n    return x\n')
+    (tmp_path / "f2llm/mine/rule.py").write_text(
+        '"""Doc."""\n\ndef keep(x):\n    """Doc."""\n    from f2llm import deep\n    return x\n'
+    )
     (tmp_path / "f2llm/deep.py").write_text("LIMIT = 1\n")
     (tmp_path / "f2llm/other.py").write_text("LIMIT = 1\n")
     monkeypatch.setattr(provenance, "ROOT", tmp_path)

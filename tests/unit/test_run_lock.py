@@ -13,7 +13,11 @@ from f2llm.run_lock import acquire, release
 
 
 def write(path, *, host=None, process=None, started=None):
-    owner = {"host": host or platform.node(), "process": process or os.getpid(), "started": started if started is not None else 0.0}
+    owner = {
+        "host": host or platform.node(),
+        "process": process or os.getpid(),
+        "started": started if started is not None else 0.0,
+    }
     path.write_text(json.dumps(owner))
 
 

@@ -54,7 +54,11 @@ def test_a_right_run_is_read_whole(folder):
 
 def test_sources_that_are_only_scored_on_are_found(folder):
     save(folder, "sources", SOURCE | {"name": "unseen", "train": False})
-    save(folder, "benchmarks", {"name": "bench", "tasks": [TASK, TASK | {"name": "Unseen", "source": "unseen", "split": "all"}]})
+    save(
+        folder,
+        "benchmarks",
+        {"name": "bench", "tasks": [TASK, TASK | {"name": "Unseen", "source": "unseen", "split": "all"}]},
+    )
     run = load_run(RUN, folder=folder, where="config.yaml")
     assert [source.name for source in run.heldout_sources] == ["unseen"]
 

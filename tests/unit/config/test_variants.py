@@ -23,7 +23,17 @@ def test_a_mining_setting_moves_mining_only():
 
 
 def test_a_curation_setting_moves_everything_after_it():
-    before, after = keys(RUN), keys(dataclasses.replace(RUN, curate=dataclasses.replace(RUN.curate, decontaminate=dataclasses.replace(RUN.curate.decontaminate, containment=0.6))))
+    before, after = (
+        keys(RUN),
+        keys(
+            dataclasses.replace(
+                RUN,
+                curate=dataclasses.replace(
+                    RUN.curate, decontaminate=dataclasses.replace(RUN.curate.decontaminate, containment=0.6)
+                ),
+            )
+        ),
+    )
     assert [a != b for a, b in zip(after, before, strict=True)] == [True, True, True]
 
 

@@ -20,8 +20,14 @@ def test_a_query_id_depends_on_the_task():
 
 @given(st.text(max_size=5), st.text(max_size=5), st.text(max_size=5), st.text(max_size=5))
 def test_parts_do_not_run_into_each_other(a, b, c, d):
-    same = (a.encode("utf-8", "replace"), b.encode("utf-8", "replace")) == (c.encode("utf-8", "replace"), d.encode("utf-8", "replace"))
-    assert (tuple_id("s", a.encode("utf-8", "replace"), b.encode("utf-8", "replace")) == tuple_id("s", c.encode("utf-8", "replace"), d.encode("utf-8", "replace"))) == same
+    same = (a.encode("utf-8", "replace"), b.encode("utf-8", "replace")) == (
+        c.encode("utf-8", "replace"),
+        d.encode("utf-8", "replace"),
+    )
+    assert (
+        tuple_id("s", a.encode("utf-8", "replace"), b.encode("utf-8", "replace"))
+        == tuple_id("s", c.encode("utf-8", "replace"), d.encode("utf-8", "replace"))
+    ) == same
 
 
 def test_a_keyed_hash_depends_on_seed_stage_and_id():

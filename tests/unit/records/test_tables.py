@@ -5,7 +5,15 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
-from f2llm.records.tables import ROWS_PER_GROUP, count_rows, read_batches, read_metadata, read_table, write_rows, write_table
+from f2llm.records.tables import (
+    ROWS_PER_GROUP,
+    count_rows,
+    read_batches,
+    read_metadata,
+    read_table,
+    write_rows,
+    write_table,
+)
 
 SCHEMA = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("text", pa.string())])
 

@@ -5,7 +5,13 @@ from f2llm.records.text_keys import content_key, e1_text, e2_text
 
 @pytest.mark.parametrize(
     ("left", "right"),
-    [("Hello  World", "hello world"), ("a &amp; b", "A & B"), ("\ufb01ne", "fine"), ("Stra\u00dfe", "STRASSE"), ("a\u00a0b\n", "a b")],
+    [
+        ("Hello  World", "hello world"),
+        ("a &amp; b", "A & B"),
+        ("\ufb01ne", "fine"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("a\u00a0b\n", "a b"),
+    ],
 )
 def test_e1_joins_what_only_looks_different(left, right):
     assert content_key(left) == content_key(right)

@@ -1,0 +1,83 @@
+"""Each bad input ends with one screen that says where, what and what to do; exit code not 0."""
+
+import json
+import os
+
+import psutil
+
+
+def refused(toy, *targets, **changes):
+    if changes:
+        toy.configure(**changes)
+    done = toy.run(*targets, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_an_unknown_key(fresh):
+    assert "unknown key 'colour'" in refused(fresh, colour="red")
+
+
+def test_a_learning_rate_that_yaml_reads_as_text(fresh):
+    path = fresh.folder / "config/config.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 0.01", "learning_rate: 1e-5"))
+    assert "train.learning_rate: '1e-5' is text in YAML, not a number" in refused(fresh)
+
+
+def test_an_unknown_source(fresh):
+    assert "sources/toy_pears.yaml: there is no such stanza" in refused(fresh, sources=["toy_pears"])
+
+
+def test_an_unknown_adapter(fresh):
+    stanza = fresh.folder / "config/sources/toy_pairs.yaml"
+    stanza.write_text(stanza.read_text().replace("adapter: pairs", "adapter: pears"))
+    screen = refused(fresh)
+    assert "toy_pairs" in screen
+    assert "pears" in screen
+
+
+def test_a_missing_file(fresh):
+    (fresh.folder / "data/pairs.jsonl").unlink()
+    screen = refused(fresh, "fetch")
+    assert "toy_pairs" in screen
+    assert "data/pairs.jsonl" in screen
+
+
+def test_a_wrong_hash_names_both(fresh):
+    stanza = fresh.folder / "config/sources/toy_pairs.yaml"
+    stanza.write_text(
+        stanza.read_text().replace("path: data/pairs.jsonl", f"path: data/pairs.jsonl\n  sha256: {'0' * 64}")
+    )
+    screen = refused(fresh, "fetch")
+    assert "0" * 64 in screen
+    assert "toy_pairs" in screen
+    assert not (fresh.folder / "results/sources/toy_pairs/corpus.parquet").exists()
+
+
+def test_an_empty_source(fresh):
+    (fresh.folder / "data/pairs.jsonl").write_text("")
+    assert "toy_pairs" in refused(fresh, "fetch")
+
+
+def test_a_source_whose_mining_keeps_nothing(fresh):
+    fresh.configure(mine={"max_length": 16, "negatives": 3, "max_score": -1.0})
+    screen = refused(fresh, "mine")
+    assert "toy_pairs" in screen
+    assert "max_score" in screen
+    assert not list((fresh.folder / "results").rglob("toy_pairs/tuples.parquet"))
+
+
+def test_a_second_live_run(fresh):
+    (fresh.folder / "results").mkdir()
+    owner = {"host": os.uname().nodename, "process": os.getpid(), "started": psutil.Process().create_time()}
+    (fresh.folder / "results/.lock").write_text(json.dumps(owner))
+    assert "is running on these results" in refused(fresh)
+
+
+def test_a_run_below_its_gate_fails_but_leaves_its_report(copied):
+    copied.configure(evaluate={"max_length": 40, "precision": "float32", "gate": {"over_base_last": 100}})
+    screen = refused(copied)
+    assert "gate" in screen
+    assert (copied.folder / "results/report/index.html").is_file()
+    assert not (copied.folder / "results/runs/toy/gate.json").exists()

@@ -1,0 +1,98 @@
+"""The whole DAG on toy data with a tiny random model: it runs, it is done, it is the same again."""
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from f2llm.records.files import read_json, sha256_file
+
+TABLES = ("corpus", "queries", "origins", "removed", "near", "tuples", "rejected", "plan")
+
+
+def tables(folder: Path) -> dict[str, str]:
+    found = sorted(path for path in (folder / "results").rglob("*.parquet") if path.stem in TABLES)
+    return {str(path.relative_to(folder)): sha256_file(path) for path in found}
+
+
+def test_a_run_ends_with_model_scoreboard_report_and_gain(finished):
+    results = finished.folder / "results"
+    assert (results / "runs/toy/model/model.safetensors").is_file()
+    assert (results / "scores/scoreboard.parquet").is_file()
+    assert "<html" in (results / "report/index.html").read_text()
+    assert read_json(results / "runs/toy/gate.json")["passed"] is True
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+    assert "Nothing to be done" in finished.run().stderr
+
+
+def test_every_job_left_a_manifest(finished):
+    manifests = list((finished.folder / "results/lineage/jobs").rglob("*.json"))
+    rules = {read_json(path)["rule"] for path in manifests}
+    assert {"fetch_source", "normalise_source", "curate_source", "mine_source", "plan_run", "train_model"} <= rules
+    for path in manifests:
+        manifest = read_json(path)
+        assert manifest["code"], path
+        assert all(len(digest) == 64 for digest in manifest["outputs"].values())
+
+
+def test_the_exported_model_loads_and_its_prompts_name_the_sources(finished):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(finished.folder / "results/runs/toy/model"), device="cpu")
+    assert "toy_pairs" in model.prompts
+    assert model.encode(["where is the apple?"], prompt_name="toy_pairs").shape == (1, 32)
+
+
+def test_killed_jobs_and_a_killed_workflow_end_with_the_same_tables(finished, fresh):
+    process = subprocess.Popen(
+        fresh.command("train"), cwd=fresh.folder, env=fresh.environment(), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list((fresh.folder / "results").rglob("tuples.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    subprocess.run(["pkill", "-9", "-s", str(process.pid)], check=False)
+    assert process.wait() == -signal.SIGKILL
+
+    fresh.run("train")
+
+    assert not list((fresh.folder / "results").rglob("*.part"))
+    assert tables(fresh.folder) == tables(finished.folder)
+    weights = "results/runs/toy/model/model.safetensors"
+    assert sha256_file(fresh.folder / weights) == sha256_file(finished.folder / weights)
+
+
+def test_a_comment_re_runs_nothing_and_a_changed_line_what_depends_on_it(copied):
+    rule = copied.folder / "f2llm/mine/select.py"
+    rule.write_text("# a comment\n" + rule.read_text())
+    assert copied.planned() == {}
+
+    rule.write_text(rule.read_text() + "\nANOTHER_CONSTANT = 1\n")
+    planned = copied.planned()
+    assert planned["mine_source"] == 3
+    assert {"plan_run", "train_model", "build_report"} <= set(planned)
+    assert not {"fetch_source", "normalise_source", "curate_source", "prepare_model", "build_task"} & set(planned)
+
+
+def test_changing_one_stanza_re_runs_that_source_and_what_follows(copied):
+    stanza = copied.folder / "config/sources/toy_topics.yaml"
+    stanza.write_text(stanza.read_text() + "max_queries: 30\n")
+    planned = copied.planned()
+    assert planned["curate_source"] == 1
+    assert planned["mine_source"] == 1
+
+
+def test_accepted_outputs_are_not_made_again_and_that_is_on_record(copied):
+    rule = copied.folder / "f2llm/mine/select.py"
+    rule.write_text(rule.read_text() + "\nANOTHER_CONSTANT = 1\n")
+    done = subprocess.run(
+        [shutil.which("python"), "-m", "f2llm", "accept", "a constant that nobody reads"],
+        cwd=copied.folder, env=copied.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert copied.planned() == {}
+    assert "a constant that nobody reads" in (copied.folder / "results/lineage/accepted.jsonl").read_text()
