@@ -14,7 +14,8 @@ FAISS = ("faiss-cpu", "faiss-gpu")
 # Packages without which a stage cannot run; the pins are in requirements.lock.
 NEEDED = (
     "datasets", "duckdb", "gguf", "jinja2", "jsonschema", "matplotlib", "mteb", "numpy", "pandas", "psutil", "pyarrow",
-    "rapidfuzz", "regex", "rensa", "scikit-learn", "sentence-transformers", "snakemake", "torch", "transformers", "xxhash",
+    "rapidfuzz", "regex", "rensa", "scikit-learn", "sentence-transformers", "snakemake", "torch", "transformers",
+    "xxhash",
 )  # fmt: skip
 
 
@@ -54,9 +55,7 @@ def read_pins(lock: str | Path) -> dict[str, str]:
 def _faiss_faults() -> list[str]:
     found = [name for name in FAISS if _installed(name)]
     if len(found) == 2:
-        return [
-            "faiss: faiss-cpu and faiss-gpu are both installed and overwrite each other; uninstall both, then install one"
-        ]
+        return ["faiss: faiss-cpu and faiss-gpu overwrite each other, both are installed; uninstall both, install one"]
     if not found:
         return ["faiss: not installed; install the extra `cpu` or `gpu` of this project, never both"]
     return []

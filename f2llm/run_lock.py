@@ -60,8 +60,8 @@ def release(path: str | Path) -> None:
 def _refuse_if_alive(owner: Owner, path: Path) -> None:
     if owner.host != platform.node():
         raise InputError(
-            f"{path}: a run on another host (process {owner.process}, since {_clock(owner.started)}) holds these results; "
-            "wait for it, or delete this file if you know that it is gone"
+            f"{path}: a run on another host (process {owner.process}, since {_clock(owner.started)}) holds these "
+            "results; wait for it, or delete this file if you know that it is gone"
         )
     if psutil.pid_exists(owner.process):
         started = psutil.Process(owner.process).create_time()

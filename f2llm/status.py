@@ -22,8 +22,8 @@ def closing_lines(results: str | Path, *, run: str) -> str:
             f"model       {results / 'runs' / run / 'model'}",
             f"scoreboard  {results / 'scores' / 'scoreboard.parquet'}",
             f"report      {results / 'report' / 'index.html'}",
-            f"gain        mean over all tasks {score['mean']:.1f}: {score['gain_over_last']:+.1f} points over the base model "
-            f"with last-token pooling ({score['base_last']:.1f}), {score['gain_over_mean']:+.1f} over it with mean pooling "
-            f"({score['base_mean']:.1f})",
+            f"gain        mean over all tasks {score['mean']:.1f}: {score['gain_over_last']:+.1f} points over the base "
+            f"with last-token pooling ({score['base_last']:.1f}), {score['gain_over_mean']:+.1f} over the base with "
+            f"mean pooling ({score['base_mean']:.1f})",
         ]
     )

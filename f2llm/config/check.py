@@ -76,7 +76,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
             f"write a decimal point, as in {float(error.instance):.1e}"
         )
     elif error.validator == "enum":
-        yield f"{at}: {error.instance!r} is not one of {', '.join(map(repr, error.validator_value))}; choose one of these"
+        known = ", ".join(map(repr, error.validator_value))
+        yield f"{at}: {error.instance!r} is not one of {known}; choose one of these"
     else:
         hint = error.schema.get("description", "see the schema")
         yield f"{at}: {error.message}; {hint}"

@@ -86,7 +86,9 @@ TUPLES = pa.schema(
         pa.field("positive_score", pa.float32()),  # null where no retriever was asked
         pa.field("negative_rows", pa.list_(pa.int32()), nullable=False),
         pa.field("negative_scores", pa.list_(pa.float32()), nullable=False),
-        pa.field("negative_ranks", pa.list_(pa.int32()), nullable=False),  # 1-based rank among candidates, null if drawn
+        pa.field(
+            "negative_ranks", pa.list_(pa.int32()), nullable=False
+        ),  # 1-based rank among candidates, null if drawn
         pa.field("negative_kinds", pa.list_(pa.string()), nullable=False),  # given | mined | drawn
     ]
 )

@@ -43,13 +43,17 @@ def write_table(path: str | Path, *, schema: pa.Schema, rows: Rows, metadata: di
     return count
 
 
-def write_rows(path: str | Path, *, schema: pa.Schema, rows: Sequence[Any], metadata: dict[str, str] | None = None) -> int:
+def write_rows(
+    path: str | Path, *, schema: pa.Schema, rows: Sequence[Any], metadata: dict[str, str] | None = None
+) -> int:
     """Write a list of NamedTuples whose fields are the columns of `schema`."""
     table = pa.Table.from_pylist([row._asdict() for row in rows], schema=schema)
     return write_table(path, schema=schema, rows=[table], metadata=metadata)
 
 
-def read_batches(path: str | Path, *, columns: Sequence[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    path: str | Path, *, columns: Sequence[str] | None = None, rows: int = 8192
+) -> Iterator[pa.RecordBatch]:
     """Yield the table in batches of at most `rows` rows; memory is one row group."""
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(rows, columns=None if columns is None else list(columns))
