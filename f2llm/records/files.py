@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 READ_BYTES = 1 << 20
+TIMESTAMP = ".snakemake_timestamp"  # put by the workflow engine into folders that a job has made: no content
 
 
 def sha256_file(path: str | Path) -> str:
@@ -20,11 +21,15 @@ def sha256_file(path: str | Path) -> str:
 
 
 def sha256_path(path: str | Path) -> str:
-    """Return the sha256 of a file, or of a folder as the hash of its (name, sha256) listing."""
+    """Return the sha256 of a file, or of a folder as the hash of its (name, sha256) listing.
+
+    The workflow engine's time stamp in a folder does not count.
+    """
     path = Path(path)
     if path.is_file():
         return sha256_file(path)
-    listing = [f"{file.relative_to(path)}\0{sha256_file(file)}\n" for file in sorted(path.rglob("*")) if file.is_file()]
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != TIMESTAMP]
+    listing = [f"{file.relative_to(path)}\0{sha256_file(file)}\n" for file in files]
     return hashlib.sha256("".join(listing).encode()).hexdigest()
 
 
@@ -75,6 +80,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         _fsync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def clear_left_overs(folder: str | Path) -> None:
+    """Delete what killed jobs left aside in `folder`; only the one job that writes there may call this."""
+    for path in Path(folder).glob(".*.part"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_json(path: str | Path, content: Any) -> None:  # noqa: ANN401 - JSON is the border

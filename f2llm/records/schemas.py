@@ -18,7 +18,8 @@ CORPUS = pa.schema(
     ]
 )
 
-# sources/{source}/queries.parquet and curated/...; sorted by query_id. One row per query text.
+# sources/{source}/queries.parquet and curated/...; sorted by query_id. One row per query text; for sts one row per
+# pair: text = first text, positives = [the second], query_id = that of "first U+001F second", so that no grade is lost.
 QUERIES = pa.schema(
     [
         pa.field("query_id", ID, nullable=False),
@@ -116,5 +117,21 @@ PLAN = pa.schema(
         pa.field("tuple_row", pa.int32(), nullable=False),  # row of the source's tuples.parquet
         pa.field("negatives", pa.list_(pa.int16()), nullable=False),  # drawn positions in negative_rows
         pa.field("stage", pa.string(), nullable=False),
+    ]
+)
+
+# runs/{run}/metrics.parquet; sorted by step. Losses are those before weighting, null where a term does not apply.
+METRICS = pa.schema(
+    [
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("loss", pa.float64(), nullable=False),  # the weighted sum
+        pa.field("loss_hard", pa.float64()),
+        pa.field("loss_in_batch", pa.float64()),
+        pa.field("learning_rate", pa.float64(), nullable=False),
+        pa.field("gradient_norm", pa.float64(), nullable=False),  # before clipping
+        pa.field("tokens", pa.int64(), nullable=False),  # of all processes, without padding
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("tokens_per_second", pa.float64(), nullable=False),
     ]
 )

@@ -1,0 +1,1 @@
+"""Curation of one source: splits, exact and near copies, decontamination, positives, sampling."""

@@ -1,0 +1,81 @@
+"""Tell a copy from a look-alike: same words or more of them, or other numbers, negations, names, signs.
+
+No similarity threshold separates a copy from a passage with one number or name changed
+(docs/curation.md has the measurements), so the difference itself is looked at.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+import regex
+from rapidfuzz.distance import DamerauLevenshtein
+
+NEGATIONS = frozenset({"not", "no", "never", "cannot", "without", "non", "t", "disable", "disabled", "false"})
+COPIES = frozenset({"same", "spacing", "insert"})  # say the same: one of the two may go
+ALIKE = COPIES | {"typo"}  # may say the same: both stay, but neither is a negative for the other
+SHORTEST_TYPO = 3  # letters of the shorter word
+MOST_PAIRS = 40_000  # of differing words; texts that differ more are no misspellings of each other
+_DIGIT = regex.compile(r"\p{N}")
+_DASH = regex.compile(r"[\p{Pd}\u2212]")  # one minus, however it is typed
+# Signs whose change is another statement. A hyphen inside a word is spelling, elsewhere it is a minus.
+_SIGN = regex.compile(r"[\p{Sm}\p{Sc}%#*/^&@]|(?<!\w)-|-(?!\w)")
+
+
+class Compared(NamedTuple):
+    """What the guard sees of a text."""
+
+    words: str  # E2 form
+    signs: str  # `signs_of` the E1 form
+
+
+def signs_of(e1: str) -> str:
+    """Return the meaningful signs of an E1 form, in order: mathematical, currency, %, #, *, /, ^, &, @, minus."""
+    return "".join(_SIGN.findall(_DASH.sub("-", e1)))
+
+
+def difference(left: Compared, right: Compared) -> str:
+    """Return how two texts differ: same, spacing, insert, typo, number, negation, sign or swap. Symmetric.
+
+    "same": the same words; "spacing": but for spaces inside words; "insert": one has all words
+    of the other and more; "typo": the differing words are one edit apart; "number",
+    "negation", "sign": those differ; "swap": a word stands for another.
+
+    Misspellings and other words cannot be told apart by their letters (abduction and
+    adduction, xpu and npu), hence "typo" is alike but no copy.
+    """
+    ours, theirs = Counter(left.words.split()), Counter(right.words.split())
+    extra = list((ours - theirs).elements()), list((theirs - ours).elements())
+    signs = Counter(left.signs) - Counter(right.signs), Counter(right.signs) - Counter(left.signs)
+    if not extra[0] and not extra[1]:
+        return "sign" if signs[0] or signs[1] else "same"
+    numbers = [[word for word in words if _DIGIT.search(word)] for words in extra]
+    if numbers[0] and numbers[1]:
+        return "number"
+    if NEGATIONS.intersection(extra[0]) != NEGATIONS.intersection(extra[1]):
+        return "negation"
+    if signs[0] and signs[1]:
+        return "sign"
+    if not extra[0] or not extra[1]:
+        return "insert"
+    if "".join(extra[0]) == "".join(extra[1]):
+        return "spacing"
+    return "typo" if _misspelt(*sorted(map(sorted, extra), key=lambda words: (len(words), words))) else "swap"
+
+
+def _misspelt(fewer: list[str], more: list[str]) -> bool:
+    """Return whether every one of `fewer` words pairs up with a misspelling of it among `more`."""
+    if len(fewer) * len(more) > MOST_PAIRS:
+        return False
+    free = list(more)
+    for word in fewer:
+        found = next((other for other in free if _is_typo(word, other)), None)
+        if found is None:
+            return False
+        free.remove(found)
+    return True
+
+
+def _is_typo(word: str, other: str) -> bool:
+    if _DIGIT.search(word) or _DIGIT.search(other) or min(len(word), len(other)) < SHORTEST_TYPO:
+        return False
+    return DamerauLevenshtein.distance(word, other, score_cutoff=1) <= 1

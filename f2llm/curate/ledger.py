@@ -1,0 +1,141 @@
+"""What was removed and why: one entry a row, so that rows in = rows out + rows removed by construction."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from f2llm.records.schemas import REMOVED
+
+ROWS_PER_BATCH = 65_536
+KEPT = 0
+NO_ROW = -1
+
+
+class Cause(NamedTuple):
+    """Stage and reason of a removal, as they stand in removed.parquet."""
+
+    stage: str
+    reason: str
+
+
+HELD_OUT_QUERY = Cause("split", "equal to a held-out query")
+NO_TRAINING_TEXT = Cause("split", "not the text of a training row")
+EQUAL_TEXT = Cause("exact", "equal text")
+CONTRADICTION = Cause("exact", "equal texts with different labels")
+NEAR_COPY = Cause("near", "near copy")
+CONTAMINATED = Cause("decontaminate", "found in the evaluation texts")
+POSITIVES_CONTAMINATED = Cause("decontaminate", "all its positives are found in the evaluation texts")
+NO_POSITIVE = Cause("positive", "no positive")
+EQUAL_POSITIVE = Cause("positive", "equal to its only positive")
+BEYOND_MAX_QUERIES = Cause("sample", "beyond max_queries")
+BEYOND_MAX_PASSAGES = Cause("sample", "beyond max_passages")
+CAUSES = (
+    HELD_OUT_QUERY,
+    NO_TRAINING_TEXT,
+    EQUAL_TEXT,
+    CONTRADICTION,
+    NEAR_COPY,
+    CONTAMINATED,
+    POSITIVES_CONTAMINATED,
+    NO_POSITIVE,
+    EQUAL_POSITIVE,
+    BEYOND_MAX_QUERIES,
+    BEYOND_MAX_PASSAGES,
+)
+
+
+class Ledger:
+    """The fate of every row of one table: kept, or removed once, for one cause.
+
+    Arrays by row: `cause` (0 kept, else 1 + position in CAUSES), `stand_in` (row kept in its
+    place, -1 none), `similarity` (0..1, NaN none). 13 bytes a row, plus the evidence of hits.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.cause = np.zeros(rows, np.uint8)
+        self.stand_in = np.full(rows, NO_ROW, np.int64)
+        self.similarity = np.full(rows, np.nan, np.float32)
+        self.evidence: dict[int, str] = {}
+
+    @property
+    def live(self) -> NDArray[np.bool_]:
+        """A mask [rows] of what is still kept."""
+        return self.cause == KEPT
+
+    def remove(
+        self,
+        rows: NDArray[np.int64],
+        cause: Cause,
+        *,
+        stand_in: NDArray[np.int64] | None = None,
+        similarity: NDArray[np.floating] | None = None,
+        evidence: Mapping[int, str] | None = None,
+    ) -> None:
+        """Remove distinct live `rows`; the other arrays are aligned with them, `evidence` is by row."""
+        if not self.live[rows].all():
+            raise AssertionError(f"{cause}: a row is removed twice")
+        self.cause[rows] = 1 + CAUSES.index(cause)
+        if stand_in is not None:
+            self.stand_in[rows] = stand_in
+        if similarity is not None:
+            self.similarity[rows] = similarity
+        self.evidence.update(evidence or {})
+
+    def mirror(self, other: "Ledger", *, rows: NDArray[np.int64], other_rows: NDArray[np.int64]) -> None:
+        """Remove here what `other` has removed, for tables whose rows are the same texts.
+
+        `rows` and `other_rows` are aligned and each distinct: the same text here and there.
+        """
+        here = np.full(len(other.cause) + 1, NO_ROW, np.int64)  # one more, so that NO_ROW maps to itself
+        here[other_rows] = rows
+        gone = np.flatnonzero(~other.live[other_rows] & self.live[rows])
+        for code in np.unique(other.cause[other_rows[gone]]):
+            there = other_rows[gone][other.cause[other_rows[gone]] == code]
+            self.remove(
+                here[there],
+                CAUSES[code - 1],
+                stand_in=here[other.stand_in[there]],
+                similarity=other.similarity[there],
+                evidence={int(here[row]): other.evidence[row] for row in there.tolist() if row in other.evidence},
+            )
+
+    def final(self) -> NDArray[np.int64]:
+        """Return for every row the row that stands in for it at last; itself if kept or lost."""
+        target = np.where(self.stand_in == NO_ROW, np.arange(len(self.cause)), self.stand_in)
+        while True:
+            following = target[target]
+            if np.array_equal(following, target):
+                return target
+            target = following
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return stage -> reason -> rows removed."""
+        found = Counter(self.cause[self.cause != KEPT].tolist())
+        nested: dict[str, dict[str, int]] = {}
+        for code, cause in enumerate(CAUSES, start=1):
+            if found[code]:
+                nested.setdefault(cause.stage, {})[cause.reason] = found[code]
+        return nested
+
+    def batches(self, ids: pa.Array, *, role: str, among: NDArray[np.bool_] | None = None) -> Iterator[pa.Table]:
+        """Yield the removed rows as tables of schema REMOVED, in row order."""
+        chosen = ~self.live if among is None else ~self.live & among
+        gone = np.flatnonzero(chosen)
+        for start in range(0, len(gone), ROWS_PER_BATCH):
+            rows = gone[start : start + ROWS_PER_BATCH]
+            causes = [CAUSES[code - 1] for code in self.cause[rows].tolist()]
+            stand_in, similarity = self.stand_in[rows], self.similarity[rows]
+            columns = {
+                "id": ids.take(pa.array(rows)),
+                "role": pa.repeat(role, len(rows)),
+                "stage": pa.array([cause.stage for cause in causes], pa.string()),
+                "reason": pa.array([cause.reason for cause in causes], pa.string()),
+                "kept_id": ids.take(pa.array(stand_in, mask=stand_in == NO_ROW)),
+                "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+                "evidence": pa.array([self.evidence.get(row) for row in rows.tolist()], pa.string()),
+            }
+            yield pa.table(columns).cast(REMOVED)

@@ -1,0 +1,71 @@
+"""Which query points to which passage, as flat arrays of rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from f2llm.curate.ledger import NO_ROW
+from f2llm.curate.passages import Passages
+from f2llm.errors import InputError
+
+
+class Links(NamedTuple):
+    """Pairs (query row, passage row), sorted by query, within a query in the source's order."""
+
+    query: NDArray[np.int64]
+    passage: NDArray[np.int64]
+
+    def where(self, mask: NDArray[np.bool_]) -> "Links":
+        """Return the links under the mask."""
+        return Links(self.query[mask], self.passage[mask])
+
+    def retargeted(self, *, queries: NDArray[np.int64], passages: NDArray[np.int64]) -> "Links":
+        """Return distinct links with every row replaced by its stand-in (arrays by row).
+
+        Of several links that become one, the first stays; the order is that of the rows they come from.
+        """
+        query, passage = queries[self.query], passages[self.passage]
+        order = np.argsort(query, kind="stable")
+        query, passage = query[order], passage[order]
+        keys = query * (int(passages.max(initial=0)) + 1) + passage
+        first = np.sort(np.unique(keys, return_index=True)[1])
+        return Links(query[first], passage[first])
+
+    def keys(self, passages: int) -> NDArray[np.int64]:
+        """Return one number a link, for membership; `passages` is the number of passages."""
+        return self.query * passages + self.passage
+
+    def has(self, queries: int) -> NDArray[np.bool_]:
+        """Return a mask of the queries that have a link."""
+        return np.bincount(self.query, minlength=queries) > 0
+
+    def column(self, rows: NDArray[np.int64], ids: pa.Array) -> pa.Array:
+        """Return the list column of passage ids for query `rows` (sorted)."""
+        inside = np.isin(self.query, rows)
+        counts = np.bincount(np.searchsorted(rows, self.query[inside]), minlength=len(rows))
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), ids.take(pa.array(self.passage[inside])))
+
+
+def read_links(table: pa.Table, column: str, passages: Passages) -> Links:
+    """Return the links of a list column of doc_ids.
+
+    Raises:
+        InputError: an id is not in the corpus.
+    """
+    lists = table[column].combine_chunks()
+    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
+    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    query = np.repeat(np.arange(len(lists)), lengths)
+    ids = lists.flatten()
+    rows = passages.rows(ids)
+    if (rows == NO_ROW).any():
+        at = int(np.flatnonzero(rows == NO_ROW)[0])
+        wrong, owner = ids[at].as_py().hex(), table["query_id"][int(query[at])].as_py().hex()
+        raise InputError(
+            f"{passages.where}: {column} of query {owner}: passage {wrong} is not in the corpus "
+            f"({int((rows == NO_ROW).sum())} such ids); normalise the source again"
+        )
+    return Links(query, rows)

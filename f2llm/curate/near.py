@@ -1,0 +1,206 @@
+"""Near copies of long passages: MinHash bands find candidates, exact Jaccard and a guard decide.
+
+Legend: N eligible passages, P permutations, B bands, E edges. Passages are numbered by their
+canonical rank (0 is the best), an edge (a, b) has a < b. Settings and their measurements:
+docs/curation.md.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.config.run import Near
+from f2llm.curate.guard import ALIKE, COPIES, Compared, difference
+from f2llm.curate.passages import Passages
+from f2llm.curate.shingles import MULTIPLIER, Ragged, char_shingles, distinct, jaccard
+from f2llm.progress import Progress
+
+SHINGLE = 5  # characters of the E2 form
+SEED = 42  # of the permutations: part of what a signature is, so no setting
+ALL_PAIRS = 32  # bucket size up to which all pairs are candidates
+LEADERS = 4  # in larger buckets: the best-ranked against all ...
+NEIGHBOURS = 3  # ... and each against the next few in rank order
+PAIRS_PER_PART = 8192  # whose texts are in memory at a time
+UNGUARDED = "unguarded"
+
+
+class Edges(NamedTuple):
+    """Verified pairs of alike passages, by corpus row; `left` ranks better. Sorted by rank of right, then left."""
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    similarity: NDArray[np.float64]  # exact Jaccard of the character 5-grams of the E2 forms
+    kind: NDArray[np.str_]  # the guard's word for the difference
+
+
+class Found(NamedTuple):
+    """What the search for near copies came to."""
+
+    edges: Edges
+    candidates: int
+    look_alikes: int  # pairs above the report threshold that the guard refused
+
+
+def signatures(shingles: Ragged, *, permutations: int) -> NDArray[np.uint32]:
+    """Return the R-MinHash signatures [N, P] of all rows; every row must have a shingle."""
+    from rensa import RMinHash
+
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+        shingles.values, shingles.offsets.astype(np.uint64), permutations, SEED
+    )
+    return np.array(matrix.to_rows(), np.uint32).reshape(-1, permutations)
+
+
+def band_keys(signatures_NP: NDArray[np.uint32], *, bands: int) -> NDArray[np.uint64]:
+    """Return the 64-bit keys [B, N] of the bands of the signatures; P must be a multiple of B."""
+    parts = signatures_NP.reshape(len(signatures_NP), bands, -1).astype(np.uint64)
+    keys = np.repeat(np.arange(1, bands + 1, dtype=np.uint64)[:, None], len(parts), axis=1)
+    for place in range(parts.shape[2]):
+        keys = (keys ^ (keys >> np.uint64(29))) * MULTIPLIER + parts[:, :, place].T
+    return keys
+
+
+def bucket_pairs(members: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the candidate pairs (a < b) of one bucket; `members` are ranks in rising order.
+
+    Linear in large buckets and independent of the order of the input: the best ranks against
+    all, and each against its next neighbours.
+    """
+    if len(members) <= ALL_PAIRS:
+        left, right = np.triu_indices(len(members), 1)
+        return members[left], members[right]
+    left = [np.repeat(members[:LEADERS], len(members)), *(members[:-step] for step in range(1, NEIGHBOURS + 1))]
+    right = [np.tile(members, LEADERS), *(members[step:] for step in range(1, NEIGHBOURS + 1))]
+    pairs = np.concatenate(left), np.concatenate(right)
+    proper = pairs[0] < pairs[1]
+    return pairs[0][proper], pairs[1][proper]
+
+
+def find_near(
+    passages: Passages,
+    *,
+    eligible: NDArray[np.bool_],
+    preferred: NDArray[np.bool_],
+    settings: Near,
+    folder: Path,
+) -> Found:
+    """Return the verified near copies among the eligible passages (masks over the rows of the corpus).
+
+    Canonical order: preferred (positive of a training query) first, then the longer E2 form,
+    then the content key.
+    """
+    rows = np.flatnonzero(eligible & (passages.words >= settings.min_words))
+    rows = rows[np.lexsort((passages.content_keys[rows], -passages.length[rows], ~preferred[rows]))]
+    candidates = _candidates(passages, rows, settings=settings, folder=folder)
+    return _verified(passages, rows, candidates, settings=settings, folder=folder)
+
+
+def droppable(edges: Edges, *, threshold: float) -> NDArray[np.bool_]:
+    """Return a mask of the edges that may drop a passage: similar enough, and copies of each other."""
+    return (edges.similarity >= threshold) & np.isin(edges.kind, [*COPIES, UNGUARDED])
+
+
+def dropping_edges(edges: Edges, *, drops: NDArray[np.bool_], rows: int) -> NDArray[np.int64]:
+    """Return for every corpus row the edge that drops it, -1 for rows that are kept.
+
+    Passages are visited in canonical order; one is dropped only for an edge of `drops` to a
+    passage that is kept: the most similar one, ties to the better rank. So there are no
+    chains: every dropped passage is verified against what stands in for it.
+    """
+    chosen = np.full(rows, -1, np.int64)
+    for edge in np.flatnonzero(drops).tolist():
+        left, right = edges.left[edge], edges.right[edge]
+        better = chosen[right] == -1 or edges.similarity[edge] > edges.similarity[chosen[right]]
+        if chosen[left] == -1 and better:
+            chosen[right] = edge
+    return chosen
+
+
+def _candidates(passages: Passages, rows: NDArray[np.int64], *, settings: Near, folder: Path) -> NDArray[np.int64]:
+    """Return the distinct candidate pairs of ranks, each as a * N + b, in rising order."""
+    total = len(rows)
+    if total < 2:
+        return np.zeros(0, np.int64)
+    keys_BN = np.memmap(folder / "bands.u64", np.uint64, "w+", shape=(settings.bands, total))
+    rank = np.full(len(passages), -1, np.int64)
+    rank[rows] = np.arange(total)
+    with Progress(f"{passages.where}: sign", total=total, unit="passages") as bar:
+        for part, texts in passages.compared(np.sort(rows)):
+            shingles = char_shingles([text.words for text in texts], size=SHINGLE)
+            signed = signatures(shingles, permutations=settings.permutations)
+            keys_BN[:, rank[part]] = band_keys(signed, bands=settings.bands)
+            bar.advance(len(part))
+    pairs = np.zeros(0, np.int64)
+    for band in range(settings.bands):
+        left, right = _band_pairs(keys_BN[band])
+        pairs = np.union1d(pairs, left * total + right)
+    return pairs
+
+
+def _band_pairs(keys_N: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = np.argsort(keys_N, kind="stable")
+    starts = np.flatnonzero(np.diff(keys_N[order])) + 1
+    bounds = np.concatenate([[0], starts, [len(order)]])
+    pairs = [bucket_pairs(order[bounds[bucket] : bounds[bucket + 1]]) for bucket in np.flatnonzero(np.diff(bounds) > 1)]
+    empty = [np.zeros(0, np.int64)]
+    return np.concatenate(empty + [pair[0] for pair in pairs]), np.concatenate(empty + [pair[1] for pair in pairs])
+
+
+def _verified(
+    passages: Passages, rows: NDArray[np.int64], candidates: NDArray[np.int64], *, settings: Near, folder: Path
+) -> Found:
+    """Return the candidates whose exact Jaccard reaches the report threshold and that the guard finds alike."""
+    ranks = candidates // max(len(rows), 1), candidates % max(len(rows), 1)
+    left, right = rows[ranks[0]], rows[ranks[1]]
+    similarity = _similarities(passages, left, right, at_least=settings.report_threshold, folder=folder)
+    close = np.flatnonzero(similarity >= settings.report_threshold)
+    kinds = _differences(passages, left[close], right[close]) if settings.guard else np.full(len(close), UNGUARDED)
+    alike = np.isin(kinds, [*ALIKE, UNGUARDED])
+    chosen = close[alike]
+    order = np.lexsort((ranks[0][chosen], ranks[1][chosen]))
+    edges = Edges(left[chosen][order], right[chosen][order], similarity[chosen][order], kinds[alike][order])
+    return Found(edges, candidates=len(candidates), look_alikes=len(close) - len(chosen))
+
+
+def _similarities(
+    passages: Passages, left: NDArray[np.int64], right: NDArray[np.int64], *, at_least: float, folder: Path
+) -> NDArray[np.float64]:
+    """Return the exact Jaccard of every pair, 0 where the sizes alone put it below `at_least`."""
+    stored = np.unique(np.concatenate([left, right]))
+    shingles = _stored_shingles(passages, stored, path=folder / "shingles.u64")
+    ours, theirs = np.searchsorted(stored, left), np.searchsorted(stored, right)
+    sizes = np.diff(shingles.offsets)
+    bound = np.minimum(sizes[ours], sizes[theirs]) / np.maximum(sizes[ours], sizes[theirs])
+    similarity = np.zeros(len(left))
+    with Progress(f"{passages.where}: compare", total=len(left), unit="pairs") as bar:
+        for pair in np.flatnonzero(bound >= at_least).tolist():
+            similarity[pair] = jaccard(shingles.row(ours[pair]), shingles.row(theirs[pair]))
+            bar.advance()
+    return similarity
+
+
+def _stored_shingles(passages: Passages, rows: NDArray[np.int64], *, path: Path) -> Ragged:
+    """Return the distinct shingles of the sorted `rows`, in a memory-mapped file."""
+    sizes = [np.zeros(1, np.int64)]
+    with open(path, "wb") as file:
+        for _, texts in passages.compared(rows):
+            shingles = distinct(char_shingles([text.words for text in texts], size=SHINGLE))
+            shingles.values.tofile(file)
+            sizes.append(np.diff(shingles.offsets))
+    offsets = np.cumsum(np.concatenate(sizes))
+    values = np.memmap(path, np.uint64, "r") if offsets[-1] else np.zeros(0, np.uint64)
+    return Ragged(values, offsets)
+
+
+def _differences(passages: Passages, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Return the guard's word for every pair; the texts of one part of the pairs are in memory at a time."""
+    kinds: list[str] = []
+    for start in range(0, len(left), PAIRS_PER_PART):
+        part = left[start : start + PAIRS_PER_PART].tolist(), right[start : start + PAIRS_PER_PART].tolist()
+        texts: dict[int, Compared] = {}
+        for rows, compared in passages.compared(np.unique(np.concatenate(part))):
+            texts.update(zip(rows.tolist(), compared, strict=True))
+        kinds += [difference(texts[a], texts[b]) for a, b in zip(*part, strict=True)]
+    return np.array(kinds, dtype="U9")

@@ -1,0 +1,77 @@
+"""Write the curated tables of a source in their defined orders, streaming the texts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from f2llm.curate.ledger import Ledger
+from f2llm.curate.links import Links
+from f2llm.curate.near import Edges
+from f2llm.curate.passages import Passages
+from f2llm.curate.queries import Queries
+from f2llm.records.schemas import CORPUS, NEAR, QUERIES, REMOVED
+from f2llm.records.tables import count_rows, read_batches, write_table
+
+
+class Outputs(NamedTuple):
+    """The four tables that curation makes."""
+
+    corpus: str | Path
+    queries: str | Path
+    removed: str | Path
+    near: str | Path
+
+
+def write_passages(path: str | Path, passages: Passages, live: NDArray[np.bool_]) -> int:
+    """Write the live passages and return their number."""
+    return write_table(path, schema=CORPUS, rows=_live_batches(passages.path, live))
+
+
+def write_queries(
+    path: str | Path, queries: Queries, live: NDArray[np.bool_], *, positives: Links, negatives: Links, ids: pa.Array
+) -> int:
+    """Write the live queries with their settled links and return their number; `ids` are the passages'."""
+    rows = np.flatnonzero(live)
+    order = np.lexsort((positives.passage, positives.query))  # a row's place is its id's place
+    positives = Links(positives.query[order], positives.passage[order])
+    table = queries.table.take(pa.array(rows))
+    for name, links in (("positives", positives), ("negatives", negatives)):
+        table = table.set_column(table.schema.get_field_index(name), QUERIES.field(name), links.column(rows, ids))
+    return write_table(path, schema=QUERIES, rows=[table])
+
+
+def write_removed(path: str | Path, *, passages: tuple[Ledger, pa.Array], queries: tuple[Ledger, pa.Array]) -> int:
+    """Write all removed rows: passages before queries, each by id."""
+    parts = (ledger.batches(ids, role=role) for role, (ledger, ids) in (("passage", passages), ("query", queries)))
+    return write_table(path, schema=REMOVED, rows=(batch for part in parts for batch in part))
+
+
+def write_near(path: str | Path, edges: Edges, *, live: NDArray[np.bool_], ids: pa.Array) -> int:
+    """Write the near pairs of which both passages are live, each once, the lower id first."""
+    kept = live[edges.left] & live[edges.right]
+    lower, upper = np.minimum(edges.left, edges.right)[kept], np.maximum(edges.left, edges.right)[kept]
+    order = np.lexsort((upper, lower))
+    columns = {
+        "doc_id": ids.take(pa.array(lower[order])),
+        "other_id": ids.take(pa.array(upper[order])),
+        "similarity": pa.array(edges.similarity[kept][order], pa.float32()),
+    }
+    return write_table(path, schema=NEAR, rows=[pa.table(columns)])
+
+
+def check_account(*, rows: int, kept: int, ledger: Ledger, path: str | Path) -> None:
+    """Assert that rows in = rows out + rows removed, and that the written table has them."""
+    removed = int((~ledger.live).sum())
+    if rows != kept + removed or count_rows(path) != kept:
+        raise AssertionError(f"{path}: {rows} rows in, {kept} kept, {removed} removed, {count_rows(path)} written")
+
+
+def _live_batches(path: Path, live: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for batch in read_batches(path):
+        yield batch.filter(pa.array(live[start : start + len(batch)]))
+        start += len(batch)

@@ -1,0 +1,79 @@
+"""Positives and given negatives after the passages have been curated: remapped, never lost without a word."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.curate.links import Links
+from f2llm.curate.near import Edges
+
+
+class Settled(NamedTuple):
+    """The links that training may use, and the queries that are left without a positive (masks by query row)."""
+
+    positives: Links
+    negatives: Links
+    never: NDArray[np.bool_]  # had none to begin with
+    contaminated: NDArray[np.bool_]  # all were removed with the evaluation texts
+    equal: NDArray[np.bool_]  # the only one left says the same as the query
+    lost: dict[int, int]  # contaminated query -> its first removed positive
+    counts: dict[str, int]  # list entries dropped, by cause
+
+
+def settle_positives(
+    *,
+    positives: Links,
+    negatives: Links,
+    live: NDArray[np.bool_],
+    query_keys: NDArray[np.uint64],
+    passage_keys: NDArray[np.uint64],
+    near: Links,
+) -> Settled:
+    """Drop what must not be a positive or a negative of its query.
+
+    Positives go when their passage is not `live` or equals the query (`*_keys`: hashes of the
+    comparable forms, by row). Negatives go for the same reasons, and when they are a positive
+    of the query or near to one (`near`: passage -> near passage, both directions).
+    """
+    queries, passages = len(query_keys), len(live)
+    alive = positives.where(live[positives.passage])
+    usable = alive.where(passage_keys[alive.passage] != query_keys[alive.query])
+    gone = positives.where(~live[positives.passage])
+    alive_negatives = negatives.where(live[negatives.passage])
+    forbidden = np.concatenate([alive.keys(passages), _near_keys(alive, near, passages)])
+    false = np.isin(alive_negatives.keys(passages), forbidden)
+    false |= passage_keys[alive_negatives.passage] == query_keys[alive_negatives.query]
+    had, has_live, has_usable = positives.has(queries), alive.has(queries), usable.has(queries)
+    first = np.unique(gone.query, return_index=True)
+    return Settled(
+        positives=usable,
+        negatives=alive_negatives.where(~false),
+        never=~had,
+        contaminated=had & ~has_live,
+        equal=has_live & ~has_usable,
+        lost={int(query): int(gone.passage[at]) for query, at in zip(*first, strict=True) if not has_live[query]},
+        counts={
+            "positives_contaminated": len(gone.query),
+            "positives_equal_to_query": len(alive.query) - len(usable.query),
+            "negatives_contaminated": len(negatives.query) - len(alive_negatives.query),
+            "negatives_false": int(false.sum()),
+        },
+    )
+
+
+def near_links(edges: Edges, *, final: NDArray[np.int64]) -> Links:
+    """Return the edges in both directions between the passages that stand for their ends, sorted."""
+    left, right = final[edges.left], final[edges.right]
+    links = np.unique(np.stack([np.concatenate([left, right]), np.concatenate([right, left])], axis=1), axis=0)
+    links = links[links[:, 0] != links[:, 1]]
+    return Links(links[:, 0], links[:, 1])
+
+
+def _near_keys(positives: Links, near: Links, passages: int) -> NDArray[np.int64]:
+    """Return the keys of (query, passage near to one of its positives)."""
+    starts = np.searchsorted(near.query, positives.passage, side="left")
+    counts = np.searchsorted(near.query, positives.passage, side="right") - starts
+    inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    neighbours = near.passage[np.repeat(starts, counts) + inside]
+    return np.repeat(positives.query, counts) * passages + neighbours

@@ -1,0 +1,305 @@
+"""Curate one source: held-out copies, exact and near copies, evaluation texts, positives, samples.
+
+The stages run in this order, each on what the one before has left; each removal is entered in
+a ledger, so rows in = rows out + rows removed. What the stages do and why: docs/curation.md.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.config.run import Curate
+from f2llm.curate import ledger as causes
+from f2llm.curate.decontaminate import EvaluationTexts
+from f2llm.curate.ledger import NO_ROW, Ledger
+from f2llm.curate.links import Links, read_links
+from f2llm.curate.near import Edges, droppable, dropping_edges, find_near
+from f2llm.curate.output import Outputs, check_account, write_near, write_passages, write_queries, write_removed
+from f2llm.curate.passages import Passages, comparable_key
+from f2llm.curate.positives import near_links, settle_positives
+from f2llm.curate.queries import HeldOut, Queries, held_out_queries
+from f2llm.curate.sample import beyond
+from f2llm.curate.store import Store, scratch
+from f2llm.errors import InputError
+from f2llm.records.files import clear_left_overs
+
+NO_EDGES = Edges(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.float64, "U9")))
+logger = logging.getLogger(__name__)
+
+
+class Tables(NamedTuple):
+    """The two tables of a source as normalised."""
+
+    corpus: str | Path
+    queries: str | Path
+
+
+class Scope(NamedTuple):
+    """What of a source's stanza curation depends on."""
+
+    name: str
+    task: str  # one of config.sources.TASKS
+    max_queries: int | None
+    max_passages: int | None
+
+
+def curate_source(
+    tables: Tables,
+    outputs: Outputs,
+    *,
+    texts: Sequence[str | Path],
+    held_out: Mapping[str, str | Path],
+    trained: Sequence[str],
+    source: Scope,
+    settings: Curate,
+    seed: int,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Curate one source and return its counts.
+
+    Args:
+        tables: corpus and queries of the source.
+        outputs: paths of the curated tables.
+        texts: texts.parquet of every evaluation task of the run.
+        held_out: queries.parquet by name of the sources that are scored on.
+        trained: names of those of them that are trained on; of the others all rows are held out.
+        source: name, task and caps of the source.
+        settings: policies and thresholds.
+        seed: key of the samples.
+        threads: of the out-of-core engine; no result depends on it.
+
+    Raises:
+        InputError: a list names a passage that is not in the corpus, or a clustering text has no passage.
+    """
+    clear_left_overs(Path(outputs.corpus).parent)
+    with scratch(Path(outputs.corpus).parent / ".scratch", memory_mb=settings.memory_mb, threads=threads) as store:
+        others = {name: path for name, path in held_out.items() if name != source.name} | {source.name: tables.queries}
+        curation = _Curation(
+            tables,
+            store=store,
+            source=source,
+            settings=settings,
+            held_out=held_out_queries(others, trained={*trained, source.name}),
+        )
+        curation.split()
+        curation.exact()
+        curation.passages.read(curation.passage_ledger.live)
+        curation.near()
+        curation.decontaminate(texts)
+        curation.positives()
+        curation.sample(seed)
+        return curation.write(outputs)
+
+
+class _Curation:
+    """The state of one source on its way through the stages."""
+
+    def __init__(self, tables: Tables, *, store: Store, source: Scope, settings: Curate, held_out: HeldOut) -> None:
+        self.source, self.settings, self.store, self.held_out = source, settings, store, held_out
+        self.passages = Passages(tables.corpus, store=store, where=source.name)
+        self.queries = Queries(tables.queries, store=store, where=source.name)
+        self.passage_ledger, self.query_ledger = Ledger(len(self.passages)), Ledger(len(self.queries))
+        self.query_keys = np.zeros(len(self.queries), np.uint64)  # hashes of the comparable forms
+        self.edges = NO_EDGES
+        self.counts: dict[str, Any] = {}
+        self.given = {
+            column: read_links(self.queries.table, column, self.passages) for column in ("positives", "negatives")
+        }
+        self.links = dict(self.given)
+        self.own_passage = self._own_passages() if source.task == "clustering" else None
+
+    def _own_passages(self) -> NDArray[np.int64]:
+        """Return the passage that is the text of each query: in clustering sources they are the same texts."""
+        rows = self.passages.rows(self.queries.doc_ids())
+        if (rows == NO_ROW).any():
+            at = self.queries.ids[int(np.flatnonzero(rows == NO_ROW)[0])].as_py().hex()
+            raise InputError(f"{self.source.name}: the text of query {at} is not in the corpus; normalise it again")
+        return rows
+
+    def _mirror_to_passages(self) -> None:
+        if self.own_passage is not None:
+            rows = np.arange(len(self.queries))
+            self.passage_ledger.mirror(self.query_ledger, rows=self.own_passage, other_rows=rows)
+
+    def _mirror_to_queries(self) -> None:
+        if self.own_passage is not None:
+            rows = np.arange(len(self.queries))
+            self.query_ledger.mirror(self.passage_ledger, rows=rows, other_rows=self.own_passage)
+
+    def split(self) -> None:
+        """Remove training queries that equal a held-out one; a clustering corpus keeps training texts only."""
+        found = [self.held_out.sources.get(key.decode()) for key in self.queries.keys]
+        rows = np.array([row for row, name in enumerate(found) if name is not None], np.int64)
+        evidence = {int(row): f"held-out query of {found[row]}" for row in rows}
+        self.query_ledger.remove(rows, causes.HELD_OUT_QUERY, evidence=evidence)
+        if self.own_passage is not None:
+            foreign = np.ones(len(self.passages), bool)
+            foreign[self.own_passage] = False
+            self.passage_ledger.remove(np.flatnonzero(foreign), causes.NO_TRAINING_TEXT)
+        self._mirror_to_passages()
+
+    def exact(self) -> None:
+        """Collapse equal texts; equal texts with different labels contradict each other and go."""
+        order = np.arange(len(self.queries)) if self.own_passage is None else self.own_passage
+        equal = self.queries.equal(self.query_ledger.live, order=order)
+        self.query_ledger.remove(np.flatnonzero(equal.contradicts), causes.CONTRADICTION)
+        rows = np.flatnonzero(~equal.contradicts & (equal.first != np.arange(len(self.queries))))
+        self.query_ledger.remove(rows, causes.EQUAL_TEXT, stand_in=equal.first[rows], similarity=np.ones(len(rows)))
+        self._mirror_to_passages()
+        if self.source.task == "retrieval" or self.source.task == "sts":
+            live = self.passage_ledger.live
+            first = self.store.equal_rows(self.passages.path, key="content_key", live=live)
+            rows = np.flatnonzero(live & (first != np.arange(len(first))))
+            self.passage_ledger.remove(rows, causes.EQUAL_TEXT, stand_in=first[rows], similarity=np.ones(len(rows)))
+
+    def near(self) -> None:
+        """Find near copies among long passages and, if that is the policy, drop them. Label texts are left alone."""
+        near = self.settings.near
+        if near.policy == "off" or self.source.task == "classification":
+            return
+        live = self.passage_ledger.live
+        found = find_near(
+            self.passages, eligible=live, preferred=self._wanted(), settings=near, folder=self.store.folder
+        )
+        self.edges = found.edges
+        self.counts |= {"near_candidates": found.candidates, "look_alikes_kept": found.look_alikes}
+        drops = droppable(found.edges, threshold=near.threshold) & self._same_label(found.edges)
+        edge = dropping_edges(found.edges, drops=drops, rows=len(self.passages))
+        rows = np.flatnonzero(edge != NO_ROW)
+        self.counts["near_copies"] = len(rows)
+        if near.policy == "drop":
+            self.passage_ledger.remove(
+                rows,
+                causes.NEAR_COPY,
+                stand_in=found.edges.left[edge[rows]],
+                similarity=found.edges.similarity[edge[rows]],
+                evidence=dict(zip(rows.tolist(), found.edges.kind[edge[rows]].tolist(), strict=True)),
+            )
+            self._mirror_to_queries()
+
+    def _wanted(self) -> NDArray[np.bool_]:
+        """Return a mask of the passages that are a positive of a training query."""
+        links = self._resolved("positives")
+        wanted = np.zeros(len(self.passages), bool)
+        wanted[links.passage] = True
+        return wanted
+
+    def _same_label(self, edges: Edges) -> NDArray[np.bool_]:
+        """Return a mask of the edges whose ends are of one class; a label tells look-alikes apart."""
+        labels = np.full(len(self.passages), "", object)
+        if self.own_passage is not None:
+            labels[self.own_passage] = [label or "" for label in self.queries.labels]
+        return labels[edges.left] == labels[edges.right]
+
+    def _resolved(self, column: str) -> Links:
+        """Return the given links of live queries, every row replaced by what stands in for it."""
+        links = self.given[column].retargeted(queries=self.query_ledger.final(), passages=self.passage_ledger.final())
+        return links.where(self.query_ledger.live[links.query])
+
+    def decontaminate(self, texts: Sequence[str | Path]) -> None:
+        """Find evaluation texts in the queries and passages and, if that is the policy, drop those rows."""
+        policy = self.settings.decontaminate.policy
+        for rows, forms in self.queries.comparable(np.flatnonzero(self.query_ledger.live)):
+            self.query_keys[rows] = [comparable_key(form) for form in forms]
+        if policy == "off":
+            return
+        index = EvaluationTexts.load(texts, containment=self.settings.decontaminate.containment)
+        if self.own_passage is None:
+            parts = self.queries.comparable(np.flatnonzero(self.query_ledger.live))
+            self.counts["contaminated_queries"] = self._remove_hits(self.query_ledger, parts, index)
+        if self.source.task != "classification":
+            compared = self.passages.compared(np.flatnonzero(self.passage_ledger.live))
+            parts = ((rows, [text.words for text in part]) for rows, part in compared)
+            self.counts["contaminated_passages"] = self._remove_hits(self.passage_ledger, parts, index)
+            self._mirror_to_queries()
+
+    def _remove_hits(
+        self, ledger: Ledger, parts: Iterator[tuple[NDArray[np.int64], list[str]]], index: EvaluationTexts
+    ) -> dict[str, int]:
+        """Return task -> rows that hit its texts; with "(corpus)" the rows that equal a text of its corpus."""
+        counts: Counter[str] = Counter()
+        for rows, forms in parts:
+            hits = index.match(forms)
+            counts.update(index.names[text].task for text in hits.text.tolist())
+            counts.update({f"{task} (corpus)": number for task, number in index.in_corpora(forms).items() if number})
+            if self.settings.decontaminate.policy == "drop":
+                hit = rows[hits.position]
+                evidence = {row: index.evidence(hits, at) for at, row in enumerate(hit.tolist())}
+                ledger.remove(hit, causes.CONTAMINATED, similarity=hits.containment, evidence=evidence)
+        return dict(sorted(counts.items()))
+
+    def positives(self) -> None:
+        """Remap positives and negatives to the rows that were kept, and remove queries that have none left."""
+        settled = settle_positives(
+            positives=self._resolved("positives"),
+            negatives=self._resolved("negatives"),
+            live=self.passage_ledger.live,
+            query_keys=self.query_keys,
+            passage_keys=self.passages.keys,
+            near=near_links(self.edges, final=self.passage_ledger.final()),
+        )
+        self.links = {"positives": settled.positives, "negatives": settled.negatives}
+        self.counts |= settled.counts
+        if self.own_passage is not None:
+            return
+        live = self.query_ledger.live
+        self.query_ledger.remove(np.flatnonzero(live & settled.never), causes.NO_POSITIVE)
+        self.query_ledger.remove(
+            np.flatnonzero(live & settled.contaminated),
+            causes.POSITIVES_CONTAMINATED,
+            evidence={row: self.passage_ledger.evidence[at] for row, at in settled.lost.items()},
+        )
+        self.query_ledger.remove(np.flatnonzero(live & settled.equal), causes.EQUAL_POSITIVE)
+
+    def sample(self, seed: int) -> None:
+        """Keep at most max_queries queries and max_passages passages; what a kept query names always stays."""
+        live = self.query_ledger.live
+        most = self.source.max_queries
+        rows = beyond(self.queries.ids, live=live, always=np.zeros(len(live), bool), most=most, seed=seed)
+        self.query_ledger.remove(rows, causes.BEYOND_MAX_QUERIES)
+        if self.source.task == "classification":
+            return
+        needed = np.zeros(len(self.passages), bool)
+        for links in self.links.values():
+            needed[links.passage[self.query_ledger.live[links.query]]] = True
+        if self.own_passage is not None:
+            needed[self.own_passage[self.query_ledger.live]] = True
+        most = self.source.max_passages
+        rows = beyond(self.passages.ids, live=self.passage_ledger.live, always=needed, most=most, seed=seed)
+        self.passage_ledger.remove(rows, causes.BEYOND_MAX_PASSAGES)
+
+    def write(self, outputs: Outputs) -> dict[str, Any]:
+        """Write the tables and return the counts of the job."""
+        passages, queries = self.passage_ledger, self.query_ledger
+        kept_passages = write_passages(outputs.corpus, self.passages, passages.live)
+        kept_queries = write_queries(
+            outputs.queries, self.queries, queries.live, ids=self.passages.ids, **self.links
+        )  # fmt: skip
+        removed = (passages, self.passages.ids), (queries, self.queries.ids)
+        write_removed(outputs.removed, passages=removed[0], queries=removed[1])
+        near = write_near(outputs.near, self.edges, live=passages.live, ids=self.passages.ids)
+        check_account(rows=len(self.passages), kept=kept_passages, ledger=passages, path=outputs.corpus)
+        check_account(rows=len(self.queries), kept=kept_queries, ledger=queries, path=outputs.queries)
+        self._check_links()
+        return {
+            "passages_in": len(self.passages),
+            "passages_out": kept_passages,
+            "queries_in": len(self.queries),
+            "queries_out": kept_queries,
+            "near_edges": near,
+            "queries_held_out": self.queries.held_out,
+            "removed_passages": passages.counts(),
+            "removed_queries": queries.counts(),
+        } | self.counts
+
+    def _check_links(self) -> None:
+        """Assert that no list of a kept query names a passage that is gone."""
+        for name, links in self.links.items():
+            dangling = self.query_ledger.live[links.query] & ~self.passage_ledger.live[links.passage]
+            if dangling.any():
+                raise AssertionError(f"{self.source.name}: {int(dangling.sum())} {name} name a removed passage")

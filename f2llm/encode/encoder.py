@@ -1,0 +1,178 @@
+"""A model that turns texts into unit vectors, each of which depends on its text alone.
+
+A matrix product rounds differently in another shape, so a free batch would tie a vector to its
+neighbours. Here every batch has ROWS rows of one padded length, and texts that fill that length
+are kept apart from those that do not, because attention takes another path without a mask.
+Shapes: P poolings, N texts, B rows of a batch, T tokens, D dimensions.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.encode.pooling import pool
+from f2llm.encode.precision import resolve_precision
+from f2llm.errors import InputError
+from f2llm.progress import Progress
+from f2llm.records.ids import doc_id
+
+if TYPE_CHECKING:
+    import torch
+
+ROWS = 16
+# Lengths are rounded up to a multiple of this.
+LENGTH_STEP = 8
+# Texts whose tokens are held in memory at once.
+TEXTS_AT_ONCE = 4096
+
+
+class Batch(NamedTuple):
+    """Positions of at most ROWS texts that share a padded length."""
+
+    rows: NDArray[np.int64]
+    length: int
+    full: bool  # all texts have exactly `length` tokens
+
+
+class Encoder:
+    """A backbone with its tokenizer and pooling, ready to encode.
+
+    Attributes:
+        dim: length of a vector.
+        precision: "float32" or "bfloat16" (autocast), resolved.
+        device: "cuda" or "cpu".
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, pooling: str, max_length: int, precision: str) -> None:  # noqa: ANN401 - classes of transformers
+        self.precision = resolve_precision(precision)
+        self.device = str(next(model.parameters()).device.type)
+        self.dim = int(model.config.hidden_size)
+        self._model, self._tokenizer = model, tokenizer
+        self._pooling, self._max_length = pooling, max_length
+        self._padding = next((x for x in (tokenizer.pad_token_id, tokenizer.eos_token_id) if x is not None), 0)
+
+    @classmethod
+    def load(cls, folder: Path | str, *, pooling: str, max_length: int, precision: str) -> "Encoder":
+        """Load a plain transformers folder (float32 safetensors, tokenizer) without network or remote code.
+
+        Texts are cut to `max_length` tokens, special tokens included; a tokenizer that is to end
+        texts in EOS does so itself. `precision` is one of float32, bfloat16 and auto. The model
+        goes to the first CUDA device where there is one.
+
+        Raises:
+            InputError: the folder is no model, or the model cannot read `max_length` tokens.
+        """
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
+        if not (Path(folder) / "config.json").is_file():
+            raise InputError(f"{folder}: there is no config.json, so no model; give the folder of a model")
+        safe = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **safe)
+        longest = getattr(model.config, "max_position_embeddings", max_length)
+        if max_length > longest:
+            raise InputError(
+                f"{folder}: max_length is {max_length}, the model reads {longest} tokens; lower max_length"
+            )
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = model.eval().requires_grad_(False).to(device)
+        return cls(model, tokenizer, pooling=pooling, max_length=max_length, precision=precision)
+
+    def encode(self, texts: Sequence[str], *, what: str, bar: Progress | None = None) -> NDArray[np.float32]:
+        """Return the vectors of `texts`, [N, D] float32 of unit length, in their order.
+
+        Pooling and normalisation are in float32. `what` names the texts in errors and progress;
+        a given `bar` is advanced instead of a new one.
+
+        Raises:
+            InputError: a text has no tokens, or its vector is zero or not finite.
+        """
+        return self.encode_poolings(texts, poolings=(self._pooling,), what=what, bar=bar)[0]
+
+    def encode_poolings(
+        self, texts: Sequence[str], *, poolings: Sequence[str], what: str, bar: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Return the vectors of `texts` under each of `poolings`, [P, N, D], from one forward pass.
+
+        Each of them is what `encode` of an encoder with that pooling returns, to the bit.
+
+        Raises:
+            InputError: as `encode`.
+        """
+        if bar is None:
+            with Progress(f"encode {what}", total=len(texts), unit="texts") as own:
+                return self.encode_poolings(texts, poolings=poolings, what=what, bar=own)
+        vectors_PND = np.zeros((len(poolings), len(texts), self.dim), np.float32)
+        for first in range(0, len(texts), TEXTS_AT_ONCE):
+            part = texts[first : first + TEXTS_AT_ONCE]
+            tokens = self._tokenise(part, what=what, first=first)
+            for batch in batches(np.array([len(ids) for ids in tokens])):
+                vectors_PND[:, first + batch.rows] = self._forward([tokens[row] for row in batch.rows], batch, poolings)
+                bar.advance(len(batch.rows))
+        for vectors_ND in vectors_PND:
+            _normalise(vectors_ND, texts, what=what)
+        return vectors_PND
+
+    def _tokenise(self, texts: Sequence[str], *, what: str, first: int) -> list[list[int]]:
+        tokens = self._tokenizer(list(texts), truncation=True, max_length=self._max_length)["input_ids"]
+        empty = [row for row, ids in enumerate(tokens) if not ids]
+        if empty:
+            raise InputError(_fault(what, first + empty[0], texts[empty[0]], "the text has no tokens"))
+        return tokens
+
+    def _forward(self, tokens: list[list[int]], batch: Batch, poolings: Sequence[str]) -> NDArray[np.float32]:
+        """Return the pooled vectors of one batch, [P, B, D]; dummy rows fill it up."""
+        import torch
+
+        tokens_BT = np.full((ROWS, batch.length), self._padding, np.int64)
+        lengths_B = np.full(ROWS, batch.length if batch.full else 1, np.int64)
+        for row, ids in enumerate(tokens):
+            tokens_BT[row, : len(ids)] = ids
+            lengths_B[row] = len(ids)
+        mask_BT = np.arange(batch.length) < lengths_B[:, None]
+        device = torch.device(self.device)
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            hidden_BTD = self._hidden(_on(device, tokens_BT), None if batch.full else _on(device, mask_BT))
+        with torch.inference_mode():
+            pooled_PBD = [pool(hidden_BTD, _on(device, lengths_B), pooling=pooling) for pooling in poolings]
+        return np.stack([pooled_BD[: len(tokens)].cpu().numpy() for pooled_BD in pooled_PBD])
+
+    def _hidden(self, tokens_BT: "torch.Tensor", mask_BT: "torch.Tensor | None") -> "torch.Tensor":
+        cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
+        return self._model(input_ids=tokens_BT, attention_mask=mask_BT, **cache).last_hidden_state
+
+
+def batches(lengths_N: NDArray[np.int64]) -> Iterator[Batch]:
+    """Yield the texts in batches of one shape, longest first; `lengths_N` counts their tokens."""
+    padded_N = -(-lengths_N // LENGTH_STEP) * LENGTH_STEP
+    for length in sorted(set(padded_N.tolist()), reverse=True):
+        for full in (True, False):
+            rows = np.flatnonzero((padded_N == length) & ((lengths_N == length) == full))
+            for first in range(0, len(rows), ROWS):
+                yield Batch(rows=rows[first : first + ROWS], length=length, full=full)
+
+
+def _on(device: "torch.device", array: NDArray[Any]) -> "torch.Tensor":
+    import torch
+
+    return torch.from_numpy(array).to(device)
+
+
+def _normalise(vectors_ND: NDArray[np.float32], texts: Sequence[str], *, what: str) -> None:
+    """Scale rows to unit length in place, or refuse the first that has no direction."""
+    # Row by row, since a sum over an axis of a matrix may be split by its shape.
+    norms_N = np.array([np.sqrt(np.dot(row, row)) for row in vectors_ND], np.float32)
+    bad = np.flatnonzero(~(np.isfinite(norms_N) & (norms_N > 0)))
+    if len(bad):
+        raise InputError(_fault(what, int(bad[0]), texts[bad[0]], "its vector is zero or not finite"))
+    vectors_ND /= norms_N[:, None]
+
+
+def _fault(what: str, row: int, text: str, fault: str) -> str:
+    return f"{what}: text {row} (id {doc_id(text).hex()}, {text[:60]!r}): {fault}; mend or remove it at its source"

@@ -1,0 +1,33 @@
+"""Token vectors to one vector a text. Shapes: B texts, T tokens (padding on the right), D dimensions."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.models import POOLINGS
+from f2llm.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pool(hidden_BTD: "torch.Tensor", lengths_B: "torch.Tensor", *, pooling: str) -> "torch.Tensor":
+    """Return pooled_BD in float32, not normalised.
+
+    `lengths_B` counts the tokens of each text (int64, 1..T); what lies to the right of them is
+    padding and is not read. "last" takes the last token, "mean" the average of all, "cls" the
+    first. Differentiable.
+
+    Raises:
+        InputError: not one of f2llm.config.models.POOLINGS.
+    """
+    import torch
+
+    if pooling == "last":
+        rows_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
+        return hidden_BTD[rows_B, lengths_B - 1].float()
+    if pooling == "cls":
+        return hidden_BTD[:, 0].float()
+    if pooling == "mean":
+        inside_BT = torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device) < lengths_B[:, None]
+        kept_BTD = hidden_BTD.float().masked_fill(~inside_BT[..., None], 0.0)
+        return kept_BTD.sum(1) / lengths_B[:, None]
+    raise InputError(f"pooling: {pooling!r} is not one of {', '.join(POOLINGS)}; choose one of these")

@@ -1,0 +1,39 @@
+"""Which number format a model runs in: bfloat16 where the processor computes in it, else float32."""
+
+from pathlib import Path
+
+from f2llm.errors import InputError
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+# x86 processors without these emulate bfloat16, which is slower than float32.
+CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def resolve_precision(precision: str, *, cpuinfo: Path = CPUINFO) -> str:
+    """Return "float32" or "bfloat16": as asked, or for "auto" what this machine computes fast.
+
+    With CUDA the device decides, otherwise the processor's flags in `cpuinfo` (absent: float32).
+
+    Raises:
+        InputError: not one of PRECISIONS.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: {precision!r} is not one of {', '.join(PRECISIONS)}; choose one of these")
+    if precision != "auto":
+        return precision
+    import torch
+
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = bool(CPU_FLAGS & _flags(cpuinfo))
+    return "bfloat16" if fast else "float32"
+
+
+def _flags(cpuinfo: Path) -> frozenset[str]:
+    if not cpuinfo.is_file():
+        return frozenset()
+    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())

@@ -1,0 +1,45 @@
+"""A process in which mteb finds no network and leaves nothing behind.
+
+mteb makes a cache folder when it is imported, and `datasets` and `huggingface_hub` read their
+folders and switches then, too. So this comes first, before any of them is imported.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+SWITCHES = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "MTEB_AUTO_INSTALL_EXTRAS": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+}
+
+
+@contextlib.contextmanager
+def offline(scratch: str | Path) -> Iterator[Path]:
+    """Yield a folder of this job alone below `scratch`, deleted afterwards, where all caches go.
+
+    Two jobs that share a cache rewrite each other's files, and a shared cache answers for another
+    model of the same name.
+    """
+    Path(scratch).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="evaluate-", dir=scratch)).absolute()
+    wanted = SWITCHES | {"HF_HOME": str(folder / "hf"), "MTEB_CACHE": str(folder / "mteb")}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield folder
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,119 @@
+"""The rows of a task, and the folder in which mteb finds them.
+
+The folder is a data set of its own: JSON lines and a README.md whose YAML names configurations,
+files and columns, so `datasets.load_dataset(folder, config)` reads it anywhere. The rows that are
+scored are always the split called `test` there, whatever split of the source they come from.
+
+The cache of `datasets` knows a local folder by its last name and its README alone: of two folders
+`.../data` with one layout it would return the first one's rows for both. So each configuration is
+described by the hash of its files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from f2llm.config.benchmarks import Task
+from f2llm.records.files import atomic_folder, sha256_file
+
+SCORED, PROBE = "test", "train"
+# Columns and their types, so that no reader has to guess (a column of dates is text, too).
+COLUMNS: dict[str, dict[str, str]] = {
+    "queries": {"_id": "string", "text": "string"},
+    "corpus": {"_id": "string", "text": "string"},
+    "qrels": {"query-id": "string", "corpus-id": "string", "score": "int32"},
+    "classification": {"text": "string", "label": "int64"},
+    "clustering": {"sentences": "string", "labels": "string"},
+    "sts": {"sentence1": "string", "sentence2": "string", "score": "float32"},
+}
+
+
+class Text(NamedTuple):
+    """A text of a task that training must not contain: a row of texts.parquet."""
+
+    task: str
+    split: str
+    id: str
+    field: str  # query | corpus | text
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """A task's rows, ready to be written: file stem -> rows, in order; and the texts that are scored."""
+
+    files: Mapping[str, list[dict[str, Any]]]
+    texts: tuple[Text, ...]
+    label_names: tuple[str, ...] = ()  # classification: the classes that labels are numbers of
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of each file."""
+        return {name: len(rows) for name, rows in self.files.items()}
+
+
+def write_task_data(folder: str | Path, data: TaskData, *, task: Task) -> None:
+    """Write the folder of a task, atomically."""
+    with atomic_folder(folder) as aside:
+        for name, rows in data.files.items():
+            _write_lines(aside / f"{name}.jsonl", rows)
+        (aside / "README.md").write_text(_card(aside, data, task), encoding="utf-8")
+
+
+def is_empty(folder: str | Path) -> bool:
+    """Return whether nothing can be scored: the source was skipped."""
+    files = [path for path in Path(folder).glob("*.jsonl") if path.stem != PROBE]
+    return not files or any(path.stat().st_size == 0 for path in files)
+
+
+def read_lines(path: str | Path) -> list[dict[str, Any]]:
+    """Read a JSON lines file of a task."""
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _digest(folder: Path, stems: Iterable[str]) -> str:
+    hashes = [sha256_file(folder / f"{stem}.jsonl") for stem in sorted(stems)]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _card(folder: Path, data: TaskData, task: Task) -> str:
+    if task.type == "retrieval":
+        configs = {"queries": {SCORED: "queries"}, "corpus": {SCORED: "corpus"}, "qrels": {SCORED: "qrels"}}
+        columns = {name: COLUMNS[name] for name in configs}
+    else:
+        configs = {"default": {name: name for name in data.files}}
+        columns = {"default": COLUMNS[task.type]}
+    header = {
+        "configs": [
+            {
+                "config_name": name,
+                "description": f"sha256 {_digest(folder, files.values())}",
+                "data_files": [{"split": split, "path": f"{stem}.jsonl"} for split, stem in sorted(files.items())],
+            }
+            for name, files in configs.items()
+        ],
+        "dataset_info": [
+            {"config_name": name, "features": [_feature(column, kind, data) for column, kind in kinds.items()]}
+            for name, kinds in columns.items()
+        ],
+    }
+    text = (
+        f"# {task.name}\n\nA {task.type} task drawn from the source `{task.source}` (its rows of split: {task.split})."
+    )
+    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{text}\nThe rights on the texts are those of the source.\n"
+
+
+def _feature(column: str, kind: str, data: TaskData) -> dict[str, Any]:
+    if data.label_names and column == "label":
+        return {"name": column, "dtype": {"class_label": {"names": dict(enumerate(data.label_names))}}}
+    return {"name": column, "dtype": kind}

@@ -1,0 +1,79 @@
+"""Adapters: each turns the files of a source into records. Module and function bear the adapter's name.
+
+There is no registry: `adapter: pairs` in a stanza means the function `pairs` of the module
+`f2llm/sources/adapters/pairs.py`, and the stanza's `options` are its keyword arguments. What the
+stanzas ask for is checked against the syntax trees, so nothing is imported before it is needed.
+"""
+
+import ast
+import difflib
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from f2llm.config.sources import Source
+from f2llm.errors import InputError
+from f2llm.sources.archives import RawFile
+from f2llm.sources.records import Record
+
+Adapter = Callable[..., Iterator[Record]]
+FOLDER = Path(__file__).parent
+
+
+def adapter_names() -> list[str]:
+    """Return the names of all adapters, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+
+
+def check_adapters(sources: Sequence[Source]) -> list[str]:
+    """Return a fault for each source whose adapter does not exist or does not take its options."""
+    return [fault for source in sources for fault in _faults(source.name, source.adapter, source.options)]
+
+
+def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield what the adapter makes of the files of the source `name`.
+
+    Raises:
+        InputError: the adapter does not fit, or the files are not what it expects.
+    """
+    faults = _faults(name, adapter, options)
+    if faults:
+        raise InputError(faults)
+    read: Adapter = getattr(importlib.import_module(f"{__name__}.{adapter}"), adapter)
+    try:
+        yield from read(files, **options)
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"source {name}: adapter {adapter!r} cannot read these files ({type(error).__name__}: {error}); "
+            "check the stanza's options against the files"
+        ) from error
+
+
+def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
+    where, path = f"source {source}", FOLDER / f"{adapter}.py"
+    if not adapter.isidentifier() or adapter.startswith("_") or not path.is_file():
+        near = difflib.get_close_matches(adapter, adapter_names(), n=1)
+        advice = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(adapter_names())}"
+        return [f"{where}: there is no adapter {adapter!r}; {advice}"]
+    needed, known = _keywords(path)
+    faults = [
+        f"{where}: adapter {adapter!r} has no option {name!r}; its options are: {', '.join(known) or 'none'}"
+        for name in sorted(set(options) - set(known))
+    ]
+    return faults + [
+        f"{where}: adapter {adapter!r} needs the option {name!r}; add it under `options`"
+        for name in needed
+        if name not in options
+    ]
+
+
+def _keywords(path: Path) -> tuple[list[str], list[str]]:
+    """Return the required and all keyword-only arguments of the adapter in the module `path`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem)
+    names = [argument.arg for argument in function.args.kwonlyargs]
+    needed = [name for name, default in zip(names, function.args.kw_defaults, strict=True) if default is None]
+    return needed, names

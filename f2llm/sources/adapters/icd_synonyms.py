@@ -1,0 +1,28 @@
+"""ICD-10-CM inclusion term -> the description of its code."""
+
+from collections.abc import Iterator, Sequence
+
+from f2llm.sources.archives import RawFile
+from f2llm.sources.formats.icd_tabular import diagnoses
+from f2llm.sources.records import Passage, Query, Skipped
+
+
+def icd_synonyms(
+    files: Sequence[RawFile], *, member: str, exclude_chapters: Sequence[str] = ()
+) -> Iterator[Passage | Query | Skipped]:
+    """Yield descriptions as passages and inclusion terms as queries; `exclude_chapters` are numbers ("19").
+
+    Split by category, the first three characters of the code.
+    """
+    for file in files:
+        where = file.where(member)
+        for found in diagnoses(file, member):
+            if found.chapter in exclude_chapters:
+                yield Skipped("chapter is left out by the stanza", where, found.row, "passage")
+                continue
+            yield Passage(found.code, found.description, where, found.row, "desc")
+            for term in found.inclusion_terms:
+                if term.lower() == found.description.lower():
+                    yield Skipped("inclusion term equals the description", where, found.row)
+                else:
+                    yield Query(term, (found.code,), (), found.category, where, found.row, "inclusionTerm")

@@ -1,0 +1,50 @@
+"""Definition of an ontology term, labelled with the branch below a root that it belongs to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from f2llm.sources.archives import RawFile
+from f2llm.sources.formats.obo import Term, terms
+from f2llm.sources.records import Labelled, Skipped
+
+
+def obo_branches(files: Sequence[RawFile], *, member: str, root: str) -> Iterator[Labelled | Skipped]:
+    """Yield definitions of terms that lie below exactly one child of `root`, labelled with that child's name.
+
+    Split by term id, as `obo_definitions`.
+    """
+    for file in files:
+        where = file.where(member)
+        found = [term for term in terms(file, member) if not term.obsolete]
+        parents = {term.id: term.parents for term in found}
+        branches = {term.id: term.name for term in found if root in term.parents}
+        for term in found:
+            reason = _reason_to_skip(term, parents, branches)
+            if reason:
+                yield Skipped(reason, where, term.row)
+            else:
+                label = branches[_above(term.id, parents, branches).pop()]
+                yield Labelled(term.definition, label, term.id, where, term.row, "def", "is_a")
+
+
+def _reason_to_skip(term: Term, parents: Mapping[str, tuple[str, ...]], branches: Mapping[str, str]) -> str:
+    if not term.definition:
+        return "term has no definition"
+    if term.id in branches:
+        return "term is itself a branch"
+    count = len(_above(term.id, parents, branches))
+    return "" if count == 1 else "term is below several branches" if count else "term is below no branch"
+
+
+def _above(term: str, parents: Mapping[str, tuple[str, ...]], branches: Mapping[str, str]) -> set[str]:
+    """Return the branches that are reached first on any way up from `term`."""
+    found, seen, todo = set(), set(), [term]
+    while todo:
+        current = todo.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current in branches:
+            found.add(current)
+        else:
+            todo += parents.get(current, ())
+    return found

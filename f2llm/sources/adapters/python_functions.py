@@ -1,0 +1,19 @@
+"""Summary of a Python function -> its code without the docstring."""
+
+from collections.abc import Iterator, Sequence
+
+from f2llm.sources.archives import RawFile
+from f2llm.sources.formats.python_code import functions
+from f2llm.sources.records import Passage, Query, Skipped
+
+
+def python_functions(files: Sequence[RawFile], *, packages: Sequence[str]) -> Iterator[Passage | Query | Skipped]:
+    """Yield the functions of each file's package (a folder in the wheel, one for each file); split by file path."""
+    for file, package in zip(files, packages, strict=True):
+        for found in functions(file, prefix=f"{package}/"):
+            if isinstance(found, Skipped):
+                yield found
+                continue
+            key = f"{found.file}:{found.row}"
+            yield Passage(key, found.code, found.file, found.row, "code")
+            yield Query(found.summary, (key,), (), found.member, found.file, found.row, "docstring")

@@ -1,0 +1,23 @@
+"""Summary of a Python function, labelled with the module that it lies in."""
+
+from collections.abc import Iterator, Sequence
+
+from f2llm.sources.archives import RawFile
+from f2llm.sources.formats.python_code import functions
+from f2llm.sources.records import Labelled, Skipped
+
+LEVELS = 2  # of the path: package and module or subpackage
+
+
+def python_modules(files: Sequence[RawFile], *, packages: Sequence[str]) -> Iterator[Labelled | Skipped]:
+    """Yield summaries with labels such as "sympy.core"; split by file path, as `python_functions`."""
+    for file, package in zip(files, packages, strict=True):
+        for found in functions(file, prefix=f"{package}/"):
+            if isinstance(found, Skipped):
+                yield found
+                continue
+            module = ".".join(found.member.removesuffix(".py").split("/")[:LEVELS])
+            if module.endswith(".__init__"):
+                yield Skipped("function lies in the package itself, in no module", found.file, found.row)
+            else:
+                yield Labelled(found.summary, module, found.member, found.file, found.row, "docstring", "module")

@@ -1,0 +1,152 @@
+"""Files of a source, read where they lie: archives are never unpacked and their members never trusted.
+
+A wheel is a zip file. Its members are streamed out of it; names that could lead out of a folder,
+links, encrypted members and members beyond a size limit are refused. A member may itself be a zip
+file ("data.zip!rows.csv") or compressed ("rows.csv.bz2", "rows.csv.gz").
+"""
+
+import bz2
+import contextlib
+import gzip
+import io
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO
+
+from f2llm.errors import InputError
+
+MOST_BYTES = 4 << 30  # of one member, unpacked
+MOST_NESTED_BYTES = 512 << 20  # of a zip file inside a zip file, which is held in memory
+READ_BYTES = 1 << 20
+SEPARATOR = "!"  # between an archive and its member, as in "wheel!member"
+
+
+class RawFile:
+    """One fetched file: a zip archive, or a plain file whose only member is named ""."""
+
+    def __init__(self, path: str | Path, *, name: str, most_bytes: int = MOST_BYTES) -> None:
+        self.path, self.name, self.most_bytes = Path(path), name, most_bytes
+        self._archive: zipfile.ZipFile | None = None
+
+    def close(self) -> None:
+        """Close the archive; it opens again when it is next read."""
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
+
+    def where(self, member: str = "") -> str:
+        """Return "file!member", or "file" for a plain file: how the tables name this place."""
+        return f"{self.name}{SEPARATOR}{member}" if member else self.name
+
+    def members(self, *, prefix: str = "", suffix: str = "") -> list[str]:
+        """Return the names of the archive's files with this prefix and suffix, sorted."""
+        names = {info.filename for info in self._zip().infolist() if not info.is_dir()}
+        return sorted(name for name in names if name.startswith(prefix) and name.endswith(suffix))
+
+    @contextlib.contextmanager
+    def open(self, member: str = "") -> Iterator[BinaryIO]:
+        """Yield the unpacked bytes of `member` as a stream; the file itself when `member` is empty.
+
+        Raises:
+            InputError: no such member, not a zip file, or the member is not safe to read.
+        """
+        with contextlib.ExitStack() as stack:
+            outer, *inner = member.split(SEPARATOR)
+            if not member:
+                stream: IO[bytes] = stack.enter_context(open(self.path, "rb"))
+            else:
+                stream = _open_member(self._zip(), outer, stack, self.where(outer))
+            for depth, name in enumerate(inner, 1):
+                where = self.where(SEPARATOR.join([outer, *inner[:depth]]))
+                nested = io.BytesIO(_read_up_to(stream, MOST_NESTED_BYTES, where=where))
+                stream = _open_member(stack.enter_context(_open_zip(nested, where)), name, stack, where)
+            yield stack.enter_context(_unpacked(stream, member or self.name, self.most_bytes, self.where(member)))
+
+    @contextlib.contextmanager
+    def text(self, member: str = "", *, encoding: str = "utf-8-sig", errors: str = "strict") -> Iterator[io.TextIOBase]:
+        """Yield `member` as text; line ends are left as they are, for the csv reader."""
+        with self.open(member) as stream, io.TextIOWrapper(stream, encoding, errors, newline="") as text:
+            try:
+                yield text
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{self.where(member)}: not {encoding} ({error}); give the option `encoding`, or convert the file"
+                ) from error
+
+    def read(self, member: str = "") -> bytes:
+        """Return all bytes of `member`; for members that are parsed as a whole."""
+        with self.open(member) as stream:
+            return stream.read()
+
+    def _zip(self) -> zipfile.ZipFile:
+        """Return the archive, opened once: a large one lists thousands of members."""
+        if self._archive is None:
+            self._archive = _open_zip(self.path, self.name)
+        return self._archive
+
+
+def check_member_name(name: str, *, where: str) -> None:
+    """Refuse a member name that could lead out of a folder.
+
+    Raises:
+        InputError: absolute, with "..", a backslash, a drive letter or a NUL.
+    """
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or any(mark in name for mark in "\\:\0"):
+        raise InputError(f"{where}: member {name!r} could lead out of the archive; do not use this file")
+
+
+def _open_zip(file: Path | BinaryIO, where: str) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{where}: not a zip file ({error}); fetch it again or correct the stanza") from error
+
+
+def _open_member(archive: zipfile.ZipFile, name: str, stack: contextlib.ExitStack, where: str) -> IO[bytes]:
+    check_member_name(name, where=where)
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        raise InputError(f"{where}: there is no such member; correct the member's name in the stanza") from None
+    if info.flag_bits & 0x1:
+        raise InputError(f"{where}: the member is encrypted; use a file that is not")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise InputError(f"{where}: the member is a link; name the file that it points to")
+    return stack.enter_context(archive.open(info))
+
+
+def _unpacked(stream: IO[bytes], name: str, most_bytes: int, where: str) -> BinaryIO:
+    """Return `stream` unpacked as its suffix says, refusing to give more than `most_bytes`."""
+    if name.endswith(".bz2"):
+        stream = bz2.BZ2File(stream)
+    elif name.endswith(".gz"):
+        stream = gzip.GzipFile(fileobj=stream)
+    return io.BufferedReader(_Limited(stream, most_bytes, where), READ_BYTES)
+
+
+def _read_up_to(stream: IO[bytes], most_bytes: int, *, where: str) -> bytes:
+    with io.BufferedReader(_Limited(stream, most_bytes, where), READ_BYTES) as limited:
+        return limited.read()
+
+
+class _Limited(io.RawIOBase):
+    """A stream that fails once it has given more than `most_bytes`: the guard against zip bombs."""
+
+    def __init__(self, stream: IO[bytes], most_bytes: int, where: str) -> None:
+        self._stream, self._left, self._most, self._where = stream, most_bytes, most_bytes, where
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
+        block = self._stream.read(len(buffer))
+        self._left -= len(block)
+        if self._left < 0:
+            raise InputError(
+                f"{self._where}: more than {self._most:,} bytes unpacked; no such large member is read, split the file"
+            )
+        buffer[: len(block)] = block
+        return len(block)

@@ -1,0 +1,93 @@
+"""Mentions of one query become one row: the rules by which they merge."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from f2llm.records.ids import split_of
+from f2llm.records.schemas import QUERIES
+from f2llm.sources.staging import NEGATIVE, POSITIVE
+
+BATCH_ROWS = 4096
+_FIRST = itemgetter(0)
+
+
+class Mention(NamedTuple):
+    """One place where a query stands."""
+
+    query_id: bytes
+    text: str
+    label: str | None
+    grade: float | None
+    group: str
+
+
+class Link(NamedTuple):
+    """A passage that a query names, in the order of the source."""
+
+    query_id: bytes
+    kind: int  # POSITIVE or NEGATIVE
+    doc_id: bytes
+
+
+class MergedQuery(NamedTuple):
+    """A row of the table of queries."""
+
+    query_id: bytes
+    text: str
+    positives: list[bytes]
+    negatives: list[bytes]
+    label: str | None
+    grade: float | None
+    group: str
+    split: str
+
+
+def merge(mentions: Iterable[Mention], links: Iterable[Link], *, labels: Mapping[str, bytes]) -> MergedQuery:
+    """Return the row of one query.
+
+    Positives are sorted and distinct. Negatives are distinct, in the order of the source, and none
+    is a positive; for classification (`labels`: label -> doc_id) they are the other labels. The
+    smallest group stands for all; a grade is the mean of all grades.
+    """
+    mentions, links = list(mentions), list(links)
+    first = mentions[0]
+    positives = sorted({link.doc_id for link in links if link.kind == POSITIVE})
+    wrong = [*labels.values(), *(link.doc_id for link in links if link.kind == NEGATIVE)]
+    negatives = [doc for doc in dict.fromkeys(wrong) if doc not in positives]
+    grades = sorted(mention.grade for mention in mentions if mention.grade is not None)
+    grade = sum(grades) / len(grades) if grades else None
+    group = min(mention.group for mention in mentions)
+    return MergedQuery(first.query_id, first.text, positives, negatives, first.label, grade, group, split_of(group))
+
+
+def merge_queries(
+    mentions: Iterable[pa.RecordBatch], links: Iterable[pa.RecordBatch], *, labels: Mapping[str, bytes]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the table of queries from mentions and links, both sorted by query_id.
+
+    Links of one query are in the order of the source. One query is in memory at a time.
+    """
+    rows = _merged(_rows(mentions, Mention), _rows(links, Link), labels)
+    while block := list(itertools.islice(rows, BATCH_ROWS)):
+        yield pa.RecordBatch.from_pylist([row._asdict() for row in block], schema=QUERIES)
+
+
+def _merged(mentions: Iterator[Mention], links: Iterator[Link], labels: Mapping[str, bytes]) -> Iterator[MergedQuery]:
+    named = itertools.groupby(links, key=_FIRST)
+    link_id, link_group = next(named, (None, iter(())))
+    for query, same in itertools.groupby(mentions, key=_FIRST):
+        if link_id == query:
+            yield merge(same, link_group, labels=labels)
+            link_id, link_group = next(named, (None, iter(())))
+        else:
+            yield merge(same, (), labels=labels)
+
+
+def _rows(batches: Iterable[pa.RecordBatch], kind: type[NamedTuple]) -> Iterator[tuple]:
+    for batch in batches:
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield kind(*row)

@@ -1,0 +1,197 @@
+"""Fetch pinned files: wheels of the package index, read as archives, and files of this machine.
+
+Every file is checked against its sha256 before anything reads it. Wheels are kept in a
+content-addressed cache under `results/.cache/fetched/<sha256>/`, so that a file shared by several
+sources and models is downloaded once, and hard-linked from there.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from f2llm.config.build import plain
+from f2llm.config.sources import Fetch, Licence
+from f2llm.errors import InputError
+from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_path, write_json
+from f2llm.sources.packages import download_wheel
+
+CACHE = Path("results/.cache/fetched")
+PART = ".part"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What of a stanza decides the fetched files and their manifest."""
+
+    name: str
+    task: str
+    licence: Licence
+    fetch: tuple[Fetch, ...]
+
+
+class Fetched(NamedTuple):
+    """One fetched file, as the manifest records it. `name` is relative to the raw folder."""
+
+    kind: str
+    package: str
+    version: str
+    name: str
+    bytes: int
+    sha256: str
+
+
+def fetch_source(
+    source: Order, *, raw: str | Path, manifest: str | Path, on_error: str, cache: Path = CACHE
+) -> dict[str, Any]:
+    """Put the files of a source into the folder `raw`, write the manifest, and return the counts.
+
+    The manifest holds source, task, licence and `files`, a list of `Fetched`. With `on_error` "skip"
+    a source that cannot be fetched gives an empty folder and a manifest with `skipped`, the reason.
+
+    Raises:
+        InputError: a file is missing or has changed, if `on_error` is "fail".
+    """
+    about = {"source": source.name, "task": source.task, "licence": plain(source.licence)}
+    counts: dict[str, Any] = {}
+    clear_left_overs(Path(raw).parent)
+    with atomic_folder(raw) as aside:
+        try:
+            files = fetch_files(source.fetch, aside, owner=f"source {source.name}", cache=cache)
+        except InputError as error:
+            if on_error != "skip":
+                raise
+            logger.warning("source %s is skipped: %s", source.name, error)
+            shutil.rmtree(aside)
+            aside.mkdir()
+            files, about["skipped"], counts["skipped_source"] = [], str(error), str(error)
+    write_json(manifest, about | {"files": [file._asdict() for file in files]})
+    return {"files": len(files), "bytes": sum(file.bytes for file in files)} | counts
+
+
+def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str, cache: Path = CACHE) -> list[Fetched]:
+    """Put all files of a stanza into `folder`, checked, and return what they are.
+
+    `owner` ("source icd_term") names the stanza in errors. Paths of kind `local` are relative to
+    the working directory.
+
+    Raises:
+        InputError: a file is missing, has another hash than the stanza pins, or has the name of
+            another file of the same stanza.
+    """
+    found: list[Fetched] = []
+    for item in fetch:
+        files = _fetch_wheel(item, Path(folder), owner, cache) if item.kind == "package" else _copy(item, folder, owner)
+        taken = {file.name for file in found} & {file.name for file in files}
+        if taken:
+            raise InputError(f"{owner}: two files are named {min(taken)!r}; rename one of them")
+        found += files
+    return found
+
+
+def _fetch_wheel(fetch: Fetch, folder: Path, owner: str, cache: Path) -> list[Fetched]:
+    wheel = cached_wheel(fetch, owner=owner, cache=cache)
+    _link(wheel, folder / wheel.name)
+    entry = Fetched("package", fetch.package, fetch.version, wheel.name, wheel.stat().st_size, fetch.sha256)
+    return [entry]
+
+
+def cached_wheel(fetch: Fetch, *, owner: str, cache: Path = CACHE) -> Path:
+    """Return the path of a wheel in the cache, downloading it if it is not there or damaged.
+
+    One process at a time fills one entry; the others wait for it. A process that dies in between
+    leaves a folder that the next one clears.
+    """
+    entry, part = cache / fetch.sha256, cache / f".{fetch.sha256}{PART}"
+    with _locked(cache / f".{fetch.sha256}.lock"):
+        for wheel in sorted(entry.glob("*.whl")):
+            if sha256_file(wheel) == fetch.sha256:
+                return wheel
+        for left_over in (entry, part):
+            shutil.rmtree(left_over, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            wheel = download_wheel(fetch, part, owner=owner)
+            _check(sha256_file(wheel), fetch.sha256, file=wheel.name, owner=owner)
+            os.replace(part, entry)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return entry / wheel.name
+
+
+def _copy(fetch: Fetch, folder: str | Path, owner: str) -> list[Fetched]:
+    """Copy a local file or folder: a hard link would change when the user edits the original."""
+    origin = local_path(fetch.path, owner=owner)
+    digest = sha256_path(origin)
+    if fetch.sha256:
+        _check(digest, fetch.sha256, file=fetch.path, owner=owner)
+    root = origin.parent
+    found = []
+    for file in local_files(fetch.path):
+        name = str(file.relative_to(root))
+        local_path(str(file), owner=owner)
+        with atomic_path(Path(folder) / name) as aside:
+            shutil.copyfile(file, aside)
+        found.append(Fetched("local", "", "", name, file.stat().st_size, sha256_file(Path(folder) / name)))
+    return found
+
+
+def local_path(path: str, *, owner: str) -> Path:
+    """Return a path below the working directory.
+
+    Raises:
+        InputError: no such file or folder, or it lies outside the working directory.
+    """
+    pure, here = PurePosixPath(path), Path.cwd().resolve()
+    if not _stays_below(pure) or not Path(path).resolve().is_relative_to(here):
+        raise InputError(f"{owner}: {path}: lies outside {here}; copy or mount it below the working directory")
+    if not Path(path).exists():
+        raise InputError(
+            f"{owner}: {path}: there is no such file or folder below {here}; correct `path` or put it there"
+        )
+    return Path(path)
+
+
+def _stays_below(path: PurePosixPath) -> bool:
+    return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+
+
+def local_files(path: str) -> list[Path]:
+    """Return the file `path`, or all files of the folder `path`, sorted; empty if it may not be or is not there."""
+    top = Path(path)
+    if not _stays_below(PurePosixPath(path)):
+        return []
+    return [top] if top.is_file() else sorted(file for file in top.rglob("*") if file.is_file())
+
+
+def _check(found: str, pinned: str, *, file: str, owner: str) -> None:
+    if found != pinned:
+        raise InputError(
+            f"{owner}: {file}: sha256 is {found}, the stanza pins {pinned}; the file has changed: look at it, "
+            "then pin its new hash or restore the old file"
+        )
+
+
+def _link(origin: Path, path: Path) -> None:
+    """Hard-link `origin` to `path`; copy it where the file system cannot."""
+    path.unlink(missing_ok=True)
+    try:
+        os.link(origin, path)
+    except OSError:
+        with atomic_path(path) as aside:
+            shutil.copyfile(origin, aside)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the operating system gives back when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

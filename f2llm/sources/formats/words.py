@@ -1,0 +1,11 @@
+"""Small cleanings that adapters share."""
+
+
+def one_line(text: str | None) -> str:
+    """Return the text with all white space collapsed to single spaces; "" for None."""
+    return " ".join((text or "").split())
+
+
+def first_words(text: str, count: int | None) -> str:
+    """Return the text on one line, cut to its first `count` words; None cuts nothing."""
+    return " ".join(text.split()[:count])

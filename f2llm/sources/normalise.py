@@ -1,0 +1,236 @@
+"""One source's files -> its corpus, queries and origins, with every row accounted for.
+
+Equal texts collapse into one id: their positives and negatives are merged, the smallest group
+decides the split. DuckDB sorts out of core with a memory limit; what is left in Python sees one
+query at a time, so memory does not grow with the source.
+
+A graded pair (sts) is one row of queries: text = first text, positives = the second, grade. Its
+`query_id` is that of "first U+001F second", because one first text has several graded partners.
+"""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from f2llm.errors import InputError
+from f2llm.progress import progress
+from f2llm.records.files import clear_left_overs, read_json
+from f2llm.records.schemas import CORPUS, ORIGINS, QUERIES
+from f2llm.records.tables import write_table
+from f2llm.sources.adapters import read_records
+from f2llm.sources.archives import RawFile
+from f2llm.sources.collapse import merge_queries
+from f2llm.sources.records import PASSAGE, QUERY
+from f2llm.sources.staging import Staged, stage_records
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY_MB = 1000
+BATCH_ROWS = 8192
+MOST_FAULTS = 5
+MOST_CLASSES = 1000  # of a classification source, whose other labels are negatives of every text
+SEVERAL_LABELS = "equal texts under several labels"
+TABLES = ("corpus", "queries", "origins")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What of a stanza decides the tables: a change of anything else re-reads nothing."""
+
+    name: str
+    task: str
+    adapter: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def normalise_source(
+    source: Reading,
+    *,
+    raw: str | Path,
+    manifest: str | Path,
+    folder: str | Path,
+    on_error: str,
+    memory_mb: int = MEMORY_MB,
+) -> dict[str, Any]:
+    """Write corpus, queries and origins of `source` to `folder` and return the counts.
+
+    For each role (query, passage): read = kept + collapsed + the sum of skipped. With `on_error`
+    "skip" a source that cannot be read gives empty tables and the count `skipped_source`, the reason.
+
+    Raises:
+        InputError: the files do not fit the stanza, a query names a passage that does not exist,
+            or nothing is left; only if `on_error` is "fail".
+    """
+    folder, content = Path(folder), read_json(manifest)
+    staging = folder / ".staging.part"
+    clear_left_overs(folder)
+    try:
+        if "skipped" in content:
+            return _write_empty(folder, content["skipped"])
+        with contextlib.ExitStack() as stack:
+            files = [RawFile(Path(raw) / entry["name"], name=entry["name"]) for entry in content["files"]]
+            for file in files:
+                stack.callback(file.close)
+            return _normalise(source, files, folder=folder, staging=staging, memory_mb=memory_mb)
+    except InputError as error:
+        if on_error != "skip":
+            raise
+        logger.warning("source %s is skipped: %s", source.name, error)
+        return _write_empty(folder, str(error))
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _normalise(
+    source: Reading, files: Sequence[RawFile], *, folder: Path, staging: Path, memory_mb: int
+) -> dict[str, Any]:
+    found = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
+    records = progress(found, f"read {source.name}", total=None, unit="records")
+    staged = stage_records(records, staging, task=source.task, source=source.name)
+    with _database(staging, memory_mb) as database:
+        _leave_out_ambiguous(database, staged)
+        _check_keys(database, where=f"source {source.name}")
+        labels = _labels(database, source)
+        _refuse_empty(database, staged, where=f"source {source.name}")
+        merged = merge_queries(_batches(database, _QUERIES), _batches(database, _LINKS), labels=labels)
+        kept = {
+            PASSAGE: write_table(folder / "corpus.parquet", schema=CORPUS, rows=_distinct(database, _CORPUS)),
+            QUERY: write_table(folder / "queries.parquet", schema=QUERIES, rows=merged),
+        }
+        origins = write_table(folder / "origins.parquet", schema=ORIGINS, rows=_distinct(database, _ORIGINS))
+    return _counts(staged, kept) | {"origins": origins}
+
+
+def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:
+    counts: dict[str, Any] = {}
+    for role, plural in ((QUERY, "queries"), (PASSAGE, "passages")):
+        read, skipped = staged.read[role], staged.skipped[role]
+        counts |= {
+            f"{plural}_read": read,
+            f"{plural}_kept": kept[role],
+            f"{plural}_collapsed": read - kept[role] - skipped.total(),
+            f"{plural}_skipped": dict(sorted(skipped.items())),
+        }
+    return counts
+
+
+def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
+    for name, schema in zip(TABLES, (CORPUS, QUERIES, ORIGINS), strict=True):
+        write_table(folder / f"{name}.parquet", schema=schema, rows=[], metadata={"skipped": reason})
+    return {"queries_kept": 0, "passages_kept": 0, "skipped_source": reason}
+
+
+# The staged mentions without those that `_leave_out_ambiguous` found; each list in the order its table needs.
+_MENTIONS = """
+    CREATE VIEW passages AS SELECT * FROM staged_passages ANTI JOIN ambiguous USING (record);
+    CREATE VIEW queries AS SELECT * FROM staged_queries ANTI JOIN ambiguous USING (record);
+    CREATE VIEW links AS SELECT * FROM staged_links ANTI JOIN ambiguous USING (record)
+"""
+_CORPUS = "SELECT doc_id, text, content_key FROM passages ORDER BY doc_id"
+_QUERIES = """
+    SELECT query_id, text, label, grade, "group" FROM queries ORDER BY query_id, grade, "group"
+"""
+_LINKS = """
+    SELECT query_id, kind, doc_id FROM links JOIN keys USING (key) ORDER BY query_id, kind, file, "row", record, ordinal
+"""
+_ORIGINS = f"""
+    SELECT file, "row", field, '{QUERY}' AS role, query_id AS id FROM queries
+    UNION ALL SELECT file, "row", field, '{PASSAGE}', doc_id FROM passages
+    ORDER BY file, "row", field, id, role
+"""
+_TWO_TEXTS = """
+    SELECT key, min(file || ' row ' || "row"), max(file || ' row ' || "row") FROM passages
+    GROUP BY key HAVING count(DISTINCT doc_id) > 1 ORDER BY key
+"""
+_DANGLING = 'SELECT key, file, "row" FROM links ANTI JOIN keys USING (key) ORDER BY file, "row", key'
+
+
+def _database(staging: Path, memory_mb: int) -> "DuckDBPyConnection":
+    """Return a database over the staged files that spills to their folder."""
+    import duckdb
+
+    settings = {"memory_limit": f"{memory_mb}MB", "temp_directory": str(staging / "spilled"), "threads": 1}
+    database = duckdb.connect(":memory:", config=settings)
+    for name in ("passages", "queries", "links"):
+        path = str(staging / f"{name}.parquet").replace("'", "''")
+        database.execute(f"CREATE VIEW staged_{name} AS SELECT * FROM read_parquet('{path}')")
+    return database
+
+
+def _leave_out_ambiguous(database: "DuckDBPyConnection", staged: Staged) -> None:
+    """Leave out texts that carry several labels: no label is the right one."""
+    database.execute(
+        "CREATE TABLE ambiguous AS SELECT record FROM staged_queries SEMI JOIN "
+        "(SELECT query_id FROM staged_queries GROUP BY query_id HAVING count(DISTINCT label) > 1) USING (query_id)"
+    )
+    database.execute(_MENTIONS)
+    count = database.execute("SELECT count(*) FROM ambiguous").fetchone()[0]
+    if count:
+        for role in (QUERY, PASSAGE):
+            staged.skipped[role][SEVERAL_LABELS] += count
+
+
+def _check_keys(database: "DuckDBPyConnection", *, where: str) -> None:
+    """Make the table `keys` (key -> doc_id); refuse keys of two texts and keys that nothing bears."""
+    faults = [
+        f"{where}: key {key!r} names two texts ({one}; {two}); correct the data or the adapter"
+        for key, one, two in database.execute(_TWO_TEXTS).fetchmany(MOST_FAULTS)
+    ]
+    database.execute("CREATE TABLE keys AS SELECT key, min(doc_id) AS doc_id FROM passages GROUP BY key")
+    faults += [
+        f"{where}: {file} row {row}: passage {key!r} is named, but not in the files; correct the data or the adapter"
+        for key, file, row in database.execute(_DANGLING).fetchmany(MOST_FAULTS)
+    ]
+    if faults:
+        raise InputError(faults)
+
+
+def _refuse_empty(database: "DuckDBPyConnection", staged: Staged, *, where: str) -> None:
+    if database.execute("SELECT count(*) FROM queries").fetchone()[0]:
+        return
+    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in staged.skipped[QUERY].most_common(3))
+    raise InputError(
+        f"{where}: no rows are left of {staged.read[QUERY]:,} read{': ' if reasons else ''}{reasons}; "
+        "check the stanza's options against the files"
+    )
+
+
+def _labels(database: "DuckDBPyConnection", source: Reading) -> dict[str, bytes]:
+    """Return label -> doc_id for classification, in the order of the labels; empty for other tasks."""
+    if source.task not in ("classification", "clustering"):
+        return {}
+    count = database.execute("SELECT count(DISTINCT label) FROM queries").fetchone()[0]
+    advice = "check the label column and the option `labels`"
+    if count == 1:
+        raise InputError(f"source {source.name}: all texts have the same label, at least two are needed; {advice}")
+    if source.task == "clustering":
+        return {}
+    if count > MOST_CLASSES:
+        raise InputError(
+            f"source {source.name}: {count:,} labels, classification takes at most {MOST_CLASSES:,}; {advice}, or use "
+            "task: clustering"
+        )
+    return dict(database.execute("SELECT key, doc_id FROM keys ORDER BY key").fetchall())
+
+
+def _batches(database: "DuckDBPyConnection", query: str) -> Iterator[pa.RecordBatch]:
+    yield from database.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+
+
+def _distinct(database: "DuckDBPyConnection", query: str) -> Iterator[pa.RecordBatch]:
+    """Yield a sorted result without rows that equal the one before."""
+    last: tuple[Any, ...] | None = None
+    for batch in _batches(database, query):
+        keep = []
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            keep.append(row != last)
+            last = row
+        yield batch.filter(pa.array(keep, pa.bool_()))

@@ -1,0 +1,83 @@
+"""`python -m f2llm.train`, alone or under torchrun: train one planned run and export the model.
+
+Goes on from the newest checkpoint by itself. Exit codes: 0 done, 1 the input is at fault, 143 stopped
+by SIGTERM or SIGINT after saving.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from f2llm.errors import InputError
+
+STOPPED = 143  # 128 + SIGTERM, as a shell reports it
+# What the launcher looks for among the lines of a failed trainer.
+FAILED = "training failed: "
+EXAMPLE = """example:
+  torchrun --standalone --nproc-per-node 2 -m f2llm.train \\
+      --config results/runs/embedded/run.json --output results/runs/embedded/model
+
+Run it again after a crash, a kill or a stop: it goes on from the last checkpoint.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the arguments say; return the exit code."""
+    options = _parser().parse_args(arguments)
+    first = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s", stream=sys.stderr)
+    try:
+        return _train(options, first=first)
+    except InputError as error:
+        for fault in error.faults:
+            print(f"{FAILED}{fault}", file=sys.stderr, flush=True)
+        return 1
+
+
+def _train(options: argparse.Namespace, *, first: bool) -> int:
+    from f2llm.train.life import StopRequest, die_with_launcher, lock_folder
+    from f2llm.train.loop import Paths, train
+    from f2llm.train.settings import read_run_file
+    from f2llm.train.world import join_world, leave_world
+
+    stop = StopRequest()
+    die_with_launcher()
+    home = options.output.parent
+    if first:
+        lock_folder(home)
+    run = read_run_file(options.config)
+    paths = Paths(
+        plan=options.config.with_name("plan.parquet"),
+        model=options.output,
+        metrics=options.metrics or home / "metrics.parquet",
+        checkpoints=options.checkpoints or home / "checkpoints",
+    )
+    world = join_world(threads=run.settings.train.threads)
+    try:
+        return 0 if train(run, paths, world=world, stop=stop, fresh=options.fresh) else STOPPED
+    finally:
+        leave_world()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="f2llm.train",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, required=True, help="run.json of plan_run; plan.parquet lies beside it")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the model to make")
+    parser.add_argument("--metrics", type=Path, help="table of losses and speed (default: metrics.parquet beside it)")
+    parser.add_argument("--checkpoints", type=Path, help="folder of checkpoints (default: checkpoints beside it)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="discard the checkpoints of this training, start at step 0"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The model card: what the model is, what it was trained on and under which licences, how to use it."""
+
+from f2llm.encode.prompts import format_query
+from f2llm.train.settings import RunFile
+
+PAPER = "arXiv 2510.02294"
+CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+license: {licence}
+tags:
+- sentence-transformers
+- feature-extraction
+- sentence-similarity
+---
+# {run}
+
+A text-embedding model: {base} ({reference}), trained in the manner of F2LLM ({paper}) for {steps} steps of
+{batch} tuples with {negatives} hard negatives each. A text becomes a vector of {width} numbers of unit length, the state of
+its last token, which is EOS; compare vectors by their cosine. The tokenizer appends EOS by itself. Texts were cut to
+{query} tokens (queries, with instruction) and {passage} tokens (passages) in training; `max_seq_length` is the larger of the two.
+
+## Use
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+queries = model.encode(["..."], prompt_name="query")  # or the name of a source below, for its own instruction
+passages = model.encode(["..."])
+print(model.similarity(queries, passages))
+```
+
+With `transformers`: put {prompt} before a query, take `last_hidden_state` at each text's
+last token, and normalise it to unit length.
+
+## Data
+
+The model was trained on these sources, after removal of duplicates and of texts that occur in the evaluation.
+The data is not part of this folder. Rights on it are stated as its publishers state them; the model's use may be subject to
+them. Of {total} sources, {unclear} do not clearly allow commercial use.
+
+| source | task | tuples | licence | commercial use | described in |
+|---|---|---|---|---|---|
+{rows}
+{left_out}
+Base model: {base}, licence {base_licence}.
+
+## How it came about
+
+`f2llm.json` holds the digests of all that decides these weights; the plan and the lineage of the run name every training
+tuple and the row it came from.
+"""
+
+
+def model_card(run: RunFile, *, width: int) -> str:
+    """Return the card of a trained model; `width` is the length of its vectors."""
+    settings, backbone = run.settings, run.settings.backbone
+    stanzas = {source.name: source for source in settings.sources}
+    used = [stanzas[source.name] for source in run.sources]
+    tuples = {source.name: source.rows for source in run.sources}
+    rows = [
+        f"| {s.name} | {s.task} | {tuples[s.name]} | {_cell(s.licence.id)} | {s.licence.commercial} | {_cell(s.reference)} |"
+        for s in used
+    ]
+    unclear = sum(source.licence.commercial != "yes" for source in used)
+    prompt = format_query(backbone.query_prompt, instruction="<instruction>", text="")
+    return CARD.format(
+        licence="other" if unclear else backbone.licence.id.lower(),
+        run=settings.run,
+        base=backbone.name,
+        reference=backbone.reference,
+        paper=PAPER,
+        steps=settings.train.steps,
+        batch=settings.train.batch_size,
+        negatives=settings.train.negatives,
+        width=width,
+        query=settings.tokens.query_max_length,
+        passage=settings.tokens.passage_max_length,
+        prompt=f"`{prompt!r}`" if prompt else "nothing",
+        total=len(used),
+        unclear=unclear,
+        rows="\n".join(rows),
+        left_out=f"\nLeft out for want of tuples: {', '.join(run.left_out)}.\n" if run.left_out else "",
+        base_licence=backbone.licence.id,
+    )
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())

@@ -1,0 +1,83 @@
+"""The trained model as a folder that SentenceTransformer and transformers load as it is."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from f2llm.encode.prompts import format_query
+from f2llm.records.files import atomic_folder, write_json
+from f2llm.train.card import model_card
+from f2llm.train.settings import RunFile
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = "model.safetensors"
+GENERIC_INSTRUCTION = "Given a query, retrieve passages that are relevant to it."
+MODULES = (("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Normalize", "Normalize"))
+
+
+def export_model(
+    weights: "Mapping[str, torch.Tensor]", *, run: RunFile, identity: Mapping[str, Any], folder: str | Path
+) -> None:
+    """Write the model folder, whole or not at all: the same bytes for the same weights.
+
+    Config and tokenizer are the backbone's. `weights` are all parameters by their name in the backbone,
+    on the CPU; they are stored in float32.
+    """
+    from safetensors.torch import save_file
+
+    backbone = Path(run.backbone_folder)
+    with atomic_folder(folder) as aside:
+        for path in sorted(backbone.iterdir()):
+            if path.is_file() and ".safetensors" not in path.name:
+                shutil.copyfile(path, aside / path.name)
+        contiguous = {name: tensor.detach().float().contiguous() for name, tensor in weights.items()}
+        save_file(contiguous, aside / WEIGHTS, metadata={"format": "pt"})
+        (aside / WEIGHTS).chmod(0o644)  # safetensors leaves files that only their owner can read
+        width = json.loads((backbone / "config.json").read_text(encoding="utf-8"))["hidden_size"]
+        _write_sentence_transformers(aside, run, width=width)
+        (aside / "README.md").write_text(model_card(run, width=width), encoding="utf-8")
+        write_json(aside / "f2llm.json", _about(run, identity))
+
+
+def prompts(run: RunFile) -> dict[str, str]:
+    """Return what goes before a text: by source name, for a "query" of any kind, and nothing for a "document"."""
+    template = run.settings.backbone.query_prompt
+    instructions = {source.name: source.instruction for source in run.settings.sources}
+    named = {"query": GENERIC_INSTRUCTION} | instructions
+    filled = {name: format_query(template, instruction=text, text="") for name, text in named.items()}
+    return filled | {"document": ""}
+
+
+def _write_sentence_transformers(folder: Path, run: RunFile, *, width: int) -> None:
+    """Write the files that make the folder a SentenceTransformer: last token, unit length."""
+    modules = [
+        {"idx": place, "name": name, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (name, path, kind) in enumerate(MODULES)
+    ]
+    write_json(folder / "modules.json", modules)
+    longest = max(run.settings.tokens.query_max_length, run.settings.tokens.passage_max_length)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
+    pooling = {"word_embedding_dimension": width, "pooling_mode_lasttoken": True, "include_prompt": True}
+    others = dict.fromkeys(("pooling_mode_cls_token", "pooling_mode_mean_tokens", "pooling_mode_max_tokens"), False)
+    for name, content in (("1_Pooling", pooling | others), ("2_Normalize", {})):
+        (folder / name).mkdir()
+        write_json(folder / name / "config.json", content)
+    about = {"prompts": prompts(run), "default_prompt_name": None, "similarity_fn_name": "cosine"}
+    write_json(folder / "config_sentence_transformers.json", about)
+
+
+def _about(run: RunFile, identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "run": run.settings.run,
+        "seed": run.settings.seed,
+        "base_model": run.settings.backbone.name,
+        "steps": run.settings.train.steps,
+        "variants": run.variants,
+        "sources": [source.name for source in run.sources],
+        "left_out": list(run.left_out),
+        "digests": dict(identity),
+    }

@@ -1,0 +1,108 @@
+"""Start the trainer under torchrun as a child process, and make its end ours."""
+
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from f2llm.errors import InputError
+from f2llm.provenance import ROOT
+from f2llm.records.tables import read_table
+from f2llm.train.__main__ import FAILED
+from f2llm.train.life import LAUNCHER
+
+LAST_LINES = 15
+logger = logging.getLogger(__name__)
+
+
+def launch_training(
+    *, run: str | Path, model: str | Path, metrics: str | Path, processes: int, threads: int
+) -> dict[str, Any]:
+    """Train the run of run.json in `processes` processes of `threads` threads; return counts.
+
+    Lines of the trainer go to this process's log. Stop signals are passed on, so that the trainer
+    saves its state first. `training_peak_memory_mb` is that of the largest child process.
+
+    Raises:
+        InputError: the trainer failed or was stopped, with its own words.
+    """
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
+        "-m", "f2llm.train", "--config", str(run), "--output", str(model), "--metrics", str(metrics),
+    ]  # fmt: skip
+    logger.info("%s", " ".join(command))
+    code, lines, stopped = _run(command, _environment(threads))
+    if stopped:
+        raise InputError(f"{run}: training was stopped and saved its state; run the same command to go on")
+    if code:
+        raise InputError(
+            _faults(lines) or [f"{run}: training ended with exit code {code}:", *list(lines)[-LAST_LINES:]]
+        )
+    return _counts(metrics)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return the child's environment: this library importable from any folder, threads as configured."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), LAUNCHER: str(os.getpid())}
+
+
+def _run(command: list[str], environment: dict[str, str]) -> tuple[int, deque[str], bool]:
+    """Run the command, log its lines as they come; return exit code, last lines, and whether it was stopped."""
+    lines: deque[str] = deque(maxlen=500)
+    with (
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        ) as child,
+        _passing_signals_to(child) as signals,
+    ):
+        for line in child.stderr or ():
+            logger.info("%s", line.rstrip())
+            lines.append(line.rstrip())
+    return child.returncode, lines, bool(signals)
+
+
+@contextmanager
+def _passing_signals_to(child: subprocess.Popen[str]) -> Iterator[list[int]]:
+    """Pass SIGTERM and SIGINT on to `child` while the block runs; yield the list of those that came."""
+    came: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        came.append(number)
+        child.send_signal(signal.SIGTERM)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _faults(lines: deque[str]) -> list[str]:
+    """Return what the trainer itself said of its failure, each fault once."""
+    found = [line.partition(FAILED)[2] for line in lines if FAILED in line]
+    return list(dict.fromkeys(found))
+
+
+def _counts(metrics: str | Path) -> dict[str, Any]:
+    table = read_table(metrics)
+    tokens, seconds = pc.sum(table["tokens"]).as_py(), pc.sum(table["seconds"]).as_py()
+    return {
+        "steps": len(table),
+        "tokens": tokens,
+        "step_seconds": round(seconds, 3),
+        "tokens_per_second": round(tokens / seconds, 1),
+        "first_loss": table["loss"][0].as_py(),
+        "last_loss": table["loss"][-1].as_py(),
+        "training_peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,
+    }

@@ -1,0 +1,92 @@
+"""How a trainer lives and dies: alone in its folder, stopped in order, never left behind as an orphan."""
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from f2llm.errors import InputError
+
+LAUNCHER = "F2LLM_LAUNCHER"
+# An orphan needs a moment to see that its parent is gone.
+LOCK_SECONDS = 5.0
+WATCH_SECONDS = 0.5
+
+
+def lock_folder(folder: str | Path) -> int:
+    """Take the lock on a folder until this process ends; return its file descriptor, which must stay open.
+
+    Raises:
+        InputError: another live trainer holds it.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(handle)
+                raise InputError(
+                    f"{folder}: another trainer is running on this folder; wait for it or stop it, "
+                    "then run the same command again"
+                ) from None
+            time.sleep(WATCH_SECONDS)
+
+
+class StopRequest:
+    """Notes SIGTERM and SIGINT, so that the step at hand ends and is saved."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def die_with_launcher() -> None:
+    """End this process at once when torchrun or the process that launched torchrun is gone.
+
+    torchrun starts its workers in sessions of their own, so a kill -9 of the workflow would leave
+    them running, and holding the lock. Ending at once is safe: checkpoints are complete or absent.
+    """
+    watched = [os.environ[name] for name in ("TORCHELASTIC_RUN_ID", LAUNCHER) if name in os.environ]
+    if not watched:
+        return
+    parent = os.getppid()
+    launcher = _process(int(os.environ.get(LAUNCHER, "0")))
+
+    def gone() -> bool:
+        return os.getppid() != parent or (launcher is not None and not _lives(launcher))
+
+    threading.Thread(target=_end_when, args=(gone,), daemon=True).start()
+
+
+def _end_when(gone: Callable[[], bool]) -> None:
+    while not gone():
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)
+
+
+def _process(number: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(number) if number else None
+    except psutil.NoSuchProcess:
+        os._exit(1)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,102 @@
+"""What of a run decides its training, and run.json that carries it to the trainer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from f2llm.config.build import build, plain
+from f2llm.config.models import Model
+from f2llm.config.run import Curate, Mine, Run, Tokens, Train
+from f2llm.config.sources import Source
+from f2llm.errors import InputError
+from f2llm.records.files import read_json, sha256_file
+
+# Keys of the train settings that change speed, memory or disk, never the result beyond rounding.
+WITHOUT_EFFECT = frozenset({"tokens_per_chunk", "checkpoint_every", "keep_checkpoints", "processes"})
+# Elsewhere many tuples of a batch share a class, so that their positives are no negatives of each other.
+IN_BATCH_TASKS = frozenset({"retrieval", "sts"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The part of a `Run` that decides training: all but what only scoring and the workflow read."""
+
+    run: str
+    seed: int
+    sources: tuple[Source, ...]
+    backbone: Model
+    retriever: Model
+    curate: Curate
+    mine: Mine
+    tokens: Tokens
+    train: Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSource:
+    """A source of the plan: where its tuples and token rows lie, relative to the working directory."""
+
+    name: str
+    tuples: str
+    tuples_sha256: str
+    tokens: str
+    tokens_sha256: str  # of meta.json, which holds the sha256 of every token file
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFile:
+    """The content of run.json."""
+
+    settings: Settings
+    backbone_folder: str  # relative to the working directory, as the sources' files
+    variants: dict[str, str]  # name of a stage's folder -> its variant key
+    plan_sha256: str
+    sources: tuple[PlannedSource, ...]
+    left_out: tuple[str, ...]  # sources without tuples
+
+
+def training_settings(run: Run) -> dict[str, Any]:
+    """Return `Settings` of a run as plain JSON, fit for the params of a rule."""
+    content = plain(run)
+    return {key: content[key] for key in Settings.__dataclass_fields__}
+
+
+def read_run_file(path: str | Path) -> RunFile:
+    """Read run.json and check the plan beside it and all tuples and token rows against their hashes.
+
+    Raises:
+        InputError: run.json is missing, or files changed since it was written.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; run plan_run first (`snakemake {path}`)")
+    content = build(RunFile, read_json(path))
+    expected = {path.with_name("plan.parquet"): content.plan_sha256}
+    for source in content.sources:
+        expected[Path(source.tuples)] = source.tuples_sha256
+        expected[Path(source.tokens, "meta.json")] = source.tokens_sha256
+    faults = [
+        f"{file}: {'changed since' if file.is_file() else 'missing, though'} {path} was written; run plan_run again"
+        for file, sha256 in expected.items()
+        if not file.is_file() or sha256_file(file) != sha256
+    ]
+    if faults:
+        raise InputError(faults)
+    return content
+
+
+def identity(run: RunFile, *, backbone_sha256: str, code: str, precision: str) -> dict[str, Any]:
+    """Return all that decides the trained weights, flat: two runs with equal identities may share checkpoints."""
+    train = {key: value for key, value in plain(run.settings.train).items() if key not in WITHOUT_EFFECT}
+    facts: dict[str, Any] = {f"train.{key}": value for key, value in train.items()}
+    facts |= {"train.precision": precision, "plan": run.plan_sha256, "backbone": backbone_sha256, "code": code}
+    for source in run.sources:
+        facts |= {f"{source.name}.tuples": source.tuples_sha256, f"{source.name}.tokens": source.tokens_sha256}
+    return facts | {f"{source.name}.task": source.task for source in run.settings.sources}
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which two identities differ, sorted."""
+    return sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))

@@ -1,0 +1,168 @@
+"""Curated texts of one source -> token rows that the trainer maps into memory.
+
+Rows are rows of the curated tables. Every row ends in EOS, whose state is the vector of the text.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from f2llm.config.models import Model
+from f2llm.config.run import Tokens
+from f2llm.config.sources import Source
+from f2llm.encode.prompts import format_query
+from f2llm.errors import InputError
+from f2llm.progress import Progress
+from f2llm.records.files import sha256_file, write_json
+from f2llm.records.tables import ID, count_rows, read_batches, read_table
+from f2llm.train.tokens import OFFSETS, VALUES, write_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+TEXTS_AT_ONCE = 1024
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def tokenise_source(
+    *,
+    corpus: str | Path,
+    queries: str | Path,
+    tokenizer_folder: str | Path,
+    folder: str | Path,
+    source: Source,
+    backbone: Model,
+    settings: Tokens,
+) -> dict[str, int]:
+    """Write passages, queries and the positives of each query into `folder`; return counts.
+
+    `folder` then holds {passages,queries,positives}.{bin,offsets} and meta.json. Queries carry the
+    source's instruction in the backbone's prompt. `positives` are rows of the corpus, ascending.
+
+    Raises:
+        InputError: the backbone does not end its texts in EOS, or a query's positive is not in the corpus.
+    """
+    refuse_untrainable(backbone)
+    tokenizer = _load_tokenizer(tokenizer_folder)
+    folder = Path(folder)
+    template = backbone.query_prompt
+
+    def query_text(text: str) -> str:
+        return format_query(template, instruction=source.instruction, text=text)
+
+    passages = _Lengths(tokenizer, most=settings.passage_max_length, where=f"{source.name}: passages")
+    write_rows(folder / "passages", passages.tokenise(corpus, str))
+    prompted = _Lengths(tokenizer, most=settings.query_max_length, where=f"{source.name}: queries")
+    write_rows(folder / "queries", prompted.tokenise(queries, query_text))
+    write_rows(folder / "positives", [positive_rows(corpus, queries, where=source.name)])
+    files = sorted(path for path in folder.iterdir() if path.suffix in {".bin", ".offsets"})
+    about = {
+        "source": source.name,
+        "tokenizer": {name: sha256_file(Path(tokenizer_folder) / name) for name in TOKENIZER_FILES},
+        "eos_token_id": tokenizer.eos_token_id,
+        "vocabulary": len(tokenizer),
+        "values": VALUES.str,
+        "offsets": OFFSETS.str,
+        "corpus_sha256": sha256_file(corpus),
+        "queries_sha256": sha256_file(queries),
+        "passages": passages.counts(),
+        "queries": prompted.counts(),
+        "files": {path.name: sha256_file(path) for path in files},
+    }
+    write_json(folder / "meta.json", about)
+    return {f"{name}_{key}": value for name in ("passages", "queries") for key, value in about[name].items()}
+
+
+def refuse_untrainable(backbone: Model) -> None:
+    """Check that texts of `backbone` are pooled at a last token that is always EOS.
+
+    Raises:
+        InputError: they are not.
+    """
+    if backbone.pooling != "last":
+        raise InputError(
+            f"model {backbone.name}: pooling is {backbone.pooling!r}; only backbones pooled at the last token train"
+        )
+    if not backbone.append_eos:
+        raise InputError(
+            f"model {backbone.name}: append_eos is false with pooling last, so texts would be pooled at any word; "
+            "set append_eos: true"
+        )
+
+
+def positive_rows(corpus: str | Path, queries: str | Path, *, where: str) -> list[list[int]]:
+    """Return the corpus rows of each query's positives, ascending, in the order of the queries.
+
+    Raises:
+        InputError: a positive is not in the corpus.
+    """
+    ids = read_table(corpus, columns=["doc_id"])["doc_id"]
+    table = read_table(queries, columns=["query_id", "positives"]).combine_chunks()
+    lists = table["positives"].combine_chunks() if len(table) else pa.array([], pa.list_(ID))
+    places = pc.index_in(lists.flatten(), value_set=ids)
+    ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))]).astype(np.int64)
+    if places.null_count:
+        lost = int(np.flatnonzero(places.is_null().to_numpy(zero_copy_only=False))[0])
+        query = table["query_id"][int(np.searchsorted(ends, lost, side="right")) - 1].as_py().hex()
+        raise InputError(f"{where}: a positive of query {query} is not in the corpus; run curate_source again")
+    values = places.to_numpy(zero_copy_only=False)
+    return [sorted(values[start:end].tolist()) for start, end in pairwise(ends)]
+
+
+class _Lengths:
+    """Tokenises the texts of one table and counts rows, tokens, the longest row and rows cut short."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", *, most: int, where: str) -> None:
+        self._tokenizer, self._most, self._where = tokenizer, most, where
+        self._rows = self._tokens = self._longest = self._truncated = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts so far, with the limit in tokens."""
+        return {
+            "rows": self._rows,
+            "tokens": self._tokens,
+            "longest": self._longest,
+            "truncated": self._truncated,
+            "max_length": self._most,
+        }
+
+    def tokenise(self, table: str | Path, prompt: Callable[[str], str]) -> Iterator[list[list[int]]]:
+        """Yield the token rows of the column `text` in batches."""
+        with Progress(f"tokenise {self._where}", total=count_rows(table), unit="texts") as bar:
+            for batch in read_batches(table, columns=["text"], rows=TEXTS_AT_ONCE):
+                texts = [prompt(text) for text in batch.column("text").to_pylist()]
+                yield self._rows_of(texts)
+                bar.advance(len(texts))
+
+    def _rows_of(self, texts: Sequence[str]) -> list[list[int]]:
+        encoded = self._tokenizer(list(texts), truncation=True, max_length=self._most)
+        rows = encoded["input_ids"]
+        eos = self._tokenizer.eos_token_id
+        for place, row in enumerate(rows):
+            if not row or row[-1] != eos or len(row) > self._most:
+                raise InputError(
+                    f"{self._where}: row {self._rows + place} does not end in EOS within {self._most} tokens; "
+                    "the tokenizer must append EOS: prepare the model with append_eos: true"
+                )
+        self._rows += len(rows)
+        self._tokens += sum(map(len, rows))
+        self._longest = max(self._longest, *map(len, rows))
+        self._truncated += sum(bool(text.overflowing) for text in encoded.encodings)
+        return rows
+
+
+def _load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerFast":
+    from transformers import AutoTokenizer
+
+    missing = [name for name in TOKENIZER_FILES if not (Path(folder) / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: {' and '.join(missing)} missing; prepare the model first")
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
+        raise InputError(f"{folder}: the tokenizer is slow or has no EOS token; use a model with a tokenizer.json")
+    return tokenizer

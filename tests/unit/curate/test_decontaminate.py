@@ -1,0 +1,152 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from f2llm.curate import decontaminate
+from f2llm.curate.decontaminate import EvaluationTexts
+from f2llm.curate.passages import comparable
+from f2llm.records.schemas import TEXTS
+
+FOUR = "red lamp by night"
+FIVE = "the red lamp by night"
+EIGHT = "which keeper lit the red lamp every evening"
+NINE = "which old keeper lit the red lamp every evening"  # five distinct 5-grams
+AROUND = "as was written long ago {} and so it went on until the very end"
+
+
+def index(*texts, containment=0.5, field="query", split="test"):
+    rows = [
+        {"task": "Toy", "split": split, "id": str(at), "field": field, "text": text} for at, text in enumerate(texts)
+    ]
+    return EvaluationTexts([pa.Table.from_pylist(rows, TEXTS)], containment=containment)
+
+
+def rule(evaluation, *training):
+    hits = evaluation.match([comparable(text) for text in training])
+    found = dict(zip(hits.position.tolist(), hits.rule.tolist(), strict=True))
+    return [found.get(position) for position in range(len(training))]
+
+
+@pytest.mark.parametrize("text", ["lamp", FOUR, FIVE, EIGHT, NINE])
+def test_an_equal_text_hits_at_any_length(text):
+    copies = [text, text.upper() + "!", f"<b>{text}</b>", text.replace(" ", " &nbsp;")]
+    assert rule(index(text), *copies) == ["equal"] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "hit"), [("lamp", None), (FOUR, None), (FIVE, "run"), (EIGHT, "run"), (NINE, "5-grams")]
+)
+def test_inside_another_text_five_words_and_more_hit(text, hit):
+    assert rule(index(text), AROUND.format(text)) == [hit]
+
+
+@pytest.mark.parametrize("text", [FIVE, EIGHT])
+def test_up_to_eight_words_must_be_found_whole_and_in_one_run(text):
+    words = text.split()
+    broken = " ".join([*words[:3], "very", *words[3:]])
+    assert rule(index(text), AROUND.format(broken), AROUND.format(" ".join(words[:-1]))) == [None, None]
+
+
+@pytest.mark.parametrize(("containment", "hit"), [(0.6, "5-grams"), (0.61, None)])
+def test_from_nine_words_on_the_share_of_grams_decides(containment, hit):
+    # The first seven words hold three of the five 5-grams.
+    part = AROUND.format(" ".join(NINE.split()[:7]))
+    assert rule(index(NINE, containment=containment), part) == [hit]
+    hits = index(NINE).match([comparable(part)])
+    assert hits.containment.tolist() == [3 / 5]
+
+
+def test_repeated_grams_count_once():
+    text = "one two three four five one two three four five six"  # grams: 5 of the cycle once, and one more
+    hits = index(text).match([comparable("x one two three four five one two three four y")])
+    assert hits.containment.tolist() == [5 / 6]
+
+
+def test_grams_do_not_cross_from_one_training_text_to_the_next():
+    words = NINE.split()
+    assert rule(index(NINE), " ".join(words[:4]), " ".join(words[4:8])) == [None, None]
+
+
+def test_hindi_texts_hit_and_other_vowel_signs_do_not():
+    text = "\u0939\u093f\u0928\u094d\u0926\u0940 \u092e\u0947\u0902 \u0932\u093f\u0916\u093e"
+    assert rule(index(text), text + "\u0964", text.replace("\u0932\u093f", "\u0932\u0947")) == ["equal", None]
+
+
+def test_a_text_of_signs_only_is_compared_as_it_is_and_an_empty_one_never():
+    assert rule(index("\U0001f600", ""), "\U0001f600", "\U0001f601", "") == ["equal", None, None]
+
+
+def test_what_a_probe_is_fitted_on_is_no_evaluation_text():
+    assert rule(index(NINE, split="train"), NINE) == [None]
+
+
+def test_corpus_texts_are_counted_but_hit_nothing():
+    evaluation = index(NINE, field="corpus")
+    assert rule(evaluation, NINE) == [None]
+    assert evaluation.in_corpora([comparable(NINE), comparable(FIVE), ""]) == {"Toy": 1}
+
+
+def test_the_evidence_names_task_id_and_rule_of_the_best_hit():
+    evaluation = index(NINE + " once more", NINE, FIVE)
+    hits = evaluation.match([comparable(NINE)])
+    assert [evaluation.evidence(hits, at) for at in range(len(hits.text))] == ["Toy 1 equal"]
+
+
+def test_the_order_of_the_evaluation_texts_is_no_matter():
+    texts = [NINE, NINE.upper(), EIGHT, FIVE]
+    rows = [
+        {"task": "Toy", "split": "test", "id": str(at), "field": "text", "text": text} for at, text in enumerate(texts)
+    ]
+    training = [comparable(text) for text in (AROUND.format(NINE), NINE, EIGHT)]
+    found = []
+    for order in (rows, rows[::-1]):
+        evaluation = EvaluationTexts([pa.Table.from_pylist(order, TEXTS)], containment=0.5)
+        hits = evaluation.match(training)
+        found.append([evaluation.evidence(hits, at) for at in range(len(hits.text))])
+    assert found[0] == found[1]
+    assert found[0][1] == "Toy 0 equal"
+
+
+def test_parts_give_what_the_whole_gives(monkeypatch):
+    texts = [f"{NINE} number {at}" for at in range(20)]
+    training = [comparable(AROUND.format(text)) for text in texts]
+    whole = index(*texts).match(training)
+    monkeypatch.setattr(decontaminate, "PAIRS_PER_PART", 1)
+    parts = index(*texts).match(training)
+    assert all(np.array_equal(left, right) for left, right in zip(whole, parts, strict=True))
+    assert len(whole.position) == 20
+
+
+def test_contaminated_rows_go_with_their_evidence(curate, query):
+    other, clean = "nothing about it at all", "what is the name of the boat"
+    found = curate(
+        [AROUND.format(EIGHT), other],
+        [query("who was it", (AROUND.format(EIGHT),)), query(EIGHT, (other,)), query(clean, (other,), (AROUND.format(EIGHT),))],
+        texts=[EIGHT],
+    )  # fmt: skip
+    assert found.corpus == [other]
+    assert list(found.queries) == [clean]
+    assert found.queries[clean]["negatives"] == []
+    assert found.row(EIGHT, "query")["evidence"] == "Toy t0 equal"
+    assert found.row(AROUND.format(EIGHT))["evidence"] == "Toy t0 run"
+    assert found.why("who was it", "query") == "decontaminate: all its positives are found in the evaluation texts"
+    assert found.row("who was it", "query")["evidence"] == "Toy t0 run"
+    assert found.counts["contaminated_passages"] == {"Toy": 1}
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept", "counted"), [("off", 1, None), ("report", 1, {"Toy": 1}), ("drop", 0, {"Toy": 1})]
+)
+def test_policies(curate, policy, kept, counted):
+    found = curate([NINE], texts=[NINE], clean__policy=policy)
+    assert len(found.corpus) == kept
+    assert found.counts.get("contaminated_passages") == counted
+
+
+def test_label_texts_are_never_removed(curate, query):
+    found = curate(
+        ["positive", "POSITIVE"], [query("fine", ("positive",), label="a"), query("bad day", ("POSITIVE",), label="b")],
+        texts=["positive", "bad day"], task="classification",
+    )  # fmt: skip
+    assert sorted(found.corpus) == ["POSITIVE", "positive"]
+    assert list(found.queries) == ["fine"]

@@ -1,0 +1,56 @@
+import pytest
+
+from f2llm.curate.guard import ALIKE, COPIES, Compared, difference, signs_of
+from f2llm.records.text_keys import e1_text, e2_text
+
+
+def compare(left, right):
+    forms = [Compared(e2_text(text), signs_of(e1_text(text))) for text in (left, right)]
+    found = difference(*forms)
+    assert difference(*reversed(forms)) == found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "kind"),
+    [
+        ("a small red house", "A small, red house!", "same"),
+        ("red house, small", "small red house", "same"),
+        ("the house", "the house on the hill", "insert"),
+        ("the hospital is closed", "the hospitl is closed", "typo"),
+        ("well-known book", "well known book", "same"),
+        ("a - b, well-known", "a \u2212 b, well\u2010known", "same"),
+        ("a data base", "a database", "spacing"),
+        ("version 2 of it", "version 3 of it", "number"),
+        ("the lamp is on", "the lamp is not on", "negation"),
+        ("the left hand", "the right hand", "swap"),
+        ("flights to Rome", "flights to Oslo", "swap"),
+        ("return a + b", "return a - b", "sign"),
+        ("C compiler", "C++ compiler", "sign"),
+        ("it costs $ five", "it costs \u20ac five", "sign"),
+        ("a > b", "a < b", "sign"),
+    ],
+)
+def test_differences_are_named(left, right, kind):
+    assert compare(left, right) == kind
+
+
+def test_a_misspelling_is_alike_but_no_copy():
+    assert compare("the abduction case", "the adduction case") in ALIKE - COPIES
+
+
+@pytest.mark.parametrize(
+    ("word", "other"), [("male", "female"), ("sin", "sinh"), ("encode", "decode"), ("anterior", "posterior"),
+    ("hypertension", "hypotension"), ("increase", "decrease"), ("abduction", "adduction"), ("internal", "external"),
+    ("ascending", "descending"), ("minimum", "maximum"), ("import", "export")],
+)  # fmt: skip
+def test_other_words_that_are_spelt_alike_are_no_copies(word, other):
+    assert compare(f"the {word} case", f"the {other} case") not in COPIES
+
+
+@pytest.mark.parametrize(
+    ("word", "other"), [("\u0939\u093f\u0928\u094d\u0926\u0940", "\u0939\u093e\u0928\u094d\u0926\u0940")]
+)
+def test_hindi_vowel_signs_are_part_of_the_word(word, other):
+    assert compare(word, word) == "same"
+    assert compare(word, other) != "same"

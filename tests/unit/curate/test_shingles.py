@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from f2llm.curate.shingles import char_shingles, distinct, jaccard, windows, word_hashes
+
+
+def grams(text, size):
+    return {text[at : at + size] for at in range(len(text) - size + 1)}
+
+
+def test_equal_runs_have_equal_hashes_and_other_runs_others():
+    texts = ["abcdeabcde", "abcde", "\u0939\u093f\u0928\u094d\u0926\u0940", "xabcdex"]
+
+    shingles = char_shingles(texts, size=5)
+
+    runs = [text[at : at + 5] for text in texts for at in range(len(text) - 4)]
+    assert len(shingles.values) == len(runs)
+    assert len(set(shingles.values.tolist())) == len(set(runs))
+    assert len(dict(zip(runs, shingles.values.tolist(), strict=True))) == len(set(runs))
+
+
+def test_a_hash_does_not_depend_on_the_texts_beside_it():
+    alone = char_shingles(["abcdefg"], size=5).row(0)
+    beside = char_shingles(["xyz12", "abcdefg", ""], size=5).row(1)
+    assert alone.tolist() == beside.tolist()
+
+
+def test_a_text_shorter_than_a_shingle_is_one_shingle():
+    shingles = char_shingles(["abc", "abd", ""], size=5)
+    assert np.diff(shingles.offsets).tolist() == [1, 1, 1]
+    assert len(set(shingles.values.tolist())) == 3
+
+
+def test_word_runs_keep_inside_their_text():
+    words = word_hashes(["a b c", "d", "", "a b"])
+    runs = windows(words, size=2)
+    assert np.diff(runs.offsets).tolist() == [2, 0, 0, 1]
+    assert runs.row(0)[0] == runs.row(3)[0]
+    assert runs.row(0)[1] != runs.row(3)[0]
+
+
+def test_distinct_rows_are_sorted_and_without_repeats():
+    rows = distinct(char_shingles(["aaaaaaa", "abcdefabcdef", ""], size=5))
+    assert np.diff(rows.offsets).tolist() == [1, 6, 1]
+    assert (np.diff(rows.row(1).astype(object)) > 0).all()
+
+
+@pytest.mark.parametrize(("left", "right"), [("abcdefgh", "abcdefgx"), ("abcdefgh", "abcdefgh"), ("abcdef", "uvwxyz")])
+def test_jaccard_is_that_of_the_sets(left, right):
+    rows = distinct(char_shingles([left, right], size=5))
+    ours, theirs = grams(left, 5), grams(right, 5)
+    assert jaccard(rows.row(0), rows.row(1)) == len(ours & theirs) / len(ours | theirs)
+    assert jaccard(rows.row(1), rows.row(0)) == jaccard(rows.row(0), rows.row(1))

@@ -1,0 +1,111 @@
+"""The packed forward is the padded forward: values, gradients, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
+
+from f2llm.encode.packed import encode_packed, load_packed, pack, packed_attention
+from f2llm.errors import InputError
+
+SIZES = {
+    "vocab_size": 128, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "max_position_embeddings": 128, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0,
+}  # fmt: skip
+# Single tokens side by side, equal lengths apart and together, and the longest not first.
+LENGTHS = (1, 7, 1, 33, 7, 2, 20, 1, 7)
+
+
+@pytest.fixture(params=[(LlamaConfig, LlamaModel), (Qwen3Config, Qwen3Model)], ids=["llama", "qwen3"])
+def folder(request, tmp_path):
+    config, model = request.param
+    torch.manual_seed(0)
+    extra = {"head_dim": 8} if config is Qwen3Config else {}
+    model(config(**SIZES, **extra)).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def drawn():
+    rng = np.random.default_rng(1)
+    return [rng.integers(1, 128, length).astype(np.int32) for length in LENGTHS]
+
+
+def padded(model, sequences):
+    """Encode with transformers' own eager attention and a mask."""
+    tokens = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        tokens[row, : len(sequence)] = torch.from_numpy(sequence)
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    mask = (torch.arange(tokens.shape[1]) < lengths[:, None]).long()
+    hidden = model(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+    return hidden[torch.arange(len(sequences)), lengths - 1]
+
+
+def test_values_and_gradients_are_those_of_the_padded_forward(folder):
+    sequences, weights = drawn(), torch.linspace(-1, 1, 48)
+    model = load_packed(folder)
+    reference = type(model).from_pretrained(folder, attn_implementation="eager").eval()
+    got, expected = encode_packed(model, pack(sequences)), padded(reference, sequences)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+
+    (got * weights).sum().backward()
+    (expected * weights).sum().backward()
+    for (name, parameter), other in zip(model.named_parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_a_sequence_does_not_see_its_neighbours(folder):
+    model, sequences = load_packed(folder), drawn()
+    with torch.inference_mode():
+        alone = torch.cat([encode_packed(model, pack([sequence])) for sequence in sequences])
+        torch.testing.assert_close(encode_packed(model, pack(sequences)), alone, atol=1e-5, rtol=0)
+
+
+def test_bfloat16_autocast_stays_close(folder):
+    model, sequences = load_packed(folder), drawn()
+    with torch.inference_mode():
+        full = encode_packed(model, pack(sequences))
+        with torch.autocast("cpu", torch.bfloat16):
+            half = encode_packed(model, pack(sequences))
+    assert half.dtype == torch.float32
+    assert torch.cosine_similarity(full, half).min() >= 0.999
+
+
+def test_a_pack_lists_longest_first_and_finds_every_last_token():
+    sequences = [np.array([5], np.int32), np.array([1, 2, 3], np.int32), np.array([8, 9], np.int32)]
+    packed = pack(sequences)
+    assert packed.lengths == (3, 2, 1)
+    assert packed.tokens_1T.tolist() == [[1, 2, 3, 8, 9, 5]]
+    assert packed.positions_1T.tolist() == [[0, 1, 2, 0, 1, 0]]
+    assert packed.starts.tolist() == [0, 3, 5, 6]
+    assert packed.last_S.tolist() == [5, 2, 4]
+
+
+def test_an_empty_sequence_is_refused():
+    with pytest.raises(ValueError, match="without tokens"):
+        pack([np.array([1], np.int32), np.array([], np.int32)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [({"sliding_window": 4}, "sliding_window"), ({"softcap": 30.0}, "softcap"), ({"dropout": 0.1}, "dropout")],
+)
+def test_attention_that_it_cannot_do_is_refused(asked, named):
+    states = torch.zeros(1, 2, 3, 4)
+    rest = {"cu_seq_lens_q": None, "max_length_q": 3, "sequence_lengths": (3,)}
+    with pytest.raises(InputError, match=named):
+        packed_attention(torch.nn.Identity(), states, states, states, None, **rest, **asked)
+
+
+def test_attention_to_later_tokens_is_refused():
+    module, states = torch.nn.Identity(), torch.zeros(1, 2, 3, 4)
+    module.is_causal = False
+    with pytest.raises(InputError, match="later tokens"):
+        packed_attention(
+            module, states, states, states, None, cu_seq_lens_q=None, max_length_q=3, sequence_lengths=(3,)
+        )
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json"):
+        load_packed(tmp_path)

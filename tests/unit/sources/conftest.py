@@ -1,0 +1,84 @@
+"""Tiny wheels and stanzas; pip is replaced at its edge, where it would reach the network."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from f2llm.config.sources import Fetch
+from f2llm.records.files import sha256_file, write_json
+from f2llm.records.tables import read_table
+from f2llm.sources import packages
+from f2llm.sources.normalise import Reading, normalise_source
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    """Return a function that makes a wheel from members and gives its path."""
+
+    def make(members: dict[str, str | bytes], name: str = "toy-1.0-py3-none-any.whl") -> Path:
+        path = tmp_path / "index" / name
+        path.parent.mkdir(exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in members.items():
+                archive.writestr(zipfile.ZipInfo(member), content)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """Replace pip by a copy from tmp_path/index; return the list of its calls."""
+    calls = []
+
+    def run_pip(arguments):
+        calls.append(list(arguments))
+        target = Path(arguments[arguments.index("--dest") + 1])
+        package, version = arguments[-1].split("==")
+        wheels = list((tmp_path / "index").glob(f"{package}-{version}-*.whl"))
+        for found in wheels:
+            shutil.copy(found, target)
+        return (0, "") if wheels else (1, "ERROR: no matching distribution (from versions: none)")
+
+    monkeypatch.setattr(packages, "run_pip", run_pip)
+    monkeypatch.setattr(packages, "FIRST_WAIT_SECONDS", 0.0)
+    return calls
+
+
+@pytest.fixture
+def pinned():
+    """Return a function that pins a wheel as a stanza does."""
+
+    def pin(path: Path, **changes: str) -> Fetch:
+        package, version = path.name.split("-")[:2]
+        return Fetch(
+            **{"kind": "package", "package": package, "version": version, "sha256": sha256_file(path)} | changes
+        )
+
+    return pin
+
+
+@pytest.fixture
+def normalised(tmp_path):
+    """Return a function that normalises data files and gives counts and tables."""
+
+    def run(files: dict[str, str], *, task: str, adapter: str, on_error: str = "fail", **options: object):
+        raw, out = tmp_path / "raw", tmp_path / "out"
+        raw.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (raw / name).write_text(content, encoding="utf-8")
+        manifest = tmp_path / "manifest.json"
+        write_json(manifest, {"files": [{"name": name} for name in files]})
+        source = Reading(name="toy", task=task, adapter=adapter, options=options)
+        counts = normalise_source(source, raw=raw, manifest=manifest, folder=out, on_error=on_error)
+        tables = {name: read_table(out / f"{name}.parquet").to_pylist() for name in ("corpus", "queries", "origins")}
+        return counts, tables
+
+    return run

@@ -1,0 +1,61 @@
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from f2llm.records.ids import split_of
+from f2llm.sources.collapse import Link, Mention, merge, merge_queries
+from f2llm.sources.staging import NEGATIVE, POSITIVE
+
+Q, A, B, C = (bytes([number]) * 16 for number in (9, 1, 2, 3))
+
+
+def mention(**changes):
+    return Mention(**{"query_id": Q, "text": "text", "label": None, "grade": None, "group": "g"} | changes)
+
+
+def test_positives_are_sorted_and_distinct():
+    links = [Link(Q, POSITIVE, B), Link(Q, POSITIVE, A), Link(Q, POSITIVE, B)]
+    assert merge([mention()], links, labels={}).positives == [A, B]
+
+
+def test_negatives_keep_the_order_of_the_source_and_are_never_positives():
+    links = [
+        Link(Q, POSITIVE, B),
+        Link(Q, NEGATIVE, C),
+        Link(Q, NEGATIVE, B),
+        Link(Q, NEGATIVE, A),
+        Link(Q, NEGATIVE, C),
+    ]
+    assert merge([mention()], links, labels={}).negatives == [C, A]
+
+
+def test_the_smallest_group_decides_the_split():
+    merged = merge([mention(group="b"), mention(group="a")], [], labels={})
+    assert (merged.group, merged.split) == ("a", split_of("a"))
+
+
+def test_the_other_labels_are_the_negatives_of_a_classified_text():
+    merged = merge([mention(label="x")], [Link(Q, POSITIVE, A)], labels={"x": A, "y": B, "z": C})
+    assert (merged.positives, merged.negatives, merged.label) == ([A], [B, C], "x")
+
+
+def test_a_pair_graded_twice_gets_the_mean():
+    assert merge([mention(grade=2.0), mention(grade=3.0)], [], labels={}).grade == 2.5
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.lists(st.integers(0, 3), max_size=3)), max_size=12))
+def test_every_query_gets_its_own_links_and_nothing_else(content):
+    by_query = {}
+    for query, documents in content:
+        by_query.setdefault(query, set()).update(documents)
+    ids = [bytes([number]) * 16 for number in range(6)]
+    mentions = sorted((ids[query], "t", None, None, "g") for query, _ in content)
+    links = sorted({(ids[query], POSITIVE, ids[document]) for query, found in by_query.items() for document in found})
+    batches = [
+        [pa.RecordBatch.from_pylist([dict(zip(kind._fields, row, strict=True)) for row in rows])] if rows else []
+        for kind, rows in ((Mention, mentions), (Link, links))
+    ]
+    merged = [row for batch in merge_queries(*batches, labels={}) for row in batch.to_pylist()]
+    assert {row["query_id"]: row["positives"] for row in merged} == {
+        ids[query]: sorted(ids[document] for document in found) for query, found in by_query.items()
+    }

@@ -1,0 +1,20 @@
+"""Rule `check_splits`: all sources -> no group straddles splits, no training query is a held-out one."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.curate.splits import check_splits
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        check_splits(
+            queries=dict(zip(snakemake.params.sources, snakemake.input.queries, strict=True)),
+            curated=dict(zip(snakemake.params.trained, snakemake.input.curated, strict=True)),
+            scored=snakemake.params.scored,
+            output=snakemake.output.counts,
+            memory_mb=snakemake.params.memory_mb,
+        )
+    )

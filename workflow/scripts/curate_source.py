@@ -1,0 +1,27 @@
+"""Rule `curate_source`: normalised tables of one source -> its training split without copies and evaluation texts."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.config.run import Curate
+from f2llm.curate.source import Outputs, Scope, Tables, curate_source
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    out = snakemake.output
+    counts.update(
+        curate_source(
+            Tables(corpus=snakemake.input.corpus, queries=snakemake.input.queries),
+            Outputs(corpus=out.corpus, queries=out.queries, removed=out.removed, near=out.near),
+            texts=snakemake.input.texts,
+            held_out=dict(zip(snakemake.params.scored, snakemake.input.held_out, strict=True)),
+            trained=snakemake.params.trained,
+            source=Scope(**snakemake.params.scope),
+            settings=build(Curate, snakemake.params.settings),
+            seed=snakemake.params.seed,
+            threads=snakemake.threads,
+        )
+    )

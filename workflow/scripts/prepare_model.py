@@ -1,0 +1,15 @@
+"""Rule `prepare_model`: a pinned model -> a plain folder of safetensors, config and tokenizer."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.config.models import Model
+from f2llm.provenance import job
+from f2llm.sources.models import prepare_model
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    model = build(Model, snakemake.params.stanza)
+    counts.update(prepare_model(model, folder=snakemake.output.model, manifest=snakemake.output.manifest))
