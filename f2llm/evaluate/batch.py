@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # What mteb writes of the clock: it would make every run's bytes differ. Times are in the job's manifest.
 CLOCK = ("date", "evaluation_time", "evaluation_phases", "kg_co2_emissions")
+# Packages that log a line for every step.
+TALKATIVE = ("mteb", "datasets", "huggingface_hub", "sentence_transformers")
 logger = logging.getLogger(__name__)
 
 
@@ -93,6 +95,8 @@ def _evaluate(
     scratch: Path,
 ) -> dict[str, float]:
     """Score every model on every task; return task -> seconds."""
+    for package in TALKATIVE:
+        logging.getLogger(package).setLevel(logging.WARNING)
     seconds = {}
     for task in tasks:
         started = time.monotonic()

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from f2llm.encode.prompts import format_query
 from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.tasks import instruction_of
 from f2llm.records.files import sha256_file
-
-if TYPE_CHECKING:
-    from mteb.models.model_meta import ModelMeta
 
 ORGANISATION = "f2llm"
 REVISION_DIGITS = 40

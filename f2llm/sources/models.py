@@ -16,7 +16,7 @@ from f2llm.config.build import plain
 from f2llm.config.models import Model
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, clear_left_overs, sha256_path, write_json
-from f2llm.sources.archives import RawFile
+from f2llm.sources.archives import RawFile, check_member_name
 from f2llm.sources.fetch import CACHE, Fetched, fetch_files
 from f2llm.sources.tokenizers import check_saved_tokenizer, finish_tokenizer
 
@@ -74,6 +74,8 @@ def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cac
 
 def _unpack(model: Model, files: list[Fetched], work: Path, *, where: str) -> Path:
     """Return the GGUF file or the transformers folder, out of the archive where it lies in one."""
+    if model.member:
+        check_member_name(model.member, where=where)
     if model.fetch.kind == "local":
         origin = work / "raw" / Path(model.fetch.path).name / model.member
         if not origin.exists():

@@ -8,10 +8,12 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from f2llm.errors import InputError
+from f2llm.train.life import StopRequest, die_with_launcher, lock_folder
 
 STOPPED = 143  # 128 + SIGTERM, as a shell reports it
 # What the launcher looks for among the lines of a failed trainer.
@@ -38,16 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace, *, first: bool) -> int:
-    from f2llm.train.life import StopRequest, die_with_launcher, lock_folder
-    from f2llm.train.loop import Paths, train
-    from f2llm.train.settings import read_run_file
-    from f2llm.train.world import join_world, leave_world
-
     stop = StopRequest()
     die_with_launcher()
     home = options.output.parent
     if first:
         lock_folder(home)
+    from transformers.utils import logging as transformers_logging
+
+    from f2llm.train.loop import Paths, train
+    from f2llm.train.settings import read_run_file
+    from f2llm.train.world import join_world, leave_world
+
+    transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # one process needs none
     run = read_run_file(options.config)
     paths = Paths(
         plan=options.config.with_name("plan.parquet"),

@@ -16,9 +16,10 @@ tags:
 # {run}
 
 A text-embedding model: {base} ({reference}), trained in the manner of F2LLM ({paper}) for {steps} steps of
-{batch} tuples with {negatives} hard negatives each. A text becomes a vector of {width} numbers of unit length, the state of
-its last token, which is EOS; compare vectors by their cosine. The tokenizer appends EOS by itself. Texts were cut to
-{query} tokens (queries, with instruction) and {passage} tokens (passages) in training; `max_seq_length` is the larger of the two.
+{batch} tuples with {negatives} hard negatives each. A text becomes a vector of {width} numbers of unit length, the
+state of its last token, which is EOS; compare vectors by their cosine. The tokenizer appends EOS by itself. Texts were
+cut to {query} tokens (queries, with instruction) and {passage} tokens (passages) in training; `max_seq_length` is the
+larger of the two.
 
 ## Use
 
@@ -37,8 +38,8 @@ last token, and normalise it to unit length.
 ## Data
 
 The model was trained on these sources, after removal of duplicates and of texts that occur in the evaluation.
-The data is not part of this folder. Rights on it are stated as its publishers state them; the model's use may be subject to
-them. Of {total} sources, {unclear} do not clearly allow commercial use.
+The data is not part of this folder. Rights on it are stated as its publishers state them; the model's use may be
+subject to them. Of {total} sources, {unclear} do not clearly allow commercial use.
 
 | source | task | tuples | licence | commercial use | described in |
 |---|---|---|---|---|---|
@@ -48,8 +49,8 @@ Base model: {base}, licence {base_licence}.
 
 ## How it came about
 
-`f2llm.json` holds the digests of all that decides these weights; the plan and the lineage of the run name every training
-tuple and the row it came from.
+`f2llm.json` holds the digests of all that decides these weights; the plan and the lineage of the run name every
+training tuple and the row it came from.
 """
 
 
@@ -59,9 +60,8 @@ def model_card(run: RunFile, *, width: int) -> str:
     stanzas = {source.name: source for source in settings.sources}
     used = [stanzas[source.name] for source in run.sources]
     tuples = {source.name: source.rows for source in run.sources}
-    rows = [
-        f"| {s.name} | {s.task} | {tuples[s.name]} | {_cell(s.licence.id)} | {s.licence.commercial} | {_cell(s.reference)} |"
-        for s in used
+    cells = [
+        (s.name, s.task, str(tuples[s.name]), s.licence.id, s.licence.commercial, _cell(s.reference)) for s in used
     ]
     unclear = sum(source.licence.commercial != "yes" for source in used)
     prompt = format_query(backbone.query_prompt, instruction="<instruction>", text="")
@@ -80,7 +80,7 @@ def model_card(run: RunFile, *, width: int) -> str:
         prompt=f"`{prompt!r}`" if prompt else "nothing",
         total=len(used),
         unclear=unclear,
-        rows="\n".join(rows),
+        rows="\n".join(f"| {' | '.join(row)} |" for row in cells),
         left_out=f"\nLeft out for want of tuples: {', '.join(run.left_out)}.\n" if run.left_out else "",
         base_licence=backbone.licence.id,
     )

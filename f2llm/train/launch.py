@@ -61,7 +61,13 @@ def _run(command: list[str], environment: dict[str, str]) -> tuple[int, deque[st
     lines: deque[str] = deque(maxlen=500)
     with (
         subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            process_group=0,
         ) as child,
         _passing_signals_to(child) as signals,
     ):

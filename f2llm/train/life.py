@@ -60,9 +60,8 @@ def die_with_launcher() -> None:
     torchrun starts its workers in sessions of their own, so a kill -9 of the workflow would leave
     them running, and holding the lock. Ending at once is safe: checkpoints are complete or absent.
     """
-    watched = [os.environ[name] for name in ("TORCHELASTIC_RUN_ID", LAUNCHER) if name in os.environ]
-    if not watched:
-        return
+    if not {"TORCHELASTIC_RUN_ID", LAUNCHER} & os.environ.keys():
+        return  # started by hand: no one to follow
     parent = os.getppid()
     launcher = _process(int(os.environ.get(LAUNCHER, "0")))
 

@@ -25,7 +25,8 @@ from f2llm.train.settings import RunFile, identity
 from f2llm.train.step import Outcome, Trainer
 from f2llm.train.world import World, spread
 
-CODE = "f2llm/train/__main__.py"
+# The code that decides the weights; a change of what only writes them out does not train again.
+CODE = ("f2llm/train/step.py", "f2llm/train/batches.py", "f2llm/train/world.py")
 SAY_SECONDS = 5.0
 FEW_STEPS = 100
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def _load(run: RunFile) -> torch.nn.Module:
 
 
 def _identity(run: RunFile, *, precision: str) -> dict[str, Any]:
-    return identity(run, backbone_sha256=sha256_path(run.backbone_folder), code=code_digest(CODE), precision=precision)
+    return identity(run, backbone_sha256=sha256_path(run.backbone_folder), code=code_digest(*CODE), precision=precision)
 
 
 def _row(step: int, source: str, outcome: Outcome, *, seconds: float) -> dict[str, Any]:
@@ -152,7 +153,9 @@ class _Speaker:
             return
         self._spoke = now
         terms = [
-            f"{name} {value:.4f}" for name, value in (("hard", outcome.hard), ("in-batch", outcome.in_batch)) if value
+            f"{name} {value:.4f}"
+            for name, value in (("hard", outcome.hard), ("in-batch", outcome.in_batch))
+            if value is not None
         ]
         eta = self._seconds / (step + 1 - self._start) * (self._steps - step - 1)
         logger.info(

@@ -58,7 +58,7 @@ def plan_run(
     plan: str | Path,
     run: str | Path,
 ) -> dict[str, Any]:
-    """Write plan.parquet and run.json from the tuples (and meta.json of the tokens) of each source; return counts.
+    """Write plan.parquet and run.json from each source's tuples and the meta.json of its tokens; return counts.
 
     A source without tuples is left out where `may_skip` holds.
 
@@ -175,7 +175,7 @@ def _without_loss(source: Source, *, terms: set[str]) -> list[str]:
 
 def _strangers(tuples: str | Path, tokens: str | Path, *, name: str) -> list[str]:
     """Return a fault if the row numbers of the tuples are those of another corpus than the tokens'."""
-    meta, stored = read_json(Path(tokens, "meta.json")), read_metadata(tuples)
+    meta, stored = read_json(tokens), read_metadata(tuples)
     wrong = [key for key in ("corpus_sha256", "queries_sha256") if stored.get(key, meta[key]) != meta[key]]
     return [f"source {name}: {key} of tuples and tokens differ; run mine and tokenise_source again" for key in wrong]
 
@@ -185,8 +185,8 @@ def _planned(source: Tuples, tuples: str | Path, tokens: str | Path) -> PlannedS
         name=source.name,
         tuples=str(tuples),
         tuples_sha256=sha256_file(tuples),
-        tokens=str(tokens),
-        tokens_sha256=sha256_file(Path(tokens, "meta.json")),
+        tokens=str(Path(tokens).parent),
+        tokens_sha256=sha256_file(tokens),
         rows=len(source.ids),
     )
 

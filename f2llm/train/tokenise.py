@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from f2llm.config.models import Model
 from f2llm.config.run import Tokens
-from f2llm.config.sources import Source
 from f2llm.encode.prompts import format_query
 from f2llm.errors import InputError
 from f2llm.progress import Progress
@@ -35,14 +34,15 @@ def tokenise_source(
     queries: str | Path,
     tokenizer_folder: str | Path,
     folder: str | Path,
-    source: Source,
+    source: str,
+    instruction: str,
     backbone: Model,
     settings: Tokens,
 ) -> dict[str, int]:
     """Write passages, queries and the positives of each query into `folder`; return counts.
 
-    `folder` then holds {passages,queries,positives}.{bin,offsets} and meta.json. Queries carry the
-    source's instruction in the backbone's prompt. `positives` are rows of the corpus, ascending.
+    `folder` then holds {passages,queries,positives}.{bin,offsets} and meta.json. Queries carry
+    `instruction` in the backbone's prompt. `positives` are rows of the corpus, ascending.
 
     Raises:
         InputError: the backbone does not end its texts in EOS, or a query's positive is not in the corpus.
@@ -53,16 +53,16 @@ def tokenise_source(
     template = backbone.query_prompt
 
     def query_text(text: str) -> str:
-        return format_query(template, instruction=source.instruction, text=text)
+        return format_query(template, instruction=instruction, text=text)
 
-    passages = _Lengths(tokenizer, most=settings.passage_max_length, where=f"{source.name}: passages")
+    passages = _Lengths(tokenizer, most=settings.passage_max_length, where=f"{source}: passages")
     write_rows(folder / "passages", passages.tokenise(corpus, str))
-    prompted = _Lengths(tokenizer, most=settings.query_max_length, where=f"{source.name}: queries")
+    prompted = _Lengths(tokenizer, most=settings.query_max_length, where=f"{source}: queries")
     write_rows(folder / "queries", prompted.tokenise(queries, query_text))
-    write_rows(folder / "positives", [positive_rows(corpus, queries, where=source.name)])
+    write_rows(folder / "positives", [positive_rows(corpus, queries, where=source)])
     files = sorted(path for path in folder.iterdir() if path.suffix in {".bin", ".offsets"})
     about = {
-        "source": source.name,
+        "source": source,
         "tokenizer": {name: sha256_file(Path(tokenizer_folder) / name) for name in TOKENIZER_FILES},
         "eos_token_id": tokenizer.eos_token_id,
         "vocabulary": len(tokenizer),

@@ -12,26 +12,41 @@ RULE = Mine(
 )  # fmt: skip
 
 
-def unit(rows):
+def _unit(rows):
     """Rows of unit length, rounded to float16 as they are stored."""
     rows = np.asarray(rows, np.float64)
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
 
 
-def related(seed, *, queries, passages, dim=32, noise=1.2):
+def _related(seed, *, queries, passages, dim=32, noise=1.2):
     """Random passages, and queries that lie near passage 0, 1, 2, ...: no two scores are equal."""
     generator = np.random.default_rng(seed)
-    corpus = unit(generator.normal(size=(passages, dim)))
+    corpus = _unit(generator.normal(size=(passages, dim)))
     asked = corpus[np.arange(queries) % passages] + noise * generator.normal(size=(queries, dim)) / np.sqrt(dim)
-    return unit(asked), corpus
+    return _unit(asked), corpus
 
 
-def canonical(queries, corpus):
+def _canonical(queries, corpus):
     """Scores [Q, N] by the definition: float64 products of stored vectors, rounded once."""
     return (queries.astype(np.float64) @ corpus.astype(np.float64).T).astype(np.float32)
 
 
 @pytest.fixture
+def unit():
+    return _unit
+
+
+@pytest.fixture
+def related():
+    return _related
+
+
+@pytest.fixture
+def canonical():
+    return _canonical
+
+
+@pytest.fixture(scope="session")
 def rule():
     return lambda **changes: dataclasses.replace(RULE, **changes)
 

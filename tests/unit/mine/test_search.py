@@ -1,15 +1,18 @@
 import faiss
 import numpy as np
 import pytest
-from conftest import canonical, related, unit
 
 import f2llm.mine.search as module
 from f2llm.mine.search import NO_ROW, score_pairs, search, set_threads
 
 
-def brute_force(queries, corpus, wanted):
-    scores = canonical(queries, corpus)
-    order = np.lexsort((np.broadcast_to(np.arange(len(corpus)), scores.shape), -scores), axis=1)
+@pytest.fixture
+def brute_force(canonical):
+    return lambda queries, corpus, wanted: sorted_lists(canonical(queries, corpus), wanted)
+
+
+def sorted_lists(scores, wanted):
+    order = np.lexsort((np.broadcast_to(np.arange(scores.shape[1]), scores.shape), -scores), axis=1)
     return [(scores[q, order[q, :k]], order[q, :k]) for q, k in enumerate(wanted)]
 
 
@@ -31,7 +34,7 @@ def same(left, right):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("block_rows", [7, 64, 1000])
-def test_search_equals_brute_force_in_float64_byte_for_byte(stored, block_rows, threads):
+def test_search_equals_brute_force_in_float64_byte_for_byte(stored, related, brute_force, block_rows, threads):
     queries, corpus = related(0, queries=40, passages=700)
     wanted = np.full(len(queries), 60)
     set_threads(threads)
@@ -42,7 +45,7 @@ def test_search_equals_brute_force_in_float64_byte_for_byte(stored, block_rows, 
         set_threads(1)
 
 
-def test_passages_with_equal_scores_come_in_the_order_of_their_rows(stored):
+def test_passages_with_equal_scores_come_in_the_order_of_their_rows(stored, related, brute_force):
     # 300 copies of two vectors: far more ties than the spare candidates hold.
     queries, pair = related(1, queries=3, passages=2)
     corpus = pair[np.arange(300) % 2]
@@ -50,7 +53,7 @@ def test_passages_with_equal_scores_come_in_the_order_of_their_rows(stored):
     assert same(found_by(queries, stored(corpus), wanted, 64), brute_force(queries, corpus, wanted))
 
 
-def test_a_query_that_wants_many_gets_them_without_the_others(stored, monkeypatch):
+def test_a_query_that_wants_many_gets_them_without_the_others(stored, related, brute_force, monkeypatch):
     queries, corpus = related(2, queries=6, passages=400)
     wanted = np.array([10, 10, 390, 10, 10, 10])
     sizes = []
@@ -62,18 +65,18 @@ def test_a_query_that_wants_many_gets_them_without_the_others(stored, monkeypatc
     assert sizes == [(6, 38), (1, 152), (1, 400)]
 
 
-def test_more_wanted_than_there_are_gives_all(stored):
+def test_more_wanted_than_there_are_gives_all(stored, related, brute_force):
     queries, corpus = related(3, queries=4, passages=9)
     assert same(found_by(queries, stored(corpus), [100] * 4, 4), brute_force(queries, corpus, [9] * 4))
 
 
-def test_no_passages_and_no_queries_give_nothing(stored):
+def test_no_passages_and_no_queries_give_nothing(stored, related):
     queries, corpus = related(4, queries=2, passages=5)
     assert [len(rows) for _, rows in found_by(queries, stored(corpus[:0], "empty"), [3, 3], 4)] == [0, 0]
     assert found_by(queries[:0], stored(corpus), [], 4) == []
 
 
-def test_a_candidate_list_is_proven_only_beyond_the_error_of_float32(stored, monkeypatch):
+def test_a_candidate_list_is_proven_only_beyond_the_error_of_float32(stored, related, canonical, monkeypatch):
     # The last wanted score must clear the least fetched one by SCORE_ERROR: try both sides.
     queries, corpus = related(5, queries=1, passages=50)
     scores = np.sort(canonical(queries, corpus)[0])[::-1].astype(np.float64)
@@ -88,7 +91,7 @@ def test_a_candidate_list_is_proven_only_beyond_the_error_of_float32(stored, mon
         assert len(calls) == rounds
 
 
-def test_few_entries_at_once_change_nothing(stored, monkeypatch):
+def test_few_entries_at_once_change_nothing(stored, related, brute_force, monkeypatch):
     queries, corpus = related(6, queries=30, passages=200)
     wanted = np.full(30, 20)
     monkeypatch.setattr(module, "MOST_ENTRIES", 100)
@@ -97,7 +100,7 @@ def test_few_entries_at_once_change_nothing(stored, monkeypatch):
 
 
 @pytest.mark.parametrize("block_rows", [1, 7, 1000])
-def test_pairs_have_the_canonical_score_in_any_order(stored, monkeypatch, block_rows):
+def test_pairs_have_the_canonical_score_in_any_order(stored, related, canonical, monkeypatch, block_rows):
     monkeypatch.setattr(module, "VALUES_AT_ONCE", 100)
     queries, corpus = related(7, queries=20, passages=90)
     generator = np.random.default_rng(0)
@@ -106,13 +109,13 @@ def test_pairs_have_the_canonical_score_in_any_order(stored, monkeypatch, block_
     assert found.tobytes() == canonical(queries, corpus)[query, row].tobytes()
 
 
-def test_no_pairs_have_no_scores(stored):
+def test_no_pairs_have_no_scores(stored, related):
     queries, corpus = related(8, queries=2, passages=3)
     none = np.array([], np.int64)
     assert score_pairs(queries, stored(corpus), query_P=none, row_P=none, block_rows=4).tolist() == []
 
 
-def test_the_canonical_score_does_not_depend_on_the_order_of_summation():
+def test_the_canonical_score_does_not_depend_on_the_order_of_summation(unit):
     rows = unit(np.random.default_rng(9).normal(size=(200, 1024)))
     left, right = rows[:100].astype(np.float64), rows[100:].astype(np.float64)
     order = np.random.default_rng(1).permutation(1024)

@@ -147,18 +147,15 @@ def plainly(scores, rows, positive, exclude, given, rule):
     window=st.integers(1, 50), order=st.sampled_from(["after_filter", "before_filter"]),
     margin=st.sampled_from([0.0, 0.05, 0.5]), max_score=st.sampled_from([0.5, 0.8, 2.0]),
 )  # fmt: skip
-def test_selection_equals_the_rule_word_for_word(seed, count, skip, negatives, window, order, margin, max_score):
-    from conftest import RULE  # a fixture of function scope does not mix with hypothesis
-    from dataclasses import replace
-
+def test_selection_equals_the_rule_word_for_word(rule, seed, count, skip, negatives, window, order, margin, max_score):
     generator = np.random.default_rng(seed)
     scores = -np.sort(-np.round(generator.uniform(-0.2, 1.0, count), 2)).astype(np.float32)
     scores[generator.random(count) < 0.02] = np.nan
     rows = np.where(generator.random(count) < 0.1, -1, generator.integers(0, 50, count))
     positive = float(np.round(generator.uniform(-0.4, 1.1), 2)) if generator.random() > 0.05 else float("nan")
     exclude, given = set(generator.integers(0, 50, 4).tolist()), generator.integers(0, 60, 3).tolist()
-    rule = replace(
-        RULE, skip=skip, negatives=negatives, window=window, skip_order=order, relative_margin=margin,
+    rule = rule(
+        skip=skip, negatives=negatives, window=window, skip_order=order, relative_margin=margin,
         max_score=max_score,
     )  # fmt: skip
     found = select(scores, rows, positive_score=positive, exclude=exclude, given=given, rule=rule)

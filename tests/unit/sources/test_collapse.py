@@ -1,5 +1,5 @@
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f2llm.records.ids import split_of
@@ -43,6 +43,7 @@ def test_a_pair_graded_twice_gets_the_mean():
     assert merge([mention(grade=2.0), mention(grade=3.0)], [], labels={}).grade == 2.5
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.lists(st.integers(0, 3), max_size=3)), max_size=12))
 def test_every_query_gets_its_own_links_and_nothing_else(content):
     by_query = {}

@@ -60,9 +60,10 @@ def test_equal_texts_collapse_and_their_positives_are_merged(normalised):
 
 
 def test_texts_that_differ_in_unicode_form_only_are_equal(normalised):
-    rows = [pair("cafe\u0301", "p"), pair("caf\u00e9", "p")]
+    rows = [pair("cafe\u0301", "the\u0301"), pair("caf\u00e9", "th\u00e9")]
     _, tables = normalised({"a.jsonl": lines(*rows)}, task="retrieval", adapter="pairs")
     assert [row["text"] for row in tables["queries"]] == ["caf\u00e9"]
+    assert [row["text"] for row in tables["corpus"]] == ["th\u00e9"]
 
 
 def test_bad_rows_are_left_out_and_counted(normalised):

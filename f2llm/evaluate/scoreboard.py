@@ -1,0 +1,199 @@
+"""The scoreboard: every candidate on every task, means, and gains over the base.
+
+A task whose source was skipped has no score, and a mean over tasks of which one has no score is
+null, as mteb's leaderboard has it. Scores are main scores in points, 0..100.
+"""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from f2llm.config.benchmarks import Task
+from f2llm.errors import InputError
+from f2llm.evaluate.jobs import BASE_LAST, BASE_MEAN, RUN, Candidate
+from f2llm.evaluate.task_data import SCORED
+from f2llm.evaluate.tasks import MAIN_SCORES
+from f2llm.records.files import read_json, write_json
+from f2llm.records.tables import write_rows
+
+IN_DOMAIN, UNTRAINED = "in-domain", "untrained"
+
+# scores/scoreboard.parquet; candidates in the order of their roles, tasks in that of the benchmark.
+SCOREBOARD = pa.schema(
+    [
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),  # run | base_last | base_mean | ceiling
+        pa.field("revision", pa.string()),  # hash of all that decides a vector; null where nothing was scored
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),  # retrieval | classification | clustering | sts
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),  # in-domain: the source is trained on | untrained
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("data_revision", pa.string(), nullable=False),  # sha256 of the task's folder
+        pa.field("score", pa.float64()),  # main score in points, 0..100; null for a skipped task
+        pa.field("gain_over_last", pa.float64()),  # points over the base with last-token pooling
+        pa.field("gain_over_mean", pa.float64()),  # points over the base with mean pooling
+    ]
+)
+
+
+class Cell(NamedTuple):
+    """A row of the scoreboard."""
+
+    model: str
+    role: str
+    revision: str | None
+    task: str
+    type: str
+    source: str
+    domain: str
+    metric: str
+    data_revision: str
+    score: float | None
+    gain_over_last: float | None
+    gain_over_mean: float | None
+
+
+class Means(NamedTuple):
+    """Means of one candidate in points; null when a task they include has no score."""
+
+    task: float | None  # over all tasks
+    task_type: float | None  # over the means of the types
+    in_domain: float | None
+    untrained: float | None
+
+
+def build_scoreboard(
+    candidates: Sequence[Candidate],
+    tasks: Sequence[Task],
+    *,
+    trained: Sequence[str],
+    scores: Sequence[str | Path],
+    table: str | Path,
+    summary: str | Path,
+) -> dict[str, Any]:
+    """Write the table (schema SCOREBOARD) and its summary (JSON: means, gains, tasks not improved).
+
+    `scores` are the result files {candidate}/{task}.json of all candidates and tasks; `trained`
+    names the sources trained on. Returns counts.
+
+    Raises:
+        InputError: result files are missing, or two candidates were scored on different rows.
+    """
+    results = {(Path(path).parent.name, Path(path).stem): read_json(path) for path in scores}
+    _check(results, candidates, tasks)
+    points = {key: _points(result) for key, result in results.items()}
+    names = {candidate.role: candidate.name for candidate in candidates}
+    cells = []
+    for candidate in candidates:
+        for task in tasks:
+            score, result = points[candidate.name, task.name], results[candidate.name, task.name]
+            cell = Cell(
+                candidate.name,
+                candidate.role,
+                result["model_revision"],
+                task.name,
+                task.type,
+                task.source,
+                IN_DOMAIN if task.source in trained else UNTRAINED,
+                MAIN_SCORES[task.type],
+                result["dataset_revision"],
+                score,
+                _minus(score, points[names[BASE_LAST], task.name]),
+                _minus(score, points[names[BASE_MEAN], task.name]),
+            )
+            cells.append(cell)
+    write_rows(table, schema=SCOREBOARD, rows=cells)
+    content = summarise(cells)
+    write_json(summary, content)
+    missing = len(content["tasks_skipped"])
+    return {"candidates": len(candidates), "tasks": len(tasks), "tasks_skipped": missing} | {
+        f"mean {model['model']}": model["means"]["task"] for model in content["models"]
+    }
+
+
+def summarise(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Return the summary of a scoreboard: by candidate its means, by task what the run gained."""
+    of_run = [cell for cell in cells if cell.role == RUN]
+    models = {cell.model: cell.role for cell in cells}
+    return {
+        "run": of_run[0].model,
+        "models": [
+            {"model": name, "role": role, "means": means([cell for cell in cells if cell.model == name])._asdict()}
+            for name, role in models.items()
+        ],
+        "tasks": [
+            {
+                "task": own.task,
+                "type": own.type,
+                "source": own.source,
+                "domain": own.domain,
+                "metric": own.metric,
+                "scores": {cell.model: cell.score for cell in cells if cell.task == own.task},
+                "gain_over_last": own.gain_over_last,
+                "gain_over_mean": own.gain_over_mean,
+            }
+            for own in of_run
+        ],
+        "tasks_not_improved": not_improved(of_run),
+        "tasks_skipped": [cell.task for cell in of_run if cell.score is None],
+    }
+
+
+def means(cells: Sequence[Cell]) -> Means:
+    """Return the means of one candidate's row of the scoreboard."""
+    types = _grouped(cells, lambda cell: cell.type)
+    domains = _grouped(cells, lambda cell: cell.domain)
+    return Means(
+        mean(cell.score for cell in cells),
+        mean(mean(scores) for scores in types.values()),
+        mean(domains.get(IN_DOMAIN, ())),
+        mean(domains.get(UNTRAINED, ())),
+    )
+
+
+def mean(scores: Iterable[float | None]) -> float | None:
+    """Return the mean, or null where a score is missing or there are none."""
+    scores = list(scores)
+    return None if not scores or None in scores else statistics.fmean(scores)
+
+
+def not_improved(cells: Sequence[Cell]) -> list[str]:
+    """Return the tasks on which the run is not above the better of the two poolings of its base."""
+    scored = [cell for cell in cells if cell.gain_over_last is not None and cell.gain_over_mean is not None]
+    return [cell.task for cell in scored if min(cell.gain_over_last, cell.gain_over_mean) <= 0]
+
+
+def _grouped(cells: Sequence[Cell], by: Callable[[Cell], str]) -> dict[str, list[float | None]]:
+    groups: dict[str, list[float | None]] = {}
+    for cell in cells:
+        groups.setdefault(by(cell), []).append(cell.score)
+    return groups
+
+
+def _points(result: Mapping[str, Any]) -> float | None:
+    """Return mteb's main score in points: the only subset of the only split."""
+    splits = result["scores"]
+    return round(100 * splits[SCORED][0]["main_score"], 4) if splits else None
+
+
+def _minus(score: float | None, base: float | None) -> float | None:
+    return None if score is None or base is None else score - base
+
+
+def _check(results: Mapping[tuple[str, str], Any], candidates: Sequence[Candidate], tasks: Sequence[Task]) -> None:
+    wanted = [(candidate.name, task.name) for candidate in candidates for task in tasks]
+    missing = [f"scores of {model} on {task}: missing; run its evaluation" for model, task in wanted
+               if (model, task) not in results]  # fmt: skip
+    if missing:
+        raise InputError(missing)
+    for task in tasks:
+        revisions = {results[candidate.name, task.name]["dataset_revision"] for candidate in candidates}
+        if len(revisions) > 1:
+            raise InputError(
+                f"scores on {task.name}: the candidates were scored on different rows ({', '.join(sorted(revisions))});"
+                " delete these scores and run again"
+            )

@@ -1,0 +1,113 @@
+"""A few rows of each kind with their texts, drawn by keyed hash, for a person to read."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.compute as pc
+
+from f2llm.lineage.layout import Layout
+from f2llm.records.ids import keyed_hash
+from f2llm.records.tables import read_batches, read_table
+
+TUPLES_SHOWN = 3
+REMOVED_SHOWN = 2
+MOST_CHARACTERS = 300
+
+
+class RemovedExample(NamedTuple):
+    """A removed row, why, and what stands in for it or was hit."""
+
+    role: str
+    stage: str
+    reason: str
+    text: str
+    kept_text: str
+    evidence: str
+
+
+class NegativeExample(NamedTuple):
+    """A hard negative of a shown tuple."""
+
+    text: str
+    kind: str
+    score: float | None
+    rank: int | None
+
+
+class TupleExample(NamedTuple):
+    """A training tuple with its texts."""
+
+    tuple_id: str
+    query: str
+    positive: str
+    score: float | None
+    negatives: list[NegativeExample]
+
+
+def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
+    """Return up to two removed rows of each role, stage and reason, except those of the sampling cap."""
+    rows = read_table(layout.curated(source) / "removed.parquet")
+    rows = rows.filter(pc.not_equal(rows["stage"], "sample")).to_pylist()
+    shown: dict[tuple, list[dict]] = {}
+    for row in sorted(rows, key=lambda row: keyed_hash(0, "example", row["id"])):
+        kind = shown.setdefault((row["role"], row["stage"], row["reason"]), [])
+        if len(kind) < REMOVED_SHOWN:
+            kind.append(row)
+    chosen = [row for kind in sorted(shown) for row in shown[kind]]
+    wanted = {row["id"] for row in chosen} | {row["kept_id"] for row in chosen if row["kept_id"]}
+    texts = _texts(layout.source(source) / "corpus.parquet", "doc_id", wanted)
+    texts |= _texts(layout.source(source) / "queries.parquet", "query_id", wanted)
+    return [
+        RemovedExample(
+            row["role"],
+            row["stage"],
+            row["reason"],
+            texts.get(row["id"], ""),
+            texts.get(row["kept_id"], ""),
+            row["evidence"] or "",
+        )
+        for row in chosen
+    ]
+
+
+def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
+    """Return a few tuples of a source with the texts of query, positive and negatives."""
+    table = read_table(layout.mined(source) / "tuples.parquet")
+    order = sorted(range(len(table)), key=lambda row: keyed_hash(0, "example", table["tuple_id"][row].as_py()))
+    rows = table.take(order[:TUPLES_SHOWN]).to_pylist()
+    queries = _rows(layout.curated(source) / "queries.parquet", {row["query_row"] for row in rows})
+    passages = _rows(
+        layout.curated(source) / "corpus.parquet",
+        {at for row in rows for at in (row["positive_row"], *row["negative_rows"])},
+    )
+    return [
+        TupleExample(
+            row["tuple_id"].hex(), queries[row["query_row"]], passages[row["positive_row"]], row["positive_score"],
+            [
+                NegativeExample(passages[at], kind, score, rank)
+                for at, kind, score, rank in zip(
+                    row["negative_rows"], row["negative_kinds"], row["negative_scores"], row["negative_ranks"], strict=True
+                )
+            ],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _texts(path: Path, column: str, wanted: set[bytes]) -> dict[bytes, str]:
+    found = {}
+    for batch in read_batches(path, columns=[column, "text"]):
+        for identity, text in zip(batch[column].to_pylist(), batch["text"].to_pylist(), strict=True):
+            if identity in wanted:
+                found[identity] = text[:MOST_CHARACTERS]
+    return found
+
+
+def _rows(path: Path, wanted: set[int]) -> dict[int, str]:
+    found, first = {}, 0
+    for batch in read_batches(path, columns=["text"]):
+        for at in sorted(wanted):
+            if first <= at < first + len(batch):
+                found[at] = batch["text"][at - first].as_py()[:MOST_CHARACTERS]
+        first += len(batch)
+    return found

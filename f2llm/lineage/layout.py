@@ -1,0 +1,59 @@
+"""Where the tables of one run lie, read out of its run.json."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from f2llm.config.build import build
+from f2llm.config.models import Model
+from f2llm.config.run import Mine, Train
+from f2llm.config.sources import Source
+from f2llm.errors import InputError
+from f2llm.records.files import read_json
+
+
+class Layout(NamedTuple):
+    """A results folder and one run in it. `variants` maps a stage's folder to its variant key."""
+
+    results: Path
+    run: str
+    variants: Mapping[str, str]
+    sources: tuple[Source, ...]
+    backbone: Model
+    retriever: Model
+    mine: Mine
+    train: Train
+
+    def source(self, name: str) -> Path:
+        """Return the folder of a normalised source."""
+        return self.results / "sources" / name
+
+    def curated(self, name: str) -> Path:
+        """Return the folder of a curated source."""
+        return self.results / "curated" / self.variants["curated"] / name
+
+    def mined(self, name: str) -> Path:
+        """Return the folder of a mined source."""
+        return self.results / "mined" / self.variants["mined"] / name
+
+    def of_run(self, name: str) -> Path:
+        """Return a file of the run's own folder."""
+        return self.results / "runs" / self.run / name
+
+
+def read_layout(results: str | Path, *, run: str) -> Layout:
+    """Return the layout of a run.
+
+    Raises:
+        InputError: there is no such run; with those that are there.
+    """
+    path = Path(results) / "runs" / run / "run.json"
+    if not path.is_file():
+        known = ", ".join(sorted(found.parent.name for found in Path(results).glob("runs/*/run.json"))) or "none yet"
+        raise InputError(f"{path}: there is no run {run!r}; runs here: {known}")
+    content: dict[str, Any] = read_json(path)
+    settings = content["settings"]
+    sources = tuple(build(Source, source) for source in settings["sources"])
+    models = (build(Model, settings[role]) for role in ("backbone", "retriever"))
+    stages = build(Mine, settings["mine"]), build(Train, settings["train"])
+    return Layout(Path(results), run, content["variants"], sources, *models, *stages)

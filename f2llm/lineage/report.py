@@ -1,0 +1,153 @@
+"""The report of a run: one HTML file that needs no network and no knowledge of the code."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from f2llm.config.sources import Source
+from f2llm.errors import InputError
+from f2llm.lineage import figures
+from f2llm.lineage.examples import removed_examples, tuple_examples
+from f2llm.lineage.funnel import Funnel, read_funnel
+from f2llm.lineage.layout import Layout, read_layout
+from f2llm.records.files import atomic_open, read_json
+from f2llm.records.tables import read_table
+
+TEMPLATES = Path(__file__).parent / "templates"
+STAGE_OF_RULE = {
+    "fetch_source": "fetch", "normalise_source": "fetch", "prepare_model": "fetch", "build_task": "evaluate", "curate_source": "curate",
+    "check_splits": "curate", "embed_source": "mine", "mine_source": "mine", "tokenise_source": "train", "plan_run": "train",
+    "train_model": "train",
+}  # fmt: skip
+IN_DOMAIN = "in-domain"
+MOSTLY_DROPPED = 0.5  # share of a source's queries lost in mining that the report warns about
+
+
+class Mining(NamedTuple):
+    """What mining found in one source; the histogram is None where nothing was scored."""
+
+    source: str
+    kept: int
+    rejected: Mapping[str, int]
+    mean_positive: float | None
+    mean_negative: float | None
+    histogram: str | None
+
+
+class Cost(NamedTuple):
+    """Time of a stage's jobs, added up, and the highest memory of any of them."""
+
+    stage: str
+    jobs: int
+    seconds: float
+    peak_memory_mb: int
+
+
+def build_report(
+    results: str | Path, *, run: str, heldout: Sequence[Source], jobs: Sequence[str], output: str | Path
+) -> dict[str, Any]:
+    """Write the report of a run. `heldout` are the sources only scored on, `jobs` the manifests of all jobs.
+
+    Raises:
+        InputError: a table is missing.
+    """
+    import jinja2
+
+    layout = read_layout(results, run=run)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    try:
+        content = _content(layout, heldout=heldout, jobs=[read_json(path) for path in sorted(jobs)])
+    except FileNotFoundError as error:
+        raise InputError(
+            f"report: {error.filename} is missing; run `snakemake --cores all report`, which makes it"
+        ) from None
+    html = environment.get_template("report.html.j2").render(content)
+    with atomic_open(output) as file:
+        file.write(html.encode())
+    return {"bytes": len(html.encode()), "sources": len(layout.sources)}
+
+
+def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    funnel = read_funnel(layout)
+    mining = [_mining(layout, row) for row in funnel]
+    metrics = read_table(layout.of_run("metrics.parquet")).to_pydict()
+    summary = read_json(layout.results / "scores" / "scoreboard.json")
+    sources = [*layout.sources, *heldout]
+    return {
+        "run": layout,
+        "funnel": funnel,
+        "funnel_figure": figures.funnel_bars(
+            {
+                "normalised": [row.normalised for row in funnel], "curated": [row.curated for row in funnel],
+                "mined": [row.tuples for row in funnel], "in the plan": [row.planned for row in funnel],
+            },
+            sources=[row.source for row in funnel],
+        ),
+        "removed": {row.source: removed_examples(layout, row.source) for row in funnel},
+        "mining": mining,
+        "tuples": {row.source: tuple_examples(layout, row.source) for row in funnel},
+        "metrics": metrics,
+        "loss_figure": figures.loss_curve(metrics["step"], {"hard": metrics["loss_hard"], "in-batch": metrics["loss_in_batch"]}),
+        "summary": summary,
+        "means": {model["role"]: model["means"] for model in summary["models"]},
+        "rows": sorted(summary["tasks"], key=lambda row: (row["domain"] != IN_DOMAIN, row["type"], row["task"])),
+        "manifests": {source.name: read_json(layout.source(source.name) / "manifest.json") for source in sources},
+        "sources": sources,
+        "costs": _costs(jobs),
+        "versions": jobs[-1]["versions"] if jobs else {},
+        "platform": jobs[-1]["platform"] if jobs else "",
+        "warnings": _warnings(funnel, summary),
+    }  # fmt: skip
+
+
+def _mining(layout: Layout, row: Funnel) -> Mining:
+    table = read_table(layout.mined(row.source) / "tuples.parquet", columns=["positive_score", "negative_scores"])
+    positives = [score for score in table["positive_score"].to_pylist() if score is not None]
+    negatives = [
+        score for scores in table["negative_scores"].to_pylist() for score in scores or () if score is not None
+    ]
+    if not positives or not negatives:
+        return Mining(row.source, row.tuples, row.rejected, None, None, None)
+    means = sum(positives) / len(positives), sum(negatives) / len(negatives)
+    return Mining(row.source, row.tuples, row.rejected, *means, figures.score_histogram(positives, negatives))
+
+
+def _costs(jobs: Sequence[Mapping[str, Any]]) -> list[Cost]:
+    stages: dict[str, list[Mapping[str, Any]]] = {}
+    for job in jobs:
+        stages.setdefault(STAGE_OF_RULE.get(job["rule"], "evaluate"), []).append(job)
+    order = {stage: number for number, stage in enumerate(("fetch", "curate", "mine", "train", "evaluate"))}
+    return [
+        Cost(stage, len(found), sum(job["seconds"] for job in found), max(_memory(job) for job in found))
+        for stage, found in sorted(stages.items(), key=lambda entry: order[entry[0]])
+    ]
+
+
+def _memory(job: Mapping[str, Any]) -> int:
+    """Return the peak memory of a job or of the processes that it started."""
+    return max(
+        [job["peak_memory_mb"], *(value for key, value in job["counts"].items() if key.startswith("peak_memory_mb"))]
+    )
+
+
+def _warnings(funnel: Sequence[Funnel], summary: Mapping[str, Any]) -> list[str]:
+    found = []
+    for row in funnel:
+        lost = sum(row.rejected.values())
+        if lost > MOSTLY_DROPPED * max(1, lost + row.tuples):
+            reason = Counter(row.rejected).most_common(1)[0][0]
+            found.append(
+                f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly for the reason “{reason}”."
+            )
+        if not row.planned:
+            found.append(f"{row.source}: no batch of the plan is from this source.")
+    if summary["tasks_not_improved"]:
+        found.append(
+            "Tasks that did not improve over the better pooling of the base model: "
+            + ", ".join(summary["tasks_not_improved"])
+            + "."
+        )
+    return found

@@ -1,0 +1,80 @@
+"""Report: one page that tells a person what the run was made of, what it gained, and what it cost."""
+
+JOBS = [
+    *expand("results/lineage/jobs/fetch_source/{source}.json", source=sorted(SOURCES)),
+    *expand(
+        "results/lineage/jobs/normalise_source/{source}.json", source=sorted(SOURCES)
+    ),
+    *expand("results/lineage/jobs/prepare_model/{model}.json", model=sorted(MODELS)),
+    *expand("results/lineage/jobs/build_task/{task}.json", task=sorted(TASKS)),
+    *expand(
+        f"results/lineage/jobs/curate_source/{CURATION}/{{source}}.json", source=TRAINED
+    ),
+    f"results/lineage/jobs/check_splits/{CURATION}.json",
+    *expand(
+        f"results/lineage/jobs/embed_source/{ENCODER}/{CURATION}/{{source}}.json",
+        source=TRAINED,
+    ),
+    *expand(
+        f"results/lineage/jobs/mine_source/{MINING}/{{source}}.json", source=TRAINED
+    ),
+    *expand(
+        f"results/lineage/jobs/tokenise_source/{TOKENS}/{{source}}.json", source=TRAINED
+    ),
+    f"results/lineage/jobs/plan_run/{RUN.run}.json",
+    f"results/lineage/jobs/train_model/{RUN.run}.json",
+    *[
+        f"results/lineage/jobs/{job.name}/{job.candidates[0].name}.json"
+        for job in EVALUATIONS
+    ],
+    "results/lineage/jobs/build_scoreboard.json",
+]
+
+
+rule build_report:
+    input:
+        jobs=JOBS,
+        run=f"results/runs/{RUN.run}/run.json",
+        plan=f"results/runs/{RUN.run}/plan.parquet",
+        metrics=f"results/runs/{RUN.run}/metrics.parquet",
+        scoreboard="results/scores/scoreboard.json",
+        manifests=expand(
+            "results/sources/{source}/manifest.json", source=sorted(SOURCES)
+        ),
+        normalised=expand(
+            "results/sources/{source}/{table}.parquet",
+            source=TRAINED,
+            table=("corpus", "queries"),
+        ),
+        curated=expand(
+            f"results/curated/{CURATION}/{{source}}/{{table}}.parquet",
+            source=TRAINED,
+            table=("corpus", "queries", "removed"),
+        ),
+        mined=expand(
+            f"results/mined/{MINING}/{{source}}/{{table}}.parquet",
+            source=TRAINED,
+            table=("tuples", "rejected"),
+        ),
+    output:
+        page="results/report/index.html",
+        lineage=f"results/lineage/jobs/build_report/{RUN.run}.json",
+    log:
+        f"logs/build_report/{RUN.run}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        run=RUN.run,
+        heldout=[plain(source) for source in RUN.heldout_sources],
+        code=code_digest("build_report.py"),
+    script:
+        "../workflow/scripts/build_report.py"
+
+
+rule report:
+    input:
+        "results/report/index.html",

@@ -1,0 +1,115 @@
+"""Against sentence-transformers' own miner, on random vectors in which no two scores are equal."""
+
+import contextlib
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from sentence_transformers.util import mine_hard_negatives
+
+from f2llm.mine.search import search
+from f2llm.mine.select import select
+
+QUERIES, PASSAGES = 60, 90
+
+
+class Stub:
+    """A model that looks texts up: "q7" is query 7, "p3" passage 3; plain inner products."""
+
+    device = torch.device("cpu")
+    model_card_data = SimpleNamespace(base_model="stub")
+
+    def __init__(self, queries, corpus):
+        self.vectors = {"q": queries.astype(np.float32), "p": corpus.astype(np.float32)}
+
+    def _look_up(self, texts, **_):
+        return np.stack([self.vectors[text[0]][int(text[1:])] for text in texts])
+
+    encode_query = encode_document = _look_up
+
+    def get_embedding_dimension(self):
+        return self.vectors["p"].shape[1]
+
+    def similarity(self, left, right):
+        return torch.as_tensor(left) @ torch.as_tensor(right).T
+
+    def similarity_pairwise(self, left, right):
+        return (torch.as_tensor(left) * torch.as_tensor(right)).sum(-1)
+
+
+def theirs(queries, corpus, positives, **settings):
+    """Return query -> (rows, scores) that sentence-transformers mines."""
+    pairs = [(f"q{q}", f"p{p}") for q, rows in enumerate(positives) for p in rows]
+    data = Dataset.from_dict({"query": [q for q, _ in pairs], "passage": [p for _, p in pairs]})
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        mined = mine_hard_negatives(
+            data, Stub(queries, corpus), corpus=[f"p{p}" for p in range(len(corpus))], sampling_strategy="top",
+            output_format="n-tuple", output_scores=True, verbose=False, **settings,
+        )  # fmt: skip
+    columns = [name for name in mined.column_names if name.startswith("negative_")]
+    return {
+        int(row["query"][1:]): ([int(row[name][1:]) for name in columns], row["scores"][1:]) for row in mined
+    }  # fmt: skip
+
+
+def ours(stored, canonical, queries, corpus, positives, rule):
+    scores = canonical(queries, corpus)
+    wanted = np.array([rule.window + len(rows) for rows in positives])
+    out = {}
+    for found in search(queries, stored(corpus), wanted_Q=wanted, block_rows=rule.block_rows):
+        for at, near_scores, near_rows in zip(found.queries.tolist(), found.scores, found.rows, strict=True):
+            least = min(float(scores[at, row]) for row in positives[at])
+            chosen = select(
+                near_scores, near_rows, positive_score=least, exclude=set(positives[at]), given=[], rule=rule
+            )
+            if chosen.reason == "ok":
+                out[at] = (list(chosen.mined), list(chosen.scores))
+    return out
+
+
+def positives_of(several):
+    """One positive for each query, or a second one for every third."""
+    return [[q, (q + 41) % PASSAGES] if several and q % 3 == 0 else [q] for q in range(QUERIES)]
+
+
+def assert_equal(mine, peer):
+    assert {q: rows for q, (rows, _) in mine.items()} == {q: rows for q, (rows, _) in peer.items()}
+    for query, (_, scores) in mine.items():
+        np.testing.assert_allclose(scores, peer[query][1], atol=2e-6)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("use_faiss", [True, False])
+def test_filter_then_skip_is_what_sentence_transformers_mines(related, canonical, stored, rule, use_faiss, several):
+    queries, corpus = related(0, queries=QUERIES, passages=PASSAGES)
+    # The window holds the whole corpus: theirs is wider by the positives of the busiest query.
+    settings = rule(window=PASSAGES, negatives=60, max_score=0.2, relative_margin=0.1)
+    peer = theirs(
+        queries, corpus, positives_of(several), range_min=5, range_max=PASSAGES, max_score=0.2, relative_margin=0.1,
+        num_negatives=60, use_faiss=use_faiss,
+    )  # fmt: skip
+    assert 10 < len(peer) < QUERIES - 10
+    assert_equal(ours(stored, canonical, queries, corpus, positives_of(several), settings), peer)
+
+
+def test_skip_then_filter_is_the_rule_on_their_unfiltered_candidates(related, canonical, stored, rule):
+    queries, corpus = related(1, queries=QUERIES, passages=PASSAGES)
+    settings = rule(window=40, negatives=12, max_score=0.35, relative_margin=0.1, skip_order="before_filter")
+    wide = theirs(queries, corpus, positives_of(True), range_min=0, range_max=40, num_negatives=40, use_faiss=True)
+    scores = canonical(queries, corpus)
+    peer = {}
+    for query, (rows, near) in wide.items():
+        least = np.float32(min(scores[query, row] for row in positives_of(True)[query]))
+        limit = min(np.float32(0.35), least - abs(least) * np.float32(0.1))
+        kept = [(row, score) for row, score in list(zip(rows, near, strict=True))[5:] if score < limit][:12]
+        if len(kept) == 12:
+            peer[query] = tuple(map(list, zip(*kept, strict=True)))
+    assert 10 < len(peer) < QUERIES - 5
+    assert_equal(ours(stored, canonical, queries, corpus, positives_of(True), settings), peer)
+    after = ours(stored, canonical, queries, corpus, positives_of(True), rule(
+        window=40, negatives=12, max_score=0.35, relative_margin=0.1,
+    ))  # fmt: skip
+    assert any(after[query][0] != peer[query][0] for query in after.keys() & peer.keys())

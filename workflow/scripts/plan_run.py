@@ -1,0 +1,25 @@
+"""Rule `plan_run`: the tuples of all sources -> what every step of the run sees, and its settings."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.provenance import job
+from f2llm.train.plan import plan_run
+from f2llm.train.settings import Settings
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        plan_run(
+            tuples=dict(zip(snakemake.params.sources, snakemake.input.tuples, strict=True)),
+            tokens=dict(zip(snakemake.params.sources, snakemake.input.tokens, strict=True)),
+            backbone_folder=snakemake.params.backbone_folder,
+            settings=build(Settings, snakemake.params.settings),
+            variants=snakemake.params.variants,
+            may_skip=snakemake.params.on_error == "skip",
+            plan=snakemake.output.plan,
+            run=snakemake.output.run,
+        )
+    )

@@ -1,0 +1,27 @@
+"""Rule `tokenise_source`: curated texts of one source -> rows of tokens that the trainer maps into memory."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.config.models import Model
+from f2llm.config.run import Tokens
+from f2llm.provenance import job
+from f2llm.train.tokenise import tokenise_source
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        tokenise_source(
+            corpus=snakemake.input.corpus,
+            queries=snakemake.input.queries,
+            tokenizer_folder=snakemake.input.model,
+            folder=Path(snakemake.output.meta).parent,
+            source=snakemake.wildcards.source,
+            instruction=snakemake.params.instruction,
+            backbone=build(Model, snakemake.params.backbone),
+            settings=build(Tokens, snakemake.params.settings),
+        )
+    )

@@ -1,0 +1,20 @@
+"""Rule `train_model`: the plan of a run -> the trained model; torchrun does the work, and resumes by itself."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.provenance import job
+from f2llm.train.launch import launch_training
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        launch_training(
+            run=snakemake.input.run,
+            model=snakemake.output.model,
+            metrics=snakemake.output.metrics,
+            processes=snakemake.params.processes,
+            threads=snakemake.params.threads,
+        )
+    )
