@@ -73,7 +73,7 @@ for job in EVALUATIONS:
             "../environment.yml"
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=2000,
             runtime=60,
         params:
             candidates=plain(job.candidates),

@@ -62,6 +62,9 @@ class Checkpoints:
         Raises:
             InputError: a checkpoint is of another training.
         """
+        if self._world.first:
+            for half in self.folder.glob(".step_*.part"):
+                shutil.rmtree(half)
         step = self._world.from_first(self._newest() if self._world.first else None)
         if step:
             state = _state(model, optimiser)

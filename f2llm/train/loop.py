@@ -64,6 +64,7 @@ def train(run: RunFile, paths: Paths, *, world: World, stop: StopRequest, fresh:
     start = checkpoints.resume(model, trainer.optimiser)
     log = MetricsLog(checkpoints.folder / "metrics.jsonl")
     if world.first:
+        _clean(paths)
         _say_start(start, settings.steps, checkpoints.folder, precision=precision)
         log.truncate(start)
     batches = Batches(run, plan=paths.plan)
@@ -170,6 +171,13 @@ def _say_start(start: int, steps: int, folder: Path, *, precision: str) -> None:
         logger.info("going on after step %d of %d, saved in %s (%s)", start, steps, folder, precision)
     else:
         logger.info("training %d steps in %s; checkpoints in %s", steps, precision, folder)
+
+
+def _clean(paths: Paths) -> None:
+    """Delete what an export left half-written when it was killed; the lock on the folder makes that safe."""
+    for path in (paths.model, paths.metrics):
+        for half in path.parent.glob(f".{path.name}.*.part"):
+            shutil.rmtree(half) if half.is_dir() else half.unlink()
 
 
 def _forget(root: Path, *, own: Path) -> None:

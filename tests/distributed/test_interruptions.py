@@ -58,8 +58,9 @@ def test_kill_9_then_sigterm_then_the_same_command_gives_the_same_bytes(toy, uni
     trainer.kill()
     assert finish(trainer)[0] == -signal.SIGKILL
     saved = max(run.parent.glob("checkpoints/*/step_*"))
-    # A file cut off by the kill must not be in the way.
-    (saved.with_name(".step_000077.part")).mkdir()
+    # What a kill leaves half-written must not stay.
+    saved.with_name(".step_000077.part").mkdir()
+    run.with_name(".model.abcdefgh.part").mkdir()
 
     trainer = start(run)
     wait_for_steps(run, 61, trainer)
@@ -78,11 +79,11 @@ def test_kill_9_then_sigterm_then_the_same_command_gives_the_same_bytes(toy, uni
     assert "going on after step" in said
     for name in ("model.safetensors", "tokenizer.json", "config.json", "README.md", "f2llm.json"):
         ours, theirs = (folder.with_name("model") / name for folder in (run, uninterrupted))
-        if name != "f2llm.json":
-            assert sha256_file(ours) == sha256_file(theirs), name
+        assert sha256_file(ours) == sha256_file(theirs), name
     losses = [pq.read_table(path.with_name("metrics.parquet"))["loss"].to_pylist() for path in (run, uninterrupted)]
     assert losses[0] == losses[1]
     assert len(losses[0]) == STEPS
+    assert not list(run.parent.rglob("*.part"))
 
 
 def test_a_finished_training_is_exported_again_without_a_step(uninterrupted):

@@ -145,7 +145,7 @@ def write_data(folder: Path) -> None:
     topics = [
         {"text": f"{text} {number} {place}", "label": topic}
         for topic, text in TOPICS.items()
-        for number, place in enumerate(PLACES * 7)
+        for number, place in enumerate(PLACES * 12)
     ]
     kinds = [
         {"text": row["text"] + " today", "label": "living" if row["label"] == "animals" else "made"} for row in topics

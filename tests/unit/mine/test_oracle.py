@@ -86,10 +86,10 @@ def assert_equal(mine, peer):
 def test_filter_then_skip_is_what_sentence_transformers_mines(related, canonical, stored, rule, use_faiss, several):
     queries, corpus = related(0, queries=QUERIES, passages=PASSAGES)
     # The window holds the whole corpus: theirs is wider by the positives of the busiest query.
-    settings = rule(window=PASSAGES, negatives=60, max_score=0.2, relative_margin=0.1)
+    settings = rule(window=PASSAGES, negatives=72, max_score=0.2, relative_margin=0.1)
     peer = theirs(
         queries, corpus, positives_of(several), range_min=5, range_max=PASSAGES, max_score=0.2, relative_margin=0.1,
-        num_negatives=60, use_faiss=use_faiss,
+        num_negatives=72, use_faiss=use_faiss,
     )  # fmt: skip
     assert 10 < len(peer) < QUERIES - 10
     assert_equal(ours(stored, canonical, queries, corpus, positives_of(several), settings), peer)

@@ -1,0 +1,51 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from f2llm.config.load import load_run_file
+from f2llm.errors import InputError
+from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def run():
+    return load_run_file(ROOT / "config" / "config.yaml")
+
+
+def test_both_poolings_of_the_base_share_a_job(run):
+    shared = [job for job in jobs(run) if len(job.candidates) > 1]
+    assert shared
+    assert all([candidate.pooling for candidate in job.candidates] == ["last", "mean"] for job in shared)
+
+
+def test_every_candidate_is_scored_on_every_task_exactly_once(run):
+    done = [(candidate.name, task.name) for job in jobs(run) for candidate in job.candidates for task in job.tasks]
+    paths = [f"s/{candidate}/{task}.json" for candidate, task in done]
+    assert sorted(paths) == sorted(score_paths(run, folder="s"))
+    assert len(set(paths)) == 4 * len(run.benchmark.tasks)
+
+
+def test_rules_have_different_names(run):
+    names = [job.name for job in jobs(run)]
+    assert len(set(names)) == len(names)
+
+
+def test_a_task_without_instruction_takes_that_of_its_source(run):
+    sources = {source.name: source for source in (*run.sources, *run.heldout_sources)}
+    assert all(task.instruction == sources[task.source].instruction for task in instructed_tasks(run))
+
+
+def test_a_run_named_like_its_base_is_refused(run):
+    with pytest.raises(InputError, match="rename the run"):
+        candidates(dataclasses.replace(run, run=f"{run.backbone.name}-last"))
+
+
+def test_the_benchmarks_score_what_they_say(run):
+    dev = load_run_file(ROOT / "config" / "config.yaml").benchmark
+    assert len(dev.tasks) == 14
+    trained = {source.name for source in run.sources}
+    assert {task.split for task in dev.tasks if task.source in trained} == {"test"}
+    assert {task.split for task in dev.tasks if task.source not in trained} == {"all"}

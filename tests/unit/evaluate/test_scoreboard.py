@@ -1,0 +1,93 @@
+import pytest
+
+from f2llm.config.benchmarks import Task
+from f2llm.errors import InputError
+from f2llm.evaluate.jobs import ROLES, Candidate
+from f2llm.evaluate.scoreboard import SCOREBOARD, build_scoreboard
+from f2llm.records.files import read_json, write_json
+from f2llm.records.tables import read_table
+
+NAMES = dict(zip(ROLES, ("mine", "tiny-last", "tiny-mean", "retriever"), strict=True))
+TASKS = [
+    Task(name="A", type="retrieval", source="s", split="test"),
+    Task(name="B", type="retrieval", source="t", split="test"),
+    Task(name="C", type="sts", source="held", split="all"),
+]
+SCORES = {
+    "mine": {"A": 0.5, "B": 0.3, "C": 0.2},
+    "tiny-last": {"A": 0.1, "B": 0.3, "C": 0.1},
+    "tiny-mean": {"A": 0.2, "B": 0.2, "C": 0.3},
+    "retriever": {"A": 0.9, "B": 0.9, "C": 0.9},
+}
+
+
+def candidate(role):
+    return Candidate(name=NAMES[role], role=role, folder="", pooling="last", query_prompt="")
+
+
+@pytest.fixture
+def board(tmp_path):
+    def build(scores=SCORES, revisions=None):
+        paths = []
+        for model, row in scores.items():
+            for task, score in row.items():
+                cells = {} if score is None else {"test": [{"main_score": score}]}
+                revision = (revisions or {}).get((model, task), "data")
+                content = {"model_revision": None if score is None else f"of {model}", "scores": cells}
+                path = tmp_path / model / f"{task}.json"
+                write_json(path, content | {"dataset_revision": revision})
+                paths.append(path)
+        build_scoreboard(
+            [candidate(role) for role in ROLES], TASKS, trained=["s", "t"], scores=paths,
+            table=tmp_path / "board.parquet", summary=tmp_path / "board.json",
+        )  # fmt: skip
+        return read_table(tmp_path / "board.parquet"), read_json(tmp_path / "board.json")
+
+    return build
+
+
+def means(summary, name):
+    return next(model["means"] for model in summary["models"] if model["model"] == name)
+
+
+def test_means_are_over_tasks_types_and_domains(board):
+    _, summary = board()
+    assert means(summary, "mine") == pytest.approx(
+        {"task": 100 / 3, "task_type": (40 + 20) / 2, "in_domain": 40, "untrained": 20}
+    )
+
+
+def test_gains_are_points_over_each_base(board):
+    table, _ = board()
+    assert table.schema.names == SCOREBOARD.names
+    rows = {(row["model"], row["task"]): row for row in table.to_pylist()}
+    assert rows["mine", "A"]["score"] == pytest.approx(50)
+    assert rows["mine", "A"]["gain_over_last"] == pytest.approx(40)
+    assert rows["mine", "C"]["gain_over_mean"] == pytest.approx(-10)
+    assert rows["retriever", "B"]["gain_over_last"] == pytest.approx(60)
+    assert (rows["mine", "A"]["domain"], rows["mine", "C"]["domain"]) == ("in-domain", "untrained")
+
+
+def test_a_task_not_above_the_better_base_is_not_improved(board):
+    assert board()[1]["tasks_not_improved"] == ["B", "C"]
+
+
+def test_nulls_of_a_skipped_task_propagate(board):
+    table, summary = board({model: row | {"C": None} for model, row in SCORES.items()})
+    assert summary["tasks_skipped"] == ["C"]
+    assert means(summary, "mine") == {
+        "task": None, "task_type": None, "in_domain": pytest.approx(40), "untrained": None,
+    }  # fmt: skip
+    assert table.column("score").null_count == 4
+    assert "C" not in summary["tasks_not_improved"]
+
+
+def test_missing_results_are_all_named(board):
+    with pytest.raises(InputError) as caught:
+        board({"mine": {"A": 0.5}})
+    assert len(caught.value.faults) == 11
+
+
+def test_scores_on_different_rows_are_not_compared(board):
+    with pytest.raises(InputError, match="different rows"):
+        board(revisions={("mine", "B"): "other data"})
