@@ -97,6 +97,7 @@ def _card(folder: Path, data: TaskData, task: Task) -> str:
         "configs": [
             {
                 "config_name": name,
+                "description": f"sha256 {_digest(folder, files.values())}",
                 "data_files": [{"split": split, "path": f"{stem}.jsonl"} for split, stem in sorted(files.items())],
             }
             for name, files in configs.items()

@@ -82,16 +82,23 @@ def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
     )
     return [
         TupleExample(
-            row["tuple_id"].hex(), queries[row["query_row"]], passages[row["positive_row"]], row["positive_score"],
+            row["tuple_id"].hex(),
+            queries[row["query_row"]],
+            passages[row["positive_row"]],
+            row["positive_score"],
             [
                 NegativeExample(passages[at], kind, score, rank)
                 for at, kind, score, rank in zip(
-                    row["negative_rows"], row["negative_kinds"], row["negative_scores"], row["negative_ranks"], strict=True
+                    row["negative_rows"],
+                    row["negative_kinds"],
+                    row["negative_scores"],
+                    row["negative_ranks"],
+                    strict=True,
                 )
             ],
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _texts(path: Path, column: str, wanted: set[bytes]) -> dict[bytes, str]:

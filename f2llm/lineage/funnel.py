@@ -39,7 +39,15 @@ def _of(layout: Layout, name: str, task: str, planned: int) -> Funnel:
     reasons = Counter(zip(*(removed[column].to_pylist() for column in ("role", "stage", "reason")), strict=True))
     rejected = Counter(read_table(layout.mined(name) / "rejected.parquet", columns=["reason"])["reason"].to_pylist())
     return Funnel(
-        name, task, len(splits), len(splits) - train, count_rows(layout.curated(name) / "queries.parquet"),
-        count_rows(layout.mined(name) / "tuples.parquet"), planned, count_rows(layout.source(name) / "corpus.parquet"),
-        count_rows(layout.curated(name) / "corpus.parquet"), dict(sorted(reasons.items())), dict(sorted(rejected.items())),
-    )  # fmt: skip
+        name,
+        task,
+        len(splits),
+        len(splits) - train,
+        count_rows(layout.curated(name) / "queries.parquet"),
+        count_rows(layout.mined(name) / "tuples.parquet"),
+        planned,
+        count_rows(layout.source(name) / "corpus.parquet"),
+        count_rows(layout.curated(name) / "corpus.parquet"),
+        dict(sorted(reasons.items())),
+        dict(sorted(rejected.items())),
+    )

@@ -16,10 +16,18 @@ from f2llm.records.tables import read_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 STAGE_OF_RULE = {
-    "fetch_source": "fetch", "normalise_source": "fetch", "prepare_model": "fetch", "build_task": "evaluate", "curate_source": "curate",
-    "check_splits": "curate", "embed_source": "mine", "mine_source": "mine", "tokenise_source": "train", "plan_run": "train",
+    "fetch_source": "fetch",
+    "normalise_source": "fetch",
+    "prepare_model": "fetch",
+    "build_task": "evaluate",
+    "curate_source": "curate",
+    "check_splits": "curate",
+    "embed_source": "mine",
+    "mine_source": "mine",
+    "tokenise_source": "train",
+    "plan_run": "train",
     "train_model": "train",
-}  # fmt: skip
+}
 IN_DOMAIN = "in-domain"
 MOSTLY_DROPPED = 0.5  # share of a source's queries lost in mining that the report warns about
 
@@ -62,7 +70,7 @@ def build_report(
         content = _content(layout, heldout=heldout, jobs=[read_json(path) for path in sorted(jobs)])
     except FileNotFoundError as error:
         raise InputError(
-            f"report: {error.filename} is missing; run `snakemake --cores all report`, which makes it"
+            f"report: a table is missing ({error.filename or error}); run `snakemake --cores all report`, which makes it"
         ) from None
     html = environment.get_template("report.html.j2").render(content)
     with atomic_open(output) as file:
@@ -81,8 +89,10 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "funnel": funnel,
         "funnel_figure": figures.funnel_bars(
             {
-                "normalised": [row.normalised for row in funnel], "curated": [row.curated for row in funnel],
-                "mined": [row.tuples for row in funnel], "in the plan": [row.planned for row in funnel],
+                "normalised": [row.normalised for row in funnel],
+                "curated": [row.curated for row in funnel],
+                "mined": [row.tuples for row in funnel],
+                "in the plan": [row.planned for row in funnel],
             },
             sources=[row.source for row in funnel],
         ),
@@ -90,7 +100,9 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "mining": mining,
         "tuples": {row.source: tuple_examples(layout, row.source) for row in funnel},
         "metrics": metrics,
-        "loss_figure": figures.loss_curve(metrics["step"], {"hard": metrics["loss_hard"], "in-batch": metrics["loss_in_batch"]}),
+        "loss_figure": figures.loss_curve(
+            metrics["step"], {"hard": metrics["loss_hard"], "in-batch": metrics["loss_in_batch"]}
+        ),
         "summary": summary,
         "means": {model["role"]: model["means"] for model in summary["models"]},
         "rows": sorted(summary["tasks"], key=lambda row: (row["domain"] != IN_DOMAIN, row["type"], row["task"])),
@@ -100,7 +112,7 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "versions": jobs[-1]["versions"] if jobs else {},
         "platform": jobs[-1]["platform"] if jobs else "",
         "warnings": _warnings(funnel, summary),
-    }  # fmt: skip
+    }
 
 
 def _mining(layout: Layout, row: Funnel) -> Mining:
@@ -140,7 +152,7 @@ def _warnings(funnel: Sequence[Funnel], summary: Mapping[str, Any]) -> list[str]
         if lost > MOSTLY_DROPPED * max(1, lost + row.tuples):
             reason = Counter(row.rejected).most_common(1)[0][0]
             found.append(
-                f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly for the reason “{reason}”."
+                f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly for one reason: {reason}."
             )
         if not row.planned:
             found.append(f"{row.source}: no batch of the plan is from this source.")

@@ -146,6 +146,7 @@ def _whole(norm: torch.Tensor) -> torch.Tensor:
 
 
 def _stop_if_not_finite(value: torch.Tensor, what: str, batch: Batch) -> None:
+    value = value.detach()
     if not torch.isfinite(value):
         ids = ", ".join(batch.tuple_ids[:FIRST_IDS])
         raise InputError(

@@ -47,12 +47,13 @@ def write_rows(path: str | Path, batches: Iterable[Sequence[Sequence[int]]]) -> 
     Memory is one batch and the offsets.
     """
     values, offsets = _files(path)
-    ends = [np.zeros(1, OFFSETS)]
+    total, ends = 0, [np.zeros(1, OFFSETS)]
     with atomic_open(values) as flat, atomic_open(offsets) as places:
         for batch in batches:
             rows = [np.asarray(row, VALUES) for row in batch]
             flat.writelines(row.tobytes() for row in rows)
-            ends.append(ends[-1][-1] + np.cumsum([len(row) for row in rows], dtype=OFFSETS))
+            ends.append(total + np.cumsum([len(row) for row in rows], dtype=OFFSETS))
+            total += sum(map(len, rows))
         places.write(np.concatenate(ends).tobytes())
     return sum(map(len, ends)) - 1
 

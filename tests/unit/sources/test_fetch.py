@@ -180,3 +180,20 @@ def test_a_source_that_may_be_skipped_leaves_an_empty_folder_and_the_reason(tmp_
     assert list((tmp_path / "toy/raw").iterdir()) == []
     assert "gone.csv" in read_json("toy/manifest.json")["skipped"]
     assert "gone.csv" in counts["skipped_source"]
+
+
+def test_what_a_killed_job_left_aside_is_cleared(wheel, pinned, index, tmp_path):
+    (tmp_path / "toy/.raw.abc.part").mkdir(parents=True)
+    (tmp_path / "toy/.raw.abc.part/half").write_text("half")
+    fetch(pinned(wheel({"a.txt": "one"})))
+    assert sorted(path.name for path in (tmp_path / "toy").iterdir()) == ["manifest.json", "raw"]
+
+
+def test_the_time_stamp_of_the_workflow_engine_does_not_change_a_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a").write_text("a")
+    before = sha256_path("folder")
+    (tmp_path / "folder/.snakemake_timestamp").touch()
+    assert sha256_path("folder") == before
+    (tmp_path / "folder/b").touch()
+    assert sha256_path("folder") != before

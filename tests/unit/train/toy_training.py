@@ -14,7 +14,20 @@ from f2llm.train.tokenise import tokenise_source
 
 LICENCE = {"id": "CC0-1.0", "commercial": "yes", "note": ""}
 PROMPT = "Instruct: {instruction}\nQuery: "
-WORDS = ("apple", "river", "stone", "cloud", "tiger", "piano", "wagon", "candle", "mirror", "forest", "anchor", "button")
+WORDS = (
+    "apple",
+    "river",
+    "stone",
+    "cloud",
+    "tiger",
+    "piano",
+    "wagon",
+    "candle",
+    "mirror",
+    "forest",
+    "anchor",
+    "button",
+)
 SOURCES = {"pairs": "retrieval", "kinds": "classification", "topics": "clustering"}
 TRAIN = {
     "steps": 4, "batch_size": 4, "negatives": 2, "temperature": 0.05,
@@ -73,7 +86,9 @@ def write_backbone(folder, *, eos=True):
     tokenizer.train_from_iterator([f"the {word} number is here" for word in WORDS], trainer)
     if eos:
         tokenizer.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 0)])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>", padding_side="right")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>", padding_side="right"
+    )
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,

@@ -1,0 +1,154 @@
+"""A results folder of one finished run with two queries, written table by table."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from f2llm.records.files import write_json
+from f2llm.records.ids import doc_id, query_id, tuple_id
+from f2llm.records.schemas import CORPUS, METRICS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES
+from f2llm.records.tables import write_table
+from f2llm.records.text_keys import content_key
+
+LICENCE = {"id": "CC0-1.0", "commercial": "yes", "note": ""}
+PASSAGES = ["The <script>alert(1)</script> answer", "Another answer", "A third passage", "A copy"]
+QUERIES_TEXT = ["what is asked?", "what else is asked?", "held out?"]
+QUERY_IDS = [query_id("retrieval", text) for text in QUERIES_TEXT]
+DOC_IDS = [doc_id(text) for text in PASSAGES]
+TUPLE = tuple_id("toy", QUERY_IDS[0], DOC_IDS[0])
+VARIANTS = {"curated": "c-1", "mined": "m-1", "tokens": "t-1", "vectors": "v-1"}
+
+
+def table(schema, **columns):
+    return pa.table(columns, schema=schema)
+
+
+def corpus(path: Path, texts: list[str]) -> None:
+    rows = table(
+        CORPUS, doc_id=[doc_id(text) for text in texts], text=texts, content_key=[content_key(text) for text in texts]
+    )
+    write_table(path, schema=CORPUS, rows=[rows])
+
+
+def queries(path: Path, texts: list[str], splits: list[str]) -> None:
+    count = len(texts)
+    rows = table(
+        QUERIES,
+        query_id=[query_id("retrieval", text) for text in texts],
+        text=texts,
+        positives=[[DOC_IDS[0]]] * count,
+        negatives=[[]] * count,
+        label=[None] * count,
+        grade=[None] * count,
+        group=texts,
+        split=splits,
+    )
+    write_table(path, schema=QUERIES, rows=[rows])
+
+
+def stanza(name: str) -> dict:
+    return {
+        "name": name, "task": "retrieval", "fetch": [], "adapter": "pairs", "options": {}, "instruction": "Find it.",
+        "licence": LICENCE, "reference": "made up", "group": "row", "train": True, "max_queries": None, "max_passages": None, "notes": "",
+    }  # fmt: skip
+
+
+def model(name: str) -> dict:
+    fetch = {"kind": "local", "sha256": "", "package": "", "version": "", "platform": "", "path": name}
+    return {
+        "name": name, "fetch": fetch, "format": "folder", "member": "", "layers": None, "pooling": "last", "append_eos": True,
+        "query_prompt": "", "licence": LICENCE, "reference": "made up",
+    }  # fmt: skip
+
+
+def run_file() -> dict:
+    mine = {
+        "max_length": 8, "window": 10, "skip": 1, "skip_order": "after_filter", "max_score": 0.8, "relative_margin": 0.05,
+        "negatives": 2, "several_positives": "min", "block_rows": 8, "min_kept": 1,
+    }  # fmt: skip
+    train = {
+        "steps": 2, "batch_size": 2, "negatives": 1, "temperature": 0.05, "losses": [{"term": "hard", "weight": 1.0}],
+        "passage_gradient": "full", "mask_equal_positives": True, "learning_rate": 0.1, "warmup_steps": 0, "min_lr_ratio": 0.0,
+        "weight_decay": 0.0, "betas": [0.9, 0.98], "clip_norm": 1.0, "freeze_embeddings": False, "precision": "float32",
+        "tokens_per_chunk": 64, "checkpoint_every": 1, "keep_checkpoints": 1, "threads": 1, "processes": 1,
+    }  # fmt: skip
+    settings = {
+        "sources": [stanza("toy")],
+        "backbone": model("base"),
+        "retriever": model("finder"),
+        "mine": mine,
+        "train": train,
+    }
+    return {"settings": settings, "variants": VARIANTS}
+
+
+def scoreboard() -> dict:
+    roles = {"toyrun": "run", "base-last": "base_last", "base-mean": "base_mean", "finder": "ceiling"}
+    means = {"toyrun": 50.0, "base-last": 20.0, "base-mean": 30.0, "finder": 60.0}
+    tasks = [("Good", 60.0, 20.0, 30.0), ("Worse", 40.0, 20.0, 45.0)]
+    return {
+        "run": "toyrun",
+        "models": [
+            {"model": name, "role": role, "means": {"task": means[name], "task_type": means[name], "in_domain": means[name], "untrained": None}}
+            for name, role in roles.items()
+        ],
+        "tasks": [
+            {
+                "task": name, "type": "retrieval", "source": "toy", "domain": "in-domain", "metric": "ndcg_at_10",
+                "scores": {"toyrun": own, "base-last": last, "base-mean": mean, "finder": 60.0},
+                "gain_over_last": own - last, "gain_over_mean": own - mean,
+            }
+            for name, own, last, mean in tasks
+        ],
+        "tasks_not_improved": ["Worse"],
+        "tasks_skipped": [],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path):
+    source, curated, mined = tmp_path / "sources/toy", tmp_path / "curated/c-1/toy", tmp_path / "mined/m-1/toy"
+    corpus(source / "corpus.parquet", PASSAGES)
+    queries(source / "queries.parquet", QUERIES_TEXT, ["train", "train", "test"])
+    origins = [("toy.jsonl", 7, "query", "query", QUERY_IDS[0]), ("toy.jsonl", 7, "positive", "passage", DOC_IDS[0])]
+    columns = dict(zip(ORIGINS.names, map(list, zip(*origins, strict=True)), strict=True))
+    write_table(source / "origins.parquet", schema=ORIGINS, rows=[table(ORIGINS, **columns)])
+    file = {"name": "toy.jsonl", "bytes": 10, "sha256": "a" * 64}
+    write_json(source / "manifest.json", {"source": "toy", "licence": LICENCE, "files": [file]})
+    corpus(curated / "corpus.parquet", PASSAGES[:3])
+    queries(curated / "queries.parquet", QUERIES_TEXT[:2], ["train", "train"])
+    removed = {
+        "id": [DOC_IDS[3]], "role": ["passage"], "stage": ["near"], "reason": ["a copy"], "kept_id": [DOC_IDS[1]],
+        "similarity": [0.9], "evidence": [None],
+    }  # fmt: skip
+    write_table(curated / "removed.parquet", schema=REMOVED, rows=[table(REMOVED, **removed)])
+    tuples = {
+        "tuple_id": [TUPLE], "query_id": [QUERY_IDS[0]], "query_row": [0], "positive_row": [0], "positive_score": [0.9],
+        "negative_rows": [[1, 2]], "negative_scores": [[0.5, 0.4]], "negative_ranks": [[2, 3]], "negative_kinds": [["mined", "mined"]],
+    }  # fmt: skip
+    write_table(mined / "tuples.parquet", schema=TUPLES, rows=[table(TUPLES, **tuples)])
+    rejected = {
+        "query_id": [QUERY_IDS[1]] * 2, "positive_id": [DOC_IDS[0], DOC_IDS[1]], "reason": ["filtered_out"] * 2,
+        "candidates": [9, 9], "kept": [0, 0], "positive_score": [0.1, 0.1],
+    }  # fmt: skip
+    write_table(mined / "rejected.parquet", schema=REJECTED, rows=[table(REJECTED, **rejected)])
+    plan = {
+        "epoch": [0, 1], "step": [0, 1], "slot": [0, 0], "source": ["toy"] * 2, "tuple_id": [TUPLE] * 2, "tuple_row": [0, 0],
+        "negatives": [[0], [1]], "stage": ["main"] * 2,
+    }  # fmt: skip
+    write_table(tmp_path / "runs/toyrun/plan.parquet", schema=PLAN, rows=[table(PLAN, **plan)])
+    metrics = {
+        "step": [0, 1], "source": ["toy"] * 2, "loss": [2.0, 1.0], "loss_hard": [2.0, 1.0], "loss_in_batch": [None, None],
+        "learning_rate": [0.1, 0.05], "gradient_norm": [1.0, 1.0], "tokens": [10, 10], "seconds": [1.0, 1.0],
+        "tokens_per_second": [10.0, 10.0],
+    }  # fmt: skip
+    write_table(tmp_path / "runs/toyrun/metrics.parquet", schema=METRICS, rows=[table(METRICS, **metrics)])
+    write_json(tmp_path / "runs/toyrun/run.json", run_file())
+    write_json(tmp_path / "scores/scoreboard.json", scoreboard())
+    job = {
+        "rule": "mine_source", "seconds": 61.0, "peak_memory_mb": 300, "counts": {"peak_memory_mb_of_children": 700},
+        "versions": {"torch": "2.13.0"}, "platform": "Linux x86_64",
+    }  # fmt: skip
+    write_json(tmp_path / "job.json", job)
+    return tmp_path

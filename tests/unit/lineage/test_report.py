@@ -1,0 +1,69 @@
+import re
+
+import pytest
+
+from f2llm.errors import InputError
+from f2llm.lineage.funnel import read_funnel
+from f2llm.lineage.layout import read_layout
+from f2llm.lineage.report import build_report
+
+
+def build(results):
+    return build_report(
+        results, run="toyrun", heldout=[], jobs=[str(results / "job.json")], output=results / "index.html"
+    )
+
+
+def page(results):
+    build(results)
+    return (results / "index.html").read_text()
+
+
+def test_the_funnel_counts_the_tables(results):
+    (row,) = read_funnel(read_layout(results, run="toyrun"))
+    assert (row.normalised, row.held_out, row.curated, row.tuples, row.planned) == (3, 1, 2, 1, 2)
+    assert row.removed == {("passage", "near", "a copy"): 1}
+    assert row.rejected == {"filtered_out": 2}
+
+
+def test_texts_from_data_are_never_markup(results):
+    html = page(results)
+    assert "<script" not in html
+    assert "The &lt;script&gt;alert(1)&lt;/script&gt; answer" in html
+
+
+def test_gains_and_the_tasks_that_did_not_improve_are_said(results):
+    html = page(results)
+    assert "+30.0" in html
+    assert "+20.0" in html
+    assert re.search(r"Not better than the better pooling of the base model: Worse\.", html)
+
+
+def test_a_source_that_lost_most_of_its_tuples_is_warned_about(results):
+    assert "toy: mining dropped 2 of 3 tuples" in page(results)
+
+
+def test_the_page_asks_no_network_and_names_no_path_of_this_machine(results):
+    html = page(results)
+    assert not re.search(r'(src|href)="(?!#)', html)
+    assert str(results) not in html
+    assert "@import" not in html
+
+
+def test_memory_of_child_processes_counts(results):
+    assert "at most 700 MB" in page(results)
+
+
+def test_the_same_tables_give_the_same_bytes(results):
+    assert page(results) == page(results)
+
+
+def test_a_missing_table_is_named(results):
+    (results / "runs/toyrun/metrics.parquet").unlink()
+    with pytest.raises(InputError, match=r"a table is missing .*metrics\.parquet"):
+        build(results)
+
+
+def test_a_run_that_is_not_there_is_named_with_those_that_are(results):
+    with pytest.raises(InputError, match="there is no run 'other'; runs here: toyrun"):
+        read_layout(results, run="other")

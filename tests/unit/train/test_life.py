@@ -1,0 +1,30 @@
+"""Alone in a folder, stopped in order."""
+
+import os
+import signal
+
+import pytest
+
+from f2llm.errors import InputError
+from f2llm.train import life
+
+
+def test_a_second_trainer_is_refused_and_a_dead_one_is_not_in_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(life, "LOCK_SECONDS", 0.0)
+    held = life.lock_folder(tmp_path / "run")
+    with pytest.raises(InputError, match="another trainer is running on this folder"):
+        life.lock_folder(tmp_path / "run")
+    os.close(held)  # as the end of a process does
+    os.close(life.lock_folder(tmp_path / "run"))
+
+
+def test_sigterm_is_noted_and_does_not_end_the_step():
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        stop = life.StopRequest()
+        assert not stop.asked
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""What decides a training, and what does not."""
+
+import dataclasses
+
+import pytest
+
+from f2llm.config.variants import digest
+from f2llm.errors import InputError
+from f2llm.train.settings import Settings, differences, identity, read_run_file
+
+
+@pytest.fixture(scope="module")
+def run(toy, tmp_path_factory):
+    return read_run_file(toy.plan_toy(tmp_path_factory.mktemp("planned")))
+
+
+def known(run, *, backbone="b", **train):
+    settings = dataclasses.replace(run.settings, train=dataclasses.replace(run.settings.train, **train))
+    return identity(
+        dataclasses.replace(run, settings=settings), backbone_sha256=backbone, code="c", precision="float32"
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 0.5}, {"temperature": 0.1}, {"threads": 3}, {"backbone": "other"}]
+)
+def test_what_decides_the_weights_has_checkpoints_of_its_own(run, change):
+    assert digest(known(run, **change)) != digest(known(run))
+
+
+@pytest.mark.parametrize(
+    "change", [{"tokens_per_chunk": 99}, {"checkpoint_every": 1}, {"keep_checkpoints": 9}, {"processes": 8}]
+)
+def test_what_only_costs_time_or_memory_goes_on_with_the_same_checkpoints(run, change):
+    assert known(run, **change) == known(run)
+
+
+def test_differing_keys_are_named():
+    assert differences({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 0, "d": 4}) == ["b", "c", "d"]
+
+
+def test_scoring_is_no_part_of_the_settings_of_a_training():
+    assert not {"evaluate", "benchmark", "heldout_sources"} & {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_a_missing_run_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match="run plan_run first"):
+        read_run_file(tmp_path / "run.json")
