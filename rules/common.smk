@@ -11,6 +11,7 @@ from f2llm.errors import InputError
 from f2llm.preflight import check_environment
 from f2llm.provenance import code_digest as digest_of
 from f2llm.run_lock import acquire
+from f2llm.sources.adapters import check_adapters
 from f2llm.status import closing_lines
 
 if "run" not in config:
@@ -21,6 +22,8 @@ if "run" not in config:
 try:
     check_environment(lock=Path(workflow.basedir) / "requirements.lock")
     RUN = load_run(config, folder=config.get("stanzas", "config"), where="config")
+    if faults := check_adapters((*RUN.sources, *RUN.heldout_sources)):
+        raise InputError(faults)
 except InputError as error:
     raise WorkflowError(
         f"this run cannot work as it is ({len(error.faults)} to mend):\n{error}"

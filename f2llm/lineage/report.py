@@ -70,7 +70,7 @@ def build_report(
         content = _content(layout, heldout=heldout, jobs=[read_json(path) for path in sorted(jobs)])
     except FileNotFoundError as error:
         raise InputError(
-            f"report: a table is missing ({error.filename or error}); run `snakemake --cores all report`, which makes it"
+            f"report: a table is missing ({error.filename or error}); `snakemake --cores all report` makes it"
         ) from None
     html = environment.get_template("report.html.j2").render(content)
     with atomic_open(output) as file:
@@ -152,7 +152,7 @@ def _warnings(funnel: Sequence[Funnel], summary: Mapping[str, Any]) -> list[str]
         if lost > MOSTLY_DROPPED * max(1, lost + row.tuples):
             reason = Counter(row.rejected).most_common(1)[0][0]
             found.append(
-                f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly for one reason: {reason}."
+                f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly because: {reason}."
             )
         if not row.planned:
             found.append(f"{row.source}: no batch of the plan is from this source.")
