@@ -12,6 +12,7 @@ from f2llm.preflight import check_environment
 from f2llm.provenance import code_digest as digest_of
 from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters
+from f2llm.sources.fetch import local_files
 from f2llm.status import closing_lines
 
 if "run" not in config:
@@ -48,7 +49,10 @@ wildcard_constraints:
 def code_digest(*paths):
     """Digest of what the paths (scripts of workflow/scripts by name, modules by path) run."""
     return digest_of(
-        *(path if "/" in path else f"workflow/scripts/{path}" for path in paths)
+        *(
+            path if path.startswith("f2llm") else f"workflow/scripts/{path}"
+            for path in paths
+        )
     )
 
 
@@ -79,3 +83,66 @@ def print_closing_lines():
     """Say where model, scoreboard and report are, once the whole run is there."""
     if Path(f"results/runs/{RUN.run}/gate.json").is_file():
         print(closing_lines("results", run=RUN.run))
+
+
+def fetch_stanza(wildcards):
+    """What of a stanza decides the fetched files: a change of anything else fetches nothing."""
+    stanza = source_stanza(wildcards)
+    return {key: stanza[key] for key in ("name", "task", "licence", "fetch")}
+
+
+def reading_stanza(wildcards):
+    """What of a stanza decides the tables of the source."""
+    stanza = source_stanza(wildcards)
+    return {key: stanza[key] for key in ("name", "task", "adapter", "options")}
+
+
+def reading_code(wildcards):
+    """The code of the rule and of this source's adapter, not of the others."""
+    adapter = SOURCES[wildcards.source].adapter
+    return code_digest("normalise_source.py", f"f2llm/sources/adapters/{adapter}.py")
+
+
+def source_files(wildcards):
+    """Local files of a source, so that an edit is seen; a missing one is the script's to report."""
+    stanza = SOURCES[wildcards.source]
+    return [
+        file for fetch in stanza.fetch if fetch.path for file in local_files(fetch.path)
+    ]
+
+
+def model_files(wildcards):
+    """Local files of a model."""
+    path = MODELS[wildcards.model].fetch.path
+    return local_files(path) if path else []
+
+
+def curation_scope(wildcards):
+    """What of a stanza decides the curated tables."""
+    stanza = source_stanza(wildcards)
+    return {key: stanza[key] for key in ("name", "task", "max_queries", "max_passages")}
+
+
+def instruction(wildcards):
+    """The only thing of a stanza that decides its tokens."""
+    return SOURCES[wildcards.source].instruction
+
+
+def task_source_table(wildcards, table):
+    """A table of the source that a task is drawn from."""
+    return f"results/sources/{TASKS[wildcards.task].source}/{table}.parquet"
+
+
+def task_corpus(wildcards):
+    """Passages of the source that a task is drawn from."""
+    return task_source_table(wildcards, "corpus")
+
+
+def task_queries(wildcards):
+    """Queries of the source that a task is drawn from."""
+    return task_source_table(wildcards, "queries")
+
+
+def drawn_stanza(wildcards):
+    """What of a task decides its rows: a change of its instruction or batch draws nothing anew."""
+    return task_stanza(wildcards) | {"instruction": "", "batch": ""}

@@ -5,12 +5,6 @@ SCORED = sorted({task.source for task in TASKS.values()})
 SCORED_AND_TRAINED = [source for source in SCORED if source in TRAINED]
 
 
-def curation_scope(wildcards):
-    """What of a stanza decides the curated tables."""
-    stanza = source_stanza(wildcards)
-    return {key: stanza[key] for key in ("name", "task", "max_queries", "max_passages")}
-
-
 rule curate_source:
     input:
         corpus="results/sources/{source}/corpus.parquet",

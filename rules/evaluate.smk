@@ -6,26 +6,6 @@ EVALUATIONS = jobs(RUN)
 SCORES = score_paths(RUN, folder="results/scores")
 
 
-def task_source_table(wildcards, table):
-    """A table of the source that a task is drawn from."""
-    return f"results/sources/{TASKS[wildcards.task].source}/{table}.parquet"
-
-
-def task_corpus(wildcards):
-    """Passages of the source that a task is drawn from."""
-    return task_source_table(wildcards, "corpus")
-
-
-def task_queries(wildcards):
-    """Queries of the source that a task is drawn from."""
-    return task_source_table(wildcards, "queries")
-
-
-def drawn_stanza(wildcards):
-    """What of a task decides its rows: a change of its instruction or batch draws nothing anew."""
-    return task_stanza(wildcards) | {"instruction": "", "batch": ""}
-
-
 rule build_task:
     input:
         corpus=task_corpus,

@@ -1,39 +1,5 @@
 """Fetch and normalise the sources; make the models plain folders."""
 
-from f2llm.sources.fetch import local_files
-
-
-def fetch_stanza(wildcards):
-    """What of a stanza decides the fetched files: a change of anything else fetches nothing."""
-    stanza = source_stanza(wildcards)
-    return {key: stanza[key] for key in ("name", "task", "licence", "fetch")}
-
-
-def reading_stanza(wildcards):
-    """What of a stanza decides the tables of the source."""
-    stanza = source_stanza(wildcards)
-    return {key: stanza[key] for key in ("name", "task", "adapter", "options")}
-
-
-def reading_code(wildcards):
-    """The code of the rule and of this source's adapter, not of the others."""
-    adapter = SOURCES[wildcards.source].adapter
-    return code_digest("normalise_source.py", f"f2llm/sources/adapters/{adapter}.py")
-
-
-def source_files(wildcards):
-    """Local files of a source, so that an edit is seen; a missing one is the script's to report."""
-    stanza = SOURCES[wildcards.source]
-    return [
-        file for fetch in stanza.fetch if fetch.path for file in local_files(fetch.path)
-    ]
-
-
-def model_files(wildcards):
-    """Local files of a model."""
-    path = MODELS[wildcards.model].fetch.path
-    return local_files(path) if path else []
-
 
 rule fetch:
     input:

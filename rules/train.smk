@@ -10,11 +10,6 @@ TOKEN_FILES = [
 ]
 
 
-def instruction(wildcards):
-    """The only thing of a stanza that decides its tokens."""
-    return SOURCES[wildcards.source].instruction
-
-
 rule tokenise_source:
     input:
         corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",

@@ -18,7 +18,7 @@ from f2llm.errors import InputError
 from f2llm.provenance import ROOT
 from f2llm.records.tables import read_table
 from f2llm.train.__main__ import FAILED
-from f2llm.train.life import LAUNCHER
+from f2llm.train.life import LAUNCHER, STOPPED_LINE
 
 LAST_LINES = 15
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def launch_training(
     ]  # fmt: skip
     logger.info("%s", " ".join(command))
     code, lines, stopped = _run(command, _environment(threads))
-    if stopped:
+    if stopped or any(line.startswith(STOPPED_LINE) for line in lines):
         raise InputError(f"{run}: training was stopped and saved its state; run the same command to go on")
     if code:
         raise InputError(

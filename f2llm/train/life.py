@@ -14,6 +14,8 @@ import psutil
 from f2llm.errors import InputError
 
 LAUNCHER = "F2LLM_LAUNCHER"
+# What a trainer says when it was stopped and has saved its state; torchrun turns the exit code into 1.
+STOPPED_LINE = "stopped as asked"
 # An orphan needs a moment to see that its parent is gone.
 LOCK_SECONDS = 5.0
 WATCH_SECONDS = 0.5

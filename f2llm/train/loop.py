@@ -18,7 +18,7 @@ from f2llm.records.files import sha256_path
 from f2llm.train.batches import Batches
 from f2llm.train.checkpoints import Checkpoints
 from f2llm.train.export import export_model
-from f2llm.train.life import StopRequest
+from f2llm.train.life import STOPPED_LINE, StopRequest
 from f2llm.train.metrics import MetricsLog
 from f2llm.train.optimiser import make_optimiser
 from f2llm.train.settings import RunFile, identity
@@ -96,7 +96,7 @@ def _run_steps(
         if stopped or (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
             checkpoints.save(step + 1, trainer.model, trainer.optimiser)
         if stopped and step + 1 < settings.steps:
-            logger.info("stopped as asked; step %d is saved, the same command goes on from it", step + 1)
+            logger.info("%s; step %d is saved, the same command goes on from it", STOPPED_LINE, step + 1)
             return False
     return True
 

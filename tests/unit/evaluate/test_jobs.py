@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from f2llm.config.load import load_run_file
+from f2llm.config.check import read_yaml
+from f2llm.config.load import load_run, load_run_file
 from f2llm.errors import InputError
 from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths
 
@@ -43,9 +44,19 @@ def test_a_run_named_like_its_base_is_refused(run):
         candidates(dataclasses.replace(run, run=f"{run.backbone.name}-last"))
 
 
-def test_the_benchmarks_score_what_they_say(run):
-    dev = load_run_file(ROOT / "config" / "config.yaml").benchmark
-    assert len(dev.tasks) == 14
+def test_the_benchmark_scores_held_out_rows_and_whole_untrained_sources(run):
     trained = {source.name for source in run.sources}
-    assert {task.split for task in dev.tasks if task.source in trained} == {"test"}
-    assert {task.split for task in dev.tasks if task.source not in trained} == {"all"}
+    assert len(run.benchmark.tasks) == 14
+    assert {task.split for task in run.benchmark.tasks if task.source in trained} == {"test"}
+    assert {task.split for task in run.benchmark.tasks if task.source not in trained} == {"all"}
+
+
+def test_the_dev_benchmark_has_the_trained_sources_only(run):
+    content = read_yaml(ROOT / "config" / "config.yaml") | {"benchmark": "embedded-dev"}
+    dev = load_run(content, folder=ROOT / "config", where="dev")
+    assert dev.heldout_sources == ()
+    assert {task.split for task in dev.benchmark.tasks} == {"dev"}
+    scored = {
+        (task.type, task.source, task.queries, task.passages) for task in run.benchmark.tasks if task.split == "test"
+    }
+    assert {(task.type, task.source, task.queries, task.passages) for task in dev.benchmark.tasks} == scored
