@@ -4,6 +4,8 @@ transformers hands every layer's attention to a function that is registered unde
 with the keyword arguments of the model's forward; with a name of our own it builds no mask. Lengths
 are explicit, never guessed from positions. The same call runs on CUDA (variable-length flash kernels
 inside torch) and elsewhere (one dense call for each run of equal lengths: views, no copies).
+Only the state of each sequence's last token is wanted, so the last layer computes queries, attention
+output and feed-forward for these tokens alone: exact, and 1/9 of all work in a model of 8 layers.
 Shapes: S sequences, T tokens of all sequences, H heads, L tokens of one sequence, D dimensions.
 """
 
@@ -45,7 +47,8 @@ class Pack(NamedTuple):
 def load_packed(folder: str | Path) -> "PreTrainedModel":
     """Load a plain transformers folder in float32 whose attention reads packs, without remote code.
 
-    The model is in eval mode: no dropout, so no generator state.
+    The model is in eval mode: no dropout, so no generator state. Call it through `encode_packed` only:
+    the states that its last layer leaves at other tokens mean nothing.
 
     Raises:
         InputError: the folder is no model, or attention in it is not causal over the whole sequence.
@@ -63,7 +66,48 @@ def load_packed(folder: str | Path) -> "PreTrainedModel":
     other = sorted(set(getattr(model.config, "layer_types", None) or ()) - {"full_attention"})
     if other or getattr(model.config, "is_encoder_decoder", False):
         raise InputError(f"{folder}: attention of kind {', '.join(other) or 'encoder-decoder'}; use a causal decoder")
+    model.last_tokens = LastTokens()
+    if getattr(model, "layers", None):
+        model.last_tokens.confine(model.layers[-1])
     return model.eval()
+
+
+class LastTokens:
+    """Confines position-wise modules to the last token of each sequence.
+
+    Hooks cut the module's input to these tokens and put its output back among zeros, so the rest of
+    the model sees the shape that it expects.
+    """
+
+    def __init__(self) -> None:
+        self._places_S: torch.Tensor | None = None
+        self._tokens = 0
+
+    def aim(self, packed: Pack) -> None:
+        """Set the pack that the next forward pass reads."""
+        self._places_S, self._tokens = packed.starts[1:].long() - 1, packed.tokens_1T.shape[1]
+
+    def confine(self, layer: "torch.nn.Module") -> None:
+        """Confine what of a decoder layer is position-wise and not read by later tokens, where it is a plain one."""
+        from torch.nn import Linear
+
+        modules = dict(layer.named_modules())
+        names = [name for name in ("self_attn.q_proj", "self_attn.o_proj") if isinstance(modules.get(name), Linear)]
+        dense = (modules.get(f"mlp.{name}") for name in ("gate_proj", "up_proj", "down_proj"))
+        names += ["mlp"] if all(isinstance(module, Linear) for module in dense) else []
+        for name in names:
+            modules[name].register_forward_pre_hook(self._cut)
+            modules[name].register_forward_hook(self._put_back)
+
+    def _cut(self, module: "torch.nn.Module", arguments: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor"]:
+        (hidden_1TD,) = arguments
+        return (hidden_1TD.index_select(1, self._places_S),)
+
+    def _put_back(
+        self, module: "torch.nn.Module", arguments: tuple["torch.Tensor", ...], output_1SD: "torch.Tensor"
+    ) -> "torch.Tensor":
+        zeros_1TD = output_1SD.new_zeros(1, self._tokens, output_1SD.shape[2])
+        return zeros_1TD.index_copy(1, self._places_S, output_1SD)
 
 
 def pack(sequences: Sequence[NDArray[np.int32]], *, device: "torch.device | str" = "cpu") -> Pack:
@@ -89,7 +133,11 @@ def pack(sequences: Sequence[NDArray[np.int32]], *, device: "torch.device | str"
 
 
 def encode_packed(model: "PreTrainedModel", packed: Pack) -> "torch.Tensor":
-    """Return the state of each sequence's last token, [S, D] float32 in the given order, not normalised."""
+    """Return the state of each sequence's last token, [S, D] float32 in the given order, not normalised.
+
+    `model` comes from `load_packed`.
+    """
+    model.last_tokens.aim(packed)
     hidden_1TD = model(
         input_ids=packed.tokens_1T,
         position_ids=packed.positions_1T,

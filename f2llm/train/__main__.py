@@ -45,6 +45,8 @@ def _train(options: argparse.Namespace, *, first: bool) -> int:
     home = options.output.parent
     if first:
         lock_folder(home)
+    # Threads that wait for each other sleep instead of spinning: up to 5 times faster where others use the machine too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from transformers.utils import logging as transformers_logging
 
     from f2llm.train.loop import Paths, train

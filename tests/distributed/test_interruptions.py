@@ -13,6 +13,7 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
+from f2llm.train import life
 from f2llm.train.launch import launch_training
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def wait_for_steps(run, steps, process):
         if logs and logs[0].read_text().count("\n") >= steps:
             return
         time.sleep(0.005)
-    raise AssertionError(f"the trainer ended or never reached step {steps}: {finish(process)}")
+    raise AssertionError(f"the trainer ended or never reached step {steps}: {process.poll()}")
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +110,23 @@ def test_torchrun_is_launched_from_any_folder_and_its_end_is_ours(toy, tmp_path,
     with pytest.raises(InputError, match=r"plan\.parquet: changed since .* run plan_run again") as error:
         launch_training(run=run, **where, processes=1, threads=1)
     assert len(error.value.faults) == 1
+
+
+def test_a_trainer_does_not_outlive_the_process_that_launched_it(toy, tmp_path, monkeypatch):
+    run = toy.plan_toy(tmp_path, steps=100_000)
+    code = (
+        "import sys; from f2llm.train.launch import launch_training; folder = sys.argv[1]; launch_training("
+        "run=folder + '/run.json', model=folder + '/model', metrics=folder + '/m.parquet', processes=1, threads=1)"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code, str(run.parent)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    wait_for_steps(run, 5, launcher)
+    os.killpg(launcher.pid, signal.SIGKILL)
+    launcher.wait()
+    os.close(life.lock_folder(run.parent))  # refused while a trainer is alive
+    steps = next(run.parent.glob("checkpoints/*/metrics.jsonl")).read_text().count("\n")
+    time.sleep(2 * life.WATCH_SECONDS)
+    assert next(run.parent.glob("checkpoints/*/metrics.jsonl")).read_text().count("\n") == steps

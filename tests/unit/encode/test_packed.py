@@ -54,6 +54,17 @@ def test_values_and_gradients_are_those_of_the_padded_forward(folder):
         torch.testing.assert_close(parameter.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
 
 
+def test_the_last_layer_computes_for_last_tokens_only(folder):
+    model, seen = load_packed(folder), {}
+    for layer in (0, 1):
+        model.layers[layer].mlp.up_proj.register_forward_hook(
+            lambda module, arguments, output, layer=layer: seen.update({layer: output.shape[1]})
+        )
+    with torch.inference_mode():
+        encode_packed(model, pack(drawn()))
+    assert seen == {0: sum(LENGTHS), 1: len(LENGTHS)}
+
+
 def test_a_sequence_does_not_see_its_neighbours(folder):
     model, sequences = load_packed(folder), drawn()
     with torch.inference_mode():
