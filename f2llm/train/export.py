@@ -46,7 +46,8 @@ def export_model(
 def prompts(run: RunFile) -> dict[str, str]:
     """Return what goes before a text: by source name, for a "query" of any kind, and nothing for a "document"."""
     template = run.settings.backbone.query_prompt
-    instructions = {source.name: source.instruction for source in run.settings.sources}
+    trained = {source.name for source in run.sources}
+    instructions = {source.name: source.instruction for source in run.settings.sources if source.name in trained}
     named = {"query": GENERIC_INSTRUCTION} | instructions
     filled = {name: format_query(template, instruction=text, text="") for name, text in named.items()}
     return filled | {"document": ""}

@@ -98,6 +98,17 @@ def test_equal_positives_count_as_negatives_only_where_they_are_not_masked(toy, 
     assert masked.step(batch).in_batch < unmasked.step(batch).in_batch
 
 
+def test_bfloat16_keeps_float32_weights_and_comes_close(toy, planned):
+    full, batches = trainer_of(toy, planned)
+    half, _ = trainer_of(toy, planned)
+    half = half._replace(precision="bfloat16")
+    batch = first_of(batches, "pairs")
+    ours, theirs = full.step(batch).loss, half.step(batch).loss
+    assert theirs == pytest.approx(ours, rel=0.05)
+    assert theirs != ours
+    assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
+
+
 def test_the_rate_of_the_step_is_set(toy, planned):
     trainer, batches = trainer_of(toy, planned, warmup_steps=4, learning_rate=0.008)
     assert trainer.step(batches[1]).learning_rate == pytest.approx(0.004)
