@@ -71,8 +71,8 @@ def _part(
 
 def _failure(verdict: Mapping[str, Any], *, gate: Gate, summary: str | Path) -> list[str]:
     below = [
-        f"run {verdict['run']}: mean {verdict['mean']:.2f} over {verdict['tasks']} tasks is {gain:+.2f} points from its "
-        f"base with {pooling} pooling ({base:.2f}); the gate asks for {asked:+g}"
+        f"run {verdict['run']}: mean {verdict['mean']:.2f} over {verdict['tasks']} tasks is {gain:+.2f} points from "
+        f"its base with {pooling} pooling ({base:.2f}); the gate asks for {asked:+g}"
         for pooling, base, gain, asked in (
             ("last-token", verdict["base_last"], verdict["gain_over_last"], gate.over_base_last),
             ("mean", verdict["base_mean"], verdict["gain_over_mean"], gate.over_base_mean),

@@ -110,7 +110,8 @@ def _card(folder: Path, data: TaskData, task: Task) -> str:
     text = (
         f"# {task.name}\n\nA {task.type} task drawn from the source `{task.source}` (its rows of split: {task.split})."
     )
-    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{text}\nThe rights on the texts are those of the source.\n"
+    front = yaml.safe_dump(header, sort_keys=False)
+    return f"---\n{front}---\n\n{text}\nThe rights on the texts are those of the source.\n"
 
 
 def _feature(column: str, kind: str, data: TaskData) -> dict[str, Any]:
