@@ -47,7 +47,7 @@ def test_a_missing_file(fresh):
 def test_a_wrong_hash_names_both(fresh):
     stanza = fresh.folder / "config/sources/toy_pairs.yaml"
     stanza.write_text(
-        stanza.read_text().replace("path: data/pairs.jsonl", f"path: data/pairs.jsonl\n  sha256: {'0' * 64}")
+        stanza.read_text().replace("path: data/pairs.jsonl", f"path: data/pairs.jsonl\n  sha256: '{'0' * 64}'")
     )
     screen = refused(fresh, "fetch")
     assert "0" * 64 in screen
