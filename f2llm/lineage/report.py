@@ -29,6 +29,16 @@ STAGE_OF_RULE = {
     "train_model": "train",
 }
 IN_DOMAIN = "in-domain"
+# What the miner's reasons mean to a person.
+REASONS = {
+    "filtered_out": "too few passages below the score limits",
+    "few_candidates": "corpus too small",
+    "single_text_class": "the only text of its class",
+    "missing_positive": "answer not in the corpus",
+    "no_positive": "no answer",
+    "nan_positive": "answer without a score",
+    "nan_score": "passage without a score",
+}
 MOSTLY_DROPPED = 0.5  # share of a source's queries lost in mining that the report warns about
 
 
@@ -80,7 +90,7 @@ def build_report(
 
 def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     funnel = read_funnel(layout)
-    mining = [_mining(layout, row) for row in funnel]
+    mining = [_mining(layout, row._replace(rejected=_in_words(row.rejected))) for row in funnel]
     metrics = read_table(layout.of_run("metrics.parquet")).to_pydict()
     summary = read_json(layout.results / "scores" / "scoreboard.json")
     sources = [*layout.sources, *heldout]
@@ -115,6 +125,10 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
     }
 
 
+def _in_words(rejected: Mapping[str, int]) -> dict[str, int]:
+    return {REASONS.get(reason, reason): count for reason, count in rejected.items()}
+
+
 def _mining(layout: Layout, row: Funnel) -> Mining:
     table = read_table(layout.mined(row.source) / "tuples.parquet", columns=["positive_score", "negative_scores"])
     positives = [score for score in table["positive_score"].to_pylist() if score is not None]
@@ -140,9 +154,7 @@ def _costs(jobs: Sequence[Mapping[str, Any]]) -> list[Cost]:
 
 def _memory(job: Mapping[str, Any]) -> int:
     """Return the peak memory of a job or of the processes that it started."""
-    return max(
-        [job["peak_memory_mb"], *(value for key, value in job["counts"].items() if key.startswith("peak_memory_mb"))]
-    )
+    return max([job["peak_memory_mb"], *(value for key, value in job["counts"].items() if "peak_memory_mb" in key)])
 
 
 def _warnings(funnel: Sequence[Funnel], summary: Mapping[str, Any]) -> list[str]:
@@ -150,7 +162,7 @@ def _warnings(funnel: Sequence[Funnel], summary: Mapping[str, Any]) -> list[str]
     for row in funnel:
         lost = sum(row.rejected.values())
         if lost > MOSTLY_DROPPED * max(1, lost + row.tuples):
-            reason = Counter(row.rejected).most_common(1)[0][0]
+            reason = Counter(_in_words(row.rejected)).most_common(1)[0][0]
             found.append(
                 f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly because: {reason}."
             )
