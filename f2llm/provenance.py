@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from f2llm.errors import InputError
-from f2llm.records.files import read_json, sha256_path, write_json
+from f2llm.records.files import sha256_path, write_json
 
 ROOT = Path(__file__).parents[1]
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -194,8 +194,3 @@ def _versions(packages: frozenset[str]) -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[distribution] = importlib.metadata.version(distribution).split("+")[0]
     return found
-
-
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Return a job's manifest as `job` wrote it."""
-    return read_json(path)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pyarrow.compute as pc
 
 from f2llm.lineage.layout import Layout
+from f2llm.lineage.rows import rows_at
 from f2llm.records.ids import keyed_hash
 from f2llm.records.tables import read_batches, read_table
 
@@ -75,9 +76,10 @@ def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
     table = read_table(layout.mined(source) / "tuples.parquet")
     order = sorted(range(len(table)), key=lambda row: keyed_hash(0, "example", table["tuple_id"][row].as_py()))
     rows = table.take(order[:TUPLES_SHOWN]).to_pylist()
-    queries = _rows(layout.curated(source) / "queries.parquet", {row["query_row"] for row in rows})
-    passages = _rows(
+    queries = _shown(layout.curated(source) / "queries.parquet", "query_id", {row["query_row"] for row in rows})
+    passages = _shown(
         layout.curated(source) / "corpus.parquet",
+        "doc_id",
         {at for row in rows for at in (row["positive_row"], *row["negative_rows"])},
     )
     return [
@@ -110,11 +112,5 @@ def _texts(path: Path, column: str, wanted: set[bytes]) -> dict[bytes, str]:
     return found
 
 
-def _rows(path: Path, wanted: set[int]) -> dict[int, str]:
-    found, first = {}, 0
-    for batch in read_batches(path, columns=["text"]):
-        for at in sorted(wanted):
-            if first <= at < first + len(batch):
-                found[at] = batch["text"][at - first].as_py()[:MOST_CHARACTERS]
-        first += len(batch)
-    return found
+def _shown(path: Path, column: str, wanted: set[int]) -> dict[int, str]:
+    return {at: text[:MOST_CHARACTERS] for at, (_, text) in rows_at(path, column, wanted).items()}

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from f2llm.errors import InputError
 from f2llm.lineage.layout import Layout, read_layout
+from f2llm.lineage.rows import rows_at
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_batches, read_table
 
@@ -72,9 +73,9 @@ def format_trace(trace: Trace) -> str:
 
 def _trace(layout: Layout, source: str, row: dict[str, Any]) -> Trace:
     manifest = read_json(layout.source(source) / "manifest.json")
-    queries = _rows(layout.curated(source) / "queries.parquet", "query_id", {row["query_row"]})
+    queries = rows_at(layout.curated(source) / "queries.parquet", "query_id", {row["query_row"]})
     wanted = {row["positive_row"], *row["negative_rows"]}
-    passages = _rows(layout.curated(source) / "corpus.parquet", "doc_id", wanted)
+    passages = rows_at(layout.curated(source) / "corpus.parquet", "doc_id", wanted)
     parts = [("query", *queries[row["query_row"]]), ("positive", *passages[row["positive_row"]])]
     parts += [
         (f"negative ({kind})", *passages[at])
@@ -90,13 +91,3 @@ def _trace(layout: Layout, source: str, row: dict[str, Any]) -> Trace:
     steps = plan.filter(pc.equal(plan["tuple_id"], row["tuple_id"]))["step"].to_pylist()
     texts = [TracedText(role, identity.hex(), text, places.get(identity, [])) for role, identity, text in parts]
     return Trace(row["tuple_id"].hex(), source, manifest["licence"], manifest["files"], texts, steps)
-
-
-def _rows(path: Path, column: str, wanted: set[int]) -> dict[int, tuple[bytes, str]]:
-    found, first = {}, 0
-    for batch in read_batches(path, columns=[column, "text"]):
-        for at in wanted:
-            if first <= at < first + len(batch):
-                found[at] = (batch[column][at - first].as_py(), batch["text"][at - first].as_py())
-        first += len(batch)
-    return found

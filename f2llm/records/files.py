@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-READ_BYTES = 1 << 20
 TIMESTAMP = ".snakemake_timestamp"  # put by the workflow engine into folders that a job has made: no content
 
 

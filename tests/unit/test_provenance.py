@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from f2llm import provenance
+from f2llm.records.files import read_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,7 +97,7 @@ def test_a_job_leaves_a_manifest_with_hashes_params_and_counts(context, tmp_path
         (tmp_path / "out").write_text("out")
         counts.update(rows=3)
 
-    manifest = provenance.read_manifest(tmp_path / "lineage.json")
+    manifest = read_json(tmp_path / "lineage.json")
     assert manifest["inputs"] == {str(tmp_path / "in"): provenance.sha256_path(tmp_path / "in")}
     assert list(manifest["outputs"]) == [str(tmp_path / "out")]
     assert manifest["counts"] == {"rows": 3}
