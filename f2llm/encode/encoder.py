@@ -1,8 +1,9 @@
 """A model that turns texts into unit vectors, each of which depends on its text alone.
 
 A matrix product rounds differently in another shape, so a free batch would tie a vector to its
-neighbours. Here every batch has ROWS rows of one padded length, and texts that fill that length
-are kept apart from those that do not, because attention takes another path without a mask.
+neighbours. Here every batch has ROWS rows of one padded length. A causal model needs no mask for what
+lies behind a text. Another one does, and there texts that fill the padded length are kept apart from
+those that do not, because attention takes another path without a mask.
 Shapes: P poolings, N texts, B rows of a batch, T tokens, D dimensions.
 """
 
@@ -34,7 +35,7 @@ class Batch(NamedTuple):
 
     rows: NDArray[np.int64]
     length: int
-    full: bool  # all texts have exactly `length` tokens
+    masked: bool  # attention must be told where each text ends
 
 
 class Encoder:
@@ -52,6 +53,7 @@ class Encoder:
         self.dim = int(model.config.hidden_size)
         self._model, self._tokenizer = model, tokenizer
         self._pooling, self._max_length = pooling, max_length
+        self._causal = _is_causal(model)
         self._padding = next((x for x in (tokenizer.pad_token_id, tokenizer.eos_token_id) if x is not None), 0)
 
     @classmethod
@@ -112,7 +114,7 @@ class Encoder:
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[first : first + TEXTS_AT_ONCE]
             tokens = self._tokenise(part, what=what, first=first)
-            for batch in batches(np.array([len(ids) for ids in tokens])):
+            for batch in batches(np.array([len(ids) for ids in tokens]), masked=not self._causal):
                 vectors_PND[:, first + batch.rows] = self._forward([tokens[row] for row in batch.rows], batch, poolings)
                 bar.advance(len(batch.rows))
         for vectors_ND in vectors_PND:
@@ -131,14 +133,14 @@ class Encoder:
         import torch
 
         tokens_BT = np.full((ROWS, batch.length), self._padding, np.int64)
-        lengths_B = np.full(ROWS, batch.length if batch.full else 1, np.int64)
+        lengths_B = np.full(ROWS, 1 if batch.masked else batch.length, np.int64)
         for row, ids in enumerate(tokens):
             tokens_BT[row, : len(ids)] = ids
             lengths_B[row] = len(ids)
         mask_BT = np.arange(batch.length) < lengths_B[:, None]
         device = torch.device(self.device)
         with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            hidden_BTD = self._hidden(_on(device, tokens_BT), None if batch.full else _on(device, mask_BT))
+            hidden_BTD = self._hidden(_on(device, tokens_BT), _on(device, mask_BT) if batch.masked else None)
         with torch.inference_mode():
             pooled_PBD = [pool(hidden_BTD, _on(device, lengths_B), pooling=pooling) for pooling in poolings]
         return np.stack([pooled_BD[: len(tokens)].cpu().numpy() for pooled_BD in pooled_PBD])
@@ -148,14 +150,24 @@ class Encoder:
         return self._model(input_ids=tokens_BT, attention_mask=mask_BT, **cache).last_hidden_state
 
 
-def batches(lengths_N: NDArray[np.int64]) -> Iterator[Batch]:
-    """Yield the texts in batches of one shape, longest first; `lengths_N` counts their tokens."""
+def batches(lengths_N: NDArray[np.int64], *, masked: bool) -> Iterator[Batch]:
+    """Yield the texts in batches of one shape, longest first; `lengths_N` counts their tokens.
+
+    With `masked`, texts that are shorter than their padded length are in batches of their own, which say so.
+    """
     padded_N = -(-lengths_N // LENGTH_STEP) * LENGTH_STEP
     for length in sorted(set(padded_N.tolist()), reverse=True):
-        for full in (True, False):
-            rows = np.flatnonzero((padded_N == length) & ((lengths_N == length) == full))
+        shorter_N = (lengths_N < length) & masked
+        for behind in (False, True):
+            rows = np.flatnonzero((padded_N == length) & (shorter_N == behind))
             for first in range(0, len(rows), ROWS):
-                yield Batch(rows=rows[first : first + ROWS], length=length, full=full)
+                yield Batch(rows=rows[first : first + ROWS], length=length, masked=behind)
+
+
+def _is_causal(model: Any) -> bool:  # noqa: ANN401 - a class of transformers
+    """Whether no token of the model sees a later one, by what its attention layers say of themselves."""
+    said = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
+    return bool(said) and all(said)
 
 
 def _on(device: "torch.device", array: NDArray[Any]) -> "torch.Tensor":

@@ -17,12 +17,12 @@ from f2llm.config.run import Tokens
 from f2llm.encode.prompts import format_query
 from f2llm.errors import InputError
 from f2llm.progress import Progress
-from f2llm.records.files import sha256_file, write_json
+from f2llm.records.files import read_json, sha256_file, write_json
 from f2llm.records.tables import ID, count_rows, read_batches, read_table
 from f2llm.train.tokens import OFFSETS, VALUES, write_rows
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer
 
 TEXTS_AT_ONCE = 1024
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -48,24 +48,24 @@ def tokenise_source(
         InputError: the backbone does not end its texts in EOS, or a query's positive is not in the corpus.
     """
     refuse_untrainable(backbone)
-    tokenizer = _load_tokenizer(tokenizer_folder)
+    tokenizer, eos = _load_tokenizer(tokenizer_folder)
     folder = Path(folder)
     template = backbone.query_prompt
 
     def query_text(text: str) -> str:
         return format_query(template, instruction=instruction, text=text)
 
-    passages = _Lengths(tokenizer, most=settings.passage_max_length, where=f"{source}: passages")
+    passages = _Lengths(tokenizer, eos, most=settings.passage_max_length, where=f"{source}: passages")
     write_rows(folder / "passages", passages.tokenise(corpus, str))
-    prompted = _Lengths(tokenizer, most=settings.query_max_length, where=f"{source}: queries")
+    prompted = _Lengths(tokenizer, eos, most=settings.query_max_length, where=f"{source}: queries")
     write_rows(folder / "queries", prompted.tokenise(queries, query_text))
     write_rows(folder / "positives", [positive_rows(corpus, queries, where=source)])
     files = sorted(path for path in folder.iterdir() if path.suffix in {".bin", ".offsets"})
     about = {
         "source": source,
         "tokenizer": {name: sha256_file(Path(tokenizer_folder) / name) for name in TOKENIZER_FILES},
-        "eos_token_id": tokenizer.eos_token_id,
-        "vocabulary": len(tokenizer),
+        "eos_token_id": eos,
+        "vocabulary": tokenizer.get_vocab_size(),
         "values": VALUES.str,
         "offsets": OFFSETS.str,
         "corpus_sha256": sha256_file(corpus),
@@ -117,8 +117,8 @@ def positive_rows(corpus: str | Path, queries: str | Path, *, where: str) -> lis
 class _Lengths:
     """Tokenises the texts of one table and counts rows, tokens, the longest row and rows cut short."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerFast", *, most: int, where: str) -> None:
-        self._tokenizer, self._most, self._where = tokenizer, most, where
+    def __init__(self, tokenizer: "Tokenizer", eos: int, *, most: int, where: str) -> None:
+        self._tokenizer, self._eos, self._most, self._where = tokenizer, eos, most, where
         self._rows = self._tokens = self._longest = self._truncated = 0
 
     def counts(self) -> dict[str, int]:
@@ -140,11 +140,11 @@ class _Lengths:
                 bar.advance(len(texts))
 
     def _rows_of(self, texts: Sequence[str]) -> list[list[int]]:
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=self._most)
-        rows = encoded["input_ids"]
-        eos = self._tokenizer.eos_token_id
+        self._tokenizer.enable_truncation(self._most)
+        encoded = self._tokenizer.encode_batch_fast(list(texts))
+        rows = [text.ids for text in encoded]
         for place, row in enumerate(rows):
-            if not row or row[-1] != eos or len(row) > self._most:
+            if not row or row[-1] != self._eos or len(row) > self._most:
                 raise InputError(
                     f"{self._where}: row {self._rows + place} does not end in EOS within {self._most} tokens; "
                     "the tokenizer must append EOS: prepare the model with append_eos: true"
@@ -152,17 +152,24 @@ class _Lengths:
         self._rows += len(rows)
         self._tokens += sum(map(len, rows))
         self._longest = max(self._longest, *map(len, rows))
-        self._truncated += sum(bool(text.overflowing) for text in encoded.encodings)
+        self._truncated += sum(bool(text.overflowing) for text in encoded)
         return rows
 
 
-def _load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer
+def _load_tokenizer(folder: str | Path) -> tuple["Tokenizer", int]:
+    """Return the tokenizer, without the padding and the limit stored in its file, and the id of EOS.
+
+    Read by `tokenizers` alone: transformers takes seconds to import and would give the same tokens.
+    """
+    from tokenizers import Tokenizer
 
     missing = [name for name in TOKENIZER_FILES if not (Path(folder) / name).is_file()]
     if missing:
         raise InputError(f"{folder}: {' and '.join(missing)} missing; prepare the model first")
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
-        raise InputError(f"{folder}: the tokenizer is slow or has no EOS token; use a model with a tokenizer.json")
-    return tokenizer
+    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer.no_padding()
+    named = read_json(Path(folder) / "tokenizer_config.json").get("eos_token")
+    eos = tokenizer.token_to_id(named["content"] if isinstance(named, dict) else str(named))
+    if eos is None:
+        raise InputError(f"{folder}: the tokenizer has no EOS token; use a model whose tokenizer_config.json names it")
+    return tokenizer, eos

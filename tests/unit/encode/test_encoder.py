@@ -114,14 +114,15 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         load(tmp_path)
 
 
-@given(st.lists(st.integers(1, 70), max_size=80))
-def test_batches_hold_every_text_once_in_few_fixed_shapes(lengths):
+@given(st.lists(st.integers(1, 70), max_size=80), st.booleans())
+def test_batches_hold_every_text_once_in_few_fixed_shapes(lengths, masked):
     lengths = np.array(lengths, np.int64)
-    made = list(batches(lengths))
+    made = list(batches(lengths, masked=masked))
     assert sorted(np.concatenate([np.zeros(0, int), *(batch.rows for batch in made)])) == list(range(len(lengths)))
     for batch in made:
         inside = lengths[batch.rows]
         assert len(batch.rows) <= ROWS and batch.length % LENGTH_STEP == 0
         assert (inside > batch.length - LENGTH_STEP).all() and (inside <= batch.length).all()
-        assert ((inside == batch.length) == batch.full).all()
+        assert not masked or ((inside < batch.length) == batch.masked).all()
+        assert masked or not batch.masked
     assert [batch.length for batch in made] == sorted((batch.length for batch in made), reverse=True)
