@@ -37,6 +37,7 @@ rule build_report:
         run=f"results/runs/{RUN.run}/run.json",
         plan=f"results/runs/{RUN.run}/plan.parquet",
         metrics=f"results/runs/{RUN.run}/metrics.parquet",
+        validation=f"results/runs/{RUN.run}/validation.parquet",
         scoreboard="results/scores/scoreboard.json",
         manifests=expand(
             "results/sources/{source}/manifest.json", source=sorted(SOURCES)

@@ -44,8 +44,15 @@ rule plan_run:
             f"results/mined/{MINING}/{{source}}/tuples.parquet", source=TRAINED
         ),
         tokens=expand(f"results/tokens/{TOKENS}/{{source}}/meta.json", source=TRAINED),
+        lengths=expand(
+            f"results/tokens/{TOKENS}/{{source}}/{{rows}}.{{kind}}",
+            source=TRAINED,
+            rows=["passages", "queries"],
+            kind=["offsets", "bin"],
+        ),
     output:
         plan=f"results/runs/{RUN.run}/plan.parquet",
+        validation=f"results/runs/{RUN.run}/validation_plan.parquet",
         run=f"results/runs/{RUN.run}/run.json",
         lineage=f"results/lineage/jobs/plan_run/{RUN.run}.json",
     log:
@@ -76,6 +83,7 @@ rule train_model:
     input:
         run=f"results/runs/{RUN.run}/run.json",
         plan=f"results/runs/{RUN.run}/plan.parquet",
+        validation=f"results/runs/{RUN.run}/validation_plan.parquet",
         tuples=expand(
             f"results/mined/{MINING}/{{source}}/tuples.parquet", source=TRAINED
         ),
@@ -88,6 +96,7 @@ rule train_model:
     output:
         model=directory(f"results/runs/{RUN.run}/model"),
         metrics=f"results/runs/{RUN.run}/metrics.parquet",
+        validation=f"results/runs/{RUN.run}/validation.parquet",
         lineage=f"results/lineage/jobs/train_model/{RUN.run}.json",
     log:
         f"logs/train_model/{RUN.run}.log",
@@ -99,6 +108,7 @@ rule train_model:
         runtime=1440,
     params:
         processes=RUN.train.processes,
+        nodes=RUN.train.nodes,
         threads=RUN.train.threads,
         code=code_digest("train_model.py", "f2llm/train/__main__.py"),
     script:

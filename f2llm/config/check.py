@@ -45,7 +45,7 @@ def check(content: Any, *, schema: Mapping[str, Any], where: str) -> list[str]: 
 
 def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Return a copy of `content` in which absent keys have the schema's defaults, recursively."""
-    if schema.get("type") == "object" and isinstance(content, Mapping):
+    if "object" in schema.get("type", ()) and isinstance(content, Mapping):
         filled = dict(content)
         for key, inner in schema.get("properties", {}).items():
             if key not in filled and "default" in inner:

@@ -9,6 +9,7 @@ from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build
 from f2llm.config.check import check, load_schema, read_yaml, with_defaults
 from f2llm.config.models import Model
+from f2llm.config.recipes import with_recipe
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
@@ -26,7 +27,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     """
     schema, folder = load_schema("config"), Path(folder)
     faults = check(content, schema=schema, where=where)
-    settings = with_defaults(dict(content), schema)
+    settings = with_defaults(_with_recipe(content), schema)
     stanza = _reader(folder, faults)
     names = settings.get("sources") if isinstance(settings.get("sources"), list) else []
     sources = [stanza("sources", name, Source) for name in names]
@@ -39,6 +40,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
         for name in sorted({n for n in names if names.count(n) > 1})
     ]
     faults += _misuses(sources, heldout, benchmark, where=where)
+    faults += _training_faults(settings.get("train"), where=where)
     if faults:
         raise InputError(faults)
     del settings["stanzas"]  # where stanzas lie decides nothing
@@ -73,6 +75,28 @@ def _reader(folder: Path, faults: list[str]) -> Callable[..., Any]:
         return None if found else build(record, with_defaults(content, schemas[kind]))
 
     return stanza
+
+
+def _with_recipe(content: Mapping[str, Any]) -> dict[str, Any]:
+    train = content.get("train")
+    return dict(content) | ({"train": with_recipe(train)} if isinstance(train, Mapping) else {})
+
+
+def _training_faults(train: object, *, where: str) -> list[str]:
+    """Return faults of `train` (defaults filled in) that a schema cannot say well."""
+    if not isinstance(train, Mapping):
+        return []  # the schema has said so
+    faults = []
+    given = [key for key in ("steps", "epochs") if train.get(key) is not None]
+    if len(given) != 1:
+        what = "both steps and epochs are given" if given else "neither steps nor epochs is given"
+        faults.append(f"{where}: train: {what}; give one of the two")
+    for key, name in (("losses", "term"), ("matryoshka", "dimensions")):
+        items = train.get(key)
+        named = [str(item.get(name)) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+        twice = sorted({one for one in named if named.count(one) > 1})
+        faults += [f"{where}: train.{key}: {one} is listed twice; list it once" for one in twice]
+    return faults
 
 
 def _misuses(

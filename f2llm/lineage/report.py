@@ -42,6 +42,15 @@ REASONS = {
 MOSTLY_DROPPED = 0.5  # share of a source's queries lost in mining that the report warns about
 
 
+class Validation(NamedTuple):
+    """The loss on the held-out tuples of a source, before the first and after the last step."""
+
+    source: str
+    tuples: int
+    before: float
+    after: float
+
+
 class Mining(NamedTuple):
     """What mining found in one source; the histogram is None where nothing was scored."""
 
@@ -111,8 +120,9 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "tuples": {row.source: tuple_examples(layout, row.source) for row in funnel},
         "metrics": metrics,
         "loss_figure": figures.loss_curve(
-            metrics["step"], {"hard": metrics["loss_hard"], "in-batch": metrics["loss_in_batch"]}
+            metrics["step"], {name.removeprefix("loss_"): metrics[name] for name in metrics if name.startswith("loss_")}
         ),
+        "validation": _validation(layout),
         "summary": summary,
         "means": {model["role"]: model["means"] for model in summary["models"]},
         "rows": sorted(summary["tasks"], key=lambda row: (row["domain"] != IN_DOMAIN, row["type"], row["task"])),
@@ -123,6 +133,15 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "platform": jobs[-1]["platform"] if jobs else "",
         "warnings": _warnings(funnel, summary),
     }
+
+
+def _validation(layout: Layout) -> list[Validation]:
+    """Return the first and last held-out loss of each source; empty where nothing is held out."""
+    table = read_table(layout.of_run("validation.parquet"), columns=["step", "source", "loss", "tuples"])
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        rows.setdefault(row["source"], []).append(row)
+    return [Validation(name, own[0]["tuples"], own[0]["loss"], own[-1]["loss"]) for name, own in sorted(rows.items())]
 
 
 def _in_words(rejected: Mapping[str, int]) -> dict[str, int]:

@@ -106,32 +106,55 @@ REJECTED = pa.schema(
     ]
 )
 
-# runs/{run}/plan.parquet; sorted by (step, slot). What every step sees, written before training.
+# runs/{run}/plan.parquet and validation_plan.parquet; sorted by (step, slot). What every step sees, before training.
 PLAN = pa.schema(
     [
-        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),  # -1 in validation
         pa.field("step", pa.int32(), nullable=False),
-        pa.field("slot", pa.int32(), nullable=False),
+        pa.field("slot", pa.int32(), nullable=False),  # within the step
+        pa.field("batch", pa.int16(), nullable=False),  # within the step; each is of one source
         pa.field("source", pa.string(), nullable=False),
         pa.field("tuple_id", ID, nullable=False),
         pa.field("tuple_row", pa.int32(), nullable=False),  # row of the source's tuples.parquet
-        pa.field("negatives", pa.list_(pa.int16()), nullable=False),  # drawn positions in negative_rows
+        pa.field("query_row", pa.int32(), nullable=False),  # row of the curated queries
+        pa.field("positive_row", pa.int32(), nullable=False),  # row of the curated corpus
+        pa.field("negatives", pa.list_(pa.int16()), nullable=False),  # drawn positions in negative_rows of the tuple
+        pa.field("negative_rows", pa.list_(pa.int32()), nullable=False),  # the corpus rows at these positions
+        pa.field("tokens", pa.int32(), nullable=False),  # of query, positive and drawn negatives
         pa.field("stage", pa.string(), nullable=False),
     ]
 )
 
-# runs/{run}/metrics.parquet; sorted by step. Losses are those before weighting, null where a term does not apply.
+# Losses are those before weighting and on whole vectors, null where a term does not apply.
+_LOSSES = [
+    pa.field("loss", pa.float64(), nullable=False),  # the weighted sum, over the sizes of matryoshka too
+    pa.field("loss_hard", pa.float64()),
+    pa.field("loss_in_batch", pa.float64()),
+]
+
+# runs/{run}/metrics.parquet; sorted by (step, batch). One row a batch.
 METRICS = pa.schema(
     [
         pa.field("step", pa.int32(), nullable=False),
+        pa.field("batch", pa.int16(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
-        pa.field("loss", pa.float64(), nullable=False),  # the weighted sum
-        pa.field("loss_hard", pa.float64()),
-        pa.field("loss_in_batch", pa.float64()),
+        *_LOSSES,
         pa.field("learning_rate", pa.float64(), nullable=False),
-        pa.field("gradient_norm", pa.float64(), nullable=False),  # before clipping
-        pa.field("tokens", pa.int64(), nullable=False),  # of all processes, without padding
-        pa.field("seconds", pa.float64(), nullable=False),
-        pa.field("tokens_per_second", pa.float64(), nullable=False),
+        pa.field("gradient_norm", pa.float64(), nullable=False),  # of the step, before clipping
+        pa.field("tokens", pa.int64(), nullable=False),  # of the batch, of all processes; none is padding
+        pa.field("computed_tokens", pa.int64(), nullable=False),  # with fill-ins; passes done twice count once
+        pa.field("seconds", pa.float64(), nullable=False),  # of the step
+        pa.field("tokens_per_second", pa.float64(), nullable=False),  # of the step
+        pa.field("mfu", pa.float64(), nullable=False),  # arithmetic of the model over what the machine multiplies, 0..1
+    ]
+)
+
+# runs/{run}/validation.parquet; sorted by (step, source). Means over the held-out tuples of a source.
+VALIDATION = pa.schema(
+    [
+        pa.field("step", pa.int32(), nullable=False),  # steps done before
+        pa.field("source", pa.string(), nullable=False),
+        *_LOSSES,
+        pa.field("tuples", pa.int32(), nullable=False),
     ]
 )

@@ -53,17 +53,20 @@ def _train(options: argparse.Namespace, *, first: bool) -> int:
     from transformers.utils import logging as transformers_logging
 
     from f2llm.train.loop import Paths, train
-    from f2llm.train.settings import read_run_file
+    from f2llm.train.settings import PLAN_FILE, VALIDATION_PLAN_FILE, read_run_file
     from f2llm.train.world import join_world, leave_world
 
     transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # one process needs none
     run = read_run_file(options.config)
     paths = Paths(
-        plan=options.config.with_name("plan.parquet"),
+        plan=options.config.with_name(PLAN_FILE),
+        validation_plan=options.config.with_name(VALIDATION_PLAN_FILE),
         model=options.output,
         metrics=options.metrics or home / "metrics.parquet",
+        validation=options.validation or home / "validation.parquet",
         checkpoints=options.checkpoints or home / "checkpoints",
+        events=home / "tensorboard",
     )
     world = join_world(threads=run.settings.train.threads)
     try:
@@ -82,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, required=True, help="run.json of plan_run; plan.parquet lies beside it")
     parser.add_argument("--output", type=Path, required=True, help="folder of the model to make")
     parser.add_argument("--metrics", type=Path, help="table of losses and speed (default: metrics.parquet beside it)")
+    parser.add_argument("--validation", type=Path, help="table of held-out losses (default: validation.parquet)")
     parser.add_argument("--checkpoints", type=Path, help="folder of checkpoints (default: checkpoints beside it)")
     parser.add_argument(
         "--fresh", action="store_true", help="discard the checkpoints of this training, start at step 0"

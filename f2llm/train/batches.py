@@ -1,5 +1,6 @@
-"""The batch of a step: its distinct sequences, and which of them is whose positive and negative.
+"""The batches of a step: their distinct sequences, and which of them is whose positive and negative.
 
+The plan is read by row groups and token rows from memory maps, so memory does not grow with the corpus.
 Shapes: B tuples, P distinct passages, K candidates of a tuple (positive first).
 """
 
@@ -7,16 +8,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from f2llm.records.tables import read_table
 from f2llm.train.losses import NO_PASSAGE
 from f2llm.train.settings import RunFile
 from f2llm.train.tokens import Rows
 
+COLUMNS = ["step", "batch", "source", "tuple_id", "query_row", "positive_row", "negative_rows"]
+
 
 class Batch(NamedTuple):
-    """One step's batch of one source; the same in every process.
+    """One batch of one source; the same in every process.
 
     Attributes:
         sequences: token ids of B queries, then of P distinct passages.
@@ -35,13 +40,9 @@ class Batch(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """Tuples of a source by row, and its token rows, mapped."""
+    """Task and token rows of a source, mapped."""
 
     task: str
-    query_rows: NDArray[np.int32]
-    positive_rows: NDArray[np.int32]
-    negative_rows: NDArray[np.int32]
-    negative_starts: NDArray[np.int64]
     queries: Rows
     passages: Rows
     positives: Rows
@@ -51,62 +52,82 @@ class Batches:
     """Batches of a planned run by step."""
 
     def __init__(self, run: RunFile, *, plan: str | Path) -> None:
-        table = read_table(plan, columns=["step", "source", "tuple_id", "tuple_row", "negatives"]).combine_chunks()
         tasks = {source.name: source.task for source in run.settings.sources}
-        self._table = table
-        self._starts = np.searchsorted(table["step"].to_numpy(), np.arange(run.settings.train.steps + 1))
+        self._plan = _Plan(plan)
         self._sources = {
-            source.name: _read_source(source.tuples, source.tokens, task=tasks[source.name]) for source in run.sources
+            source.name: _Source(
+                task=tasks[source.name],
+                queries=Rows(Path(source.tokens, "queries")),
+                passages=Rows(Path(source.tokens, "passages")),
+                positives=Rows(Path(source.tokens, "positives")),
+            )
+            for source in run.sources
         }
 
-    def __getitem__(self, step: int) -> Batch:
-        rows = self._table.slice(self._starts[step], self._starts[step + 1] - self._starts[step])
+    def __len__(self) -> int:
+        return self._plan.steps
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        """Return the batches of a step, most often one."""
+        rows = self._plan.rows(step)
+        ends = np.flatnonzero(np.diff(rows["batch"].to_numpy(), append=-1)) + 1
+        starts = np.concatenate([[0], ends[:-1]])
+        return [self._batch(rows.slice(start, end - start), step) for start, end in zip(starts, ends, strict=True)]
+
+    def _batch(self, rows: pa.Table, step: int) -> Batch:
         name = rows["source"][0].as_py()
         source = self._sources[name]
-        tuples = rows["tuple_row"].to_numpy()
-        passages_BK = _candidates(source, tuples, rows["negatives"].to_pylist())
+        positives, queries = rows["positive_row"].to_numpy(), rows["query_row"].to_numpy()
+        passages_BK = _candidates(positives, rows["negative_rows"])
         distinct_P = np.unique(passages_BK[passages_BK != NO_PASSAGE])
         candidates_BK = np.where(passages_BK == NO_PASSAGE, NO_PASSAGE, np.searchsorted(distinct_P, passages_BK))
-        queries = source.query_rows[tuples]
-        sequences = [source.queries[row] for row in queries] + [source.passages[row] for row in distinct_P]
         return Batch(
             step=step,
             source=name,
             task=source.task,
-            sequences=sequences,
+            sequences=[source.queries[row] for row in queries] + [source.passages[row] for row in distinct_P],
             candidates_BK=candidates_BK,
-            equal_BB=equal_positives(source.positive_rows[tuples], [source.positives[row] for row in queries]),
+            equal_BB=equal_positives(positives, [source.positives[row] for row in queries]),
             tuple_ids=[tuple_id.hex() for tuple_id in rows["tuple_id"].to_pylist()],
         )
 
 
+class _Plan:
+    """Rows of plan.parquet by step; holds the row groups of the last step asked for."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = pq.ParquetFile(path)
+        column = self._file.schema_arrow.get_field_index("step")
+        groups = (self._file.metadata.row_group(number) for number in range(self._file.num_row_groups))
+        bounds = [group.column(column).statistics for group in groups]
+        self._first = np.array([bound.min for bound in bounds], np.int64)
+        self._last = np.array([bound.max for bound in bounds], np.int64)
+        self._held: dict[int, pa.Table] = {}
+
+    @property
+    def steps(self) -> int:
+        return int(self._last[-1]) + 1 if len(self._last) else 0
+
+    def rows(self, step: int) -> pa.Table:
+        wanted = np.flatnonzero((self._first <= step) & (step <= self._last)).tolist()
+        self._held = {group: self._held.get(group) or self._file.read_row_group(group, COLUMNS) for group in wanted}
+        parts = [table.filter(pc.equal(table["step"], step)) for table in self._held.values()]
+        return pa.concat_tables(parts).combine_chunks()
+
+
 def equal_positives(positives_B: NDArray[np.int32], all_positives: list[NDArray[np.int32]]) -> NDArray[np.bool_]:
     """Return [B, B]: is the column's positive the row's own, or another positive of the row's query?"""
-    known = (np.isin(positives_B, others) for others in all_positives)
-    return (positives_B[:, None] == positives_B[None, :]) | np.stack(list(known))
+    equal_BB = positives_B[:, None] == positives_B[None, :]
+    for row, known in enumerate(all_positives):
+        if len(known) > 1:  # one positive is the row's own, compared above
+            equal_BB[row] |= np.isin(positives_B, known)
+    return equal_BB
 
 
-def _candidates(source: _Source, tuples: NDArray[np.int32], drawn: list[list[int]]) -> NDArray[np.int64]:
+def _candidates(positives: NDArray[np.int32], negatives: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return corpus rows [B, K]: the positive, then the drawn negatives."""
-    passages_BK = np.full((len(tuples), 1 + max(map(len, drawn))), NO_PASSAGE, np.int64)
-    passages_BK[:, 0] = source.positive_rows[tuples]
-    for slot, positions in enumerate(drawn):
-        start = source.negative_starts[tuples[slot]]
-        passages_BK[slot, 1 : 1 + len(positions)] = source.negative_rows[start + np.array(positions, np.int64)]
+    counts = pc.list_value_length(negatives).to_numpy()
+    passages_BK = np.full((len(positives), 1 + counts.max()), NO_PASSAGE, np.int64)
+    passages_BK[:, 0] = positives
+    passages_BK[:, 1:][np.arange(counts.max()) < counts[:, None]] = pc.list_flatten(negatives).to_numpy()
     return passages_BK
-
-
-def _read_source(tuples: str | Path, tokens: str | Path, *, task: str) -> _Source:
-    table = read_table(tuples, columns=["query_row", "positive_row", "negative_rows"]).combine_chunks()
-    lists = table["negative_rows"].combine_chunks()
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
-    return _Source(
-        task=task,
-        query_rows=table["query_row"].to_numpy(),
-        positive_rows=table["positive_row"].to_numpy(),
-        negative_rows=lists.flatten().to_numpy(zero_copy_only=False),
-        negative_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        queries=Rows(Path(tokens, "queries")),
-        passages=Rows(Path(tokens, "passages")),
-        positives=Rows(Path(tokens, "positives")),
-    )

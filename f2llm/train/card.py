@@ -71,7 +71,7 @@ def model_card(run: RunFile, *, width: int) -> str:
         base=backbone.name,
         reference=backbone.reference,
         paper=PAPER,
-        steps=settings.train.steps,
+        steps=run.steps,
         batch=settings.train.batch_size,
         negatives=settings.train.negatives,
         width=width,

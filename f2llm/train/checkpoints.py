@@ -30,11 +30,16 @@ logger = logging.getLogger(__name__)
 class Checkpoints:
     """The checkpoints of one training in `folder`; all processes call each method alike."""
 
-    def __init__(self, folder: str | Path, *, identity: Mapping[str, Any], keep: int, world: World) -> None:
-        self.folder, self._identity, self._keep, self._world = Path(folder), dict(identity), keep, world
+    def __init__(
+        self, folder: str | Path, *, identity: Mapping[str, Any], keep: int, keep_every: int | None, world: World
+    ) -> None:
+        self.folder, self.identity, self._world = Path(folder), dict(identity), world
+        self._keep, self._keep_every = keep, keep_every
 
     def save(self, step: int, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Save the state after `step` steps and delete all but the newest; the previous one survives a failure.
+        """Save the state after `step` steps; the previous one survives a failure.
+
+        Then all are deleted but the newest `keep` and those of every `keep_every` steps.
 
         Raises:
             InputError: the state could not be written, most likely for want of disk space.
@@ -74,6 +79,10 @@ class Checkpoints:
             )
         return step
 
+    def keep_last(self) -> None:
+        """Delete all but the newest, which makes exporting again cheap, and those of every `keep_every` steps."""
+        self._drop(keep=1)
+
     def discard(self) -> None:
         """Delete all checkpoints of this training."""
         if self._world.first:
@@ -83,7 +92,7 @@ class Checkpoints:
     def _newest(self) -> int:
         for step, path in self._whole():
             about = read_json(path / ABOUT)
-            other = differences(self._identity, about["identity"])
+            other = differences(self.identity, about["identity"])
             if other:
                 raise InputError(
                     f"{path}: this checkpoint is of another training, which differs in {', '.join(other)}; "
@@ -104,13 +113,27 @@ class Checkpoints:
     def _finish(self, aside: Path, step: int) -> None:
         """Describe the files, give the folder its name, delete old ones."""
         files = {path.name: sha256_file(path) for path in sorted(aside.iterdir())}
-        write_json(aside / ABOUT, {"step": step, "identity": self._identity, "files": files})
+        write_json(aside / ABOUT, {"step": step, "identity": self.identity, "files": files})
         final = self.folder / _name(step)
         shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step
         os.replace(aside, final)
         _fsync(self.folder)
-        for _, path in list(self._whole())[self._keep :]:
-            shutil.rmtree(path)
+        self._drop(keep=self._keep)
+
+    def _drop(self, *, keep: int) -> None:
+        for old, path in list(self._whole())[keep:]:
+            if not self._keep_every or old % self._keep_every:
+                shutil.rmtree(path)
+
+
+def other_trainings(root: Path, *, own: Checkpoints) -> list[str]:
+    """Return a line for each training of other settings with checkpoints below `root`: where, and what differs."""
+    lines = []
+    for folder in sorted(path for path in root.glob("*") if path.is_dir() and path != own.folder):
+        theirs = next((read_json(path) for path in sorted(folder.glob(f"step_*/{ABOUT}"))), None)
+        differing = ", ".join(differences(own.identity, theirs["identity"])) if theirs else "unknown settings"
+        lines.append(f"{folder}: checkpoints of other settings ({differing}); delete them if they are not needed")
+    return lines
 
 
 def _state(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:

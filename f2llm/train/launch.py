@@ -4,6 +4,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections import deque
@@ -21,23 +22,33 @@ from f2llm.train.__main__ import FAILED
 from f2llm.train.life import LAUNCHER, STOPPED_LINE
 
 LAST_LINES = 15
+# Where the nodes of a job meet: a port of its own for each of the jobs that may share a node.
+FIRST_PORT, PORTS = 20_000, 10_000
 logger = logging.getLogger(__name__)
 
 
 def launch_training(
-    *, run: str | Path, model: str | Path, metrics: str | Path, processes: int, threads: int
+    *,
+    run: str | Path,
+    model: str | Path,
+    metrics: str | Path,
+    validation: str | Path,
+    processes: int,
+    threads: int,
+    nodes: int = 1,
 ) -> dict[str, Any]:
-    """Train the run of run.json in `processes` processes of `threads` threads; return counts.
+    """Train the run of run.json in `processes` processes of `threads` threads on each of `nodes`; return counts.
 
     Lines of the trainer go to this process's log. Stop signals are passed on, so that the trainer
     saves its state first. `training_peak_memory_mb` is that of the largest child process.
 
     Raises:
-        InputError: the trainer failed or was stopped, with its own words.
+        InputError: the trainer failed or was stopped, with its own words, or several nodes are asked for outside Slurm.
     """
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
+        *launcher(processes=processes, nodes=nodes, run=run),
         "-m", "f2llm.train", "--config", str(run), "--output", str(model), "--metrics", str(metrics),
+        "--validation", str(validation),
     ]  # fmt: skip
     logger.info("%s", " ".join(command))
     code, lines, stopped = _run(command, _environment(threads))
@@ -50,10 +61,43 @@ def launch_training(
     return _counts(metrics)
 
 
+def launcher(*, processes: int, nodes: int, run: str | Path) -> list[str]:
+    """Return torchrun's part of the command: on this node alone, or on all nodes of the Slurm job at hand.
+
+    Raises:
+        InputError: several nodes, and no Slurm job.
+    """
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    if nodes == 1:
+        return [*torchrun, "--standalone"]
+    job, names = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_JOB_NODELIST")
+    if not job or not names:
+        raise InputError(
+            f"{run}: train.nodes is {nodes}, but this is no Slurm job; run with --profile slurm, or start "
+            f"`torchrun --nnodes {nodes} --rdzv-backend c10d --rdzv-endpoint HOST:PORT -m f2llm.train ...` on each node"
+        )
+    shown = subprocess.run(["scontrol", "show", "hostnames", names], capture_output=True, text=True, check=True)
+    first = shown.stdout.split()[0]
+    port = FIRST_PORT + int(job) % PORTS
+    meeting = ["--nnodes", str(nodes), "--rdzv-backend", "c10d", "--rdzv-id", job, "--rdzv-endpoint", f"{first}:{port}"]
+    each_node = [
+        "srun",
+        "--nodes",
+        str(nodes),
+        "--ntasks",
+        str(nodes),
+        "--ntasks-per-node",
+        "1",
+        "--kill-on-bad-exit",
+    ]
+    return [*each_node, *torchrun, *meeting]
+
+
 def _environment(threads: int) -> dict[str, str]:
     """Return the child's environment: this library importable from any folder, threads as configured."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), LAUNCHER: str(os.getpid())}
+    own = f"{socket.gethostname()} {os.getpid()}"
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), LAUNCHER: own}
 
 
 def _run(command: list[str], environment: dict[str, str]) -> tuple[int, deque[str], bool]:
@@ -102,12 +146,15 @@ def _faults(lines: deque[str]) -> list[str]:
 
 def _counts(metrics: str | Path) -> dict[str, Any]:
     table = read_table(metrics)
-    tokens, seconds = pc.sum(table["tokens"]).as_py(), pc.sum(table["seconds"]).as_py()
+    steps = table.filter(pc.equal(table["batch"], 0))
+    tokens, seconds = pc.sum(table["tokens"]).as_py(), pc.sum(steps["seconds"]).as_py()
     return {
-        "steps": len(table),
+        "steps": len(steps),
         "tokens": tokens,
+        "computed_tokens": pc.sum(table["computed_tokens"]).as_py(),
         "step_seconds": round(seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1),
+        "mfu": round(pc.mean(steps["mfu"]).as_py(), 4),
         "first_loss": table["loss"][0].as_py(),
         "last_loss": table["loss"][-1].as_py(),
         "training_peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -65,7 +66,9 @@ def die_with_launcher() -> None:
     if not {"TORCHELASTIC_RUN_ID", LAUNCHER} & os.environ.keys():
         return  # started by hand: no one to follow
     parent = os.getppid()
-    launcher = _process(int(os.environ.get(LAUNCHER, "0")))
+    host, _, number = os.environ.get(LAUNCHER, "").partition(" ")
+    # On another node only torchrun can be followed; srun ends that one.
+    launcher = _process(int(number)) if host == socket.gethostname() else None
 
     def gone() -> bool:
         return os.getppid() != parent or (launcher is not None and not _lives(launcher))

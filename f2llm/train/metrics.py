@@ -8,23 +8,22 @@ from typing import Any
 import pyarrow as pa
 
 from f2llm.records.files import atomic_open
-from f2llm.records.schemas import METRICS
 from f2llm.records.tables import write_table
 
 
 class MetricsLog:
-    """Lines of JSON, one a step; a line that a crash cut off is dropped when it is read."""
+    """Lines of JSON; a line that a crash cut off is dropped when it is read. Keys are the columns of `schema`."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | Path, *, schema: pa.Schema) -> None:
+        self._path, self._schema = Path(path), schema
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add the row of one step; keys are the columns of METRICS."""
+        """Add one row."""
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def truncate(self, steps: int) -> None:
-        """Keep the rows of the first `steps` steps, those that a checkpoint stands for."""
+        """Keep the rows with `step` below `steps`, those that a checkpoint stands for."""
         kept = [row for row in self.rows() if row["step"] < steps]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_open(self._path) as file:
@@ -40,5 +39,6 @@ class MetricsLog:
                     yield json.loads(line)
 
     def write_table(self, path: str | Path) -> int:
-        """Write all rows as a Parquet table of schema METRICS and return their number."""
-        return write_table(path, schema=METRICS, rows=[pa.Table.from_pylist(list(self.rows()), schema=METRICS)])
+        """Write all rows as a Parquet table and return their number."""
+        table = pa.Table.from_pylist(list(self.rows()), schema=self._schema)
+        return write_table(path, schema=self._schema, rows=[table])

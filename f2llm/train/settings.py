@@ -13,9 +13,16 @@ from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 
 # Keys of the train settings that change speed, memory or disk, never the result beyond rounding.
-WITHOUT_EFFECT = frozenset({"tokens_per_chunk", "checkpoint_every", "keep_checkpoints", "processes"})
+WITHOUT_EFFECT = frozenset(
+    {
+        "recipe", "compile", "tokens_per_chunk", "activations_mb", "reshard_after_forward", "checkpoint_every",
+        "keep_checkpoints", "keep_every", "validation", "processes", "nodes",
+    }
+)  # fmt: skip
 # Elsewhere many tuples of a batch share a class, so that their positives are no negatives of each other.
 IN_BATCH_TASKS = frozenset({"retrieval", "sts"})
+PLAN_FILE = "plan.parquet"
+VALIDATION_PLAN_FILE = "validation_plan.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +59,10 @@ class RunFile:
     settings: Settings
     backbone_folder: str  # relative to the working directory, as the sources' files
     variants: dict[str, str]  # name of a stage's folder -> its variant key
+    steps: int
+    longest_sequence: int  # in tokens, of both plans
     plan_sha256: str
+    validation_sha256: str
     sources: tuple[PlannedSource, ...]
     left_out: tuple[str, ...]  # sources without tuples
 
@@ -73,7 +83,8 @@ def read_run_file(path: str | Path) -> RunFile:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; run plan_run first (`snakemake {path}`)")
     content = build(RunFile, read_json(path))
-    expected = {path.with_name("plan.parquet"): content.plan_sha256}
+    expected = {path.with_name(PLAN_FILE): content.plan_sha256}
+    expected[path.with_name(VALIDATION_PLAN_FILE)] = content.validation_sha256
     for source in content.sources:
         expected[Path(source.tuples)] = source.tuples_sha256
         expected[Path(source.tokens, "meta.json")] = source.tokens_sha256

@@ -1,14 +1,14 @@
 """One optimiser step whose mathematics does not know how many processes there are.
 
-Sequences of the global batch are dealt to processes and chunks by their length. Each process fills
-its rows of one table of vectors, a sum over processes makes the table whole (an exact gather), every
-process evaluates the whole loss, and the gradient of each row goes back to the process that made it.
-So there are no collectives inside autograd, and chunks that do not fit in memory together are run
+Sequences of a batch are dealt to processes and chunks by their length. Each process fills its rows of
+one table of vectors, a sum over processes makes the table whole (an exact gather), every process
+evaluates the whole loss, and the gradient of each row goes back to the process that made it. So there
+are no collectives inside autograd, and chunks whose activations do not fit in memory together are run
 twice (GradCache, arXiv 2101.06983): first for their vectors, then for their gradients.
 Shapes: S sequences (B queries, then P passages), D dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,70 +20,100 @@ from f2llm.encode.packed import encode_packed, pack
 from f2llm.errors import InputError
 from f2llm.train.batches import Batch
 from f2llm.train.dealing import deal
-from f2llm.train.losses import hard, in_batch
+from f2llm.train.losses import Vectors, evaluate_terms
 from f2llm.train.optimiser import learning_rate
-from f2llm.train.settings import IN_BATCH_TASKS
-from f2llm.train.world import World, expect_last_backward
+from f2llm.train.world import World, expect_last_backward, release
 
 FIRST_IDS = 3
 DUMMY = np.zeros(1, np.int32)
 
 
-class Outcome(NamedTuple):
-    """What a step reports: losses before weighting (in_batch None where it does not apply)."""
+class Loss(NamedTuple):
+    """The loss of one batch: the weighted sum, and the terms before weighting."""
 
+    source: str
     loss: float
-    hard: float | None
-    in_batch: float | None
+    terms: Mapping[str, float]
+    tokens: int
+    computed_tokens: int  # with the dummies that keep processes in step
+
+
+class Outcome(NamedTuple):
+    """What a step reports."""
+
+    batches: tuple[Loss, ...]
     learning_rate: float
     gradient_norm: float
-    tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all batches, each counted once."""
+        return sum(batch.tokens for batch in self.batches)
+
+
+class Budget(NamedTuple):
+    """What a process may hold: tokens of one forward pass, and tokens whose activations stay for the backward pass."""
+
+    tokens_per_chunk: int
+    tokens_kept: int = 0
+
+
+class _Encoded(NamedTuple):
+    """The table of a batch as a leaf, this process's chunks, and the vectors of the last ones with their graphs."""
+
+    table_SD: torch.Tensor
+    chunks: list[list[int]]
+    kept: list[torch.Tensor]
 
 
 class Trainer(NamedTuple):
-    """A model and its optimiser in a world. `precision` is float32 or bfloat16 (autocast)."""
+    """A model and its optimiser in a world. `precision` is float32 or bfloat16 (autocast); `steps` those of the run."""
 
     model: torch.nn.Module
     optimiser: torch.optim.Optimizer
     world: World
     settings: Train
     precision: str
+    steps: int
+    budget: Budget
 
-    def step(self, batch: Batch) -> Outcome:
-        """Run one optimiser step.
+    def step(self, batches: Sequence[Batch]) -> Outcome:
+        """Run one optimiser step on the mean loss of `batches`.
 
         Raises:
             InputError: the loss or the gradient is not finite; the weights are those before the step.
         """
-        rate = learning_rate(batch.step, settings=self.settings)
+        rate = learning_rate(batches[0].step, steps=self.steps, settings=self.settings)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        lengths = [len(sequence) for sequence in batch.sequences]
-        dealt = deal(lengths, processes=self.world.size, tokens_per_chunk=self.settings.tokens_per_chunk)
-        chunks = dealt[self.world.rank]
-        table_SD, kept_graph = self._encode_all(batch, chunks)
-        losses = self._losses(batch, table_SD)
-        weights = {term.term: term.weight for term in self.settings.losses}
-        loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
-        _stop_if_not_finite(loss, "loss", batch)
-        loss.backward()
-        self._backward(batch, chunks, table_SD.grad, kept_graph)
+        losses = []
+        for number, batch in enumerate(batches):
+            encoded = self._encode_all(batch, keep=True)
+            loss, terms = self._loss(batch, encoded.table_SD)
+            _stop_if_not_finite(loss, "loss", batch)
+            (loss / len(batches)).backward()
+            self._backward(batch, encoded, last=number == len(batches) - 1)
+            losses.append(self._report(batch, loss, terms))
         norm = _whole(clip_grad_norm_(self._trainable(), self.settings.clip_norm, foreach=False))
-        _stop_if_not_finite(norm, "gradient norm", batch)
+        _stop_if_not_finite(norm, "gradient norm", batches[0])
         self.optimiser.step()
         self.optimiser.zero_grad()
-        reported = {name: float(value.detach()) for name, value in losses.items()}
-        return Outcome(
-            loss=float(loss.detach()),
-            hard=reported.get("hard"),
-            in_batch=reported.get("in_batch"),
-            learning_rate=rate,
-            gradient_norm=float(norm),
-            tokens=sum(lengths),
-        )
+        return Outcome(tuple(losses), rate, float(norm))
+
+    def evaluate(self, batch: Batch) -> Loss:
+        """Return the loss of a batch; nothing is learned and no random state is touched."""
+        with torch.no_grad():
+            encoded = self._encode_all(batch, keep=False)
+            loss, terms = self._loss(batch, encoded.table_SD)
+        release(self.model)
+        return self._report(batch, loss, terms)
 
     def _trainable(self) -> list[torch.nn.Parameter]:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def _deal(self, batch: Batch) -> list[list[list[int]]]:
+        lengths = [len(sequence) for sequence in batch.sequences]
+        return deal(lengths, processes=self.world.size, tokens_per_chunk=self.budget.tokens_per_chunk)
 
     def _encode(self, batch: Batch, chunk: Sequence[int]) -> torch.Tensor:
         """Return the vectors of one chunk; an empty one runs a dummy, since all processes must run alike."""
@@ -92,52 +122,54 @@ class Trainer(NamedTuple):
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             return encode_packed(self.model, pack(sequences, device=device))
 
-    def _encode_all(self, batch: Batch, chunks: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the table of all vectors as a leaf, and the last chunk's vectors with their graph.
-
-        Memory holds the graph of one chunk. The last one's is kept, so a process with a single chunk
-        runs nothing twice.
-        """
+    def _encode_all(self, batch: Batch, *, keep: bool) -> _Encoded:
+        """Encode this process's chunks and share the vectors of all; keep the graphs of the last ones that fit."""
+        dealt = self._deal(batch)
+        chunks = dealt[self.world.rank]
+        heaviest = max(sum(len(batch.sequences[place]) for place in chunk) for own in dealt for chunk in own)
+        # The same number in every process, since sharded weights are gathered in each pass.
+        graphs = min(len(chunks), max(1, self.budget.tokens_kept // heaviest)) if keep else 0
+        first_kept = len(chunks) - graphs
         with torch.no_grad():
-            parts = [self._encode(batch, chunk) for chunk in chunks[:-1]]
-        kept_graph = self._encode(batch, chunks[-1])
-        table_SD = kept_graph.new_zeros(len(batch.sequences), kept_graph.shape[1])
-        for chunk, part in zip(chunks, [*parts, kept_graph.detach()], strict=True):
+            parts = [self._encode(batch, chunk) for chunk in chunks[:first_kept]]
+        kept = [self._encode(batch, chunk) for chunk in chunks[first_kept:]]
+        one = (parts + kept)[0]
+        table_SD = one.new_zeros(len(batch.sequences), one.shape[1])
+        for chunk, part in zip(chunks, [*parts, *(vectors.detach() for vectors in kept)], strict=True):
             table_SD[chunk] = part[: len(chunk)]
-        return self.world.sum_(table_SD).requires_grad_(), kept_graph
+        return _Encoded(self.world.sum_(table_SD.detach()).requires_grad_(keep), chunks, kept)
 
-    def _losses(self, batch: Batch, table_SD: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the terms that apply to the batch, each unweighted, evaluated on the whole table."""
-        settings, device = self.settings, table_SD.device
-        tuples = len(batch.candidates_BK)
-        query_BD, passage_PD = table_SD[:tuples], table_SD[tuples:]
-        candidates_BK = torch.from_numpy(batch.candidates_BK).to(device)
-        terms = [term.term for term in settings.losses if term.term == "hard" or batch.task in IN_BATCH_TASKS]
-        losses = {}
-        for name in terms:
-            if name == "hard":
-                losses[name] = hard(query_BD, passage_PD, candidates_BK, temperature=settings.temperature)
-            else:
-                equal_BB = torch.from_numpy(batch.equal_BB).to(device) if settings.mask_equal_positives else None
-                losses[name] = in_batch(
-                    query_BD,
-                    passage_PD[candidates_BK[:, 0]],
-                    temperature=settings.temperature,
-                    equal_BB=equal_BB,
-                    passage_gradient=settings.passage_gradient == "full",
-                )
-        return losses
+    def _loss(self, batch: Batch, table_SD: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return loss and terms of the whole batch, in float32 unless the settings ask for the model's format."""
+        device, tuples = table_SD.device, len(batch.candidates_BK)
+        if self.settings.loss_precision == "model" and self.precision == "bfloat16":
+            table_SD = table_SD.bfloat16()
+        vectors = Vectors(
+            query_BD=table_SD[:tuples],
+            passage_PD=table_SD[tuples:],
+            candidates_BK=torch.from_numpy(batch.candidates_BK).to(device),
+            equal_BB=torch.from_numpy(batch.equal_BB).to(device),
+        )
+        return evaluate_terms(vectors, self.settings, task=batch.task)
 
-    def _backward(
-        self, batch: Batch, chunks: list[list[int]], gradient_SD: torch.Tensor, kept_graph: torch.Tensor
-    ) -> None:
-        """Send the table's gradient back through every chunk: the kept one, then the others anew."""
-        for number, chunk in enumerate([chunks[-1], *chunks[:-1]]):
-            expect_last_backward(self.model, number == len(chunks) - 1)
-            vectors = kept_graph if number == 0 else self._encode(batch, chunk)
+    def _backward(self, batch: Batch, encoded: _Encoded, *, last: bool) -> None:
+        """Send the table's gradient back through every chunk, last chunk first: through kept graphs, or anew.
+
+        The order does not depend on how many graphs were kept, so neither do the bytes.
+        """
+        chunks, kept, gradient_SD = encoded.chunks, encoded.kept, encoded.table_SD.grad
+        for number in reversed(range(len(chunks))):
+            expect_last_backward(self.model, last and number == 0)
+            vectors = kept.pop() if kept else self._encode(batch, chunks[number])
             gradient = torch.zeros_like(vectors)
-            gradient[: len(chunk)] = gradient_SD[chunk]
+            gradient[: len(chunks[number])] = gradient_SD[chunks[number]]
             vectors.backward(gradient)
+
+    def _report(self, batch: Batch, loss: torch.Tensor, terms: Mapping[str, torch.Tensor]) -> Loss:
+        tokens = sum(map(len, batch.sequences))
+        dummies = sum(not chunk for chunks in self._deal(batch) for chunk in chunks)
+        values = {name: float(value.detach()) for name, value in terms.items()}
+        return Loss(batch.source, float(loss.detach()), values, tokens, tokens + dummies * len(DUMMY))
 
 
 def _whole(norm: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ class Rows:
         values, offsets = _files(path)
         if not values.is_file() or not offsets.is_file():
             raise InputError(f"{path}: {values.name} or {offsets.name} is missing; run tokenise_source again")
-        self.offsets = np.fromfile(offsets, OFFSETS)
+        self.offsets = np.memmap(offsets, OFFSETS, "r") if offsets.stat().st_size else np.zeros(0, OFFSETS)
         size = values.stat().st_size
         if not len(self.offsets) or self.offsets[-1] * VALUES.itemsize != size:
             raise InputError(f"{path}: {values.name} and {offsets.name} disagree; run tokenise_source again")
@@ -36,6 +36,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def lengths(self) -> NDArray[np.int32]:
+        """Return the number of values of every row."""
+        return np.diff(self.offsets).astype(np.int32)
 
     def __getitem__(self, row: int) -> NDArray[np.int32]:
         return self._values[self.offsets[row] : self.offsets[row + 1]]

@@ -4,12 +4,14 @@ One process needs no process group and no sharding; the code of a step is the sa
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from f2llm.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,32 @@ class World:
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
+
+    def min(self, value: float) -> float:
+        """Return the least value of all processes."""
+        tensor = torch.tensor(-value, dtype=torch.float64, device=self.device)
+        if self.size > 1:
+            dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return -tensor.item()
+
+    def agree(self, digests: Mapping[str, str]) -> None:
+        """Check that all processes hold the same digests.
+
+        Raises:
+            InputError: they do not; names what differs, in every process.
+        """
+        seen: list[Any] = [dict(digests)]
+        if self.size > 1:
+            seen = [None] * self.size
+            dist.all_gather_object(seen, dict(digests))
+        faults = [
+            f"process {rank} of {self.size}: {name} differs from that of process 0; give all nodes the same files"
+            for rank, theirs in enumerate(seen)
+            for name in sorted(digests)
+            if theirs.get(name) != seen[0].get(name)
+        ]
+        if faults:
+            raise InputError(faults)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
@@ -77,12 +105,13 @@ def leave_world() -> None:
         dist.destroy_process_group()
 
 
-def spread(model: torch.nn.Module, *, layers: Sequence[torch.nn.Module], world: World) -> None:
+def spread(model: torch.nn.Module, *, layers: Sequence[torch.nn.Module], world: World, reshard: bool = False) -> None:
     """Move the model to this process's device and shard it layer by layer (FSDP2) over all processes.
 
-    Gradients are summed, not averaged: each process holds its share of one global loss.
+    Gradients are summed, not averaged: each process holds its share of one global loss. With `reshard`
+    the weights of a layer are gathered anew for the backward pass instead of being held.
     """
-    model.to(world.device)
+    model.to(world.device)  # in float32: the master weights; autocast computes in bfloat16
     if world.size == 1:
         return
     from torch.distributed.device_mesh import init_device_mesh
@@ -90,13 +119,25 @@ def spread(model: torch.nn.Module, *, layers: Sequence[torch.nn.Module], world: 
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     for module in (*layers, model):
-        fully_shard(module, mesh=mesh, reshard_after_forward=False)
+        fully_shard(module, mesh=mesh, reshard_after_forward=reshard)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_force_sum_reduction_for_comms(
                 True
             )  # gloo has no pre-multiplied sum, so before the divide factor
             module.set_gradient_divide_factor(1.0)
+
+
+def release(model: torch.nn.Module) -> None:
+    """Give back the weights that a forward pass gathered and no backward pass has given back.
+
+    Until then the model shows whole weights in place of this process's share, to optimiser and checkpoints too.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def expect_last_backward(model: torch.nn.Module, last: bool) -> None:

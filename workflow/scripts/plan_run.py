@@ -20,6 +20,7 @@ with job(snakemake) as counts:
             variants=snakemake.params.variants,
             may_skip=snakemake.params.on_error == "skip",
             plan=snakemake.output.plan,
+            validation=snakemake.output.validation,
             run=snakemake.output.run,
         )
     )

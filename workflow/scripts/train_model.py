@@ -14,7 +14,9 @@ with job(snakemake) as counts:
             run=snakemake.input.run,
             model=snakemake.output.model,
             metrics=snakemake.output.metrics,
+            validation=snakemake.output.validation,
             processes=snakemake.params.processes,
+            nodes=snakemake.params.nodes,
             threads=snakemake.params.threads,
         )
     )

@@ -29,7 +29,9 @@ def test_a_learning_rate_without_a_decimal_point_is_explained():
 
 def test_an_unknown_key_is_named_with_the_known_ones():
     (fault,) = faults(learning_rte=0.1)
-    assert fault.startswith("config.yaml: train: unknown key 'learning_rte'; the keys here are: batch_size, betas")
+    assert fault.startswith(
+        "config.yaml: train: unknown key 'learning_rte'; the keys here are: activations_mb, batch_size"
+    )
 
 
 def test_a_wrong_type_is_named():

@@ -5,9 +5,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from f2llm.config.check import load_schema, with_defaults
 from f2llm.records.files import write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
-from f2llm.records.schemas import CORPUS, METRICS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES
+from f2llm.records.schemas import CORPUS, METRICS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES, VALIDATION
 from f2llm.records.tables import write_table
 from f2llm.records.text_keys import content_key
 
@@ -67,12 +68,8 @@ def run_file() -> dict:
         "max_length": 8, "window": 10, "skip": 1, "skip_order": "after_filter", "max_score": 0.8, "relative_margin": 0.05,
         "negatives": 2, "several_positives": "min", "block_rows": 8, "min_kept": 1,
     }  # fmt: skip
-    train = {
-        "steps": 2, "batch_size": 2, "negatives": 1, "temperature": 0.05, "losses": [{"term": "hard", "weight": 1.0}],
-        "passage_gradient": "full", "mask_equal_positives": True, "learning_rate": 0.1, "warmup_steps": 0, "min_lr_ratio": 0.0,
-        "weight_decay": 0.0, "betas": [0.9, 0.98], "clip_norm": 1.0, "freeze_embeddings": False, "precision": "float32",
-        "tokens_per_chunk": 64, "checkpoint_every": 1, "keep_checkpoints": 1, "threads": 1, "processes": 1,
-    }  # fmt: skip
+    train = {"steps": 2, "batch_size": 2, "negatives": 1, "learning_rate": 0.1, "warmup_steps": 0}
+    train = with_defaults(train, load_schema("config")["properties"]["train"])
     settings = {
         "sources": [stanza("toy")],
         "backbone": model("base"),
@@ -134,15 +131,21 @@ def results(tmp_path):
     }  # fmt: skip
     write_table(mined / "rejected.parquet", schema=REJECTED, rows=[table(REJECTED, **rejected)])
     plan = {
-        "epoch": [0, 1], "step": [0, 1], "slot": [0, 0], "source": ["toy"] * 2, "tuple_id": [TUPLE] * 2, "tuple_row": [0, 0],
-        "negatives": [[0], [1]], "stage": ["main"] * 2,
+        "epoch": [0, 1], "step": [0, 1], "slot": [0, 0], "batch": [0, 0], "source": ["toy"] * 2, "tuple_id": [TUPLE] * 2, "tuple_row": [0, 0],
+        "query_row": [0, 0], "positive_row": [0, 0], "negatives": [[0], [1]], "negative_rows": [[1], [2]],
+        "tokens": [9, 9], "stage": ["main"] * 2,
     }  # fmt: skip
     write_table(tmp_path / "runs/toyrun/plan.parquet", schema=PLAN, rows=[table(PLAN, **plan)])
     metrics = {
-        "step": [0, 1], "source": ["toy"] * 2, "loss": [2.0, 1.0], "loss_hard": [2.0, 1.0], "loss_in_batch": [None, None],
+        "step": [0, 1], "batch": [0, 0], "source": ["toy"] * 2, "loss": [2.0, 1.0], "loss_hard": [2.0, 1.0], "loss_in_batch": [None, None],
         "learning_rate": [0.1, 0.05], "gradient_norm": [1.0, 1.0], "tokens": [10, 10], "seconds": [1.0, 1.0],
-        "tokens_per_second": [10.0, 10.0],
+        "computed_tokens": [10, 10], "tokens_per_second": [10.0, 10.0], "mfu": [0.5, 0.5],
     }  # fmt: skip
+    validation = {
+        "step": [0, 2], "source": ["toy"] * 2, "loss": [3.0, 1.5], "loss_hard": [3.0, 1.5], "loss_in_batch": [None, None],
+        "tuples": [7, 7],
+    }  # fmt: skip
+    write_table(tmp_path / "runs/toyrun/validation.parquet", schema=VALIDATION, rows=[table(VALIDATION, **validation)])
     write_table(tmp_path / "runs/toyrun/metrics.parquet", schema=METRICS, rows=[table(METRICS, **metrics)])
     write_json(tmp_path / "runs/toyrun/run.json", run_file())
     write_json(tmp_path / "scores/scoreboard.json", scoreboard())

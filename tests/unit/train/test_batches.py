@@ -23,7 +23,7 @@ def test_candidates_are_the_positive_and_the_drawn_negatives(toy, planned):
     home = run.parents[1]
     tokenizer = AutoTokenizer.from_pretrained(home / "model")
     for step in range(9):
-        batch, rows = batches[step], [row for row in plan if row["step"] == step]
+        (batch,), rows = batches[step], [row for row in plan if row["step"] == step]
         tuples = pq.read_table(home / "tables" / batch.source / "tuples.parquet").to_pylist()
         corpus = pq.read_table(home / "tables" / batch.source / "corpus.parquet").to_pylist()
         queries = pq.read_table(home / "tables" / batch.source / "queries.parquet").to_pylist()
@@ -40,14 +40,19 @@ def test_candidates_are_the_positive_and_the_drawn_negatives(toy, planned):
 
 def test_every_distinct_passage_is_there_once(planned):
     for step in range(9):
-        batch = planned[1][step]
+        (batch,) = planned[1][step]
         passages = [tuple(sequence) for sequence in batch.sequences[len(batch.tuple_ids) :]]
         assert len(set(passages)) == len(passages)
         assert sorted(set(batch.candidates_BK.ravel()) - {NO_PASSAGE}) == list(range(len(passages)))
 
 
 def test_two_classes_make_two_passages(planned):
-    batch = next(batch for batch in (planned[1][step] for step in range(9)) if batch.source == "kinds")
+    batch = next(
+        batch
+        for step in range(9)
+        for batch in planned[1][step]
+        if batch.source == "kinds" and len(batch.tuple_ids) == 4
+    )
     assert batch.task == "classification"
     assert len(batch.sequences) == 4 + 2
 
@@ -63,10 +68,25 @@ def test_equal_positives_are_the_same_row_or_another_positive_of_the_query():
     ]
 
 
-@pytest.mark.parametrize("name", ["tables/pairs/tuples.parquet", "tokens/pairs/meta.json", "run/plan.parquet"])
+@pytest.mark.parametrize(
+    "name", ["tables/pairs/tuples.parquet", "tokens/pairs/meta.json", "run/plan.parquet", "run/validation_plan.parquet"]
+)
 def test_files_that_changed_after_planning_are_refused(toy, tmp_path, name):
     run = toy.plan_toy(tmp_path)
     read_run_file(run)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b" ")
     with pytest.raises(InputError, match=f"{name}: changed since"):
         read_run_file(run)
+
+
+def test_a_plan_of_many_row_groups_gives_the_same_batches(toy, tmp_path, monkeypatch):
+    changes = {"steps": 9, "batches_per_step": 2}
+    whole = toy.plan_toy(tmp_path / "whole", **changes)
+    monkeypatch.setattr("f2llm.records.tables.ROWS_PER_GROUP", 5)
+    cut = toy.plan_toy(tmp_path / "cut", **changes)
+    assert pq.ParquetFile(cut.with_name("plan.parquet")).num_row_groups > 10
+    ours, theirs = (Batches(read_run_file(run), plan=run.with_name("plan.parquet")) for run in (whole, cut))
+    assert len(ours) == len(theirs) == 9
+    for step in (8, 0, 3):
+        assert [batch.tuple_ids for batch in ours[step]] == [batch.tuple_ids for batch in theirs[step]]
+        assert len(ours[step]) == 2

@@ -8,7 +8,7 @@ import torch.distributed.checkpoint as dcp
 
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
-from f2llm.train.checkpoints import Checkpoints
+from f2llm.train.checkpoints import Checkpoints, other_trainings
 from f2llm.train.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
@@ -29,8 +29,8 @@ def move(model, optimiser, *, seed=1):
     optimiser.zero_grad()
 
 
-def checkpoints(folder, *, keep=2, **identity):
-    return Checkpoints(folder, identity={"seed": 0} | identity, keep=keep, world=WORLD)
+def checkpoints(folder, *, keep=2, keep_every=None, **identity):
+    return Checkpoints(folder, identity={"seed": 0} | identity, keep=keep, keep_every=keep_every, world=WORLD)
 
 
 def state(model):
@@ -110,3 +110,20 @@ def test_a_checkpoint_of_another_training_is_refused_by_the_keys_that_differ(tmp
         checkpoints(tmp_path).resume(*made())
     checkpoints(tmp_path).discard()
     assert checkpoints(tmp_path).resume(*made()) == 0
+
+
+def test_every_so_manieth_is_kept_beside_the_newest(tmp_path):
+    model, optimiser = made()
+    kept = checkpoints(tmp_path, keep=1, keep_every=4)
+    for step in (2, 4, 6, 8, 10):
+        kept.save(step, model, optimiser)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_000004", "step_000008", "step_000010"]
+
+
+def test_checkpoints_of_other_settings_are_named_with_what_differs(tmp_path):
+    model, optimiser = made()
+    checkpoints(tmp_path / "old", rate=1).save(2, model, optimiser)
+    own = checkpoints(tmp_path / "new", rate=2)
+    (line,) = other_trainings(tmp_path, own=own)
+    assert str(tmp_path / "old") in line and "other settings (rate)" in line
+    assert other_trainings(tmp_path / "nowhere", own=own) == []

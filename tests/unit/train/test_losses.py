@@ -6,7 +6,9 @@ import random
 import pytest
 import torch
 
-from f2llm.train.losses import NO_PASSAGE, hard, in_batch
+from f2llm.config.check import load_schema
+from f2llm.records.schemas import METRICS, VALIDATION
+from f2llm.train.losses import NO_PASSAGE, TERMS, Vectors, evaluate_terms, hard, in_batch
 
 TAU = 0.05
 STEP = 1e-6
@@ -65,10 +67,26 @@ def leaf(rows, dtype=torch.float32):
 CANDIDATES = [[0, 1, 2], [3, 0, NO_PASSAGE], [1, 3, 2], [3, 2, 1]]
 
 
-def test_hard_is_the_cross_entropy_against_own_negatives():
+NOTHING_EQUAL = [[False] * 4 for _ in range(4)]
+SOME_EQUAL = [[True, False, True, False], [False, True, False, False], [False, False, True, False], [True] * 4]
+
+
+def vectors(queries, passages, *, candidates=CANDIDATES, equal=NOTHING_EQUAL):
+    return Vectors(queries, passages, torch.tensor(candidates), torch.tensor(equal))
+
+
+@pytest.fixture
+def train(toy):
+    def settings(**changes):
+        return toy.settings(temperature=TAU, **changes).train
+
+    return settings
+
+
+def test_hard_is_the_cross_entropy_against_own_negatives(train):
     queries, passages = drawn(4), drawn(4, seed=1)
     q, p = leaf(queries), leaf(passages)
-    loss = hard(q, p, torch.tensor(CANDIDATES), temperature=TAU)
+    loss = hard(vectors(q, p), train())
     loss.backward()
     assert loss.item() == pytest.approx(plain_hard(queries, passages, CANDIDATES), rel=1e-5)
     for tensor, matrix in ((q, queries), (p, passages)):
@@ -76,15 +94,14 @@ def test_hard_is_the_cross_entropy_against_own_negatives():
         torch.testing.assert_close(tensor.grad.double(), expected, rtol=1e-4, atol=1e-5)
 
 
-NOTHING_EQUAL = [[False] * 4 for _ in range(4)]
-SOME_EQUAL = [[True, False, True, False], [False, True, False, False], [False, False, True, False], [True] * 4]
+OWN = [[0], [1], [2], [3]]
 
 
 @pytest.mark.parametrize("equal", [NOTHING_EQUAL, SOME_EQUAL], ids=["all_candidates", "some_masked"])
-def test_in_batch_is_the_cross_entropy_against_other_positives(equal):
+def test_in_batch_is_the_cross_entropy_against_other_positives(equal, train):
     queries, positives = drawn(4), drawn(4, seed=1)
     q, p = leaf(queries), leaf(positives)
-    loss = in_batch(q, p, temperature=TAU, equal_BB=torch.tensor(equal))
+    loss = in_batch(vectors(q, p, candidates=OWN, equal=equal), train())
     loss.backward()
     assert loss.item() == pytest.approx(plain_in_batch(queries, positives, equal), rel=1e-5)
     for tensor, matrix in ((q, queries), (p, positives)):
@@ -92,29 +109,60 @@ def test_in_batch_is_the_cross_entropy_against_other_positives(equal):
         torch.testing.assert_close(tensor.grad.double(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_no_mask_is_a_mask_of_nothing():
+def test_without_the_mask_equal_positives_are_negatives(train):
     q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
-    masked = in_batch(q, p, temperature=TAU, equal_BB=torch.eye(4, dtype=torch.bool))
-    assert in_batch(q, p, temperature=TAU).item() == masked.item()
+    unmasked = in_batch(vectors(q, p, candidates=OWN, equal=SOME_EQUAL), train(mask_equal_positives=False))
+    assert unmasked.item() == in_batch(vectors(q, p, candidates=OWN), train()).item()
 
 
-def test_without_passage_gradient_only_queries_learn_and_the_value_is_the_same():
+def test_without_passage_gradient_only_queries_learn_and_the_value_is_the_same(train):
     q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
-    full = in_batch(q, p, temperature=TAU)
-    none = in_batch(q, p, temperature=TAU, passage_gradient=False)
+    full = in_batch(vectors(q, p, candidates=OWN), train())
+    none = in_batch(vectors(q, p, candidates=OWN), train(passage_gradient="none"))
     assert full.item() == none.item()
     none.backward()
     assert p.grad is None
     assert q.grad.abs().sum() > 0
 
 
-def test_lengths_of_vectors_do_not_matter():
+def test_lengths_of_vectors_do_not_matter(train):
     q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
-    candidates = torch.tensor(CANDIDATES)
-    assert hard(3 * q, 7 * p, candidates, temperature=TAU).item() == pytest.approx(
-        hard(q, p, candidates, temperature=TAU).item(), rel=1e-5
-    )
+    assert hard(vectors(3 * q, 7 * p), train()).item() == pytest.approx(hard(vectors(q, p), train()).item(), rel=1e-5)
 
 
-def test_a_batch_of_one_has_no_in_batch_loss():
-    assert in_batch(leaf(drawn(1)), leaf(drawn(1, seed=1)), temperature=TAU).item() == 0
+def test_a_batch_of_one_has_no_in_batch_loss(train):
+    alone = vectors(leaf(drawn(1)), leaf(drawn(1, seed=1)), candidates=[[0]], equal=[[True]])
+    assert in_batch(alone, train()).item() == 0
+
+
+def test_matryoshka_is_the_weighted_sum_over_cut_vectors_and_reports_whole_ones(train):
+    queries, passages = drawn(4), drawn(4, seed=1)
+    cuts = [{"dimensions": 2, "weight": 0.25}, {"dimensions": 5, "weight": 1.0}]
+    q, p = leaf(queries), leaf(passages)
+    loss, terms = evaluate_terms(vectors(q, p), train(matryoshka=cuts), task="clustering")
+    loss.backward()
+
+    def plain():
+        short = [[row[:2] for row in rows] for rows in (queries, passages)]
+        return 0.25 * plain_hard(*short, CANDIDATES) + plain_hard(queries, passages, CANDIDATES)
+
+    assert loss.item() == pytest.approx(plain(), rel=1e-5)
+    assert terms["hard"].item() == pytest.approx(plain_hard(queries, passages, CANDIDATES), rel=1e-5)
+    torch.testing.assert_close(q.grad.double(), numeric_gradient(plain, queries), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(p.grad.double(), numeric_gradient(plain, passages), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("task", "expected"), [("retrieval", ["hard", "in_batch"]), ("classification", ["hard"])])
+def test_terms_are_weighted_and_apply_by_task(task, expected, train):
+    losses = [{"term": "hard", "weight": 0.5}, {"term": "in_batch", "weight": 2.0}]
+    loss, terms = evaluate_terms(vectors(leaf(drawn(4)), leaf(drawn(4, seed=1))), train(losses=losses), task=task)
+    assert list(terms) == expected
+    weights = {"hard": 0.5, "in_batch": 2.0}
+    assert loss.item() == pytest.approx(sum(weights[name] * terms[name].item() for name in terms), rel=1e-6)
+
+
+def test_every_term_can_be_configured_and_has_its_columns():
+    items = load_schema("config")["properties"]["train"]["properties"]["losses"]["items"]
+    assert set(items["properties"]["term"]["enum"]) == set(TERMS)
+    for schema in (METRICS, VALIDATION):
+        assert {name for name in schema.names if name.startswith("loss_")} == {f"loss_{name}" for name in TERMS}

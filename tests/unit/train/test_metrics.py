@@ -2,18 +2,20 @@
 
 import pyarrow.parquet as pq
 
+from f2llm.records.schemas import METRICS
 from f2llm.train.metrics import MetricsLog
 
 
 def row(step):
     return {
-        "step": step, "source": "pairs", "loss": 1 / (step + 1), "loss_hard": 0.1, "loss_in_batch": None, "learning_rate": 1e-3,
-        "gradient_norm": 2.0, "tokens": 10, "seconds": 0.5, "tokens_per_second": 20.0,
+        "step": step, "batch": 0, "source": "pairs", "loss": 1 / (step + 1), "loss_hard": 0.1, "loss_in_batch": None, "learning_rate": 1e-3,
+        "gradient_norm": 2.0, "tokens": 10, "computed_tokens": 11, "seconds": 0.5,
+        "tokens_per_second": 20.0, "mfu": 0.3,
     }  # fmt: skip
 
 
 def log_of(path, steps):
-    log = MetricsLog(path)
+    log = MetricsLog(path, schema=METRICS)
     for step in range(steps):
         log.append(row(step))
     return log
@@ -34,7 +36,7 @@ def test_the_table_holds_every_step_exactly(tmp_path):
 
 
 def test_a_log_that_does_not_exist_is_empty(tmp_path):
-    log = MetricsLog(tmp_path / "new" / "m.jsonl")
+    log = MetricsLog(tmp_path / "new" / "m.jsonl", schema=METRICS)
     assert list(log.rows()) == []
     log.truncate(0)
     log.append(row(0))

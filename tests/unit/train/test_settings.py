@@ -29,7 +29,14 @@ def test_what_decides_the_weights_has_checkpoints_of_its_own(run, change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"tokens_per_chunk": 99}, {"checkpoint_every": 1}, {"keep_checkpoints": 9}, {"processes": 8}]
+    "change",
+    [
+        {"tokens_per_chunk": 99},
+        {"checkpoint_every": 1},
+        {"keep_checkpoints": 9},
+        {"processes": 8},
+        {"reshard_after_forward": True},
+    ],
 )
 def test_what_only_costs_time_or_memory_goes_on_with_the_same_checkpoints(run, change):
     assert known(run, **change) == known(run)

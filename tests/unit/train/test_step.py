@@ -8,7 +8,7 @@ from f2llm.errors import InputError
 from f2llm.train.batches import Batches
 from f2llm.train.optimiser import make_optimiser
 from f2llm.train.settings import read_run_file
-from f2llm.train.step import Trainer
+from f2llm.train.step import Budget, Trainer
 from f2llm.train.world import World
 
 
@@ -17,17 +17,18 @@ def planned(toy, tmp_path_factory):
     return toy.plan_toy(tmp_path_factory.mktemp("planned"), steps=9)
 
 
-def trainer_of(toy, planned, **changes):
+def trainer_of(toy, planned, *, kept=0, **changes):
     run = read_run_file(planned)
     settings = toy.settings(**({"steps": 9, "learning_rate": 0.001} | changes)).train
     model = load_packed(run.backbone_folder)
     world = World(rank=0, size=1, device=torch.device("cpu"))
     batches = Batches(run, plan=planned.with_name("plan.parquet"))
-    return Trainer(model, make_optimiser(model, settings=settings), world, settings, "float32"), batches
+    budget = Budget(settings.tokens_per_chunk, kept)
+    return Trainer(model, make_optimiser(model, settings=settings), world, settings, "float32", 9, budget), batches
 
 
 def first_of(batches, source):
-    return next(batch for batch in (batches[step] for step in range(9)) if batch.source == source)
+    return next(batch for batch in (batches[step][0] for step in range(9)) if batch.source == source)
 
 
 def weights(trainer):
@@ -40,32 +41,28 @@ def test_many_chunks_give_the_weights_of_one(toy, planned, source):
     parts, _ = trainer_of(toy, planned, tokens_per_chunk=64)
     batch = first_of(batches, source)
     assert sum(map(len, batch.sequences)) > 2 * 64
-    ours, theirs = whole.step(batch), parts.step(batch)
+    ours, theirs = whole.step([batch]).batches[0], parts.step([batch]).batches[0]
     assert ours.loss == pytest.approx(theirs.loss, rel=1e-6)
     assert (weights(whole) - weights(parts)).norm() <= 1e-6 * weights(whole).norm()
 
 
 def test_the_gradient_is_that_of_autograd_through_the_whole(toy, planned):
     from f2llm.encode.packed import encode_packed, pack
-    from f2llm.train.losses import hard, in_batch
+    from f2llm.train.losses import Vectors, evaluate_terms
 
     trainer, batches = trainer_of(toy, planned, clip_norm=1e9)
     batch = first_of(batches, "pairs")
     reference = load_packed(read_run_file(planned).backbone_folder)
     vectors = encode_packed(reference, pack(batch.sequences))
-    queries, passages = vectors[:4], vectors[4:]
-    candidates = torch.from_numpy(batch.candidates_BK)
-    loss = hard(queries, passages, candidates, temperature=0.05)
-    loss = loss + in_batch(
-        queries, passages[candidates[:, 0]], temperature=0.05, equal_BB=torch.from_numpy(batch.equal_BB)
-    )
+    table = Vectors(vectors[:4], vectors[4:], torch.from_numpy(batch.candidates_BK), torch.from_numpy(batch.equal_BB))
+    loss, _ = evaluate_terms(table, trainer.settings, task=batch.task)
     loss.backward()
     seen = {}
     trainer.optimiser.register_step_pre_hook(
         lambda *_: seen.update({name: p.grad.clone() for name, p in trainer.model.named_parameters()})
     )
-    outcome = trainer.step(batch)
-    assert outcome.loss == pytest.approx(loss.item(), rel=1e-6)
+    outcome = trainer.step([batch])
+    assert outcome.batches[0].loss == pytest.approx(loss.item(), rel=1e-6)
     for name, parameter in reference.named_parameters():
         torch.testing.assert_close(seen[name], parameter.grad, rtol=1e-4, atol=1e-5, msg=name)
 
@@ -73,19 +70,9 @@ def test_the_gradient_is_that_of_autograd_through_the_whole(toy, planned):
 @pytest.mark.parametrize(("source", "applies"), [("pairs", True), ("kinds", False), ("topics", False)])
 def test_the_in_batch_term_is_for_retrieval_only(toy, planned, source, applies):
     trainer, batches = trainer_of(toy, planned)
-    outcome = trainer.step(first_of(batches, source))
-    assert (outcome.in_batch is not None) == applies
-    assert outcome.loss == pytest.approx(outcome.hard + (outcome.in_batch or 0), rel=1e-6)
-
-
-def test_terms_are_weighted_in_the_sum_and_reported_as_they_are(toy, planned):
-    plain, batches = trainer_of(toy, planned)
-    losses = [{"term": "hard", "weight": 0.5}, {"term": "in_batch", "weight": 2.0}]
-    weighted, _ = trainer_of(toy, planned, losses=losses)
-    batch = first_of(batches, "pairs")
-    ours, theirs = plain.step(batch), weighted.step(batch)
-    assert (ours.hard, ours.in_batch) == (theirs.hard, theirs.in_batch)
-    assert theirs.loss == pytest.approx(0.5 * ours.hard + 2 * ours.in_batch, rel=1e-6)
+    (outcome,) = trainer.step([first_of(batches, source)]).batches
+    assert ("in_batch" in outcome.terms) == applies
+    assert outcome.loss == pytest.approx(sum(outcome.terms.values()), rel=1e-6)
 
 
 def test_equal_positives_count_as_negatives_only_where_they_are_not_masked(toy, planned):
@@ -95,7 +82,54 @@ def test_equal_positives_count_as_negatives_only_where_they_are_not_masked(toy, 
     equal = batch.equal_BB.copy()
     equal[0, 1] = True
     batch = batch._replace(equal_BB=equal)
-    assert masked.step(batch).in_batch < unmasked.step(batch).in_batch
+    ours, theirs = (trainer.step([batch]).batches[0].terms["in_batch"] for trainer in (masked, unmasked))
+    assert ours < theirs
+
+
+def test_kept_graphs_change_no_bit(toy, planned):
+    trainers = [trainer_of(toy, planned, tokens_per_chunk=64, kept=kept) for kept in (0, 150, 10_000)]
+    batch = first_of(trainers[0][1], "pairs")
+    passes = []
+    for trainer, _ in trainers:
+        calls = []
+        trainer.model.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        trainer.step([batch])
+        passes.append(len(calls))
+    assert passes[0] > passes[1] > passes[2] > 1
+    assert torch.equal(weights(trainers[0][0]), weights(trainers[1][0]))
+    assert torch.equal(weights(trainers[0][0]), weights(trainers[2][0]))
+
+
+def test_several_batches_step_by_the_mean_of_their_gradients(toy, planned):
+    several, batches = trainer_of(toy, planned, clip_norm=1e9)
+    made = [first_of(batches, "pairs"), first_of(batches, "kinds")]
+    gradients = []
+    for chosen in ([made[0]], [made[1]], made):
+        trainer, _ = trainer_of(toy, planned, clip_norm=1e9)
+        trainer.optimiser.register_step_pre_hook(
+            lambda *_, t=trainer: gradients.append(torch.cat([p.grad.flatten() for p in t.model.parameters()]))
+        )
+        trainer.step(chosen)
+    torch.testing.assert_close(gradients[2], (gradients[0] + gradients[1]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_validation_gives_the_loss_of_the_step_and_changes_nothing(toy, planned):
+    trainer, batches = trainer_of(toy, planned, tokens_per_chunk=64)
+    batch, before, state = first_of(batches, "pairs"), weights(trainer), torch.get_rng_state()
+    loss = trainer.evaluate(batch)
+    assert torch.equal(before, weights(trainer)) and torch.equal(state, torch.get_rng_state())
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+    assert loss == trainer.step([batch]).batches[0]
+    assert loss.computed_tokens == loss.tokens == sum(map(len, batch.sequences))
+
+
+def test_the_loss_can_be_taken_in_the_models_format(toy, planned):
+    ours, batches = trainer_of(toy, planned)
+    theirs, _ = trainer_of(toy, planned, loss_precision="model")
+    batch = first_of(batches, "pairs")
+    losses = [trainer._replace(precision="bfloat16").step([batch]).batches[0].loss for trainer in (ours, theirs)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
 def test_bfloat16_keeps_float32_weights_and_comes_close(toy, planned):
@@ -103,7 +137,7 @@ def test_bfloat16_keeps_float32_weights_and_comes_close(toy, planned):
     half, _ = trainer_of(toy, planned)
     half = half._replace(precision="bfloat16")
     batch = first_of(batches, "pairs")
-    ours, theirs = full.step(batch).loss, half.step(batch).loss
+    ours, theirs = (trainer.step([batch]).batches[0].loss for trainer in (full, half))
     assert theirs == pytest.approx(ours, rel=0.05)
     assert theirs != ours
     assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
@@ -116,12 +150,12 @@ def test_the_rate_of_the_step_is_set(toy, planned):
 
 def test_a_loss_that_is_no_number_names_step_source_and_tuples_and_changes_nothing(toy, planned):
     trainer, batches = trainer_of(toy, planned)
-    batch = batches[2]
+    (batch,) = batches[2]
     with torch.no_grad():
         trainer.model.norm.weight[0] = float("nan")
     before = weights(trainer)
     with pytest.raises(
         InputError, match=f"step 2: source {batch.source}: the loss is nan .tuples {batch.tuple_ids[0]}"
     ):
-        trainer.step(batch)
+        trainer.step([batch])
     assert torch.equal(before.nan_to_num(), weights(trainer).nan_to_num())

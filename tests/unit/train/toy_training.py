@@ -5,6 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from f2llm.config.build import build
+from f2llm.config.check import load_schema, with_defaults
+from f2llm.config.recipes import with_recipe
 from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas import CORPUS, QUERIES, TUPLES
 from f2llm.records.tables import write_table
@@ -30,12 +32,8 @@ WORDS = (
 )
 SOURCES = {"pairs": "retrieval", "kinds": "classification", "topics": "clustering"}
 TRAIN = {
-    "steps": 4, "batch_size": 4, "negatives": 2, "temperature": 0.05,
-    "losses": [{"term": "hard", "weight": 1.0}, {"term": "in_batch", "weight": 1.0}],
-    "passage_gradient": "full", "mask_equal_positives": True, "learning_rate": 0.01, "warmup_steps": 1,
-    "min_lr_ratio": 0.1, "weight_decay": 0.01, "betas": [0.9, 0.98], "clip_norm": 1.0, "freeze_embeddings": False,
-    "precision": "float32", "tokens_per_chunk": 4096, "checkpoint_every": 2, "keep_checkpoints": 2, "threads": 1,
-    "processes": 1,
+    "steps": 4, "batch_size": 4, "negatives": 2, "learning_rate": 0.01, "warmup_steps": 1, "min_lr_ratio": 0.1,
+    "precision": "float32", "checkpoint_every": 2, "threads": 1,
 }  # fmt: skip
 
 
@@ -66,9 +64,16 @@ def settings(*, sources=SOURCES, seed=0, backbone=None, **train):
         "run": "toy", "seed": seed, "sources": [source_stanza(name, task) for name, task in sources.items()],
         "backbone": backbone or model_stanza(), "retriever": model_stanza(name="retriever", pooling="mean"),
         "curate": {"near": near, "decontaminate": {"policy": "drop", "containment": 0.5}, "memory_mb": 100},
-        "mine": mine, "tokens": {"query_max_length": 40, "passage_max_length": 12}, "train": TRAIN | train,
+        "mine": mine, "tokens": {"query_max_length": 40, "passage_max_length": 12}, "train": train_settings(**train),
     }  # fmt: skip
     return build(Settings, content)
+
+
+def train_settings(**changes):
+    """Return settings of `train` with the defaults of the schema, as a run has them."""
+    if "epochs" in changes:
+        changes = {"steps": None} | changes
+    return with_defaults(with_recipe(TRAIN | changes), load_schema("config")["properties"]["train"])
 
 
 def write_backbone(folder, *, eos=True):
@@ -168,6 +173,6 @@ def plan_toy(folder, **changes):
     run = folder / "run" / "run.json"
     plan_run(
         tuples=tuples, tokens=tokens, backbone_folder=backbone, settings=made, variants={"tokens": "tiny-0"},
-        may_skip=False, plan=run.with_name("plan.parquet"), run=run,
+        may_skip=False, plan=run.with_name("plan.parquet"), validation=run.with_name("validation_plan.parquet"), run=run,
     )  # fmt: skip
     return run

@@ -1,0 +1,131 @@
+"""What a person sees of a training: lines with rates and ETA, tables, TensorBoard events. Rank 0 only."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from f2llm.records.schemas import METRICS, VALIDATION
+from f2llm.train.cost import Geometry
+from f2llm.train.metrics import MetricsLog
+from f2llm.train.step import Loss, Outcome
+
+SAY_SECONDS = 5.0
+FEW_STEPS = 100
+# Side of the square matrices whose product stands for what a machine can do, and how often it is taken.
+MATMUL_SIDE = {"cpu": 1024, "cuda": 8192}
+MATMUL_TIMES = 5
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Notes every step and validation; `start` steps were done before, what a crash noted beyond them is dropped."""
+
+    def __init__(
+        self, folder: Path, events: Path, *, start: int, steps: int, geometry: Geometry, flops_per_second: float
+    ) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._start, self._steps = start, steps
+        self._geometry, self._flops_per_second = geometry, flops_per_second
+        self._metrics = MetricsLog(folder / "metrics.jsonl", schema=METRICS)
+        self._validation = MetricsLog(folder / "validation.jsonl", schema=VALIDATION)
+        self._metrics.truncate(start)
+        self._validation.truncate(start + 1)
+        self._events = SummaryWriter(str(events), purge_step=start)
+        self._seconds, self._spoke = 0.0, float("-inf")
+
+    def step(self, step: int, outcome: Outcome, *, seconds: float, sequences: int) -> None:
+        """Note one step of `seconds`; `sequences` were encoded."""
+        self._seconds += seconds
+        rate = outcome.tokens / max(seconds, 1e-9)
+        work = self._geometry.flops(tokens=outcome.tokens, mean_length=outcome.tokens / sequences)
+        mfu = work / max(seconds, 1e-9) / self._flops_per_second
+        shared = {
+            "learning_rate": outcome.learning_rate, "gradient_norm": outcome.gradient_norm, "seconds": seconds,
+            "tokens_per_second": rate, "mfu": mfu,
+        }  # fmt: skip
+        for number, loss in enumerate(outcome.batches):
+            own = {"step": step, "batch": number, "tokens": loss.tokens, "computed_tokens": loss.computed_tokens}
+            self._metrics.append(own | _values(loss) | shared)
+        for key, value in (shared | _mean(outcome.batches)).items():
+            self._events.add_scalar(f"train/{key}", value, step)
+        for loss in outcome.batches:
+            self._events.add_scalar(f"train_loss/{loss.source}", loss.loss, step)
+        self._say(step, outcome, rate=rate, mfu=mfu)
+
+    def validated(self, step: int, losses: Mapping[str, Sequence[tuple[Loss, int]]]) -> None:
+        """Note the losses of the held-out batches of each source, with their tuples, after `step` steps."""
+        for source, batches in sorted(losses.items()):
+            tuples = sum(count for _, count in batches)
+            rows = [_values(loss) for loss, _ in batches]
+            names = [name for name in rows[0] if name != "source"]
+            means = {
+                name: sum(row[name] * count for row, (_, count) in zip(rows, batches, strict=True)) / tuples
+                for name in names
+            }
+            self._validation.append({"step": step, "source": source, "tuples": tuples} | means)
+            self._events.add_scalar(f"validation_loss/{source}", means["loss"], step)
+        every = [loss.loss for batches in losses.values() for loss, _ in batches]
+        logger.info("step %d/%d: validation loss %.4f over %d sources", step, self._steps, _average(every), len(losses))
+
+    def write_tables(self, *, metrics: Path, validation: Path) -> None:
+        """Write all rows as tables."""
+        self._metrics.write_table(metrics)
+        self._validation.write_table(validation)
+
+    def close(self) -> None:
+        """Flush the events."""
+        self._events.close()
+
+    def _say(self, step: int, outcome: Outcome, *, rate: float, mfu: float) -> None:
+        """Say every step of a short run, else a line every few seconds; first and last always."""
+        now = time.monotonic()
+        if self._steps > FEW_STEPS and step + 1 < self._steps and now - self._spoke < SAY_SECONDS:
+            return
+        self._spoke = now
+        means = _mean(outcome.batches)
+        terms = [f"{name.removeprefix('loss_')} {value:.4f}" for name, value in means.items() if name != "loss"]
+        eta = self._seconds / (step + 1 - self._start) * (self._steps - step - 1)
+        logger.info(
+            "step %d/%d %s: loss %.4f (%s), lr %.2e, gradient norm %.2f, %.0f tokens/s, MFU %.0f %%, ETA %.0f s",
+            step + 1, self._steps, "+".join(loss.source for loss in outcome.batches), means["loss"], ", ".join(terms),
+            outcome.learning_rate, outcome.gradient_norm, rate, 100 * mfu, eta,
+        )  # fmt: skip
+
+
+def matmul_rate(device: torch.device, *, precision: str) -> float:
+    """Return floating-point operations a second of a square matrix product on this device: the 100 % of MFU."""
+    side = MATMUL_SIDE[device.type]
+    left = torch.ones(side, side, device=device, dtype=getattr(torch, precision))
+    best = float("inf")
+    for _ in range(MATMUL_TIMES):
+        _wait(device)
+        began = time.perf_counter()
+        left @ left
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _values(loss: Loss) -> dict[str, Any]:
+    return {"source": loss.source, "loss": loss.loss} | {f"loss_{name}": value for name, value in loss.terms.items()}
+
+
+def _mean(losses: Sequence[Loss]) -> dict[str, float]:
+    """Return the means over batches of the loss and of each term, a term over the batches that have it."""
+    rows = [_values(loss) for loss in losses]
+    names = dict.fromkeys(name for row in rows for name in row if name != "source")
+    return {name: _average([row[name] for row in rows if name in row]) for name in names}
+
+
+def _average(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,69 @@
+"""What a person sees: rows without doubles, means over batches, events."""
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from f2llm.train.cost import Geometry
+from f2llm.train.step import Loss, Outcome
+from f2llm.train.watch import Watch, matmul_rate
+
+SHAPE = Geometry(layers=1, hidden=2, intermediate=3, heads=1, kv_heads=1, head_dim=2, vocabulary=5)
+BATCHES = (
+    Loss("pairs", 3.0, {"hard": 1.0, "in_batch": 2.0}, 30, 31),
+    Loss("kinds", 1.0, {"hard": 1.0}, 10, 10),
+)
+
+
+def watch_of(folder, *, start=0, steps=4):
+    return Watch(folder / "own", folder / "events", start=start, steps=steps, geometry=SHAPE, flops_per_second=1e6)
+
+
+def tables(watch, folder):
+    watch.write_tables(metrics=folder / "m.parquet", validation=folder / "v.parquet")
+    return [pq.read_table(folder / name).to_pylist() for name in ("m.parquet", "v.parquet")]
+
+
+def test_each_batch_of_a_step_has_a_row_and_terms_that_do_not_apply_are_null(tmp_path):
+    watch = watch_of(tmp_path)
+    watch.step(0, Outcome(BATCHES, 0.1, 2.0), seconds=2.0, sequences=8)
+    rows, _ = tables(watch, tmp_path)
+    assert [(row["step"], row["batch"], row["source"], row["loss_in_batch"]) for row in rows] == [
+        (0, 0, "pairs", 2.0),
+        (0, 1, "kinds", None),
+    ]
+    assert [row["computed_tokens"] for row in rows] == [31, 10]
+    assert {row["tokens_per_second"] for row in rows} == {20.0}
+    # Weights 2 x 2 x 4 + 3 x 2 x 3 = 34; attention 4 x 2 x 5 / 2 a token at a mean length of 5; forward and backward.
+    assert rows[0]["mfu"] == pytest.approx(3 * 40 * (2 * 34 + 20) / 2.0 / 1e6)
+
+
+def test_what_a_crash_noted_after_the_checkpoint_is_noted_once(tmp_path):
+    watch = watch_of(tmp_path)
+    for step in range(3):
+        watch.step(step, Outcome(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
+        watch.validated(step + 1, {"pairs": [(BATCHES[0], 2)]})
+    watch.close()
+    again = watch_of(tmp_path, start=1)
+    again.step(1, Outcome(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
+    again.validated(2, {"pairs": [(BATCHES[0], 2)]})
+    again.close()
+    rows, validation = tables(again, tmp_path)
+    assert [row["step"] for row in rows] == [0, 0, 1, 1]
+    assert [row["step"] for row in validation] == [1, 2]
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [0, 1]
+    assert events.Scalars("train/loss")[0].value == 2.0
+    assert events.Scalars("train_loss/kinds")[0].value == 1.0
+
+
+def test_validation_is_the_mean_over_tuples(tmp_path):
+    watch = watch_of(tmp_path)
+    watch.validated(4, {"pairs": [(BATCHES[0], 3), (BATCHES[0]._replace(loss=7.0), 1)]})
+    (row,) = tables(watch, tmp_path)[1]
+    assert row == {"step": 4, "source": "pairs", "loss": 4.0, "loss_hard": 1.0, "loss_in_batch": 2.0, "tuples": 4}
+
+
+def test_the_matmul_rate_is_that_of_a_machine():
+    assert 1e8 < matmul_rate(torch.device("cpu"), precision="float32") < 1e15
