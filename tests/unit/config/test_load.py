@@ -99,3 +99,37 @@ def test_a_source_listed_twice_is_refused(folder):
 def test_a_stanza_must_bear_the_name_of_its_file(folder):
     (folder / "sources" / "toy.yaml").write_text(yaml.safe_dump(SOURCE | {"name": "other"}))
     assert "it must equal the file name 'toy'" in faults(folder)[0]
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        ({}, "neither steps nor epochs is given"),
+        ({"steps": 2, "epochs": 1}, "both steps and epochs are given"),
+        ({"steps": None, "epochs": None}, "neither steps nor epochs is given"),
+    ],
+)
+def test_a_training_has_steps_or_epochs(folder, length, said):
+    train = {key: value for key, value in RUN["train"].items() if key != "steps"}
+    assert list(faults(folder, train=train | length)) == [f"config.yaml: train: {said}; give one of the two"]
+    assert load_run(RUN | {"train": train | {"epochs": 2}}, folder=folder, where="c").train.steps is None
+
+
+def test_terms_and_sizes_are_listed_once(folder):
+    term, cut = {"term": "hard", "weight": 1.0}, {"dimensions": 8, "weight": 1.0}
+    found = faults(folder, train=RUN["train"] | {"losses": [term, term], "matryoshka": [cut, cut]})
+    assert list(found) == [
+        "config.yaml: train.losses: hard is listed twice; list it once",
+        "config.yaml: train.matryoshka: 8 is listed twice; list it once",
+    ]
+
+
+def test_an_unknown_term_of_the_loss_is_named_with_those_there_are(folder):
+    (fault,) = faults(folder, train=RUN["train"] | {"losses": [{"term": "in-batch", "weight": 1.0}]})
+    assert "train.losses.0.term: 'in-batch' is not one of 'hard', 'in_batch'" in fault
+
+
+def test_lora_has_the_usual_targets(folder):
+    run = load_run(RUN | {"train": RUN["train"] | {"lora": {"rank": 8, "alpha": 16}}}, folder=folder, where="c")
+    assert run.train.lora.targets[0] == "q_proj"
+    assert load_run(RUN, folder=folder, where="c").train.lora is None
