@@ -34,6 +34,14 @@ def _parser() -> argparse.ArgumentParser:
     check = verb("check", _check, "check this environment and a config with all stanzas that it names")
     check.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
 
+    estimate = verb("estimate", _estimate, "say what a run will cost, from its config and its plan if there is one")
+    estimate.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
+    estimate.add_argument("--results", default="results", help="where a plan may be; default: %(default)s")
+    estimate.add_argument(
+        "--tflops", type=float, default=790.0, help="matrix products of one GPU; default: %(default)s"
+    )
+    estimate.add_argument("--efficiency", type=float, default=0.45, help="share of it reached; default: %(default)s")
+
     status = verb("status", _status, "say where a run's model, scoreboard and report are, and what it gained")
     status.add_argument("run", nargs="?", default="embedded", help="name of the run; default: %(default)s")
     status.add_argument("--results", default="results", help="default: %(default)s")
@@ -58,6 +66,14 @@ def _check(options: argparse.Namespace) -> None:
     print(
         f"{options.config}: run {run.run!r}, {len(run.sources)} sources, {len(run.benchmark.tasks)} tasks; all is well"
     )
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    from f2llm.config.load import load_run_file
+    from f2llm.train.estimate import Machine, estimate_run, format_estimate
+
+    run, machine = load_run_file(options.config), Machine(options.tflops, options.efficiency)
+    print(format_estimate(estimate_run(run, machine=machine, results=options.results), run=run, machine=machine))
 
 
 def _status(options: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
-"""Arithmetic and memory of training a decoder, from its shape."""
+"""Arithmetic and memory of training a decoder of the Llama and Qwen families, from its shape."""
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+
+from f2llm.config.models import Geometry
 
 # Weights, gradients and the two moments of AdamW, all float32.
 STATE_BYTES = 16
@@ -10,35 +11,29 @@ STATE_BYTES = 16
 FORWARD_AND_BACKWARD = 3
 
 
-class Geometry(NamedTuple):
-    """The shape of a decoder of the Llama and Qwen families."""
+def layer_weights(geometry: Geometry) -> int:
+    """Return the weights of all matrices of all layers."""
+    attention = geometry.hidden * geometry.head_dim * (2 * geometry.heads + 2 * geometry.kv_heads)
+    return geometry.layers * (attention + 3 * geometry.hidden * geometry.intermediate)
 
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
 
-    @property
-    def layer_weights(self) -> int:
-        """Weights of all matrices of all layers."""
-        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        return self.layers * (attention + 3 * self.hidden * self.intermediate)
+def weights(geometry: Geometry) -> int:
+    """Return the weights of all matrices, the token embeddings included; norms are left out (below 0.1 %)."""
+    return layer_weights(geometry) + geometry.vocabulary * geometry.hidden
 
-    @property
-    def weights(self) -> int:
-        """Weights of all matrices, the token embeddings included; norms are left out (below 0.1 %)."""
-        return self.layer_weights + self.vocabulary * self.hidden
 
-    def flops(self, *, tokens: int, mean_length: float) -> float:
-        """Return the operations of a forward and a backward pass over `tokens`, in sequences of `mean_length`.
+def forward_flops(geometry: Geometry, *, tokens: float, mean_length: float) -> float:
+    """Return the operations of a forward pass over `tokens`, in sequences of `mean_length` tokens.
 
-        Two for each weight and token, and attention over half of the sequence on average.
-        """
-        attention = 4 * self.layers * self.heads * self.head_dim * mean_length / 2
-        return FORWARD_AND_BACKWARD * tokens * (2.0 * self.layer_weights + attention)
+    Two for each weight and token, and causal attention over half of the sequence on average.
+    """
+    attention = 4 * geometry.layers * geometry.heads * geometry.head_dim * mean_length / 2
+    return tokens * (2.0 * layer_weights(geometry) + attention)
+
+
+def training_flops(geometry: Geometry, *, tokens: float, mean_length: float) -> float:
+    """Return the operations of a forward and a backward pass."""
+    return FORWARD_AND_BACKWARD * forward_flops(geometry, tokens=tokens, mean_length=mean_length)
 
 
 def read_geometry(folder: str | Path) -> Geometry:

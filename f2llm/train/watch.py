@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from f2llm.config.models import Geometry
 from f2llm.records.schemas import METRICS, VALIDATION
-from f2llm.train.cost import Geometry
+from f2llm.train.cost import training_flops
 from f2llm.train.metrics import MetricsLog
 from f2llm.train.step import Loss, Outcome
 
@@ -42,7 +43,7 @@ class Watch:
         """Note one step of `seconds`; `sequences` were encoded."""
         self._seconds += seconds
         rate = outcome.tokens / max(seconds, 1e-9)
-        work = self._geometry.flops(tokens=outcome.tokens, mean_length=outcome.tokens / sequences)
+        work = training_flops(self._geometry, tokens=outcome.tokens, mean_length=outcome.tokens / sequences)
         mfu = work / max(seconds, 1e-9) / self._flops_per_second
         shared = {
             "learning_rate": outcome.learning_rate, "gradient_norm": outcome.gradient_norm, "seconds": seconds,

@@ -1,5 +1,6 @@
 """The exported folder: three ways to load it, one vector."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -102,3 +103,22 @@ def test_exporting_again_gives_the_same_bytes(exported):
     folder, run, model = exported
     export_model(model.state_dict(), run=run, identity={"plan": "abc"}, folder=folder / "again")
     assert sha256_path(folder / "again") == sha256_path(folder / "out")
+
+
+def test_a_tokenizer_that_pads_with_eos_keeps_its_eos(toy, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoTokenizer
+
+    backbone = toy.write_backbone(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(backbone)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(backbone)
+    run = read_run_file(toy.plan_toy(tmp_path))
+    model = load_packed(run.backbone_folder)
+    export_model(model.state_dict(), run=run, identity={}, folder=tmp_path / "out")
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS]
+    with torch.inference_mode():
+        packed = unit(encode_packed(model, pack([np.array(row, np.int32) for row in ids])))
+    encoded = torch.from_numpy(SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(TEXTS))
+    torch.testing.assert_close(encoded, packed, atol=1e-5, rtol=0)
+    assert (packed @ packed.T - torch.eye(3)).abs().max() < 0.999  # three texts, three vectors
