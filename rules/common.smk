@@ -15,7 +15,7 @@ from f2llm.sources.adapters import check_adapters
 from f2llm.sources.fetch import local_files
 from f2llm.status import closing_lines
 
-if "run" not in config:
+if "sources" not in config:
 
     configfile: "config/config.yaml"
 

@@ -5,6 +5,7 @@ by SIGTERM or SIGINT after saving.
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         for fault in error.faults:
             print(f"{FAILED}{fault}", file=sys.stderr, flush=True)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"{FAILED}{error}: free some disk space and run the same command again", file=sys.stderr, flush=True)
         return 1
 
 
