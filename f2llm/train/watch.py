@@ -89,12 +89,14 @@ class Watch:
             return
         self._spoke = now
         means = _mean(outcome.batches)
+        useful = outcome.tokens / sum(loss.computed_tokens for loss in outcome.batches)
         terms = [f"{name.removeprefix('loss_')} {value:.4f}" for name, value in means.items() if name != "loss"]
         eta = self._seconds / (step + 1 - self._start) * (self._steps - step - 1)
         logger.info(
-            "step %d/%d %s: loss %.4f (%s), lr %.2e, gradient norm %.2f, %.0f tokens/s, MFU %.0f %%, ETA %.0f s",
+            "step %d/%d %s: loss %.4f (%s), lr %.2e, gradient norm %.2f, %.0f tokens/s (%.1f %% useful), MFU %.0f %%, "
+            "ETA %.0f s",
             step + 1, self._steps, "+".join(loss.source for loss in outcome.batches), means["loss"], ", ".join(terms),
-            outcome.learning_rate, outcome.gradient_norm, rate, 100 * mfu, eta,
+            outcome.learning_rate, outcome.gradient_norm, rate, 100 * useful, 100 * mfu, eta,
         )  # fmt: skip
 
 

@@ -39,6 +39,14 @@ def test_each_batch_of_a_step_has_a_row_and_terms_that_do_not_apply_are_null(tmp
     assert rows[0]["mfu"] == pytest.approx(3 * 40 * (2 * 34 + 20) / 2.0 / 1e6)
 
 
+def test_a_line_says_losses_rates_and_what_is_left(tmp_path, caplog):
+    caplog.set_level("INFO")
+    watch_of(tmp_path, steps=4).step(0, Outcome(BATCHES, 0.1, 2.0), seconds=2.0, sequences=8)
+    assert "step 1/4 pairs+kinds: loss 2.0000 (hard 1.0000, in_batch 2.0000), lr 1.00e-01" in caplog.text
+    assert "20 tokens/s (97.6 % useful)" in caplog.text
+    assert "ETA 6 s" in caplog.text
+
+
 def test_what_a_crash_noted_after_the_checkpoint_is_noted_once(tmp_path):
     watch = watch_of(tmp_path)
     for step in range(3):
