@@ -71,6 +71,25 @@ def task_stanza(wildcards):
     return plain(TASKS[wildcards.task])
 
 
+def training_resources():
+    """What training takes: CPUs a node, and for several nodes the one shape that Slurm's plugin gets right."""
+    train = RUN.train
+    asked = {
+        "mem_mb": 4000,
+        "runtime": 1440,
+        "cpus_per_task": train.threads * train.processes,
+    }
+    if train.nodes > 1:
+        # mpi: the job runs in the batch script and calls srun itself; tasks_per_gpu: keeps `tasks` what it says.
+        asked |= {
+            "nodes": train.nodes,
+            "tasks": train.nodes,
+            "tasks_per_gpu": 0,
+            "mpi": "srun",
+        }
+    return asked
+
+
 def take_lock():
     """Refuse to run beside another live run on the same results."""
     try:

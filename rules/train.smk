@@ -104,8 +104,7 @@ rule train_model:
         "../environment.yml"
     threads: RUN.train.threads * RUN.train.processes
     resources:
-        mem_mb=4000,
-        runtime=1440,
+        **training_resources(),
     params:
         processes=RUN.train.processes,
         nodes=RUN.train.nodes,

@@ -6,7 +6,6 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +19,9 @@ from f2llm.provenance import ROOT
 from f2llm.records.tables import read_table
 from f2llm.train.__main__ import FAILED
 from f2llm.train.life import LAUNCHER, STOPPED_LINE
+from f2llm.train.nodes import Shape, end_older_twins, launch_prefix
 
 LAST_LINES = 15
-# Where the nodes of a job meet: a port of its own for each of the jobs that may share a node.
-FIRST_PORT, PORTS = 20_000, 10_000
 logger = logging.getLogger(__name__)
 
 
@@ -33,20 +31,21 @@ def launch_training(
     model: str | Path,
     metrics: str | Path,
     validation: str | Path,
-    processes: int,
+    shape: Shape,
     threads: int,
-    nodes: int = 1,
 ) -> dict[str, Any]:
-    """Train the run of run.json in `processes` processes of `threads` threads on each of `nodes`; return counts.
+    """Train the run of run.json in the processes of `shape`, each with `threads` threads; return counts.
 
     Lines of the trainer go to this process's log. Stop signals are passed on, so that the trainer
-    saves its state first. `training_peak_memory_mb` is that of the largest child process.
+    saves its state first. Inside Slurm an older job of the same training is ended first.
+    `training_peak_memory_mb` is that of the largest child process.
 
     Raises:
         InputError: the trainer failed or was stopped, with its own words, or several nodes are asked for outside Slurm.
     """
+    end_older_twins()
     command = [
-        *launcher(processes=processes, nodes=nodes, run=run),
+        *launch_prefix(shape, run=str(run)),
         "-m", "f2llm.train", "--config", str(run), "--output", str(model), "--metrics", str(metrics),
         "--validation", str(validation),
     ]  # fmt: skip
@@ -59,38 +58,6 @@ def launch_training(
             _faults(lines) or [f"{run}: training ended with exit code {code}:", *list(lines)[-LAST_LINES:]]
         )
     return _counts(metrics)
-
-
-def launcher(*, processes: int, nodes: int, run: str | Path) -> list[str]:
-    """Return torchrun's part of the command: on this node alone, or on all nodes of the Slurm job at hand.
-
-    Raises:
-        InputError: several nodes, and no Slurm job.
-    """
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
-    if nodes == 1:
-        return [*torchrun, "--standalone"]
-    job, names = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_JOB_NODELIST")
-    if not job or not names:
-        raise InputError(
-            f"{run}: train.nodes is {nodes}, but this is no Slurm job; run with --profile slurm, or start "
-            f"`torchrun --nnodes {nodes} --rdzv-backend c10d --rdzv-endpoint HOST:PORT -m f2llm.train ...` on each node"
-        )
-    shown = subprocess.run(["scontrol", "show", "hostnames", names], capture_output=True, text=True, check=True)
-    first = shown.stdout.split()[0]
-    port = FIRST_PORT + int(job) % PORTS
-    meeting = ["--nnodes", str(nodes), "--rdzv-backend", "c10d", "--rdzv-id", job, "--rdzv-endpoint", f"{first}:{port}"]
-    each_node = [
-        "srun",
-        "--nodes",
-        str(nodes),
-        "--ntasks",
-        str(nodes),
-        "--ntasks-per-node",
-        "1",
-        "--kill-on-bad-exit",
-    ]
-    return [*each_node, *torchrun, *meeting]
 
 
 def _environment(threads: int) -> dict[str, str]:

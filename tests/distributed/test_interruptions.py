@@ -14,7 +14,8 @@ import pytest
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.train import life
-from f2llm.train.launch import launch_training, launcher
+from f2llm.train.launch import launch_training
+from f2llm.train.nodes import Shape
 
 ROOT = Path(__file__).parents[2]
 STEPS = 120
@@ -101,7 +102,7 @@ def test_torchrun_is_launched_from_any_folder_and_its_end_is_ours(toy, tmp_path,
     monkeypatch.delenv("PYTHONPATH", raising=False)
     where = {name: run.with_name(f"{name}.parquet") for name in ("metrics", "validation")}
     where["model"] = run.with_name("model")
-    counts = launch_training(run=run, **where, processes=1, threads=1)
+    counts = launch_training(run=run, **where, shape=Shape(1, 1, 1), threads=1)
     assert counts["steps"] == 2
     assert counts["training_peak_memory_mb"] > 100
 
@@ -109,16 +110,16 @@ def test_torchrun_is_launched_from_any_folder_and_its_end_is_ours(toy, tmp_path,
     content["plan_sha256"] = "0" * 64
     run.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"plan\.parquet: changed since .* run plan_run again") as error:
-        launch_training(run=run, **where, processes=1, threads=1)
+        launch_training(run=run, **where, shape=Shape(1, 1, 1), threads=1)
     assert len(error.value.faults) == 1
 
 
 def test_a_trainer_does_not_outlive_the_process_that_launched_it(toy, tmp_path, monkeypatch):
     run = toy.plan_toy(tmp_path, steps=100_000)
     code = (
-        "import sys; from f2llm.train.launch import launch_training; folder = sys.argv[1]; launch_training("
+        "import sys; from f2llm.train.launch import Shape, launch_training; folder = sys.argv[1]; launch_training("
         "run=folder + '/run.json', model=folder + '/model', metrics=folder + '/m.parquet', validation=folder + '/v.parquet', "
-        "processes=1, threads=1)"
+        "shape=Shape(1, 1, 1), threads=1)"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, str(run.parent)],
@@ -132,12 +133,3 @@ def test_a_trainer_does_not_outlive_the_process_that_launched_it(toy, tmp_path, 
     steps = next(run.parent.glob("checkpoints/*/metrics.jsonl")).read_text().count("\n")
     time.sleep(2 * life.WATCH_SECONDS)
     assert next(run.parent.glob("checkpoints/*/metrics.jsonl")).read_text().count("\n") == steps
-
-
-def test_several_nodes_need_slurm_and_say_what_to_do_without(monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert launcher(processes=4, nodes=1, run="run.json")[-1] == "--standalone"
-    with pytest.raises(
-        InputError, match=r"run.json: train.nodes is 2, but this is no Slurm job; run with --profile slurm"
-    ):
-        launcher(processes=4, nodes=2, run="run.json")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.provenance import job
 from f2llm.train.launch import launch_training
+from f2llm.train.nodes import Shape
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,8 +16,12 @@ with job(snakemake) as counts:
             model=snakemake.output.model,
             metrics=snakemake.output.metrics,
             validation=snakemake.output.validation,
-            processes=snakemake.params.processes,
-            nodes=snakemake.params.nodes,
+            shape=Shape(
+                nodes=snakemake.params.nodes,
+                processes=snakemake.params.processes,
+                cpus=snakemake.resources.cpus_per_task,
+                gres=snakemake.resources.get("gres", ""),
+            ),
             threads=snakemake.params.threads,
         )
     )

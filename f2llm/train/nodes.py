@@ -1,0 +1,136 @@
+"""The training's processes on several nodes of one Slurm job: who meets where, and no second job for one run.
+
+A rule with an `mpi` resource runs in the batch script on the first node, and Snakemake's jobstep plugin has
+removed nearly every SLURM_* variable there. So the inner srun is told everything on its command line, and starts
+this module once on each node, which becomes torchrun.
+"""
+
+import argparse
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from f2llm.errors import InputError
+
+JOIN_SECONDS = 300
+TWIN_SECONDS = 300.0
+LOOK_SECONDS = 2.0
+logger = logging.getLogger(__name__)
+
+
+class Shape(NamedTuple):
+    """Nodes, processes and CPUs of a node, and the generic resources that Slurm calls its GPUs ("gpu:8" or "")."""
+
+    nodes: int
+    processes: int
+    cpus: int
+    gres: str = ""
+
+
+def torchrun(processes: int, *meeting: str) -> list[str]:
+    """Return torchrun's part of a command on one node."""
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), *meeting]
+
+
+def launch_prefix(shape: Shape, *, run: str) -> list[str]:
+    """Return what goes before `-m f2llm.train`: torchrun on this node, or srun on all nodes of the Slurm job at hand.
+
+    Raises:
+        InputError: several nodes, and no Slurm job or no srun.
+    """
+    if shape.nodes == 1:
+        return torchrun(shape.processes, "--standalone")
+    if "SLURM_JOB_ID" not in os.environ:
+        raise InputError(
+            f"{run}: train.nodes is {shape.nodes}, but this is no Slurm job; run with --profile slurm, or start "
+            f"`torchrun --nnodes {shape.nodes} --rdzv-backend c10d --rdzv-endpoint HOST:PORT -m f2llm.train ...` on "
+            "each node"
+        )
+    head = f"{node_address()}:{_free_port()}"
+    counts = {"nodes": shape.nodes, "ntasks": shape.nodes, "ntasks-per-node": 1, "cpus-per-task": shape.cpus}
+    asked = [f"--{key}={value}" for key, value in counts.items()] + ([f"--gres={shape.gres}"] if shape.gres else [])
+    node = [sys.executable, "-m", "f2llm.train.nodes", "--head", head, "--processes", str(shape.processes), "--"]
+    return ["srun", *asked, "--kill-on-bad-exit=1", "--export=ALL", *node]
+
+
+def node_address() -> str:
+    """Return the address under which Slurm itself reaches this node; its name need not resolve.
+
+    Raises:
+        InputError: Slurm does not know this node.
+    """
+    name = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    try:
+        said = _ask("scontrol", "show", "node", "-o", name)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError(f"node {name}: scontrol cannot say its address ({error}); run inside a Slurm job") from error
+    return next(word.partition("=")[2] for word in said.split() if word.startswith("NodeAddr="))
+
+
+def end_older_twins() -> None:
+    """Inside a Slurm job of Snakemake: cancel older jobs that do the very same thing, and wait until they are gone.
+
+    After a kill -9 of Snakemake its jobs stay in the queue, and the next run submits them again. The same are
+    jobs with equal user, working directory and comment (the plugin's rule and wildcards); the newest wins, and
+    goes on from the checkpoint of the older one. Outside Slurm nothing happens.
+
+    Raises:
+        InputError: the older job does not end.
+    """
+    own = os.environ.get("SLURM_JOB_ID")
+    deadline = time.monotonic() + TWIN_SECONDS
+    while own and (twins := older_twins(_ask("squeue", "--me", "--noheader", "--format=%A|%Z|%k"), own=own)):
+        if time.monotonic() > deadline:
+            raise InputError(f"Slurm jobs {', '.join(twins)} do the same work and do not end; scancel them")
+        logger.info("this job (%s) ends older jobs with the same work: %s", own, ", ".join(twins))
+        subprocess.run(["scancel", *twins], check=False)
+        time.sleep(LOOK_SECONDS)
+
+
+def older_twins(queue: str, *, own: str) -> list[str]:
+    """Return older jobs with the same working directory and comment in lines of "id|directory|comment"."""
+    rows = {}
+    for line in queue.splitlines():
+        number, found, what = line.strip().partition("|")
+        if found and number.isdigit():
+            rows[int(number)] = what
+    mine = rows.get(int(own), "")
+    if not mine.rpartition("|")[2].startswith(("rule_", "group_")):
+        return []
+    return [str(number) for number, what in sorted(rows.items()) if what == mine and number < int(own)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Become torchrun on one node of a Slurm step."""
+    parser = argparse.ArgumentParser(prog="f2llm.train.nodes", description=__doc__)
+    parser.add_argument("--head", required=True, help="address:port of the first node")
+    parser.add_argument("--processes", type=int, required=True)
+    parser.add_argument("program", nargs="+")
+    options = parser.parse_args(arguments)
+    step = f"{os.environ['SLURM_JOB_ID']}.{os.environ['SLURM_STEP_ID']}"
+    hosting = f"is_host={int(os.environ['SLURM_NODEID'] == '0')},join_timeout={JOIN_SECONDS}"
+    meeting = [
+        "--nnodes", os.environ["SLURM_NNODES"], "--local-addr", node_address(), "--rdzv-backend", "c10d",
+        "--rdzv-id", step, "--rdzv-endpoint", options.head, "--rdzv-conf", hosting,
+    ]  # fmt: skip
+    command = [*torchrun(options.processes, *meeting), *options.program]
+    os.execv(command[0], command)
+
+
+def _ask(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return int(free.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
