@@ -25,7 +25,7 @@ rule fetch_source:
     threads: 1
     resources:
         mem_mb=500,
-        runtime=60,
+        runtime=240,
     params:
         stanza=fetch_stanza,
         on_error=RUN.on_source_error,
@@ -50,7 +50,7 @@ rule normalise_source:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=60,
+        runtime=480,
     params:
         stanza=reading_stanza,
         on_error=RUN.on_source_error,

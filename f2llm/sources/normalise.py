@@ -1,8 +1,8 @@
 """One source's files -> its corpus, queries and origins, with every row accounted for.
 
 Equal texts collapse into one id: their positives and negatives are merged, the smallest group
-decides the split. DuckDB sorts out of core with a memory limit; what is left in Python sees one
-query at a time, so memory does not grow with the source.
+decides the split. Queries without a positive are left out. DuckDB sorts out of core with a memory
+limit; what is left in Python sees one query at a time, so memory does not grow with the source.
 
 A graded pair (sts) is one row of queries: text = first text, positives = the second, grade. Its
 `query_id` is that of "first U+001F second", because one first text has several graded partners.
@@ -27,7 +27,7 @@ from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import RawFile
 from f2llm.sources.collapse import merge_queries
 from f2llm.sources.records import PASSAGE, QUERY
-from f2llm.sources.staging import Staged, stage_records
+from f2llm.sources.staging import POSITIVE, Staged, stage_records
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -37,6 +37,7 @@ BATCH_ROWS = 8192
 MOST_FAULTS = 5
 MOST_CLASSES = 1000  # of a classification source, whose other labels are negatives of every text
 SEVERAL_LABELS = "equal texts under several labels"
+NO_POSITIVE = "query has no positive"
 TABLES = ("corpus", "queries", "origins")
 logger = logging.getLogger(__name__)
 
@@ -66,8 +67,8 @@ def normalise_source(
     "skip" a source that cannot be read gives empty tables and the count `skipped_source`, the reason.
 
     Raises:
-        InputError: the files do not fit the stanza, a query names a passage that does not exist,
-            or nothing is left; only if `on_error` is "fail".
+        InputError: the files do not fit the stanza, a key names two passages, or nothing is left; only
+            if `on_error` is "fail".
     """
     folder, content = Path(folder), read_json(manifest)
     staging = folder / ".staging.part"
@@ -98,6 +99,7 @@ def _normalise(
     with _database(staging, memory_mb) as database:
         _leave_out_ambiguous(database, staged)
         _check_keys(database, where=f"source {source.name}")
+        dangling = _leave_out_unanswered(database, staged, source)
         labels = _labels(database, source)
         _refuse_empty(database, staged, where=f"source {source.name}")
         merged = merge_queries(_batches(database, _QUERIES), _batches(database, _LINKS), labels=labels)
@@ -106,7 +108,7 @@ def _normalise(
             QUERY: write_table(folder / "queries.parquet", schema=QUERIES, rows=merged),
         }
         origins = write_table(folder / "origins.parquet", schema=ORIGINS, rows=_distinct(database, _ORIGINS))
-    return _counts(staged, kept) | {"origins": origins}
+    return _counts(staged, kept) | {"origins": origins} | ({"links_without_passage": dangling} if dangling else {})
 
 
 def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:
@@ -128,11 +130,11 @@ def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
     return {"queries_kept": 0, "passages_kept": 0, "skipped_source": reason}
 
 
-# The staged mentions without those that `_leave_out_ambiguous` found; each list in the order its table needs.
+# The staged mentions without those that were found to be of no use; each list in the order its table needs.
 _MENTIONS = """
-    CREATE VIEW passages AS SELECT * FROM staged_passages ANTI JOIN ambiguous USING (record);
-    CREATE VIEW queries AS SELECT * FROM staged_queries ANTI JOIN ambiguous USING (record);
-    CREATE VIEW links AS SELECT * FROM staged_links ANTI JOIN ambiguous USING (record)
+    CREATE VIEW passages AS SELECT * FROM staged_passages ANTI JOIN left_out USING (record);
+    CREATE VIEW queries AS SELECT * FROM staged_queries ANTI JOIN left_out USING (record);
+    CREATE VIEW links AS SELECT * FROM staged_links ANTI JOIN left_out USING (record)
 """
 _CORPUS = "SELECT doc_id, text, content_key FROM passages ORDER BY doc_id"
 _QUERIES = """
@@ -150,7 +152,11 @@ _TWO_TEXTS = """
     SELECT key, min(file || ' row ' || "row"), max(file || ' row ' || "row") FROM passages
     GROUP BY key HAVING count(DISTINCT doc_id) > 1 ORDER BY key
 """
-_DANGLING = 'SELECT key, file, "row" FROM links ANTI JOIN keys USING (key) ORDER BY file, "row", key'
+_DANGLING = 'SELECT key, file, "row" FROM links ANTI JOIN keys USING (key)'
+_UNANSWERED = f"""
+    CREATE TABLE unanswered AS SELECT record FROM queries ANTI JOIN
+    (SELECT query_id FROM links JOIN keys USING (key) WHERE kind = {POSITIVE}) USING (query_id)
+"""
 
 
 def _database(staging: Path, memory_mb: int) -> "DuckDBPyConnection":
@@ -168,29 +174,43 @@ def _database(staging: Path, memory_mb: int) -> "DuckDBPyConnection":
 def _leave_out_ambiguous(database: "DuckDBPyConnection", staged: Staged) -> None:
     """Leave out texts that carry several labels: no label is the right one."""
     database.execute(
-        "CREATE TABLE ambiguous AS SELECT record FROM staged_queries SEMI JOIN "
+        "CREATE TABLE left_out AS SELECT record FROM staged_queries SEMI JOIN "
         "(SELECT query_id FROM staged_queries GROUP BY query_id HAVING count(DISTINCT label) > 1) USING (query_id)"
     )
     database.execute(_MENTIONS)
-    count = database.execute("SELECT count(*) FROM ambiguous").fetchone()[0]
+    count = database.execute("SELECT count(*) FROM left_out").fetchone()[0]
     if count:
         for role in (QUERY, PASSAGE):
             staged.skipped[role][SEVERAL_LABELS] += count
 
 
 def _check_keys(database: "DuckDBPyConnection", *, where: str) -> None:
-    """Make the table `keys` (key -> doc_id); refuse keys of two texts and keys that nothing bears."""
+    """Make the table `keys` (key -> doc_id); refuse keys of two texts."""
     faults = [
         f"{where}: key {key!r} names two texts ({one}; {two}); correct the data or the adapter"
         for key, one, two in database.execute(_TWO_TEXTS).fetchmany(MOST_FAULTS)
     ]
-    database.execute("CREATE TABLE keys AS SELECT key, min(doc_id) AS doc_id FROM passages GROUP BY key")
-    faults += [
-        f"{where}: {file} row {row}: passage {key!r} is named, but not in the files; correct the data or the adapter"
-        for key, file, row in database.execute(_DANGLING).fetchmany(MOST_FAULTS)
-    ]
     if faults:
         raise InputError(faults)
+    database.execute("CREATE TABLE keys AS SELECT key, min(doc_id) AS doc_id FROM passages GROUP BY key")
+
+
+def _leave_out_unanswered(database: "DuckDBPyConnection", staged: Staged, source: Reading) -> int:
+    """Leave out queries none of whose positives is there; return how many named passages are not.
+
+    A passage may be missing because its text is empty, or because the files lack it.
+    """
+    if source.task != "retrieval":
+        return 0
+    dangling = database.execute(f"SELECT count(*) FROM ({_DANGLING})").fetchone()[0]
+    for key, file, row in database.execute(f'{_DANGLING} ORDER BY file, "row", key').fetchmany(MOST_FAULTS):
+        logger.warning("source %s: %s row %s: passage %r is named, but is not there", source.name, file, row, key)
+    database.execute(_UNANSWERED)
+    count = database.execute("SELECT count(*) FROM unanswered").fetchone()[0]
+    if count:
+        staged.skipped[QUERY][NO_POSITIVE] += count
+        database.execute("INSERT INTO left_out SELECT record FROM unanswered")
+    return dangling
 
 
 def _refuse_empty(database: "DuckDBPyConnection", staged: Staged, *, where: str) -> None:

@@ -22,7 +22,10 @@ class Passage(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A query of a retrieval source. Rows of one `group` never straddle train, dev and test."""
+    """A query of a retrieval source, or one mention of it: mentions of one text become one query.
+
+    Rows of one `group` never straddle train, dev and test. At least one mention names a positive.
+    """
 
     text: str
     positives: tuple[str, ...]  # keys of passages
@@ -31,6 +34,7 @@ class Query(NamedTuple):
     file: str
     row: int
     field: str
+    later_negatives: tuple[str, ...] = ()  # as `negatives`, but after those of all rows with the same query
 
 
 class Labelled(NamedTuple):
@@ -66,6 +70,7 @@ class Skipped(NamedTuple):
     file: str
     row: int
     role: str = QUERY
+    count: int = 1  # rows of this file that it stands for, the first of them being `row`
 
 
 Record = Passage | Query | Labelled | Pair | Skipped

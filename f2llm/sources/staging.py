@@ -22,9 +22,10 @@ from f2llm.records.text_keys import content_key
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record, Skipped
 
 BATCH_ROWS = 4096
+MOST_CHARACTERS = 1_000_000  # of a text; what is longer is a fault of the data
 BATCH_CHARACTERS = 16 << 20  # a batch is written earlier when its texts are long
 PAIR_SEPARATOR = "\x1f"  # between the two texts that make the id of a graded pair
-POSITIVE, NEGATIVE = 0, 1
+POSITIVE, NEGATIVE, LATER_NEGATIVE = 0, 1, 2  # kinds of links, in the order of a query's negatives
 RECORDS_OF = {"retrieval": (Passage, Query), "classification": (Labelled,), "clustering": (Labelled,), "sts": (Pair,)}
 _PLACE = [("file", pa.string()), ("row", pa.int64()), ("field", pa.string())]
 SCHEMAS = {
@@ -53,7 +54,8 @@ class Staged(NamedTuple):
 def stage_records(records: Iterable[Record], folder: Path, *, task: str, source: str) -> Staged:
     """Write `records` to passages, queries and links below `folder`; count what is read and skipped.
 
-    Texts are brought to Unicode NFC. Empty texts and texts that are not valid Unicode are skipped.
+    Texts are brought to Unicode NFC. Empty and endless texts, and such that are not valid Unicode, are
+    skipped.
     For clustering every text is also a passage, for classification every label is, for sts the
     second text of each pair.
 
@@ -64,8 +66,8 @@ def stage_records(records: Iterable[Record], folder: Path, *, task: str, source:
     with _Writer(folder) as writer:
         for number, record in enumerate(records):
             if isinstance(record, Skipped):
-                staged.read[record.role] += 1
-                staged.skipped[record.role][record.reason] += 1
+                staged.read[record.role] += record.count
+                staged.skipped[record.role][record.reason] += record.count
             elif isinstance(record, RECORDS_OF[task]):
                 _STAGE[type(record)](record, number, task, writer, staged)
             else:
@@ -83,10 +85,11 @@ def _stage_passage(record: Passage, number: int, task: str, writer: "_Writer", s
 
 
 def _stage_query(record: Query, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
-    if _take(QUERY, staged, record.text, none="" if record.positives else "query has no positive"):
+    if _take(QUERY, staged, record.text):
         asked = query_id(task, record.text)
         writer.query(number, asked, record.text, None, None, record.group, record.file, record.row, record.field)
-        for kind, keys in ((POSITIVE, record.positives), (NEGATIVE, record.negatives)):
+        named = ((POSITIVE, record.positives), (NEGATIVE, record.negatives), (LATER_NEGATIVE, record.later_negatives))
+        for kind, keys in named:
             for ordinal, key in enumerate(keys):
                 writer.link(number, asked, kind, ordinal, key, record.file, record.row)
 
@@ -132,6 +135,10 @@ def _take(role: str, staged: Staged, *texts: str, none: str = "") -> bool:
 def _fault(text: str) -> str:
     if not text.strip():
         return "text is empty"
+    if len(text) > MOST_CHARACTERS:
+        return f"text has over {MOST_CHARACTERS:,} characters"
+    if "\0" in text:
+        return "text holds a NUL"
     try:
         text.encode()
     except UnicodeEncodeError:

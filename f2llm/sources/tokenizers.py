@@ -26,8 +26,9 @@ def finish_tokenizer(
 
     With `append_eos` `tokenizer(text, truncation=True, max_length=L)` ends in EOS for every text
     and L, also after saving and loading with AutoTokenizer; a BOS that the tokenizer puts in front
-    stays. `most_tokens` is the longest input of the model. A missing pad token becomes EOS: padding
-    is told apart by the attention mask alone.
+    stays. A token that the tokenizer itself puts behind a text is the EOS then, whatever its files
+    say. `most_tokens` is the longest input of the model. A missing pad token becomes EOS: padding is
+    told apart by the attention mask alone.
 
     Raises:
         InputError: no fast tokenizer (tokenizer.json), no EOS token, or nothing to pad with.
@@ -54,17 +55,19 @@ def _with_eos(tokenizer: "PreTrainedTokenizerFast", *, where: str) -> "PreTraine
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    if tokenizer.eos_token is None:
+    before, behind = _put_around(tokenizer)
+    eos = behind[0] if len(behind) == 1 else tokenizer.eos_token
+    if eos is None:
         raise InputError(
             f"{where}: append_eos is set, but the tokenizer has no EOS token; declare eos_token in its files"
         )
-    front = tokenizer.convert_ids_to_tokens(_put_in_front(tokenizer))
-    special = {token: tokenizer.convert_tokens_to_ids(token) for token in (*front, tokenizer.eos_token)}
+    special = {token: tokenizer.convert_tokens_to_ids(token) for token in (*before, eos)}
     backend = tokenizer.backend_tokenizer
-    single = [*front, "$A", tokenizer.eos_token]
+    single = [*before, "$A", eos]
     backend.post_processor = TemplateProcessing(
-        single=single, pair=[*single, "$B:1", f"{tokenizer.eos_token}:1"], special_tokens=sorted(special.items())
+        single=single, pair=[*single, "$B:1", f"{eos}:1"], special_tokens=sorted(special.items())
     )
+    named = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     # The generic class takes tokenizer.json as it is; classes of an architecture may rebuild the post-processor.
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -72,16 +75,19 @@ def _with_eos(tokenizer: "PreTrainedTokenizerFast", *, where: str) -> "PreTraine
         truncation_side="right",
         model_max_length=tokenizer.model_max_length,
         model_input_names=["input_ids", "attention_mask"],
-        **{name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)},
+        **named | {"eos_token": eos},
     )
 
 
-def _put_in_front(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
-    """Return the ids (BOS, or none) that the tokenizer itself puts before a text."""
+def _put_around(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[str], list[str]]:
+    """Return the tokens (BOS, EOS or none) that the tokenizer itself puts before and behind a text."""
     bare = tokenizer(PROBES[0], add_special_tokens=False)["input_ids"]
     whole = tokenizer(PROBES[0])["input_ids"]
-    starts = [at for at in range(len(whole)) if whole[at : at + len(bare)] == bare]
-    return whole[: starts[0]] if starts else []
+    start = next((at for at in range(len(whole)) if whole[at : at + len(bare)] == bare), None)
+    if start is None:
+        return [], []
+    end = start + len(bare)
+    return tokenizer.convert_ids_to_tokens(whole[:start]), tokenizer.convert_ids_to_tokens(whole[end:])
 
 
 def check_saved_tokenizer(folder: str | Path, *, append_eos: bool, where: str) -> None:

@@ -1,11 +1,15 @@
 """Adapters: each turns the files of a source into records. Module and function bear the adapter's name.
 
 There is no registry: `adapter: pairs` in a stanza means the function `pairs` of the module
-`f2llm/sources/adapters/pairs.py`, and the stanza's `options` are its keyword arguments. What the
-stanzas ask for is checked against the syntax trees, so nothing is imported before it is needed.
+`f2llm/sources/adapters/pairs.py`, and the stanza's `options` are its keyword arguments. An adapter
+whose first argument is `rows` gets the rows of the files; the options of their layout
+(`formats.rows.Layout`) are options of its own then. One whose first argument is `files` reads them
+itself. What the stanzas ask for is checked against the syntax trees, so nothing is imported before
+it is needed.
 """
 
 import ast
+import dataclasses
 import difflib
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +19,12 @@ from typing import Any
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.sources.archives import RawFile
+from f2llm.sources.formats.rows import Layout, Rows
 from f2llm.sources.records import Record
 
 Adapter = Callable[..., Iterator[Record]]
 FOLDER = Path(__file__).parent
+LAYOUT = tuple(field.name for field in dataclasses.fields(Layout))
 
 
 def adapter_names() -> list[str]:
@@ -42,7 +48,7 @@ def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: 
         raise InputError(faults)
     read: Adapter = getattr(importlib.import_module(f"{__name__}.{adapter}"), adapter)
     try:
-        yield from read(files, **options)
+        yield from _read(read, files, options) if _reads_rows(adapter) else read(files, **options)
     except (InputError, OSError, MemoryError):
         raise
     except Exception as error:
@@ -52,13 +58,20 @@ def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: 
         ) from error
 
 
+def _read(read: Adapter, files: Sequence[RawFile], options: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield what the adapter makes of the rows, and at the end what the layout has left out of them."""
+    rows = Rows(files, Layout(**{name: value for name, value in options.items() if name in LAYOUT}))
+    yield from read(rows, **{name: value for name, value in options.items() if name not in LAYOUT})
+    yield from rows.left_out()
+
+
 def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
     where, path = f"source {source}", FOLDER / f"{adapter}.py"
     if not adapter.isidentifier() or adapter.startswith("_") or not path.is_file():
         near = difflib.get_close_matches(adapter, adapter_names(), n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(adapter_names())}"
         return [f"{where}: there is no adapter {adapter!r}; {advice}"]
-    needed, known = _keywords(path)
+    needed, known = _keywords(adapter)
     faults = [
         f"{where}: adapter {adapter!r} has no option {name!r}; its options are: {', '.join(known) or 'none'}"
         for name in sorted(set(options) - set(known))
@@ -70,10 +83,18 @@ def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _keywords(path: Path) -> tuple[list[str], list[str]]:
-    """Return the required and all keyword-only arguments of the adapter in the module `path`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem)
-    names = [argument.arg for argument in function.args.kwonlyargs]
-    needed = [name for name, default in zip(names, function.args.kw_defaults, strict=True) if default is None]
-    return needed, names
+def _keywords(adapter: str) -> tuple[list[str], list[str]]:
+    """Return the required and all options of an adapter."""
+    arguments = _function(adapter).args
+    names = [argument.arg for argument in arguments.kwonlyargs]
+    needed = [name for name, default in zip(names, arguments.kw_defaults, strict=True) if default is None]
+    return needed, [*names, *LAYOUT] if _reads_rows(adapter) else names
+
+
+def _reads_rows(adapter: str) -> bool:
+    return _function(adapter).args.args[0].arg == "rows"
+
+
+def _function(adapter: str) -> ast.FunctionDef:
+    tree = ast.parse((FOLDER / f"{adapter}.py").read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == adapter)

@@ -3,58 +3,48 @@
 from collections.abc import Iterator, Sequence
 
 from f2llm.records.ids import doc_id
-from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.fields import group_of, text_of, texts_of
-from f2llm.sources.formats.rows import Layout, Row, read_rows
+from f2llm.sources.formats.fields import Columns, field_of, group_of, text_of, texts_of
+from f2llm.sources.formats.rows import Row, Rows
 from f2llm.sources.formats.words import first_words
 from f2llm.sources.records import Passage, Query, Skipped
 
 
 def pairs(
-    files: Sequence[RawFile],
+    rows: Rows,
     *,
-    query: str = "query",
-    positive: str = "positive",
+    query: Columns = "query",
+    positive: Columns = "positive",
     negatives: Sequence[str] = (),
+    passages: Sequence[str] = (),
     group: str = "",
     min_words: int = 1,
     max_words: int | None = None,
-    member: str = "",
-    columns: Sequence[str] = (),
-    delimiter: str = "",
-    comment: str = "",
-    skip_rows: int = 0,
-    encoding: str = "utf-8-sig",
-    errors: str = "strict",
 ) -> Iterator[Passage | Query | Skipped]:
     """Yield one query a row with its passages.
 
-    `query`, `positive`, `negatives` and `group` are column names; a passage column may hold a list of
-    texts. Without `negatives` the column "negatives" is used if there is one. Without `group` rows
-    are split by their first positive. Positives under `min_words` are left out, passages are cut to
-    `max_words`. The rest is the layout of the file (`formats.rows.Layout`).
+    `query`, `positive`, `negatives`, `passages` and `group` are column names; a list of columns
+    for `query` or `positive` makes one text. A passage column may hold a list of texts. Without
+    `negatives` the column "negatives" is used if there is one. Texts of the columns `passages` only
+    join the corpus. Without `group` rows are split by their first positive. Positives under
+    `min_words` are left out, passages are cut to `max_words`.
     """
-    layout = Layout(
-        member=member, columns=columns, delimiter=delimiter, comment=comment, skip_rows=skip_rows, encoding=encoding,
-        errors=errors,
-    )  # fmt: skip
-    needed = [query, positive, *negatives, *([group] if group else [])]
-    for row in read_rows(files, layout, needed=needed):
+    for row in rows.read(query, positive, *negatives, *passages, *([group] if group else [])):
         text, right = text_of(row.values, query), texts_of(row.values, positive)
         long_enough = [passage for passage in right if len(passage.split()) >= min_words]
         if not text or not right or not long_enough:
-            column = query if not text else positive
+            column = field_of(positive if text else query)
             short = text and right
             yield Skipped(
                 f"{column!r} has under {min_words} words" if short else f"{column!r} is empty", row.file, row.row
             )
             continue
-        found = {positive: long_enough} | {name: texts_of(row.values, name) for name in negatives or ["negatives"]}
-        wrong = [passage for name in found if name != positive for passage in found[name]]
-        yield from _passages(found, row, max_words)
-        keys = [tuple(_key(passage, max_words) for passage in passages) for passages in (long_enough, wrong)]
+        given = {name: texts_of(row.values, name) for name in negatives or ["negatives"]}
+        others = {name: texts_of(row.values, name) for name in passages}
+        yield from _passages({field_of(positive): long_enough} | given | others, row, max_words)
+        wrong = [passage for texts in given.values() for passage in texts]
+        keys = [tuple(_key(passage, max_words) for passage in texts) for texts in (long_enough, wrong)]
         where = group_of(row.values, group, default=long_enough[0])
-        yield Query(text, *keys, where, row.file, row.row, query)
+        yield Query(text, *keys, where, row.file, row.row, field_of(query))
 
 
 def _passages(found: dict[str, Sequence[str]], row: Row, max_words: int | None) -> Iterator[Passage]:

@@ -1,5 +1,7 @@
 """Small cleanings that adapters share."""
 
+import math
+
 
 def one_line(text: str | None) -> str:
     """Return the text with all white space collapsed to single spaces; "" for None."""
@@ -9,3 +11,12 @@ def one_line(text: str | None) -> str:
 def first_words(text: str, count: int | None) -> str:
     """Return the text on one line, cut to its first `count` words; None cuts nothing."""
     return " ".join(text.split()[:count])
+
+
+def number_in(text: str) -> float | None:
+    """Return the finite number that a text is; None if it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,21 +1,47 @@
-"""Tiny wheels and stanzas; pip is replaced at its edge, where it would reach the network."""
+"""Tiny wheels and stanzas; pip is replaced at its edge, where it would reach the network, the hub by a server here."""
 
+import importlib.util
 import shutil
+import sys
+import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from huggingface_hub.utils import _http
 
 from f2llm.config.sources import Fetch
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.tables import read_table
-from f2llm.sources import packages
+from f2llm.sources import packages, retry
 from f2llm.sources.normalise import Reading, normalise_source
+
+SPEC = importlib.util.spec_from_file_location("stub_server", Path(__file__).with_name("stub_server.py"))
+stub_server = importlib.util.module_from_spec(SPEC)
+sys.modules["stub_server"] = stub_server
+SPEC.loader.exec_module(stub_server)
 
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Return a server that is the hub of this test; waits between tries are noted, not slept."""
+    found = stub_server.Server()
+    monkeypatch.setenv("HF_ENDPOINT", found.url)
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    found.waits = []
+    monkeypatch.setattr(retry, "time", SimpleNamespace(**vars(time) | {"sleep": found.waits.append}))
+    monkeypatch.setattr(_http, "time", SimpleNamespace(**vars(time) | {"sleep": lambda _: None}))
+    yield found
+    found.shutdown()
+    found.server_close()
 
 
 @pytest.fixture

@@ -283,7 +283,7 @@ def test_rows_of_parquet_are_read(tmp_path):
     assert [len(row.positives) for row in kinds(found, Query)] == [2, 1]
 
 
-@pytest.mark.parametrize(("name", "message"), [("a.txt", r"a\.txt: rows of \.txt"), ("a", "files without a suffix")])
+@pytest.mark.parametrize(("name", "message"), [("a.doc", r"a\.doc: rows of \.doc"), ("a", "files without a suffix")])
 def test_files_of_an_unknown_format_are_refused(written, name, message):
     with pytest.raises(InputError, match=message):
         records(written(name, "x"), "pairs")

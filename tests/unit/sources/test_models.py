@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModel, AutoTokenizer, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from f2llm.config.models import Model
+from f2llm.config.models import Geometry, Model
 from f2llm.config.sources import Fetch, Licence
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_path
@@ -112,6 +112,26 @@ def test_a_model_in_a_wheel_is_read_from_it(template, wheel, pinned, index):
     assert AutoModel.from_pretrained("out").config.num_hidden_layers == 3
 
 
+def test_a_model_of_the_hub_is_fetched_at_its_commit(template, server):
+    commit = server.add("models/toy/tiny", {file.name: file.read_bytes() for file in template.iterdir()})
+    place = Fetch(kind="hub", repository="toy/tiny", repository_type="model", files=("*.safetensors", "*.json"))
+    prepare(fetch=place)
+    assert AutoModel.from_pretrained("out").config.num_hidden_layers == 3
+    assert {(entry["package"], entry["version"]) for entry in read_json("out.json")["files"]} == {
+        ("models/toy/tiny", commit)
+    }
+
+
+@pytest.mark.parametrize(("heads", "fits"), [(2, True), (4, False)])
+def test_the_stated_geometry_must_be_that_of_the_weights(local, heads, fits):
+    shape = Geometry(layers=3, hidden=16, intermediate=32, heads=heads, kv_heads=1, head_dim=8, vocabulary=300)
+    if fits:
+        prepare(geometry=shape, layers=2)
+    else:
+        with pytest.raises(InputError, match="model tiny: geometry: heads is 2, not 4; correct it in the stanza"):
+            prepare(geometry=shape)
+
+
 def test_pickled_weights_are_refused(local):
     (local / "model.safetensors").rename(local / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"only pickled weights \(pytorch_model\.bin\)"):
@@ -164,6 +184,16 @@ def test_a_bos_in_front_stays(tmp_path):
     finish_tokenizer(tokenizer, append_eos=True, most_tokens=32, where="model toy").save_pretrained("saved")
     check_saved_tokenizer("saved", append_eos=True, where="model toy")
     assert AutoTokenizer.from_pretrained("saved")("a")["input_ids"][0] == 2
+
+
+def test_a_token_that_the_tokenizer_itself_puts_behind_is_the_eos():
+    tokenizer = tiny_tokenizer(eos_token="<bos>", pad_token="<pad>")
+    behind = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 0)])
+    tokenizer.backend_tokenizer.post_processor = behind
+    finish_tokenizer(tokenizer, append_eos=True, most_tokens=32, where="model toy").save_pretrained("saved")
+    check_saved_tokenizer("saved", append_eos=True, where="model toy")
+    saved = AutoTokenizer.from_pretrained("saved")
+    assert (saved.eos_token, saved("a")["input_ids"][-1]) == ("<eos>", 0)
 
 
 def test_without_a_pad_token_eos_stands_in():

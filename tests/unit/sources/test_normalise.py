@@ -68,13 +68,16 @@ def test_texts_that_differ_in_unicode_form_only_are_equal(normalised):
 
 def test_bad_rows_are_left_out_and_counted(normalised):
     rows = [pair("q", "p"), pair("q2", ""), pair(None, "p"), {"positive": "p"}, pair("\ud800", "p")]
+    rows += [pair("x" * 1_000_000, "p"), pair("x" * 1_000_001, "p"), pair("a\0b", "p")]
     counts, _ = normalised({"a.jsonl": lines(*rows)}, task="retrieval", adapter="pairs")
     assert counts["queries_skipped"] == {
         "'positive' is empty": 1,
         "'query' is empty": 2,
         "text is not valid Unicode": 1,
+        "text has over 1,000,000 characters": 1,
+        "text holds a NUL": 1,
     }
-    assert counts["queries_kept"] == 1
+    assert counts["queries_kept"] == 2
     accounted(counts)
 
 
@@ -137,11 +140,51 @@ def test_tables_are_the_same_whatever_the_batches_and_the_memory(normalised, tmp
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_a_query_whose_passage_is_not_there_is_an_error_with_file_and_row(normalised, monkeypatch):
-    records = [Passage("here", "text", "a.txt", 0, "f"), Query("q", ("gone",), (), "g", "a.txt", 7, "f")]
+def test_passages_that_are_named_but_not_there_cost_the_queries_that_have_no_other(normalised, monkeypatch, caplog):
+    records = [
+        Passage("here", "text", "a.txt", 0, "f"),
+        Passage("empty", " ", "a.txt", 1, "f"),
+        Query("lost", ("gone", "empty"), (), "g", "a.txt", 7, "f"),
+        Query("found", ("here", "gone"), ("empty",), "g", "a.txt", 8, "f"),
+    ]
     monkeypatch.setattr(normalise, "read_records", lambda *_, **__: iter(records))
-    with pytest.raises(InputError, match=r"source toy: a\.txt row 7: passage 'gone' is named, but not in the files"):
-        normalised({}, task="retrieval", adapter="pairs")
+    counts, tables = normalised({}, task="retrieval", adapter="pairs")
+    assert [(row["text"], row["positives"], row["negatives"]) for row in tables["queries"]] == [
+        ("found", [doc_id("text")], [])
+    ]
+    assert counts["queries_skipped"] == {normalise.NO_POSITIVE: 1}
+    assert counts["links_without_passage"] == 4
+    assert "source toy: a.txt row 7: passage 'empty' is named, but is not there" in caplog.text
+    assert [row["row"] for row in tables["origins"]] == [0, 8]
+    accounted(counts)
+
+
+def test_mentions_of_a_query_add_up_wherever_they_lie(normalised):
+    rows = [
+        ("p", "n1", 1),
+        ("other", "x", 0),
+        ("p", "c1", 2),
+        ("alone", "y", 2),
+        ("p", "e", 0),
+        ("p", "c2", 2),
+        ("p", "n2", 1),
+    ]
+    content = lines(*({"premise": one, "hypothesis": two, "label": label} for one, two, label in rows))
+    counts, tables = normalised({"a.jsonl": content}, task="retrieval", adapter="nli")
+    [query] = [row for row in tables["queries"] if row["text"] == "p"]
+    assert query["positives"] == [doc_id("e")]
+    assert query["negatives"] == [doc_id(text) for text in ("c1", "c2", "n1", "n2")]
+    assert counts["queries_skipped"] == {normalise.NO_POSITIVE: 1}
+    assert {row["text"] for row in tables["queries"]} == {"p", "other"}
+    accounted(counts)
+
+
+def test_rows_left_out_by_the_layout_are_counted(normalised):
+    rows = [pair("q", "p", lang="en"), pair("r", "s", lang="de"), pair("t", "u", lang="de")]
+    counts, tables = normalised({"a.jsonl": lines(*rows)}, task="retrieval", adapter="pairs", only={"lang": ["en"]})
+    assert [row["text"] for row in tables["queries"]] == ["q"]
+    assert counts["queries_skipped"] == {"row is left out by the option `only`": 2}
+    accounted(counts)
 
 
 def test_a_key_of_two_texts_is_an_error_with_both_places(normalised, monkeypatch):

@@ -1,0 +1,28 @@
+"""Question -> the answer that people scored best (ELI5)."""
+
+from collections.abc import Iterator
+
+from f2llm.records.ids import doc_id
+from f2llm.sources.formats.fields import Columns, field_of, group_of, text_of, value_of
+from f2llm.sources.formats.rows import Rows
+from f2llm.sources.records import Passage, Query, Skipped
+
+
+def best_answer(
+    rows: Rows, *, query: Columns = "title", answers: str = "answers.text", scores: str = "answers.score"
+) -> Iterator[Passage | Query | Skipped]:
+    """Yield one query a row with its best scored answer; of equal ones the first. Split by question.
+
+    `answers` and `scores` are columns, or paths into nested ones, that hold lists of one length.
+    """
+    for row in rows.read(query, answers, scores):
+        asked, texts, given = text_of(row.values, query), value_of(row.values, answers), value_of(row.values, scores)
+        scored = list(zip(given, texts, strict=True)) if isinstance(texts, list) and isinstance(given, list) else []
+        usable = [(score, text.strip()) for score, text in scored if isinstance(text, str) and text.strip()]
+        if not asked or not usable:
+            yield Skipped(f"{answers if asked else field_of(query)!r} is empty", row.file, row.row)
+            continue
+        best = max(usable, key=lambda answer: answer[0])[1]
+        key = doc_id(best).hex()
+        yield Passage(key, best, row.file, row.row, answers)
+        yield Query(asked, (key,), (), group_of(row.values, "", default=asked), row.file, row.row, field_of(query))

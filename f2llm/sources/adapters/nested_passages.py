@@ -1,0 +1,36 @@
+"""Question with the passages that were judged for it, nested in its row (MIRACL, Mr. TyDi)."""
+
+from collections.abc import Iterator
+
+from f2llm.records.ids import doc_id
+from f2llm.sources.formats.fields import Columns, field_of, group_of, structs_of, text_of, value_of
+from f2llm.sources.formats.rows import Rows
+from f2llm.sources.records import Passage, Query, Skipped
+
+
+def nested_passages(
+    rows: Rows,
+    *,
+    query: str = "query",
+    positives: str = "positive_passages",
+    passages: str = "",
+    text: Columns = ("title", "text"),
+) -> Iterator[Passage | Query | Skipped]:
+    """Yield one query a row with its positives; the passages of the column `passages` only join the corpus.
+
+    Both columns hold lists of structs, of which `text` are the fields that make a passage. Split by
+    question.
+    """
+    for row in rows.read(query, positives, *([passages] if passages else [])):
+        asked = text_of(row.values, query)
+        found: dict[str, list[str]] = {}
+        for column in filter(None, (positives, passages)):
+            texts = [text_of(struct, text) for struct in structs_of(value_of(row.values, column))]
+            found[column] = [passage for passage in texts if passage]
+            for passage in found[column]:
+                yield Passage(doc_id(passage).hex(), passage, row.file, row.row, f"{column}.{field_of(text)}")
+        if not asked or not found[positives]:
+            yield Skipped(f"{positives if asked else query!r} is empty", row.file, row.row)
+        else:
+            keys = tuple(doc_id(passage).hex() for passage in found[positives])
+            yield Query(asked, keys, (), group_of(row.values, query, default=asked), row.file, row.row, query)

@@ -1,0 +1,167 @@
+"""Look at one source before a run: fetch it, read its first rows, show examples, counts and faults.
+
+Nothing is written but the store of fetched files and the lock file.
+"""
+
+import contextlib
+import itertools
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from f2llm.config.build import build
+from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.sources import Source
+from f2llm.errors import InputError
+from f2llm.sources.adapters import check_adapters, read_records
+from f2llm.sources.archives import RawFile
+from f2llm.sources.cache import CACHE
+from f2llm.sources.fetch import Fetched, fetch_files
+from f2llm.sources.pins import PINS
+from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped
+from f2llm.sources.staging import RECORDS_OF
+
+ROWS = 10_000  # records looked at; enough for a judgement, seconds on any source
+EXAMPLES = 3
+MOST_CHARACTERS = 300  # of a text in an example
+FEW_SKIPPED = 0.5  # share of queries; a warning above
+STANZAS = Path("config/sources")
+
+
+class Checked(NamedTuple):
+    """What was found: the stanza, its files, and what the first records are."""
+
+    source: Source
+    files: list[Fetched]
+    examples: list[str]
+    counts: dict[str, int]
+    skipped: dict[str, int]
+    complete: bool  # whether all records were read
+    warnings: list[str]
+
+
+def check_source(
+    name: str, *, stanzas: Path = STANZAS, rows: int = ROWS, cache: Path = CACHE, pins: Path = PINS
+) -> Checked:
+    """Check the source `name` of the folder `stanzas`, or the stanza in the file `name`, on its first `rows` records.
+
+    Raises:
+        InputError: all faults of the stanza; a file that cannot be fetched or read; no record that
+            fits the task.
+    """
+    source = load_source(name, stanzas=stanzas)
+    cache.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(tempfile.TemporaryDirectory(prefix=".check-", suffix=".part", dir=cache))
+        files = fetch_files(source.fetch, raw, owner=f"source {source.name}", cache=cache, pins=pins)
+        opened = [RawFile(Path(raw) / file.name, name=file.name) for file in files]
+        for file in opened:
+            stack.callback(file.close)
+        found = read_records(opened, name=source.name, adapter=source.adapter, options=source.options)
+        records = list(itertools.islice(found, rows))
+        complete = next(found, None) is None
+    return _judged(source, files, records, complete=complete)
+
+
+def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
+    """Return the stanza of that name or file.
+
+    Raises:
+        InputError: there is none, or it has faults, all of which are named.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else stanzas / f"{name}.yaml"
+    content, schema = read_yaml(path), load_schema("source")
+    faults = check(content, schema=schema, where=str(path))
+    if not faults and content["name"] != path.stem:
+        faults = [f"{path}: name is {content['name']!r}; it must equal the file name {path.stem!r}"]
+    if faults:
+        raise InputError(faults)
+    source = build(Source, with_defaults(content, schema))
+    if faults := check_adapters([source]):
+        raise InputError(faults)
+    return source
+
+
+def as_text(checked: Checked) -> str:
+    """Return what was found as lines for a person."""
+    source = checked.source
+    about = f"{source.name}: {source.task}, licence {source.licence.id} (commercial use: {source.licence.commercial})"
+    lines = [about, *(f"  file {file.name}: {file.bytes:,} bytes, sha256 {file.sha256}" for file in checked.files)]
+    lines.append(f"  {'all' if checked.complete else 'the first'} {_listed(checked.counts)}")
+    if checked.skipped:
+        lines.append(f"  left out: {_listed(checked.skipped)}")
+    if source.expected.queries is not None:
+        wanted = {"queries": source.expected.queries, "passages": source.expected.passages or 0}
+        lines.append(f"  published for the finished data: {_listed(wanted)}")
+    lines += [f"  example {number}: {example}" for number, example in enumerate(checked.examples, 1)]
+    return "\n".join([*lines, *(f"  look at this: {warning}" for warning in checked.warnings)])
+
+
+def _judged(source: Source, files: list[Fetched], records: Sequence[Record], *, complete: bool) -> Checked:
+    kinds = Counter(type(record) for record in records)
+    wanted = RECORDS_OF[source.task]
+    unfit = sorted({kind.__name__ for kind in kinds} - {kind.__name__ for kind in (*wanted, Skipped)})
+    if unfit:
+        raise InputError(
+            f"source {source.name}: adapter {source.adapter!r} yields {', '.join(unfit)}, a {source.task} source is "
+            f"made of {' and '.join(kind.__name__ for kind in wanted)}; choose another adapter or task"
+        )
+    skipped: Counter[str] = Counter()
+    for record in records:
+        if isinstance(record, Skipped):
+            skipped[record.reason] += record.count
+    counts = {_NAMES[kind]: count for kind, count in kinds.items() if kind is not Skipped}
+    if not counts:
+        raise InputError(
+            f"source {source.name}: no record in the first {len(records):,}: "
+            f"{_listed(skipped) or 'the files are empty'}; check the stanza's options against the files"
+        )
+    examples = list(itertools.islice(_examples(records), EXAMPLES))
+    return Checked(
+        source, files, examples, counts, dict(skipped), complete, _warnings(source, records, counts, skipped)
+    )
+
+
+_NAMES = {Query: "queries", Passage: "passages", Labelled: "labelled texts", Pair: "graded pairs"}
+
+
+def _examples(records: Sequence[Record]) -> Iterator[str]:
+    texts = {record.key: record.text for record in records if isinstance(record, Passage)}
+    for record in records:
+        if isinstance(record, Query) and record.positives:
+            negatives = [f"not {_short(texts.get(key, key))}" for key in (*record.negatives, *record.later_negatives)]
+            passages = [_short(texts.get(key, f"passage {key}")) for key in record.positives]
+            yield " | ".join([f"{_short(record.text)} -> {' or '.join(passages)}", *negatives])
+        elif isinstance(record, Labelled):
+            yield f"{_short(record.text)} is {record.label!r}"
+        elif isinstance(record, Pair):
+            yield f"{_short(record.text)} and {_short(record.other)}: {record.grade:g}"
+
+
+def _warnings(source: Source, records: Sequence[Record], counts: dict[str, int], skipped: Counter[str]) -> list[str]:
+    warnings = []
+    used, lost = sum(counts.values()) - counts.get("passages", 0), skipped.total()
+    if lost > FEW_SKIPPED * (used + lost):
+        warnings.append(f"{lost:,} of {used + lost:,} rows are left out; see the reasons")
+    labels = {record.label for record in records if isinstance(record, Labelled)}
+    if len(labels) == 1:
+        warnings.append(f"all texts have the label {labels.pop()!r} so far; check the label column")
+    groups = {record.group for record in records if isinstance(record, Query | Labelled | Pair)}
+    if len(groups) == 1 and used > 1:
+        warnings.append(
+            "all rows are in one group so far, so the split into train, dev and test would be empty; check `group`"
+        )
+    if source.licence.commercial == "unknown":
+        warnings.append("it is not known whether the licence allows commercial use")
+    return warnings
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return repr(line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}...")
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())

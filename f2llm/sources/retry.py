@@ -1,0 +1,76 @@
+"""Try again what may pass: servers that are busy or down, connections that break."""
+
+import email.utils
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from f2llm.errors import InputError
+
+TRIES = 6
+FIRST_WAIT_SECONDS = 1.0  # doubles from try to try
+MOST_WAIT_SECONDS = 600.0  # also where the server asks for more
+PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
+OFFLINE = "is not in the store, and HF_HUB_OFFLINE forbids to fetch it; unset it, or bring the store along"
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
+
+
+class Passing(Exception):
+    """A failure that may pass; `wait` are the seconds that the server asks for, None if it does not."""
+
+    def __init__(self, what: str, *, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait
+
+
+class Refused(Exception):
+    """A server's answer that will stay the same; `status` is that of HTTP."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+def retried(action: Callable[[], Result], *, what: str) -> Result:
+    """Return what `action` returns, trying again on `Passing` with growing waits.
+
+    Raises:
+        InputError: it did not pass; `what` ("source icd_term: https://...") says what was tried.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return action()
+        except Passing as failure:
+            if attempt == TRIES:
+                raise InputError(
+                    f"{what}: {failure} ({TRIES} tries); check the network, then run the same command again: "
+                    "it goes on where it stopped"
+                ) from failure
+            wait = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if failure.wait is None else failure.wait
+            wait = min(max(wait, 0.0), MOST_WAIT_SECONDS)
+            logger.warning("%s: %s; try %d of %d in %.0f s", what, failure, attempt + 1, TRIES, wait)
+            time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for (seconds or a date); None if it says nothing."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def is_offline() -> bool:
+    """Return whether the user forbids the network (HF_HUB_OFFLINE)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}

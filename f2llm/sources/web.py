@@ -1,0 +1,201 @@
+"""Files of URLs: resumed where a download stopped, tried again, taken from a mirror, checked by sha256."""
+
+import errno
+import hashlib
+import http.client
+import os
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from f2llm.config.sources import Fetch
+from f2llm.errors import InputError
+from f2llm.progress import Progress
+from f2llm.records.files import sha256_file
+from f2llm.sources.archives import check_member_name
+from f2llm.sources.cache import Stored, host_slot, locked
+from f2llm.sources.pins import Pins
+from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
+
+TIMEOUT_SECONDS = 60
+BLOCK_BYTES = 1 << 20
+USER_AGENT = "f2llm-pipeline"
+HTML = ("text/html", "application/xhtml+xml")
+_RANGE_NOT_SATISFIABLE = 416
+
+
+class Part(NamedTuple):
+    """A file that is half here, and the ETag that it came with."""
+
+    path: Path
+
+    @property
+    def tag(self) -> Path:
+        """The file that holds the ETag: a resumed download must be of the same version."""
+        return self.path.with_name(f"{self.path.name}.etag")
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.path.unlink(missing_ok=True)
+        self.tag.unlink(missing_ok=True)
+
+
+def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
+    """Return the file of a URL in the store, downloading it if it is not there.
+
+    Without a sha256 in the stanza that of the first fetch holds, which `pins` keeps.
+
+    Raises:
+        InputError: no place has the file, or it has another hash than is pinned.
+    """
+    name = file_name(fetch.url, owner=owner)
+    key = hashlib.sha256(fetch.url.encode()).hexdigest()[:32]
+    with locked(cache / f".{key}.lock"):
+        pinned = fetch.sha256 or pins.sha256_of_url(fetch.url)
+        stored = cache / pinned / name
+        if pinned and stored.is_file() and sha256_file(stored) == pinned:
+            return Stored(stored, name, pinned)
+        if is_offline():
+            raise InputError(f"{owner}: {missing_offline(fetch)}")
+        part = Part(cache / f".{key}.download" / name)
+        found = _from_any_place(fetch, part, pinned=pinned, owner=owner, cache=cache)
+        target = cache / found / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part.path, target)
+        shutil.rmtree(part.path.parent)
+        if not fetch.sha256:
+            pins.record_url(fetch.url, sha256=found, bytes=target.stat().st_size, owner=owner)
+        return Stored(target, name, found)
+
+
+def is_stored(fetch: Fetch, *, cache: Path, pins: Pins) -> bool:
+    """Return whether the file of a URL can be had without the network."""
+    pinned = fetch.sha256 or pins.sha256_of_url(fetch.url)
+    return bool(pinned) and (cache / pinned / file_name(fetch.url, owner=fetch.url)).is_file()
+
+
+def missing_offline(fetch: Fetch) -> str:
+    """Say that a file is not here and the network forbidden."""
+    return f"{fetch.url} {OFFLINE}"
+
+
+def file_name(url: str, *, owner: str) -> str:
+    """Return the last part of the path of a URL.
+
+    Raises:
+        InputError: it is no file name.
+    """
+    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    check_member_name(name, where=f"{owner}: {url}")
+    return name
+
+
+def download(url: str, part: Part, *, resume: bool, token: str = "") -> None:
+    """Add to `part` what is missing of the file, in one go.
+
+    Without `resume` a part goes on only where the server says that it is the same version. `token`
+    goes to the host of `url` and to no other that it redirects to.
+
+    Raises:
+        Passing: the server is busy or down, the connection broke, or a web page came instead.
+        Refused: any other answer than the file.
+    """
+    part.path.parent.mkdir(parents=True, exist_ok=True)
+    have = part.path.stat().st_size if part.path.is_file() else 0
+    tag = part.tag.read_text(encoding="utf-8") if part.tag.is_file() else ""
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
+    if token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    if have and (resume or tag):
+        request.add_header("Range", f"bytes={have}-")
+        if tag:
+            request.add_header("If-Range", tag)
+    try:
+        with urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_SECONDS) as answer:
+            _append(answer, part, have=have)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == _RANGE_NOT_SATISFIABLE:
+                part.clear()
+            elif error.code not in PASSING_STATUS:
+                raise Refused(error.code) from error
+            raise Passing(f"HTTP {error.code}", wait=retry_after(error.headers.get("Retry-After"))) from error
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        raise Passing(f"{type(error).__name__}: {error}") from error
+
+
+def _append(answer: http.client.HTTPResponse, part: Part, *, have: int) -> None:
+    kind = answer.headers.get_content_type()
+    if kind in HTML:
+        raise Passing(f"a web page came instead of the file ({kind})")
+    start = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+    announced = answer.headers.get("Content-Length", "")
+    rest = int(announced) if announced.isdigit() else None
+    etag = answer.headers.get("ETag", "")
+    part.tag.write_text("" if etag.startswith("W/") else etag, encoding="utf-8")
+    bar = Progress(f"fetch {part.path.name}", total=rest, unit="bytes")
+    with open(part.path, "ab" if start else "wb") as file, bar:
+        while block := answer.read(BLOCK_BYTES):
+            file.write(block)
+            bar.advance(len(block))
+    if rest is not None and bar.done != rest:
+        raise Passing(f"{start + bar.done:,} of {start + rest:,} bytes came")
+
+
+def _from_any_place(fetch: Fetch, part: Part, *, pinned: str, owner: str, cache: Path) -> str:
+    """Download from the first place that has the file; return its sha256."""
+    faults: list[str] = []
+    for url in (fetch.url, *fetch.mirrors):
+        try:
+            with host_slot(url, cache=cache):
+                return _from(url, part, pinned=pinned, what=f"{owner}: {url}")
+        except InputError as error:
+            faults += error.faults
+    raise InputError(faults)
+
+
+def _from(url: str, part: Part, *, pinned: str, what: str) -> str:
+    seen: set[str] = set()
+
+    def attempt() -> str:
+        try:
+            download(url, part, resume=bool(pinned))
+        except Refused as error:
+            raise InputError(f"{what}: {error}; correct the URL, or name a mirror that has the file") from error
+        found = sha256_file(part.path)
+        if not pinned or found == pinned:
+            return found
+        part.clear()
+        if found in seen:
+            raise InputError(
+                f"{what}: sha256 is {found}, pinned is {pinned}; the file has changed: look at it, then pin its "
+                "new hash"
+            )
+        seen.add(found)
+        raise Passing(f"sha256 is {found}, pinned is {pinned}")
+
+    return retried(attempt, what=what)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects; the token goes along on the same host only."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        token = req.unredirected_hdrs.get("Authorization")
+        if new is not None and token and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
+            new.add_unredirected_header("Authorization", token)
+        return new

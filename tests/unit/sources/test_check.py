@@ -1,0 +1,119 @@
+import json
+
+import pytest
+import yaml
+
+from f2llm.errors import InputError
+from f2llm.sources.check import as_text, check_source, load_source
+
+STANZA = {
+    "name": "faq", "task": "retrieval", "fetch": [{"kind": "local", "path": "faq.jsonl"}], "adapter": "pairs",
+    "instruction": "Answer.", "licence": {"id": "MIT", "commercial": "yes"}, "reference": "r", "group": "answer",
+}  # fmt: skip
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a function that writes a stanza and its rows."""
+
+    def write(rows, **changes):
+        (tmp_path / "faq.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (tmp_path / "config/sources").mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "config/sources/faq.yaml"
+        path.write_text(yaml.safe_dump(STANZA | changes))
+        return str(path)
+
+    return write
+
+
+def pair(number):
+    return {"query": f"q{number}", "positive": f"p{number}", "negatives": ["wrong"]}
+
+
+def test_a_source_is_shown_by_name_and_by_file(written, tmp_path):
+    path = written([pair(0), pair(1), {"query": "q", "positive": ""}])
+    checked = check_source("faq")
+    assert checked == check_source(path)
+    assert checked.counts == {"passages": 4, "queries": 2}
+    assert checked.skipped == {"'positive' is empty": 1}
+    assert checked.complete
+    assert checked.warnings == []
+    assert as_text(checked).splitlines()[2:] == [
+        "  all 4 passages, 2 queries",
+        "  left out: 1 'positive' is empty",
+        "  example 1: 'q0' -> 'p0' | not 'wrong'",
+        "  example 2: 'q1' -> 'p1' | not 'wrong'",
+    ]
+    assert not list(tmp_path.rglob(".check-*"))
+    assert not (tmp_path / "results/sources").exists()
+
+
+def test_only_the_first_records_are_read(written):
+    written([pair(number) for number in range(50)])
+    checked = check_source("faq", rows=9)
+    assert checked.counts == {"passages": 6, "queries": 3}
+    assert not checked.complete
+    assert len(checked.examples) == 3
+
+
+def test_long_texts_are_cut_in_examples(written):
+    written([{"query": "q", "positive": "word " * 1000}])
+    assert len(as_text(check_source("faq")).splitlines()[-1]) < 400
+
+
+def test_what_looks_wrong_is_said(written):
+    rows = [{"text": f"t{number}", "label": "x", "part": "one"} for number in range(3)] + [
+        {"text": "", "label": "x", "part": "one"}
+    ] * 4
+    written(
+        rows,
+        task="clustering",
+        adapter="labelled",
+        options={"group": "part"},
+        licence={"id": "MIT", "commercial": "unknown"},
+    )
+    assert [warning.split(" ")[:4] for warning in check_source("faq").warnings] == [
+        ["4", "of", "7", "rows"], ["all", "texts", "have", "the"], ["all", "rows", "are", "in"],
+        ["it", "is", "not", "known"],
+    ]  # fmt: skip
+
+
+def test_all_faults_of_a_stanza_are_named(written):
+    written([], task="retrival", licence={"id": "MIT", "commercial": "perhaps"})
+    with pytest.raises(InputError) as error:
+        check_source("faq")
+    assert len(error.value.faults) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "other"}, "name is 'other'; it must equal the file name 'faq'"),
+        ({"adapter": "pear"}, "did you mean 'pairs'"),
+        ({"options": {"qery": "q"}}, "has no option 'qery'"),
+        ({"fetch": [{"kind": "hub", "repository": "a/b"}]}, "'files' is missing"),
+        ({"fetch": [{"kind": "http", "url": "file:///etc/passwd"}]}, "does not match"),
+        ({"fetch": [{"kind": "hub", "repository": "a/b", "files": ["x"], "revision": "main"}]}, "does not match"),
+    ],
+)
+def test_a_stanza_that_cannot_work_is_refused_before_anything_is_fetched(written, changes, message):
+    written([pair(0)], **changes)
+    with pytest.raises(InputError, match=message):
+        load_source("faq")
+
+
+def test_an_adapter_that_does_not_fit_the_task_is_named(written):
+    written([pair(0)], task="sts")
+    with pytest.raises(InputError, match="yields Passage, Query, a sts source is made of Pair"):
+        check_source("faq")
+
+
+def test_a_source_without_a_record_says_why(written):
+    written([{"query": "q", "positive": ""}])
+    with pytest.raises(InputError, match=r"no record in the first 1: 1 'positive' is empty"):
+        check_source("faq")
+
+
+def test_a_source_that_is_not_there_is_named():
+    with pytest.raises(InputError, match=r"config/sources/none\.yaml: no such file"):
+        check_source("none")
