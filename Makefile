@@ -13,7 +13,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint setup clean help
+.PHONY: run test test-slurm lint setup clean help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/ready ## set up, then run the embedded default from data to report (TARGETS=mine stops at a stage)
@@ -21,6 +21,10 @@ run: $(VENV)/ready ## set up, then run the embedded default from data to report 
 
 test: $(VENV)/ready ## set up, then run unit, distributed and workflow tests
 	$(BIN)/python -m pytest tests/unit tests/distributed tests/workflow
+
+test-slurm: $(VENV)/ready ## the toy run on a real Slurm of two pretended nodes (installs Debian's slurm where it may)
+	@command -v slurmctld > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh
+	$(BIN)/python -m pytest tests/slurm
 
 lint: $(VENV)/ready ## ruff, snakefmt and snakemake --lint, all clean
 	ruff check .
@@ -40,4 +44,4 @@ clean: ## delete results, logs and caches of this checkout (not the environment)
 	rm -rf results logs .snakemake .cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 8

@@ -14,6 +14,16 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+# On a cluster these run where snakemake runs: there is the network, and their work takes seconds.
+localrules:
+    all,
+    build_report,
+    build_scoreboard,
+    check_gate,
+    check_splits,
+    fetch_source,
+
+
 onstart:
     take_lock()
 

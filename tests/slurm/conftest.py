@@ -1,0 +1,61 @@
+"""The toy checkout of the workflow tests, and a real Slurm of two pretended nodes."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+WORKFLOW = importlib.util.spec_from_file_location(
+    "workflow_conftest", Path(__file__).parents[1] / "workflow" / "conftest.py"
+)
+LOCAL = importlib.util.spec_from_file_location("local_slurm", Path(__file__).with_name("local_slurm.py"))
+workflow, local_slurm = (importlib.util.module_from_spec(spec) for spec in (WORKFLOW, LOCAL))
+WORKFLOW.loader.exec_module(workflow)
+LOCAL.loader.exec_module(local_slurm)
+template, finished = workflow.template, workflow.finished
+# The shipped intervals spare a shared controller; alone with it, jobs may be asked after at once.
+POLLING = {"slurm-init-seconds-before-status-checks": 2, "max-status-checks-per-second": 5, "latency-wait": 5}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    missing = local_slurm.missing_programs()
+    if missing:
+        pytest.skip(f"no Slurm here: {', '.join(missing)} missing; apt-get install {' '.join(local_slurm.PACKAGES)}")
+    made = local_slurm.LocalSlurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+class SlurmToy(workflow.Toy):
+    """A toy checkout whose snakemake submits to `cluster`."""
+
+    settings = workflow.TOY_RUN
+
+    def __init__(self, folder, cluster):
+        super().__init__(folder)
+        self._cluster = cluster
+        profile = folder / "slurm" / "config.yaml"
+        profile.write_text(yaml.safe_dump(yaml.safe_load(profile.read_text()) | POLLING))
+
+    def command(self, *arguments):
+        return [*super().command()[:3], "--cores", "all", "--profile", "slurm", *arguments]
+
+    def environment(self):
+        return super().environment() | self._cluster.environment
+
+    def submitted(self, said):
+        """Return the rules that were submitted as Slurm jobs, from snakemake's own words."""
+        logs = [line for line in said.splitlines() if "has been submitted with SLURM jobid" in line]
+        return {line.partition("rule_")[2].partition("/")[0] for line in logs}
+
+
+@pytest.fixture
+def toy(template, cluster, tmp_path):
+    shutil.copytree(template, tmp_path / "checkout")
+    return SlurmToy(tmp_path / "checkout", cluster)

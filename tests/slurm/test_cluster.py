@@ -1,0 +1,39 @@
+"""`snakemake --cores all --profile slurm` on a real Slurm gives what a laptop gives, at one and at two training nodes."""
+
+import torch
+from safetensors.torch import load_file
+
+from f2llm.records.files import read_json, sha256_file
+
+TABLES = ("corpus", "queries", "origins", "removed", "near", "tuples", "rejected", "plan")
+
+
+def tables(folder):
+    found = sorted(path for path in (folder / "results").rglob("*.parquet") if path.stem in TABLES)
+    return {str(path.relative_to(folder)): sha256_file(path) for path in found}
+
+
+def weights(toy):
+    stored = load_file(toy.folder / "results/runs/toy/model/model.safetensors")
+    return torch.cat([stored[name].flatten().double() for name in sorted(stored)])
+
+
+def test_one_node_gives_the_bytes_of_a_local_run(toy, finished):
+    said = toy.run()
+    rules = toy.submitted(said.stdout + said.stderr)
+    assert {"mine_source", "train_model"} <= rules
+    assert not {"fetch_source", "check_gate"} & rules  # the login node has the network, and small jobs stay there
+    assert tables(toy.folder) == tables(finished.folder)
+    assert torch.equal(weights(toy), weights(finished))
+    assert toy.planned() == {}
+
+
+def test_two_training_nodes_give_the_same_tables_and_weights(toy, finished):
+    toy.configure(train=toy.settings["train"] | {"nodes": 2})
+    toy.run()
+    assert tables(toy.folder) == tables(finished.folder)
+    assert (weights(toy) - weights(finished)).norm() <= 1e-5 * weights(finished).norm()
+    log = (toy.folder / "logs/train_model/toy.log").read_text()
+    assert "srun --nodes=2 --ntasks=2 --ntasks-per-node=1" in log
+    assert "2 processes on cpu" in log
+    assert read_json(toy.folder / "results/runs/toy/gate.json")["passed"] is True
