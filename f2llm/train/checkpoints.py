@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -31,9 +31,16 @@ class Checkpoints:
     """The checkpoints of one training in `folder`; all processes call each method alike."""
 
     def __init__(
-        self, folder: str | Path, *, identity: Mapping[str, Any], keep: int, keep_every: int | None, world: World
+        self,
+        folder: str | Path,
+        *,
+        identity: Mapping[str, Any],
+        steps: int,
+        keep: int,
+        keep_every: int | None,
+        world: World,
     ) -> None:
-        self.folder, self.identity, self._world = Path(folder), dict(identity), world
+        self.folder, self.identity, self._steps, self._world = Path(folder), dict(identity), steps, world
         self._keep, self._keep_every = keep, keep_every
 
     def save(self, step: int, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
@@ -113,7 +120,8 @@ class Checkpoints:
     def _finish(self, aside: Path, step: int) -> None:
         """Describe the files, give the folder its name, delete old ones."""
         files = {path.name: sha256_file(path) for path in sorted(aside.iterdir())}
-        write_json(aside / ABOUT, {"step": step, "identity": self.identity, "files": files})
+        about = {"step": step, "steps": self._steps, "identity": self.identity, "files": files}
+        write_json(aside / ABOUT, about)
         final = self.folder / _name(step)
         shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step
         os.replace(aside, final)
@@ -126,14 +134,47 @@ class Checkpoints:
                 shutil.rmtree(path)
 
 
-def other_trainings(root: Path, *, own: Checkpoints) -> list[str]:
-    """Return a line for each training of other settings with checkpoints below `root`: where, and what differs."""
-    lines = []
+class OtherTraining(NamedTuple):
+    """The checkpoints of a training of other settings.
+
+    Attributes:
+        folder: where they lie.
+        step: of the newest.
+        steps: of the whole training; one that stopped before has something to lose.
+        differing: keys in which its identity differs from ours.
+    """
+
+    folder: Path
+    step: int
+    steps: int
+    differing: list[str]
+
+
+def other_trainings(root: Path, *, own: Checkpoints) -> list[OtherTraining]:
+    """Return the trainings of other settings that have checkpoints below `root`."""
+    found = []
     for folder in sorted(path for path in root.glob("*") if path.is_dir() and path != own.folder):
-        theirs = next((read_json(path) for path in sorted(folder.glob(f"step_*/{ABOUT}"))), None)
-        differing = ", ".join(differences(own.identity, theirs["identity"])) if theirs else "unknown settings"
-        lines.append(f"{folder}: checkpoints of other settings ({differing}); delete them if they are not needed")
-    return lines
+        newest = next((read_json(path) for path in sorted(folder.glob(f"step_*/{ABOUT}"), reverse=True)), None)
+        if newest:
+            differing = differences(own.identity, newest["identity"])
+            found.append(OtherTraining(folder, newest["step"], newest["steps"], differing))
+    return found
+
+
+def refuse_to_abandon(root: Path, *, own: Checkpoints) -> None:
+    """Raise where starting afresh would leave an unfinished training of other settings behind, unnoticed.
+
+    Raises:
+        InputError: which, how far it came, and the keys that differ.
+    """
+    faults = [
+        f"{folder}: a training stopped here after step {step} of {steps}, and the settings now differ from its own in "
+        f"{', '.join(differing)}; put them back to go on with it, give the run another name, or delete the folder"
+        for folder, step, steps, differing in other_trainings(root, own=own)
+        if step < steps
+    ]
+    if faults:
+        raise InputError(faults)
 
 
 def _state(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:

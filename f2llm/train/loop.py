@@ -15,7 +15,7 @@ from f2llm.provenance import code_digest
 from f2llm.records.files import sha256_path
 from f2llm.train.backbone import compile_layers, load_backbone, merged
 from f2llm.train.batches import Batches
-from f2llm.train.checkpoints import Checkpoints, other_trainings
+from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
 from f2llm.train.cost import read_geometry
 from f2llm.train.export import export_model
 from f2llm.train.life import STOPPED_LINE, StopRequest
@@ -50,8 +50,8 @@ def train(run: RunFile, paths: Paths, *, world: World, stop: StopRequest, fresh:
     the same, bit for bit, however often a run on the same machine was interrupted.
 
     Raises:
-        InputError: model and data do not fit, memory is too small, the loss is not finite, the disk is full, or
-            the processes were given different files.
+        InputError: an unfinished training of other settings would be left behind, model and data do not fit,
+            memory is too small, the loss is not finite, the disk is full, or the processes were given different files.
     """
     settings = run.settings.train
     precision = resolve_precision(settings.precision)
@@ -59,11 +59,13 @@ def train(run: RunFile, paths: Paths, *, world: World, stop: StopRequest, fresh:
     world.agree({key: str(value) for key, value in known.items()})
     model = load_backbone(run)
     checkpoints = Checkpoints(
-        paths.checkpoints / digest(known), identity=known, keep=settings.keep_checkpoints,
+        paths.checkpoints / digest(known), identity=known, steps=run.steps, keep=settings.keep_checkpoints,
         keep_every=settings.keep_every, world=world,
     )  # fmt: skip
     if fresh:
         checkpoints.discard()
+    elif world.first and not checkpoints.folder.is_dir():
+        refuse_to_abandon(paths.checkpoints, own=checkpoints)
     spread(model, layers=model.layers, world=world, reshard=settings.reshard_after_forward)
     if settings.compile and world.device.type == "cuda":
         compile_layers(model)
@@ -140,8 +142,6 @@ def _watch(trainer: Trainer, run: RunFile, paths: Paths, checkpoints: Checkpoint
         logger.info("going on after step %d of %d, saved in %s (%s)", start, run.steps, folder, trainer.precision)
     else:
         logger.info("training %d steps in %s; checkpoints in %s", run.steps, trainer.precision, folder)
-        for line in other_trainings(paths.checkpoints, own=checkpoints):
-            logger.warning("not gone on from %s", line)
     logger.info(
         "%d processes on %s; %d tokens a forward pass, activations of %d tokens kept; TensorBoard: %s",
         world.size, world.device.type, budget.tokens_per_chunk, max(budget), paths.events,
@@ -166,5 +166,6 @@ def _clean(paths: Paths) -> None:
 def _forget(root: Path, *, own: Checkpoints) -> None:
     """Delete all but the last checkpoint and those to keep; say what else could go."""
     own.keep_last()
-    for line in other_trainings(root, own=own):
-        logger.info("%s", line)
+    for other in other_trainings(root, own=own):
+        differing = ", ".join(other.differing)
+        logger.info("%s: checkpoints of other settings (%s); delete them if not needed", other.folder, differing)

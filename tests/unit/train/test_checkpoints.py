@@ -8,10 +8,11 @@ import torch.distributed.checkpoint as dcp
 
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
-from f2llm.train.checkpoints import Checkpoints, other_trainings
+from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
 from f2llm.train.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+STEPS = 12
 WORLD = World(rank=0, size=1, device=torch.device("cpu"))
 
 
@@ -30,7 +31,8 @@ def move(model, optimiser, *, seed=1):
 
 
 def checkpoints(folder, *, keep=2, keep_every=None, **identity):
-    return Checkpoints(folder, identity={"seed": 0} | identity, keep=keep, keep_every=keep_every, world=WORLD)
+    identity = {"seed": 0} | identity
+    return Checkpoints(folder, identity=identity, steps=STEPS, keep=keep, keep_every=keep_every, world=WORLD)
 
 
 def state(model):
@@ -120,10 +122,14 @@ def test_every_so_manieth_is_kept_beside_the_newest(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step_000004", "step_000008", "step_000010"]
 
 
-def test_checkpoints_of_other_settings_are_named_with_what_differs(tmp_path):
+def test_an_unfinished_training_of_other_settings_is_not_left_behind_unnoticed(tmp_path):
     model, optimiser = made()
-    checkpoints(tmp_path / "old", rate=1).save(2, model, optimiser)
+    old = checkpoints(tmp_path / "old", rate=1)
+    old.save(STEPS - 2, model, optimiser)
     own = checkpoints(tmp_path / "new", rate=2)
-    (line,) = other_trainings(tmp_path, own=own)
-    assert str(tmp_path / "old") in line and "other settings (rate)" in line
+    with pytest.raises(InputError, match=rf"old: .* after step {STEPS - 2} of {STEPS}, .* differ .* in rate; put them"):
+        refuse_to_abandon(tmp_path, own=own)
+    old.save(STEPS, model, optimiser)
+    refuse_to_abandon(tmp_path, own=own)
+    assert other_trainings(tmp_path, own=own) == [(tmp_path / "old", STEPS, STEPS, ["rate"])]
     assert other_trainings(tmp_path / "nowhere", own=own) == []
