@@ -32,6 +32,10 @@ onsuccess:
     print_closing_lines()
 
 
+onerror:
+    print_failures()
+
+
 rule all:
     default_target: True
     input:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     estimate.add_argument("--efficiency", type=float, default=0.45, help="share of it reached; default: %(default)s")
 
-    status = verb("status", _status, "say where a run's model, scoreboard and report are, and what it gained")
+    status = verb("status", _status, "say what runs, what failed and why, and where the results of a finished run are")
     status.add_argument("run", nargs="?", default="embedded", help="name of the run; default: %(default)s")
-    status.add_argument("--results", default="results", help="default: %(default)s")
+    status.add_argument("--folder", default=".", help="the checkout that runs; default: this folder")
+    status.add_argument("--every", type=float, metavar="SECONDS", help="say it again every so many seconds")
 
     trace = verb("trace", _trace, "follow a training tuple back to the rows and files that it came from")
     trace.add_argument("tuple_id", help="32 hex digits, as in plan.parquet and the report")
@@ -77,9 +79,12 @@ def _estimate(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from f2llm.status import closing_lines
+    from f2llm.status import status_lines
 
-    print(closing_lines(options.results, run=options.run))
+    print(status_lines(options.folder, run=options.run))
+    while options.every:
+        time.sleep(options.every)
+        print(f"\n{time.strftime('%H:%M:%S')}\n{status_lines(options.folder, run=options.run)}", flush=True)
 
 
 def _trace(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from f2llm.errors import InputError
+from f2llm.job_notes import end_note, start_note
 from f2llm.records.files import sha256_path, write_json
 
 ROOT = Path(__file__).parents[1]
@@ -68,14 +69,19 @@ def job(context: JobContext) -> Iterator[Counts]:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=handlers, force=True)
     handlers[1].setFormatter(logging.Formatter(f"[{_unit(context)}] %(message)s"))
     counts, started = Counts(), time.monotonic()
+    note = start_note(rule=context.rule, unit=" ".join(_wildcards(context)), log=context.log[0])
     try:
         yield counts
+        _write_manifest(context, counts=counts, seconds=time.monotonic() - started)
     except Exception as error:
         handlers[0].stream.write(traceback.format_exc())
         handlers[0].flush()
-        sys.stderr.write(_screen(context, error))
+        said = _what(error)
+        sys.stderr.write(f"\n{_unit(context)} failed:\n{said}\n  log: {context.log[0]}\n\n")
+        with contextlib.suppress(OSError):  # a full disk has no place for a note either
+            end_note(note, state="failed", said=said)
         raise SystemExit(1) from None
-    _write_manifest(context, counts=counts, seconds=time.monotonic() - started)
+    end_note(note, state="done")
     logger.info("done: %s", ", ".join(f"{key} {value}" for key, value in counts.items() if not isinstance(value, dict)))
 
 
@@ -123,19 +129,21 @@ def peak_memory_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
-def _screen(context: JobContext, error: Exception) -> str:
-    """Return what a person needs of an error, in one screen."""
+def _what(error: Exception) -> str:
+    """Return what a person needs of an error, a line a fault."""
     if isinstance(error, InputError):
-        what = "\n".join(f"  {fault}" for fault in error.faults)
-    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        what = f"  {error.filename or 'results'}: no space left on the disk; free some and run the same command again"
-    else:
-        what = f"  {type(error).__name__}: {error}; the traceback is in the log"
-    return f"\n{_unit(context)} failed:\n{what}\n  log: {context.log[0]}\n\n"
+        return "\n".join(f"  {fault}" for fault in error.faults)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"  {error.filename or 'results'}: no space left on the disk; free some and run the same command again"
+    return f"  {type(error).__name__}: {error}; the traceback is in the log"
 
 
 def _unit(context: JobContext) -> str:
-    return " ".join([context.rule, *map(str, dict(context.wildcards.items()).values())])
+    return " ".join([context.rule, *_wildcards(context)])
+
+
+def _wildcards(context: JobContext) -> list[str]:
+    return [str(value) for _, value in context.wildcards.items()]
 
 
 @functools.cache

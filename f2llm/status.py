@@ -1,9 +1,95 @@
-"""The closing lines of a run: where things are, and the gain in one line."""
+"""Where a run stands while it lives, why jobs failed, and where things are once it is done."""
 
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from f2llm.errors import InputError
+from f2llm.job_notes import JobNote, is_gone, read_notes
 from f2llm.records.files import read_json
+
+LAST_BYTES = 20_000  # of a log; its last lines are in there
+TAIL_LINES = 5
+LOG_PREFIX = re.compile(r"^\S+ \S+ (INFO|WARNING) [\w.]+: ")  # time, level and module of a log line
+
+
+class Steps(NamedTuple):
+    """How far snakemake is: jobs done and planned of the latest call, and when that began (seconds since the epoch)."""
+
+    done: int
+    planned: int
+    began: float
+
+
+def status_lines(folder: str | Path, *, run: str, now: float | None = None) -> str:
+    """Return where the latest call of snakemake in a checkout stands, and the closing lines of a finished run.
+
+    Raises:
+        InputError: nothing has run here yet.
+    """
+    folder, now = Path(folder), time.time() if now is None else now
+    steps = read_steps(folder / ".snakemake" / "log")
+    finished = (folder / "results" / "runs" / run / "gate.json").is_file()
+    if steps is None and not finished:
+        raise InputError(f"{folder}: nothing has run here yet; `snakemake --cores all` (or `make run`) begins")
+    lines = []
+    if steps:
+        notes = [note for note in read_notes(folder / "logs") if note.started >= steps.began]
+        lines.append(f"steps    {steps.done} of {steps.planned} done, begun {_ago(now - steps.began)} ago")
+        lines += running_lines(notes, folder=folder, now=now)
+        lines += failure_lines(notes, folder=folder)
+        done = Counter(note.rule for note in notes if note.state == "done")
+        if done:
+            lines.append("done     " + ", ".join(f"{rule} {count}" for rule, count in sorted(done.items())))
+    if finished:
+        lines.append(closing_lines(folder / "results", run=run))
+    return "\n".join(lines)
+
+
+def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list[str]:
+    """Return a line for each live job: what it is, for how long, where, and the last line of its log."""
+    lines = []
+    for note in notes:
+        if note.state == "running" and not is_gone(note):
+            where = f", Slurm job {note.slurm_job} on {note.host}" if note.slurm_job else ""
+            last = "".join(_tail(folder / note.log, lines=1))
+            lines.append(f"running  {note.rule} {note.unit}, {_ago(now - note.started)}{where}: {last}")
+    return lines
+
+
+def failure_lines(notes: Iterable[JobNote], *, folder: str | Path) -> list[str]:
+    """Return what each failed job said, and the last lines of those that died without a word."""
+    lines = []
+    for note in notes:
+        if note.state == "failed":
+            lines += [f"failed   {note.rule} {note.unit} ({note.log})", *(note.said or "").splitlines()]
+        elif is_gone(note):
+            lines.append(f"killed   {note.rule} {note.unit} ({note.log}): no word (memory? a time limit?); last lines:")
+            lines += [f"  {line}" for line in _tail(Path(folder, note.log), lines=TAIL_LINES)]
+    return lines
+
+
+def failures_since(began: float, *, folder: str | Path = ".") -> str:
+    """Return the failures of all jobs that began after a moment, for the end of a failed run."""
+    notes = [note for note in read_notes(Path(folder, "logs")) if note.started >= began]
+    return "\n".join(failure_lines(notes, folder=folder))
+
+
+def read_steps(logs: Path) -> Steps | None:
+    """Return how far the latest call of snakemake is, from its own log; None where there is none."""
+    newest = max(logs.glob("*.snakemake.log"), default=None)
+    if newest is None:
+        return None
+    text = newest.read_text(encoding="utf-8", errors="replace")
+    planned = re.findall(r"^total +(\d+)", text, re.MULTILINE)
+    done = re.findall(r"^(\d+) of (\d+) steps", text, re.MULTILINE)
+    began = datetime.strptime(newest.name.split(".")[0], "%Y-%m-%dT%H%M%S").astimezone().timestamp()
+    last, most = done[-1] if done else (0, planned[-1] if planned else 0)
+    return Steps(int(last), int(most), began)
 
 
 def closing_lines(results: str | Path, *, run: str) -> str:
@@ -27,3 +113,21 @@ def closing_lines(results: str | Path, *, run: str) -> str:
             f"mean pooling ({score['base_mean']:.1f})",
         ]
     )
+
+
+def _tail(path: Path, *, lines: int) -> list[str]:
+    """Return the last lines of a log without their time, level and module."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - LAST_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    said = [LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
+    return said[-lines:]
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,5 +1,7 @@
 """The validated run, the paths' variant keys, and the few functions that rules share."""
 
+import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -13,7 +15,7 @@ from f2llm.provenance import code_digest as digest_of
 from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters
 from f2llm.sources.fetch import local_files
-from f2llm.status import closing_lines
+from f2llm.status import closing_lines, failures_since
 
 if "sources" not in config:
 
@@ -30,6 +32,7 @@ except InputError as error:
         f"this run cannot work as it is ({len(error.faults)} to mend):\n{error}"
     ) from None
 
+BEGAN = time.time()
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
 TRAINED = [source.name for source in RUN.sources]
 MODELS = {model.name: model for model in (RUN.backbone, RUN.retriever)}
@@ -102,6 +105,12 @@ def print_closing_lines():
     """Say where model, scoreboard and report are, once the whole run is there."""
     if Path(f"results/runs/{RUN.run}/gate.json").is_file():
         print(closing_lines("results", run=RUN.run))
+
+
+def print_failures():
+    """Say again at the end what failed: on a cluster, and in a long run, the first time is easily missed."""
+    if said := failures_since(BEGAN):
+        print(f"\nwhat failed, once more:\n{said}", file=sys.stderr)
 
 
 def fetch_stanza(wildcards):

@@ -1,0 +1,90 @@
+"""A note beside each job's log: where it runs, since when, and how it ended. `f2llm status` reads them.
+
+A job writes its own note, so it works on a laptop and on a cluster alike, and a job that was killed
+leaves one that says `running` of a process that is no more.
+"""
+
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from f2llm.config.build import build
+from f2llm.records.files import read_json, write_json
+
+SUFFIX = ".job.json"
+STARTED_TOLERANCE_SECONDS = 2.0  # process start times are rounded differently by different readers
+State = Literal["running", "done", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobNote:
+    """What a job said of itself. Times are seconds since the epoch, `ended` is None while it runs."""
+
+    rule: str
+    unit: str  # values of the wildcards
+    log: str
+    state: State
+    started: float
+    ended: float | None
+    host: str
+    process: int
+    process_started: float
+    slurm_job: str | None
+    said: str | None  # what a failed one said last
+
+
+def start_note(*, rule: str, unit: str, log: str | Path) -> JobNote:
+    """Write that a job runs in this process, and return the note to end it with."""
+    note = JobNote(
+        rule=rule,
+        unit=unit,
+        log=str(log),
+        state="running",
+        started=round(time.time(), 3),
+        ended=None,
+        host=platform.node(),
+        process=os.getpid(),
+        process_started=round(psutil.Process().create_time(), 2),
+        slurm_job=os.environ.get("SLURM_JOB_ID"),
+        said=None,
+    )
+    write_json(note_path(log), asdict(note))
+    return note
+
+
+def end_note(note: JobNote, *, state: State, said: str | None = None) -> None:
+    """Write how a job ended, and what it said if it failed."""
+    ended = replace(note, state=state, ended=round(time.time(), 3), said=said)
+    write_json(note_path(note.log), asdict(ended))
+
+
+def read_notes(logs: str | Path) -> list[JobNote]:
+    """Return all notes below a folder of logs, by start; one that cannot be read is left out."""
+    notes = []
+    for path in Path(logs).rglob(f"*{SUFFIX}"):
+        try:
+            notes.append(build(JobNote, read_json(path)))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # removed meanwhile, or of another version of this project
+    return sorted(notes, key=lambda note: (note.started, note.rule, note.unit))
+
+
+def note_path(log: str | Path) -> Path:
+    """Return where the note of the job with this log lies."""
+    return Path(log).with_suffix(SUFFIX)
+
+
+def is_gone(note: JobNote) -> bool:
+    """Say whether a note of a running job is of a process of this host that no longer lives."""
+    if note.state != "running" or note.host != platform.node():
+        return False
+    try:
+        started = psutil.Process(note.process).create_time()
+    except psutil.Error:
+        return True
+    return abs(started - note.process_started) > STARTED_TOLERANCE_SECONDS

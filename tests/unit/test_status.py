@@ -1,0 +1,93 @@
+"""What a person is told beside a live run, after a failure, and at the end."""
+
+import pytest
+
+from f2llm import job_notes
+from f2llm.errors import InputError
+from f2llm.job_notes import end_note, is_gone, read_notes, start_note
+from f2llm.records.files import read_json, write_json
+from f2llm.status import failures_since, read_steps, status_lines
+
+BEGAN = "2026-01-02T030405.000000.snakemake.log"
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / ".snakemake" / "log" / BEGAN
+    log.parent.mkdir(parents=True)
+    log.write_text("job        count\ntotal         7\n2 of 7 steps (29%) done\n3 of 7 steps (43%) done\n")
+    return tmp_path
+
+
+def begin(unit, *, text=""):
+    log = f"logs/mine_source/{unit}.log"
+    note = start_note(rule="mine_source", unit=unit, log=log)
+    (job_notes.note_path(log).parent / f"{unit}.log").write_text(text)
+    return note
+
+
+def test_a_live_job_is_shown_with_the_last_line_of_its_log(checkout):
+    begin("news", text="2026-01-02 03:04:06,123 INFO f2llm.progress: search: 5/9 (56 %) blocks, 2/s, ETA 2 s\n\n")
+    lines = status_lines(checkout, run="toy").splitlines()
+    assert lines[0].startswith("steps    3 of 7 done, begun ")
+    assert lines[1].startswith("running  mine_source news, 0 s: search: 5/9 (56 %) blocks, 2/s, ETA 2 s")
+
+
+def test_a_job_of_slurm_says_where_it_runs(checkout, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    begin("news")
+    assert "Slurm job 41 on " in status_lines(checkout, run="toy")
+
+
+def test_finished_jobs_are_counted_by_rule(checkout):
+    end_note(begin("news"), state="done")
+    end_note(begin("code"), state="done")
+    assert status_lines(checkout, run="toy").splitlines()[-1] == "done     mine_source 2"
+
+
+def test_a_failed_job_says_again_what_was_wrong(checkout):
+    end_note(begin("news"), state="failed", said="  news: every query was dropped; lower `skip`")
+    assert failures_since(0, folder=checkout).splitlines() == [
+        "failed   mine_source news (logs/mine_source/news.log)",
+        "  news: every query was dropped; lower `skip`",
+    ]
+
+
+def test_a_job_killed_without_a_word_is_known_by_its_dead_process(checkout):
+    note = begin("news", text="\n".join(f"line {number}" for number in range(9)))
+    path = job_notes.note_path(note.log)
+    assert not is_gone(*read_notes("logs"))
+    write_json(path, read_json(path) | {"process_started": 1.0})  # the number was given to another process since
+    assert is_gone(*read_notes("logs"))
+    first, *last = failures_since(0, folder=checkout).splitlines()
+    assert first.startswith("killed   mine_source news")
+    assert last == ["  line 4", "  line 5", "  line 6", "  line 7", "  line 8"]
+    assert "running" not in status_lines(checkout, run="toy")
+
+
+def test_jobs_of_earlier_calls_are_left_out(checkout):
+    end_note(begin("news"), state="failed", said="x")
+    assert failures_since(4e9, folder=checkout) == ""
+
+
+def test_a_note_of_another_version_is_passed_over(checkout):
+    begin("news")
+    write_json(checkout / "logs" / "other.job.json", {"colour": "red"})
+    assert [note.unit for note in read_notes("logs")] == ["news"]
+
+
+def test_before_the_first_job_is_done_the_planned_ones_are_known(checkout):
+    (checkout / ".snakemake" / "log" / BEGAN).write_text("job    count\ntotal      12\n")
+    assert read_steps(checkout / ".snakemake" / "log")[:2] == (0, 12)
+
+
+def test_a_finished_run_ends_with_where_things_are(checkout):
+    figures = {"mean": 40.0, "gain_over_last": 20.0, "base_last": 20.0, "gain_over_mean": 10.0, "base_mean": 30.0}
+    write_json(checkout / "results" / "runs" / "toy" / "gate.json", figures)
+    assert "gain        mean over all tasks 40.0: +20.0 points" in status_lines(checkout, run="toy")
+
+
+def test_a_folder_where_nothing_ran_is_said_so(tmp_path):
+    with pytest.raises(InputError, match="nothing has run here yet; `snakemake --cores all`"):
+        status_lines(tmp_path, run="toy")
