@@ -93,6 +93,19 @@ def training_resources():
     return asked
 
 
+def print_barred():
+    """Say which sources the licence policy keeps out."""
+    for barred in RUN.barred:
+        print(
+            f"licences: {RUN.licences}: {barred.name} is left out ({barred.reason})",
+            file=sys.stderr,
+        )
+
+
+if workflow.is_main_process:
+    print_barred()
+
+
 def take_lock():
     """Refuse to run beside another live run on the same results."""
     try:
@@ -122,7 +135,7 @@ def fetch_stanza(wildcards):
 def reading_stanza(wildcards):
     """What of a stanza decides the tables of the source."""
     stanza = source_stanza(wildcards)
-    return {key: stanza[key] for key in ("name", "task", "adapter", "options")}
+    return {key: stanza[key] for key in ("name", "task", "adapter", "options", "held_out")}
 
 
 def reading_code(wildcards):

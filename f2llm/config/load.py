@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build
 from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.licences import barred_sources
 from f2llm.config.models import Model
 from f2llm.config.recipes import with_recipe
 from f2llm.config.run import Run
@@ -43,8 +44,15 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     faults += _training_faults(settings.get("train"), where=where)
     if faults:
         raise InputError(faults)
+    barred = barred_sources(sources, policy=settings["licences"])
+    out = {one.name for one in barred}
+    heldout += [source for source in sources if source.name in out and source.name in wanted]
+    sources = [source for source in sources if source.name not in out]
+    if not sources:
+        raise InputError(f"{where}: licences: {settings['licences']!r} keeps out all {len(barred)} sources; loosen it")
     del settings["stanzas"]  # where stanzas lie decides nothing
-    settings |= {"sources": tuple(sources), "heldout_sources": tuple(heldout), "benchmark": benchmark, **models}
+    settings |= {"barred": barred, "sources": tuple(sources), "heldout_sources": tuple(heldout)}
+    settings |= {"benchmark": benchmark, **models}
     return build(Run, settings)
 
 
@@ -115,6 +123,11 @@ def _misuses(
             faults.append(
                 f"{where}: benchmark task {task.name!r} takes all rows of {task.source!r}, which is trained on; "
                 "use split: test there, or take the source out"
+            )
+        if task.split != "all" and task.source in known and not known[task.source].held_out:
+            faults.append(
+                f"{where}: benchmark task {task.name!r} takes the {task.split} rows of {task.source!r}, which "
+                "holds none out (held_out: false in its stanza); change one of the two"
             )
         if task.source in known and known[task.source].task != task.type:
             faults.append(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from f2llm.config.benchmarks import Benchmark
+from f2llm.config.licences import Barred
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
 
@@ -162,6 +163,8 @@ class Run:
     run: str
     seed: int
     on_source_error: str  # fail | skip
+    licences: str  # any | stated | commercial
+    barred: tuple[Barred, ...]  # sources of the config that this policy keeps out
     sources: tuple[Source, ...]  # trained on
     heldout_sources: tuple[Source, ...]  # only scored on
     backbone: Model

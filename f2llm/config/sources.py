@@ -69,6 +69,7 @@ class Source:
     licence: Licence
     reference: str  # where the data is described
     group: str  # what the split is grouped by, in words
+    held_out: bool = True  # False: all rows are training rows, no group goes to dev or test
     train: bool = True  # False: never trained on (a benchmark, or held back as unseen data)
     max_queries: int | None = None  # cap on training queries after curation
     max_passages: int | None = None  # cap on the mining corpus after curation; positives always stay

@@ -29,7 +29,7 @@ def curation_key(run: Run) -> str:
 
 def encoder_key(model: Model, *, max_length: int) -> str:
     """Return the key of vectors/: weights, prompt, pooling and maximum length of an encoder."""
-    identity = (model.fetch.sha256, model.format, model.member, model.layers, model.pooling, model.append_eos)
+    identity = (_place(model), model.format, model.member, model.layers, model.pooling, model.append_eos)
     return f"{model.name}-{digest([identity, model.query_prompt, max_length])}"
 
 
@@ -43,5 +43,11 @@ def mining_key(run: Run) -> str:
 def tokens_key(run: Run) -> str:
     """Return the key of tokens/: curation, the backbone's tokenizer and prompt, and the lengths."""
     backbone = run.backbone
-    identity = (backbone.fetch.sha256, backbone.member, backbone.append_eos, backbone.query_prompt)
+    identity = (_place(backbone), backbone.member, backbone.append_eos, backbone.query_prompt)
     return f"{backbone.name}-{digest([curation_key(run), identity, run.tokens])}"
+
+
+def _place(model: Model) -> str | list[str]:
+    """Return what names the files of a model: their hash, or where they lie if the stanza states none."""
+    fetch = model.fetch
+    return fetch.sha256 or [fetch.repository, fetch.revision or fetch.branch, *fetch.files, fetch.url, fetch.path]

@@ -24,7 +24,7 @@ from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skippe
 from f2llm.sources.staging import RECORDS_OF
 
 ROWS = 10_000  # records looked at; enough for a judgement, seconds on any source
-EXAMPLES = 3
+EXAMPLES = 10
 MOST_CHARACTERS = 300  # of a text in an example
 FEW_SKIPPED = 0.5  # share of queries; a warning above
 STANZAS = Path("config/sources")

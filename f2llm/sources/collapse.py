@@ -1,7 +1,8 @@
 """Mentions of one query become one row: the rules by which they merge."""
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from f2llm.records.schemas import QUERIES
 from f2llm.sources.staging import POSITIVE
 
 BATCH_ROWS = 4096
+TRAIN = "train"
 _FIRST = itemgetter(0)
 
 
@@ -46,12 +48,14 @@ class MergedQuery(NamedTuple):
     split: str
 
 
-def merge(mentions: Iterable[Mention], links: Iterable[Link], *, labels: Mapping[str, bytes]) -> MergedQuery:
+def merge(
+    mentions: Iterable[Mention], links: Iterable[Link], *, labels: Mapping[str, bytes], held_out: bool
+) -> MergedQuery:
     """Return the row of one query.
 
     Positives are sorted and distinct. Negatives are distinct, in the order of the source, and none
     is a positive; for classification (`labels`: label -> doc_id) they are the other labels. The
-    smallest group stands for all; a grade is the mean of all grades.
+    smallest group stands for all and decides the split, unless nothing is held out; a grade is the mean of all grades.
     """
     mentions, links = list(mentions), list(links)
     first = mentions[0]
@@ -61,30 +65,38 @@ def merge(mentions: Iterable[Mention], links: Iterable[Link], *, labels: Mapping
     grades = sorted(mention.grade for mention in mentions if mention.grade is not None)
     grade = sum(grades) / len(grades) if grades else None
     group = min(mention.group for mention in mentions)
-    return MergedQuery(first.query_id, first.text, positives, negatives, first.label, grade, group, split_of(group))
+    split = split_of(group) if held_out else TRAIN
+    return MergedQuery(first.query_id, first.text, positives, negatives, first.label, grade, group, split)
 
 
 def merge_queries(
-    mentions: Iterable[pa.RecordBatch], links: Iterable[pa.RecordBatch], *, labels: Mapping[str, bytes]
+    mentions: Iterable[pa.RecordBatch],
+    links: Iterable[pa.RecordBatch],
+    *,
+    labels: Mapping[str, bytes],
+    held_out: bool,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table of queries from mentions and links, both sorted by query_id.
 
     Links of one query are in the order of their kind, then of the source. One query is in memory at a time.
     """
-    rows = _merged(_rows(mentions, Mention), _rows(links, Link), labels)
+    one = functools.partial(merge, labels=labels, held_out=held_out)
+    rows = _merged(_rows(mentions, Mention), _rows(links, Link), one)
     while block := list(itertools.islice(rows, BATCH_ROWS)):
         yield pa.RecordBatch.from_pylist([row._asdict() for row in block], schema=QUERIES)
 
 
-def _merged(mentions: Iterator[Mention], links: Iterator[Link], labels: Mapping[str, bytes]) -> Iterator[MergedQuery]:
+def _merged(
+    mentions: Iterator[Mention], links: Iterator[Link], one: Callable[..., MergedQuery]
+) -> Iterator[MergedQuery]:
     named = itertools.groupby(links, key=_FIRST)
     link_id, link_group = next(named, (None, iter(())))
     for query, same in itertools.groupby(mentions, key=_FIRST):
         if link_id == query:
-            yield merge(same, link_group, labels=labels)
+            yield one(same, link_group)
             link_id, link_group = next(named, (None, iter(())))
         else:
-            yield merge(same, (), labels=labels)
+            yield one(same, ())
 
 
 def _rows(batches: Iterable[pa.RecordBatch], kind: type[NamedTuple]) -> Iterator[tuple]:

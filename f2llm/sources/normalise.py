@@ -50,6 +50,7 @@ class Reading:
     task: str
     adapter: str
     options: dict[str, Any] = field(default_factory=dict)
+    held_out: bool = True
 
 
 def normalise_source(
@@ -102,7 +103,9 @@ def _normalise(
         dangling = _leave_out_unanswered(database, staged, source)
         labels = _labels(database, source)
         _refuse_empty(database, staged, where=f"source {source.name}")
-        merged = merge_queries(_batches(database, _QUERIES), _batches(database, _LINKS), labels=labels)
+        merged = merge_queries(
+            _batches(database, _QUERIES), _batches(database, _LINKS), labels=labels, held_out=source.held_out
+        )
         kept = {
             PASSAGE: write_table(folder / "corpus.parquet", schema=CORPUS, rows=_distinct(database, _CORPUS)),
             QUERY: write_table(folder / "queries.parquet", schema=QUERIES, rows=merged),

@@ -1,8 +1,8 @@
 """What stanzas leave open, as found at the first fetch: config/sources.lock.yaml.
 
 Commits of repositories, sha256s of their files, and sha256s of URLs. Once there, they hold: other
-bytes are an error that names both hashes. Deleting an entry and fetching again is how a source is
-brought up to date on purpose. The file is meant to be kept with the config.
+bytes are an error that names both hashes. `f2llm lock --refresh NAME` brings a source up to date on
+purpose. The file is meant to be kept with the config.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from f2llm.records.files import atomic_path
 from f2llm.sources.cache import CACHE, locked
 
 PINS = Path("config/sources.lock.yaml")
-HEADER = "# Written by the first fetch. To bring an entry up to date, delete it and fetch again.\n"
+HEADER = "# Written by the first fetch. To bring a source or model up to date: f2llm lock --refresh NAME\n"
 
 
 class Pins:
@@ -28,11 +28,11 @@ class Pins:
 
     def revision(self, repository: str) -> str:
         """Return the commit of `repository` ("datasets/owner/name@branch"); "" if it is not locked."""
-        return self._entry("hub", repository).get("revision", "")
+        return self.entry("hub", repository).get("revision", "")
 
     def sha256_of_url(self, url: str) -> str:
         """Return the sha256 of the file of `url`; "" if it is not locked."""
-        return self._entry("http", url).get("sha256", "")
+        return self.entry("http", url).get("sha256", "")
 
     def record_repository(self, repository: str, *, revision: str, files: Mapping[str, str], owner: str) -> None:
         """Lock the commit and the sha256s of `files` (path -> sha256); others of the repository stay.
@@ -41,7 +41,7 @@ class Pins:
             InputError: one of them is locked otherwise.
         """
         with locked(self._guard):
-            before = self._entry("hub", repository)
+            before = self.entry("hub", repository)
             known = before.get("files", {})
             faults = [
                 self._changed(f"{owner}: {repository}: {path}", found, known[path])
@@ -62,21 +62,28 @@ class Pins:
             InputError: it is locked with another sha256.
         """
         with locked(self._guard):
-            before = self._entry("http", url).get("sha256", sha256)
+            before = self.entry("http", url).get("sha256", sha256)
             if before != sha256:
                 raise InputError(self._changed(f"{owner}: {url}", sha256, before))
             self._write("http", url, {"sha256": sha256, "bytes": bytes})
 
+    def replace(self, kind: str, key: str, *, entry: Mapping[str, Any]) -> None:
+        """Put `entry` in the place of what is locked; an empty one forgets it."""
+        with locked(self._guard):
+            if entry != self.entry(kind, key):
+                self._write(kind, key, entry)
+
     def _changed(self, where: str, found: str, known: str, *, what: str = "sha256 ") -> str:
         return (
-            f"{where}: {what}is {found}, {self.path} says {known}; it has changed: look at it, then delete its entry "
-            "there and fetch again"
+            f"{where}: {what}is {found}, {self.path} says {known}; it has changed: look at it, then take the "
+            "new one on purpose with `f2llm lock --refresh NAME`"
         )
 
     def _content(self) -> dict[str, Any]:
         return (read_yaml(self.path) if self.path.is_file() else None) or {}
 
-    def _entry(self, kind: str, key: str) -> dict[str, Any]:
+    def entry(self, kind: str, key: str) -> dict[str, Any]:
+        """Return what is locked of a place (kind hub | http); empty if nothing is."""
         return self._content().get(kind, {}).get(key, {})
 
     def _write(self, kind: str, key: str, entry: Mapping[str, Any]) -> None:
@@ -85,5 +92,6 @@ class Pins:
         if content.get(kind, {}).get(key) == entry:
             return
         content.setdefault(kind, {})[key] = dict(entry)
+        content = {kind: {key: entry for key, entry in places.items() if entry} for kind, places in content.items()}
         with atomic_path(self.path) as aside:
             aside.write_text(HEADER + yaml.safe_dump(content, sort_keys=True, width=120), encoding="utf-8")

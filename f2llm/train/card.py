@@ -81,9 +81,17 @@ def model_card(run: RunFile, *, width: int) -> str:
         total=len(used),
         unclear=unclear,
         rows="\n".join(f"| {' | '.join(row)} |" for row in cells),
-        left_out=f"\nLeft out for want of tuples: {', '.join(run.left_out)}.\n" if run.left_out else "",
+        left_out=_left_out(run),
         base_licence=backbone.licence.id,
     )
+
+
+def _left_out(run: RunFile) -> str:
+    lines = [f"\nLeft out for want of tuples: {', '.join(run.left_out)}.\n"] if run.left_out else []
+    if run.settings.barred:
+        barred = "; ".join(f"{one.name} ({one.reason})" for one in run.settings.barred)
+        lines.append(f"\nLeft out by the run's licence policy: {barred}.\n")
+    return "".join(lines)
 
 
 def _cell(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from f2llm.config.build import plain
 from f2llm.encode.prompts import format_query
 from f2llm.records.files import atomic_folder, write_json
 from f2llm.train.card import model_card
@@ -81,5 +82,6 @@ def _about(run: RunFile, identity: Mapping[str, Any]) -> dict[str, Any]:
         "variants": run.variants,
         "sources": [source.name for source in run.sources],
         "left_out": list(run.left_out),
+        "barred": plain(run.settings.barred),
         "digests": dict(identity),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.build import build, plain
+from f2llm.config.licences import Barred
 from f2llm.config.models import Model
 from f2llm.config.run import Curate, Mine, Run, Tokens, Train
 from f2llm.config.sources import Source
@@ -31,6 +32,7 @@ class Settings:
 
     run: str
     seed: int
+    barred: tuple[Barred, ...]
     sources: tuple[Source, ...]
     backbone: Model
     retriever: Model

@@ -52,6 +52,40 @@ def test_a_right_run_is_read_whole(folder):
     assert run.train.betas == (0.9, 0.98)
 
 
+def with_licences(folder, policy):
+    for name, commercial in (("free", "yes"), ("closed", "no"), ("unclear", "unknown")):
+        save(folder, "sources", SOURCE | {"name": name, "licence": {"id": "X", "commercial": commercial}})
+    content = RUN | {"sources": ["toy", "free", "closed", "unclear"], "licences": policy}
+    return load_run(content, folder=folder, where="config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        ("any", ["toy", "free", "closed", "unclear"]),
+        ("stated", ["toy", "free", "closed"]),
+        ("commercial", ["toy", "free"]),
+    ],
+)
+def test_a_licence_policy_keeps_sources_out_of_training_and_says_why(folder, policy, kept):
+    run = with_licences(folder, policy)
+    assert [source.name for source in run.sources] == kept
+    assert [one.name for one in run.barred] == [name for name in ("closed", "unclear") if name not in kept]
+    assert all("licence X, commercial use: " in one.reason for one in run.barred)
+
+
+def test_a_policy_that_keeps_out_every_source_is_refused(folder):
+    save(folder, "sources", SOURCE | {"licence": {"id": "X", "commercial": "no"}})
+    assert "'commercial' keeps out all 1 sources" in faults(folder, licences="commercial")[0]
+
+
+def test_a_source_that_is_kept_out_of_training_may_still_be_scored_on(folder):
+    save(folder, "sources", SOURCE | {"licence": {"id": "X", "commercial": "no"}})
+    save(folder, "sources", SOURCE | {"name": "free"})
+    run = load_run(RUN | {"sources": ["toy", "free"], "licences": "commercial"}, folder=folder, where="config.yaml")
+    assert [source.name for source in run.heldout_sources] == ["toy"]
+
+
 def test_sources_that_are_only_scored_on_are_found(folder):
     save(folder, "sources", SOURCE | {"name": "unseen", "train": False})
     save(
@@ -85,6 +119,12 @@ def test_a_benchmark_source_is_never_trained_on(folder):
 def test_all_rows_of_a_trained_source_cannot_be_scored(folder):
     save(folder, "benchmarks", {"name": "bench", "tasks": [TASK | {"split": "all"}]})
     assert "takes all rows of 'toy', which is trained on" in faults(folder)[0]
+
+
+def test_a_source_that_holds_nothing_out_has_no_test_rows_to_score(folder):
+    save(folder, "sources", SOURCE | {"held_out": False})
+    save(folder, "benchmarks", {"name": "bench", "tasks": [TASK | {"split": "test"}]})
+    assert "takes the test rows of 'toy', which holds none out" in faults(folder)[0]
 
 
 def test_a_task_must_fit_its_source(folder):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from f2llm.config.load import load_run_file
-from f2llm.config.variants import curation_key, mining_key, tokens_key
+from f2llm.config.variants import curation_key, encoder_key, mining_key, tokens_key
 
 RUN = load_run_file(Path(__file__).parents[3] / "config" / "config.yaml")
 
@@ -44,3 +44,13 @@ def test_what_cannot_change_bytes_moves_nothing(section, settings):
 
 def test_training_settings_move_no_table():
     assert keys(changed("train", steps=1)) == keys(RUN)
+
+
+def test_a_model_without_a_hash_is_known_by_its_repository_and_commit():
+    def key(**fetch):
+        place = dataclasses.replace(RUN.retriever.fetch, sha256="", kind="hub", **fetch)
+        return encoder_key(dataclasses.replace(RUN.retriever, fetch=place), max_length=8)
+
+    one = key(repository="a/b", revision="1" * 40)
+    assert one == key(repository="a/b", revision="1" * 40)
+    assert len({one, key(repository="a/b", revision="2" * 40), key(repository="a/c", revision="1" * 40)}) == 3

@@ -15,7 +15,7 @@ def mention(**changes):
 
 def test_positives_are_sorted_and_distinct():
     links = [Link(Q, POSITIVE, B), Link(Q, POSITIVE, A), Link(Q, POSITIVE, B)]
-    assert merge([mention()], links, labels={}).positives == [A, B]
+    assert merge([mention()], links, labels={}, held_out=True).positives == [A, B]
 
 
 def test_negatives_keep_the_order_of_the_source_and_are_never_positives():
@@ -26,21 +26,21 @@ def test_negatives_keep_the_order_of_the_source_and_are_never_positives():
         Link(Q, NEGATIVE, A),
         Link(Q, NEGATIVE, C),
     ]
-    assert merge([mention()], links, labels={}).negatives == [C, A]
+    assert merge([mention()], links, labels={}, held_out=True).negatives == [C, A]
 
 
 def test_the_smallest_group_decides_the_split():
-    merged = merge([mention(group="b"), mention(group="a")], [], labels={})
+    merged = merge([mention(group="b"), mention(group="a")], [], labels={}, held_out=True)
     assert (merged.group, merged.split) == ("a", split_of("a"))
 
 
 def test_the_other_labels_are_the_negatives_of_a_classified_text():
-    merged = merge([mention(label="x")], [Link(Q, POSITIVE, A)], labels={"x": A, "y": B, "z": C})
+    merged = merge([mention(label="x")], [Link(Q, POSITIVE, A)], labels={"x": A, "y": B, "z": C}, held_out=True)
     assert (merged.positives, merged.negatives, merged.label) == ([A], [B, C], "x")
 
 
 def test_a_pair_graded_twice_gets_the_mean():
-    assert merge([mention(grade=2.0), mention(grade=3.0)], [], labels={}).grade == 2.5
+    assert merge([mention(grade=2.0), mention(grade=3.0)], [], labels={}, held_out=True).grade == 2.5
 
 
 @settings(deadline=None)
@@ -56,7 +56,13 @@ def test_every_query_gets_its_own_links_and_nothing_else(content):
         [pa.RecordBatch.from_pylist([dict(zip(kind._fields, row, strict=True)) for row in rows])] if rows else []
         for kind, rows in ((Mention, mentions), (Link, links))
     ]
-    merged = [row for batch in merge_queries(*batches, labels={}) for row in batch.to_pylist()]
+    merged = [row for batch in merge_queries(*batches, labels={}, held_out=True) for row in batch.to_pylist()]
     assert {row["query_id"]: row["positives"] for row in merged} == {
         ids[query]: sorted(ids[document] for document in found) for query, found in by_query.items()
     }
+
+
+def test_where_nothing_is_held_out_every_group_is_for_training():
+    held = next(name for name in map(str, range(100)) if split_of(name) == "test")
+    assert merge([mention(group=held)], [], labels={}, held_out=True).split == "test"
+    assert merge([mention(group=held)], [], labels={}, held_out=False).split == "train"

@@ -1,12 +1,16 @@
 """The exported folder: three ways to load it, one vector."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from f2llm.config.licences import Barred
 from f2llm.encode.packed import encode_packed, load_packed, pack
 from f2llm.records.files import read_json, sha256_path
+from f2llm.train.card import model_card
 from f2llm.train.export import GENERIC_INSTRUCTION, export_model
 from f2llm.train.settings import read_run_file
 from f2llm.train.tokens import Rows
@@ -24,6 +28,15 @@ def exported(toy, tmp_path_factory):
             parameter.add_(0.01)
     export_model(model.state_dict(), run=run, identity={"plan": "abc"}, folder=folder / "out")
     return folder, run, model
+
+
+def test_the_card_names_the_sources_that_the_licence_policy_keeps_out(exported):
+    _, run, _ = exported
+    barred = (Barred(name="news", reason="licence CC-BY-NC-4.0, commercial use: no"),)
+    settings = dataclasses.replace(run.settings, barred=barred)
+    card = model_card(dataclasses.replace(run, settings=settings), width=8)
+    assert "licence policy: news (licence CC-BY-NC-4.0, commercial use: no)." in card
+    assert "licence policy" not in model_card(run, width=8)
 
 
 def unit(vectors):

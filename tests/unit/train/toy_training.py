@@ -64,7 +64,7 @@ def settings(*, sources=SOURCES, seed=0, backbone=None, **train):
         "run": "toy", "seed": seed, "sources": [source_stanza(name, task) for name, task in sources.items()],
         "backbone": backbone or model_stanza(), "retriever": model_stanza(name="retriever", pooling="mean"),
         "curate": {"near": near, "decontaminate": {"policy": "drop", "containment": 0.5}, "memory_mb": 100},
-        "mine": mine, "tokens": {"query_max_length": 40, "passage_max_length": 12}, "train": train_settings(**train),
+        "barred": [], "mine": mine, "tokens": {"query_max_length": 40, "passage_max_length": 12}, "train": train_settings(**train),
     }  # fmt: skip
     return build(Settings, content)
 

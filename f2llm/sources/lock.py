@@ -1,0 +1,80 @@
+"""Bring the lock file up to date on purpose: forget what it says of some places, fetch again, say what changed."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from f2llm.config.sources import Fetch
+from f2llm.errors import InputError
+from f2llm.sources.cache import CACHE
+from f2llm.sources.fetch import fetch_files
+from f2llm.sources.hub import pin_key
+from f2llm.sources.pins import PINS, Pins
+
+
+class Change(NamedTuple):
+    """One fact of the lock file before and after; "" where there was or is none."""
+
+    what: str
+    before: str
+    after: str
+
+
+def lock_files(
+    fetch: Sequence[Fetch], *, owner: str, refresh: bool, cache: Path = CACHE, pins: Path = PINS
+) -> list[Change]:
+    """Fetch the files of a stanza, lock what it leaves open, and return what that changed.
+
+    With `refresh` the entries of its places are forgotten first, so that an open revision becomes the
+    commit of today. A failure leaves the lock file as it was.
+
+    Raises:
+        InputError: a file cannot be fetched; without `refresh`, it is not the one that is locked.
+    """
+    lock, places = Pins(pins, cache=cache), [place for item in fetch if (place := place_of(item))]
+    before = {place: lock.entry(*place) for place in places}
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        if refresh:
+            for place in places:
+                lock.replace(*place, entry={})
+        with tempfile.TemporaryDirectory(prefix=".lock-", suffix=".part", dir=cache) as folder:
+            fetch_files(fetch, folder, owner=owner, cache=cache, pins=pins)
+    except BaseException:
+        for place, entry in before.items():
+            lock.replace(*place, entry=entry)
+        raise
+    return [
+        change for place in places for change in _changes(place[1], before[place], after=lock.entry(*place))
+    ]
+
+
+def place_of(fetch: Fetch) -> tuple[str, str] | None:
+    """Return the kind and key by which the lock file knows a place; None for what stanzas pin in full."""
+    if fetch.kind == "hub":
+        return "hub", pin_key(fetch)
+    return ("http", fetch.url) if fetch.kind == "http" and not fetch.sha256 else None
+
+
+def forget_fetched(results: str | Path, *, kind: str, name: str) -> None:
+    """Delete the manifest of a source or model, so that the next run fetches it as the lock file says now."""
+    if kind not in ("sources", "models"):
+        raise InputError(f"{kind}: neither sources nor models")
+    Path(results, kind, name, "manifest.json").unlink(missing_ok=True)
+
+
+def _changes(key: str, before: Mapping[str, Any], *, after: Mapping[str, Any]) -> list[Change]:
+    """Return the facts that differ: commit, and sha256 of each file."""
+    old, new = _facts(before), _facts(after)
+    return [
+        Change(f"{key}{fact}", old.get(fact, ""), new.get(fact, ""))
+        for fact in sorted(old.keys() | new.keys())
+        if old.get(fact, "") != new.get(fact, "")
+    ]
+
+
+def _facts(entry: Mapping[str, Any]) -> dict[str, str]:
+    facts = {f": {path}": sha256 for path, sha256 in entry.get("files", {}).items()}
+    facts |= {f": {key}": entry[key] for key in ("revision", "sha256") if key in entry}
+    return facts
