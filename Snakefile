@@ -1,4 +1,4 @@
-"""F2LLM pipeline. Targets: all (default), fetch, curate, mine, train, evaluate, report."""
+"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, mine, train, evaluate, report."""
 
 from snakemake.utils import min_version
 
@@ -22,6 +22,7 @@ localrules:
     check_gate,
     check_splits,
     fetch_source,
+    pack_bundle,
 
 
 onstart:

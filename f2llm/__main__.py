@@ -48,6 +48,17 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--folder", default=".", help="the checkout that runs; default: this folder")
     status.add_argument("--every", type=float, metavar="SECONDS", help="say it again every so many seconds")
 
+    source = verb("check-source", _check_source, "fetch one source, and show its first rows, counts and problems")
+    source.add_argument("name", help="of a stanza in config/sources, or the path of a stanza")
+
+    lock = verb("lock", _lock, "fetch all that a config names and lock what its stanzas leave open")
+    lock.add_argument("names", nargs="*", metavar="NAME", help="sources or models; default: all of the config")
+    lock.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    lock.add_argument("--refresh", action="store_true", help="forget what is locked, take what is there today")
+
+    unbundle = verb("unbundle", _unbundle, "put the files of a bundle where a run without network finds them")
+    unbundle.add_argument("folder", help="results/bundle of the machine that had the network, copied here")
+
     trace = verb("trace", _trace, "follow a training tuple back to the rows and files that it came from")
     trace.add_argument("tuple_id", help="32 hex digits, as in plan.parquet and the report")
     trace.add_argument("--run", default="embedded", help="default: %(default)s")
@@ -85,6 +96,28 @@ def _status(options: argparse.Namespace) -> None:
     while options.every:
         time.sleep(options.every)
         print(f"\n{time.strftime('%H:%M:%S')}\n{status_lines(options.folder, run=options.run)}", flush=True)
+
+
+def _check_source(options: argparse.Namespace) -> None:
+    from f2llm.sources.check import as_text, check_source
+
+    print(as_text(check_source(options.name)))
+
+
+def _lock(options: argparse.Namespace) -> None:
+    from f2llm.config.load import load_run_file
+    from f2llm.sources.lock import lock_run
+
+    for line in lock_run(load_run_file(options.config), names=options.names, refresh=options.refresh):
+        print(line, flush=True)
+
+
+def _unbundle(options: argparse.Namespace) -> None:
+    from f2llm.sources.bundle import open_bundle
+
+    for path in open_bundle(options.folder):
+        print(path)
+    print("all is here; now `HF_HUB_OFFLINE=1 snakemake --cores all --configfile config/bundle-RUN.yaml`")
 
 
 def _trace(options: argparse.Namespace) -> None:

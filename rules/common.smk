@@ -135,7 +135,9 @@ def fetch_stanza(wildcards):
 def reading_stanza(wildcards):
     """What of a stanza decides the tables of the source."""
     stanza = source_stanza(wildcards)
-    return {key: stanza[key] for key in ("name", "task", "adapter", "options", "held_out")}
+    return {
+        key: stanza[key] for key in ("name", "task", "adapter", "options", "held_out")
+    }
 
 
 def reading_code(wildcards):
@@ -156,6 +158,31 @@ def model_files(wildcards):
     """Local files of a model."""
     path = MODELS[wildcards.model].fetch.path
     return local_files(path) if path else []
+
+
+def packed():
+    """What the offline bundle holds: every source and model with the manifest of its files."""
+    sources = [("source", source, source.fetch) for source in SOURCES.values()]
+    models = [("model", model, (model.fetch,)) for model in MODELS.values()]
+    return [
+        {
+            "kind": kind,
+            "name": stanza.name,
+            "fetch": plain(fetch),
+            "licence": plain(stanza.licence),
+            "manifest": f"results/{kind}s/{stanza.name}/manifest.json",
+        }
+        for kind, stanza, fetch in [*sources, *models]
+    ]
+
+
+def stanza_files():
+    """The files of all stanzas that the config names."""
+    return [
+        *(f"sources/{name}.yaml" for name in sorted(SOURCES)),
+        *(f"models/{name}.yaml" for name in sorted(MODELS)),
+        f"benchmarks/{RUN.benchmark.name}.yaml",
+    ]
 
 
 def curation_scope(wildcards):

@@ -11,6 +11,36 @@ rule fetch:
         expand("results/models/{model}/model", model=sorted(MODELS)),
 
 
+rule bundle:
+    input:
+        "results/bundle",
+
+
+rule pack_bundle:
+    input:
+        expand("results/sources/{source}/manifest.json", source=sorted(SOURCES)),
+        expand("results/models/{model}/manifest.json", model=sorted(MODELS)),
+    output:
+        bundle=directory("results/bundle"),
+        lineage="results/lineage/jobs/pack_bundle.json",
+    log:
+        "logs/pack_bundle.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=120,
+    params:
+        packed=packed(),
+        config=dict(config),
+        stanzas=stanza_files(),
+        root=config.get("stanzas", "config"),
+        code=code_digest("pack_bundle.py"),
+    script:
+        "../workflow/scripts/pack_bundle.py"
+
+
 rule fetch_source:
     input:
         source_files,

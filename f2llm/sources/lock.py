@@ -1,10 +1,11 @@
 """Bring the lock file up to date on purpose: forget what it says of some places, fetch again, say what changed."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from f2llm.config.run import Run
 from f2llm.config.sources import Fetch
 from f2llm.errors import InputError
 from f2llm.sources.cache import CACHE
@@ -45,9 +46,30 @@ def lock_files(
         for place, entry in before.items():
             lock.replace(*place, entry=entry)
         raise
-    return [
-        change for place in places for change in _changes(place[1], before[place], after=lock.entry(*place))
-    ]
+    return [change for place in places for change in _changes(place[1], before[place], after=lock.entry(*place))]
+
+
+def lock_run(run: Run, *, names: Sequence[str], refresh: bool, results: str | Path = "results") -> Iterator[str]:
+    """Lock the sources and models of a run (or only `names`), and yield a line for each fact that changed.
+
+    A source or model that changed loses its manifest, so that the next run takes the files of today.
+
+    Raises:
+        InputError: a name is not of this run, or a file cannot be fetched.
+    """
+    stanzas = {source.name: ("sources", source.fetch) for source in (*run.sources, *run.heldout_sources)}
+    stanzas |= {model.name: ("models", (model.fetch,)) for model in (run.backbone, run.retriever)}
+    unknown = sorted(set(names) - set(stanzas))
+    if unknown:
+        raise InputError([f"{name}: not a source or model of run {run.run!r}; name one of it" for name in unknown])
+    for name in names or sorted(stanzas):
+        kind, fetch = stanzas[name]
+        changes = lock_files(fetch, owner=f"{kind.removesuffix('s')} {name}", refresh=refresh)
+        if changes:
+            Path(results, kind, name, "manifest.json").unlink(missing_ok=True)
+        yield from (f"{name}: {what}: {before or 'not locked'} -> {after or 'gone'}" for what, before, after in changes)
+        if not changes:
+            yield f"{name}: as it was"
 
 
 def place_of(fetch: Fetch) -> tuple[str, str] | None:
@@ -55,13 +77,6 @@ def place_of(fetch: Fetch) -> tuple[str, str] | None:
     if fetch.kind == "hub":
         return "hub", pin_key(fetch)
     return ("http", fetch.url) if fetch.kind == "http" and not fetch.sha256 else None
-
-
-def forget_fetched(results: str | Path, *, kind: str, name: str) -> None:
-    """Delete the manifest of a source or model, so that the next run fetches it as the lock file says now."""
-    if kind not in ("sources", "models"):
-        raise InputError(f"{kind}: neither sources nor models")
-    Path(results, kind, name, "manifest.json").unlink(missing_ok=True)
 
 
 def _changes(key: str, before: Mapping[str, Any], *, after: Mapping[str, Any]) -> list[Change]:

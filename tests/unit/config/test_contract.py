@@ -41,5 +41,8 @@ def test_every_key_that_may_be_absent_has_a_default(schema, record):
 
 
 def test_the_run_has_the_config_keys_and_what_follows_from_them():
-    assert {field.name for field in dataclasses.fields(run.Run)} == set(CONFIG) - {"stanzas"} | {"heldout_sources", "barred"}
+    assert {field.name for field in dataclasses.fields(run.Run)} == set(CONFIG) - {"stanzas"} | {
+        "heldout_sources",
+        "barred",
+    }
     assert typing.get_type_hints(run.Run)["train"] is run.Train

@@ -1,0 +1,185 @@
+"""All that a run needs from elsewhere in one folder, for a machine without network, and the way back.
+
+    fetched/        the fetched files of sources and models, as results/.cache/fetched holds them
+    local/          files of this machine that stanzas name, by their path
+    config/         the run's config, its stanzas and the lock file
+    licences.md     rights on every source and model
+    bundle.json     sha256 of every file
+
+Fetched files are hard-linked where the file system can. Benchmark tasks are drawn from sources, so they come along.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from f2llm.config.sources import Fetch, Licence
+from f2llm.errors import InputError
+from f2llm.records.files import atomic_folder, atomic_path, read_json, sha256_file, write_json
+from f2llm.sources.archives import check_member_name
+from f2llm.sources.cache import CACHE, link
+from f2llm.sources.fetch import local_files
+from f2llm.sources.hub import LISTING
+from f2llm.sources.pins import PINS, Pins
+
+LIST = "bundle.json"
+CONFIG = "config/config.yaml"
+MOST_FAULTS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A source or model of the bundle: its stanza's places and rights, and the manifest of what was fetched."""
+
+    kind: str  # source | model
+    name: str
+    fetch: tuple[Fetch, ...]
+    licence: Licence
+    manifest: str
+
+
+def make_bundle(
+    packed: Sequence[Packed],
+    *,
+    config: Mapping[str, Any],
+    stanzas: Iterable[str],
+    root: str | Path,
+    folder: str | Path,
+    cache: Path = CACHE,
+    pins: Path = PINS,
+) -> dict[str, int]:
+    """Write the bundle of a run to `folder`; return how many files and bytes it holds.
+
+    `config` is the run's config, `stanzas` the files that it names, relative to `root` ("sources/icd_term.yaml").
+
+    Raises:
+        InputError: a fetched file is no longer in the store.
+    """
+    with atomic_folder(folder) as aside:
+        faults = []
+        for one in packed:
+            for stored in _stored(read_json(one.manifest)["files"]):
+                if (cache / stored).is_file():
+                    link(cache / stored, aside / "fetched" / stored)
+                else:
+                    faults.append(
+                        f"{one.kind} {one.name}: {cache / stored} is gone; delete {one.manifest} and run again: it is "
+                        "fetched anew"
+                    )
+            for item in one.fetch:
+                for file in local_files(item.path) if item.path else ():
+                    _copy(file, aside / "local" / file)
+        if faults:
+            raise InputError(faults)
+        for name in stanzas:
+            _copy(Path(root, name), aside / "config" / name)
+        if pins.is_file():
+            _copy(pins, aside / "config" / pins.name)
+        settings = {key: value for key, value in config.items() if key != "stanzas"}
+        (aside / CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        (aside / "licences.md").write_text(_rights(packed), encoding="utf-8")
+        files = {str(path.relative_to(aside)): path for path in sorted(aside.rglob("*")) if path.is_file()}
+        write_json(aside / LIST, {name: sha256_file(path) for name, path in files.items()})
+        return {"files": len(files), "bytes": sum(path.stat().st_size for path in files.values())}
+
+
+def open_bundle(folder: str | Path, *, cache: Path = CACHE, pins: Path = PINS) -> list[str]:
+    """Put a bundle's files where a run below the working directory looks for them; return what was put there.
+
+    Every file is checked first. What is there already stays: a file of `config/` or `local/` with other
+    content is a fault. The run's own config arrives under the name of the run.
+
+    Raises:
+        InputError: a file is missing or damaged, or would replace another; nothing was changed then.
+    """
+    folder = Path(folder)
+    if not (folder / LIST).is_file():
+        raise InputError(f"{folder}: there is no {LIST} in it; name the folder that the target `bundle` made")
+    listed: dict[str, str] = read_json(folder / LIST)
+    for name in listed:
+        check_member_name(name, where=str(folder / LIST))
+    damaged = [
+        f"{folder / name}: {'damaged' if (folder / name).is_file() else 'missing'}; copy the bundle again"
+        for name, sha256 in listed.items()
+        if not (folder / name).is_file() or sha256_file(folder / name) != sha256
+    ]
+    if damaged:
+        raise InputError(damaged[:MOST_FAULTS])
+    places = {name: place for name in listed if (place := _place(name, folder, cache=cache, pins=pins))}
+    differing = [
+        f"{place}: there is another file of this name; move it away, or open the bundle in a fresh checkout"
+        for name, place in places.items()
+        if place.is_file() and sha256_file(place) != listed[name] and place != pins
+    ]
+    if differing:
+        raise InputError(differing[:MOST_FAULTS])
+    _merge_lock(folder / "config" / pins.name, cache=cache, pins=pins)
+    new = [name for name, place in places.items() if not place.is_file()]
+    for name in new:
+        with atomic_path(places[name]) as aside:
+            shutil.copyfile(folder / name, aside)
+    return [str(places[name]) for name in new]
+
+
+def _copy(origin: Path, path: Path) -> None:
+    """Copy a file that its owner may edit, which a hard link would show."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(origin, path)
+
+
+def _place(name: str, folder: Path, *, cache: Path, pins: Path) -> Path | None:
+    """Return where a file of the bundle belongs; None for what is only to be read."""
+    top, _, rest = name.partition("/")
+    if name == CONFIG:
+        run = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")).get("run", "bundle")
+        check_member_name(f"{run}.yaml", where=str(folder / CONFIG))
+        return pins.parent / f"bundle-{run}.yaml"
+    if top == "config":
+        return None if rest == pins.name else pins.parent / rest
+    return {"fetched": cache / rest, "local": Path(rest)}.get(top)
+
+
+def _stored(files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the paths in the store of the files of a manifest; local ones are not in it."""
+    stored = []
+    for file in files:
+        if file["kind"] == "hub":
+            commit = f"hub/{file['package'].replace('/', '--')}/{file['version']}"
+            stored += [f"{commit}/{LISTING}", f"{commit}/files/{file['name']}"]
+        elif file["kind"] != "local":
+            stored.append(f"{file['sha256']}/{file['name']}")
+    return sorted(set(stored))
+
+
+def _merge_lock(theirs: Path, *, cache: Path, pins: Path) -> None:
+    """Add the bundle's locked facts to ours; all faults at once, and nothing is written then."""
+    if not theirs.is_file():
+        return
+    ours, content = Pins(pins, cache=cache), yaml.safe_load(theirs.read_text(encoding="utf-8")) or {}
+    entries = [(kind, key, entry) for kind, places in content.items() for key, entry in places.items()]
+    faults = [
+        f"{pins}: {key}: locked here otherwise than in the bundle; open the bundle in a fresh checkout"
+        for kind, key, entry in entries
+        if ours.entry(kind, key) not in ({}, entry)
+    ]
+    if faults:
+        raise InputError(faults[:MOST_FAULTS])
+    for kind, key, entry in entries:
+        ours.replace(kind, key, entry=entry)
+
+
+def _rights(packed: Sequence[Packed]) -> str:
+    rows = [
+        f"| {one.kind} | {one.name} | {one.licence.id} | {one.licence.commercial} | {_line(one.licence.note)} |"
+        for one in packed
+    ]
+    head = ["# Rights", "", "| | name | licence | commercial use | note |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())

@@ -1,0 +1,21 @@
+"""Rule `pack_bundle`: fetched files, stanzas and lock file of a run -> one folder for a machine without network."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.provenance import job
+from f2llm.sources.bundle import Packed, make_bundle
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        make_bundle(
+            [build(Packed, packed) for packed in snakemake.params.packed],
+            config=snakemake.params.config,
+            stanzas=snakemake.params.stanzas,
+            root=snakemake.params.root,
+            folder=snakemake.output.bundle,
+        )
+    )
