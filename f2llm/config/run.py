@@ -105,7 +105,7 @@ class Train:
     epochs: int | None
     batch_size: int
     batches_per_step: int
-    partial_batches: str  # keep | repeat
+    partial_batches: str  # even | repeat
     negatives: int
     negatives_drawn: str  # per_tuple | per_batch
     temperature: float

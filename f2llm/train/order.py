@@ -70,11 +70,16 @@ def draw_batch(batch: PlannedBatch, tuples: Tuples, *, settings: Train, seed: in
 
 
 def cut(rows: NDArray[np.int64], *, batch_size: int, partial: str) -> list[NDArray[np.int64]]:
-    """Return batches of `rows` in their order; the last is smaller ("keep") or filled up ("repeat")."""
-    whole = rows
-    if partial == "repeat" and len(rows) % batch_size:
-        whole = np.resize(rows, (len(rows) // batch_size + 1) * batch_size)
-    return [whole[start : start + batch_size] for start in range(0, len(whole), batch_size)]
+    """Return batches of `rows` in their order, where these are no multiple of `batch_size`.
+
+    "even": as few batches as hold all rows, of sizes that differ by at most one. (A last batch of whatever is left
+    may be of a single tuple, and Adam steps as far on its gradient as on that of a whole batch.)
+    "repeat": the last is filled up with the first rows.
+    """
+    batches = -(-len(rows) // batch_size)
+    if partial == "repeat":
+        rows = np.resize(rows, batches * batch_size)
+    return np.array_split(rows, batches) if batches else []
 
 
 def _epoch(parts: Sequence[Part], *, epoch: int, settings: Train, seed: int) -> list[PlannedBatch]:

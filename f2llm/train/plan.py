@@ -139,7 +139,7 @@ def _write(
 def _validation_steps(parts: Sequence[Part], *, settings: Train) -> Iterator[tuple[PlannedBatch, ...]]:
     """Yield the held-out tuples, one batch of one source a "step", source by source."""
     for tuples, rows in parts:
-        for index, batch in enumerate(cut(rows, batch_size=settings.batch_size, partial="keep")):
+        for index, batch in enumerate(cut(rows, batch_size=settings.batch_size, partial="even")):
             yield (PlannedBatch(-1, tuples.name, index, batch),)
 
 

@@ -91,19 +91,29 @@ def test_several_batches_can_make_a_step_and_the_last_step_may_have_fewer(planne
 @pytest.mark.parametrize(
     ("rows", "partial", "sizes"),
     [
-        (3, "keep", [3]),
-        (4, "keep", [4]),
-        (7, "keep", [4, 3]),
+        (3, "even", [3]),
+        (4, "even", [4]),
+        (7, "even", [4, 3]),
+        (9, "even", [3, 3, 3]),
+        (0, "even", []),
         (3, "repeat", [4]),
         (4, "repeat", [4]),
         (7, "repeat", [4, 4]),
     ],
 )
-def test_the_last_batch_is_smaller_or_filled_up_from_the_first_rows(rows, partial, sizes):
+def test_what_fills_no_whole_batch_is_shared_out_or_filled_up_from_the_first_rows(rows, partial, sizes):
     made = cut(np.arange(rows), batch_size=4, partial=partial)
     assert [len(batch) for batch in made] == sizes
-    assert np.concatenate(made)[:rows].tolist() == list(range(rows))
-    assert np.concatenate(made)[rows:].tolist() == list(range(sum(sizes) - rows))
+    assert [int(row) for batch in made for row in batch] == [*range(rows), *range(sum(sizes) - rows)]
+
+
+@given(st.integers(0, 400), st.integers(1, 40))
+def test_shared_out_batches_hold_every_row_once_and_are_alike(rows, size):
+    made = cut(np.arange(rows), batch_size=size, partial="even")
+    sizes = {len(batch) for batch in made}
+    assert [int(row) for batch in made for row in batch] == list(range(rows))
+    assert len(made) == -(-rows // size)
+    assert not sizes or (max(sizes) <= size and max(sizes) - min(sizes) <= 1)
 
 
 def test_the_plan_does_not_depend_on_the_order_of_rows_or_sources(planned):
