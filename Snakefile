@@ -1,4 +1,4 @@
-"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, mine, train, evaluate, report."""
+"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, mine, compare, train, evaluate, report."""
 
 from snakemake.utils import min_version
 
@@ -9,6 +9,7 @@ include: "rules/common.smk"
 include: "rules/sources.smk"
 include: "rules/curate.smk"
 include: "rules/mine.smk"
+include: "rules/compare.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"

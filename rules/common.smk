@@ -25,7 +25,7 @@ if "sources" not in config:
 try:
     check_environment(lock=Path(workflow.basedir) / "requirements.lock")
     RUN = load_run(config, folder=config.get("stanzas", "config"), where="config")
-    if faults := check_adapters((*RUN.sources, *RUN.heldout_sources)):
+    if faults := check_adapters(RUN.stanzas):
         raise InputError(faults)
 except InputError as error:
     raise WorkflowError(
@@ -34,6 +34,8 @@ except InputError as error:
 
 BEGAN = time.time()
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
+RELEASED = {pair.source: pair.released for pair in RUN.compare}
+STANZAS = SOURCES | {source.name: source for source in RELEASED.values()}
 TRAINED = [source.name for source in RUN.sources]
 MODELS = {model.name: model for model in (RUN.backbone, RUN.retriever)}
 TASKS = {task.name: task for task in RUN.benchmark.tasks}
@@ -61,7 +63,7 @@ def code_digest(*paths):
 
 def source_stanza(wildcards):
     """The stanza of one source; only its own change re-runs its jobs."""
-    return plain(SOURCES[wildcards.source])
+    return plain(STANZAS[wildcards.source])
 
 
 def model_stanza(wildcards):
@@ -134,7 +136,7 @@ def fetch_stanza(wildcards):
 
 def reading_stanza(wildcards):
     """What of a stanza decides the tables of the source."""
-    stanza = source_stanza(wildcards)
+    stanza = source_stanza(wildcards) | {"task": STANZAS[wildcards.source].shape}
     return {
         key: stanza[key] for key in ("name", "task", "adapter", "options", "held_out")
     }
@@ -142,13 +144,13 @@ def reading_stanza(wildcards):
 
 def reading_code(wildcards):
     """The code of the rule and of this source's adapter, not of the others."""
-    adapter = SOURCES[wildcards.source].adapter
+    adapter = STANZAS[wildcards.source].adapter
     return code_digest("normalise_source.py", f"f2llm/sources/adapters/{adapter}.py")
 
 
 def source_files(wildcards):
     """Local files of a source, so that an edit is seen; a missing one is the script's to report."""
-    stanza = SOURCES[wildcards.source]
+    stanza = STANZAS[wildcards.source]
     return [
         file for fetch in stanza.fetch if fetch.path for file in local_files(fetch.path)
     ]
@@ -160,9 +162,24 @@ def model_files(wildcards):
     return local_files(path) if path else []
 
 
+def released_table(wildcards, table):
+    """A table of the published tuples that a source's own are compared with."""
+    return f"results/sources/{RELEASED[wildcards.source].name}/{table}.parquet"
+
+
+def released_corpus(wildcards):
+    """Passages of the published tuples."""
+    return released_table(wildcards, "corpus")
+
+
+def released_queries(wildcards):
+    """Queries of the published tuples."""
+    return released_table(wildcards, "queries")
+
+
 def packed():
     """What the offline bundle holds: every source and model with the manifest of its files."""
-    sources = [("source", source, source.fetch) for source in SOURCES.values()]
+    sources = [("source", source, source.fetch) for source in STANZAS.values()]
     models = [("model", model, (model.fetch,)) for model in MODELS.values()]
     return [
         {
@@ -179,7 +196,7 @@ def packed():
 def stanza_files():
     """The files of all stanzas that the config names."""
     return [
-        *(f"sources/{name}.yaml" for name in sorted(SOURCES)),
+        *(f"sources/{name}.yaml" for name in sorted(STANZAS)),
         *(f"models/{name}.yaml" for name in sorted(MODELS)),
         f"benchmarks/{RUN.benchmark.name}.yaml",
     ]
@@ -187,13 +204,13 @@ def stanza_files():
 
 def curation_scope(wildcards):
     """What of a stanza decides the curated tables."""
-    stanza = source_stanza(wildcards)
+    stanza = source_stanza(wildcards) | {"task": STANZAS[wildcards.source].shape}
     return {key: stanza[key] for key in ("name", "task", "max_queries", "max_passages")}
 
 
 def instruction(wildcards):
     """The only thing of a stanza that decides its tokens."""
-    return SOURCES[wildcards.source].instruction
+    return STANZAS[wildcards.source].instruction
 
 
 def task_source_table(wildcards, table):

@@ -52,6 +52,9 @@ rule build_report:
             source=TRAINED,
             table=("corpus", "queries", "removed"),
         ),
+        released=expand(
+            f"results/mined/{MINING}/{{source}}/released.json", source=sorted(RELEASED)
+        ),
         mined=expand(
             f"results/mined/{MINING}/{{source}}/{{table}}.parquet",
             source=TRAINED,

@@ -18,7 +18,7 @@ rule bundle:
 
 rule pack_bundle:
     input:
-        expand("results/sources/{source}/manifest.json", source=sorted(SOURCES)),
+        expand("results/sources/{source}/manifest.json", source=sorted(STANZAS)),
         expand("results/models/{model}/manifest.json", model=sorted(MODELS)),
     output:
         bundle=directory("results/bundle"),

@@ -1,7 +1,7 @@
 """Read a run's configuration with the stanzas that it names, and say all that is wrong at once."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from f2llm.config.check import check, load_schema, read_yaml, with_defaults
 from f2llm.config.licences import barred_sources
 from f2llm.config.models import Model
 from f2llm.config.recipes import with_recipe
-from f2llm.config.run import Run
+from f2llm.config.run import Comparison, Run
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
 
@@ -36,6 +36,9 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     benchmark = stanza("benchmarks", settings.get("benchmark"), Benchmark)
     wanted = {task.source for task in benchmark.tasks} if benchmark else set()
     heldout = [stanza("sources", name, Source) for name in sorted(wanted - set(names))]
+    pairs = settings["compare"] if isinstance(settings.get("compare"), Mapping) else {}
+    released = {name: stanza("sources", other, Source) for name, other in pairs.items()}
+    faults += _comparison_faults(released, names=names, where=where)
     faults += [
         f"{where}: sources: {name!r} is listed twice; list it once"
         for name in sorted({n for n in names if names.count(n) > 1})
@@ -52,7 +55,9 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
         raise InputError(f"{where}: licences: {settings['licences']!r} keeps out all {len(barred)} sources; loosen it")
     del settings["stanzas"]  # where stanzas lie decides nothing
     settings |= {"barred": barred, "sources": tuple(sources), "heldout_sources": tuple(heldout)}
-    settings |= {"benchmark": benchmark, **models}
+    kept = {source.name for source in sources}
+    compare = [Comparison(source=name, released=other) for name, other in released.items() if name in kept]
+    settings |= {"compare": tuple(compare), "benchmark": benchmark, **models}
     return build(Run, settings)
 
 
@@ -104,6 +109,20 @@ def _training_faults(train: object, *, where: str) -> list[str]:
         named = [str(item.get(name)) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
         twice = sorted({one for one in named if named.count(one) > 1})
         faults += [f"{where}: train.{key}: {one} is listed twice; list it once" for one in twice]
+    return faults
+
+
+def _comparison_faults(released: Mapping[str, Source | None], *, names: Sequence[str], where: str) -> list[str]:
+    """Return faults of `compare`: only trained sources are compared, and only with ready tuples."""
+    faults = []
+    for name, other in released.items():
+        if name not in names:
+            faults.append(f"{where}: compare: {name!r} is not among `sources`; only what is trained on has tuples")
+        if other and (not other.ready or other.held_out):
+            faults.append(
+                f"{where}: compare: {other.name!r} holds no ready tuples; say `ready: true` and `held_out: false` "
+                "in its stanza"
+            )
     return faults
 
 

@@ -157,6 +157,14 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A source that is trained on, and published tuples of it."""
+
+    source: str
+    released: Source
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A whole run: everything that decides its bytes, and nothing of where it runs."""
 
@@ -167,6 +175,7 @@ class Run:
     barred: tuple[Barred, ...]  # sources of the config that this policy keeps out
     sources: tuple[Source, ...]  # trained on
     heldout_sources: tuple[Source, ...]  # only scored on
+    compare: tuple[Comparison, ...]
     backbone: Model
     retriever: Model
     benchmark: Benchmark
@@ -175,3 +184,8 @@ class Run:
     tokens: Tokens
     train: Train
     evaluate: Evaluate
+
+    @property
+    def stanzas(self) -> tuple[Source, ...]:
+        """All sources of the run: trained on, scored on, compared with."""
+        return *self.sources, *self.heldout_sources, *(pair.released for pair in self.compare)

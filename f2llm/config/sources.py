@@ -69,6 +69,7 @@ class Source:
     licence: Licence
     reference: str  # where the data is described
     group: str  # what the split is grouped by, in words
+    ready: bool = False  # True: tuples made elsewhere; their negatives are taken as given, none is mined
     held_out: bool = True  # False: all rows are training rows, no group goes to dev or test
     train: bool = True  # False: never trained on (a benchmark, or held back as unseen data)
     max_queries: int | None = None  # cap on training queries after curation
@@ -77,3 +78,8 @@ class Source:
     citation: str = ""  # whom to cite
     expected: Expected = Expected()
     status: Status = Status()
+
+    @property
+    def shape(self) -> str:
+        """What the rows are: those of the task, or queries with passages (as of retrieval) where tuples are ready."""
+        return "retrieval" if self.ready else self.task

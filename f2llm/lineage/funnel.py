@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
+from f2llm.config.sources import Source
 from f2llm.lineage.layout import Layout
 from f2llm.records.tables import count_rows, read_table
 
 
 class Funnel(NamedTuple):
-    """Queries of one source that each stage left. `removed` maps (role, stage, reason) to rows."""
+    """Queries of one source that each stage left. `removed` maps (role, stage, reason) to rows.
+
+    `published` are the tuples that a publication made of the same data, None where none states it.
+    """
 
     source: str
     task: str
@@ -24,15 +28,17 @@ class Funnel(NamedTuple):
     passages_curated: int
     removed: Mapping[tuple[str, str, str], int]
     rejected: Mapping[str, int]
+    published: int | None
 
 
 def read_funnel(layout: Layout) -> list[Funnel]:
     """Return the funnel of every trained source, counted in the tables."""
     planned = Counter(read_table(layout.of_run("plan.parquet"), columns=["source"])["source"].to_pylist())
-    return [_of(layout, source.name, source.task, planned[source.name]) for source in layout.sources]
+    return [_of(layout, source, planned[source.name]) for source in layout.sources]
 
 
-def _of(layout: Layout, name: str, task: str, planned: int) -> Funnel:
+def _of(layout: Layout, source: Source, planned: int) -> Funnel:
+    name = source.name
     splits = read_table(layout.source(name) / "queries.parquet", columns=["split"])["split"]
     train = pc.sum(pc.equal(splits, "train")).as_py() or 0
     removed = read_table(layout.curated(name) / "removed.parquet", columns=["role", "stage", "reason"])
@@ -40,7 +46,7 @@ def _of(layout: Layout, name: str, task: str, planned: int) -> Funnel:
     rejected = Counter(read_table(layout.mined(name) / "rejected.parquet", columns=["reason"])["reason"].to_pylist())
     return Funnel(
         name,
-        task,
+        source.task,
         len(splits),
         len(splits) - train,
         count_rows(layout.curated(name) / "queries.parquet"),
@@ -50,4 +56,5 @@ def _of(layout: Layout, name: str, task: str, planned: int) -> Funnel:
         count_rows(layout.curated(name) / "corpus.parquet"),
         dict(sorted(reasons.items())),
         dict(sorted(rejected.items())),
+        source.expected.queries,
     )

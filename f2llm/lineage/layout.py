@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.build import build
+from f2llm.config.licences import Barred
 from f2llm.config.models import Model
 from f2llm.config.run import Mine, Train
 from f2llm.config.sources import Source
@@ -19,6 +20,7 @@ class Layout(NamedTuple):
     run: str
     variants: Mapping[str, str]
     sources: tuple[Source, ...]
+    barred: tuple[Barred, ...]
     backbone: Model
     retriever: Model
     mine: Mine
@@ -54,6 +56,7 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
     content: dict[str, Any] = read_json(path)
     settings = content["settings"]
     sources = tuple(build(Source, source) for source in settings["sources"])
+    barred = tuple(build(Barred, one) for one in settings["barred"])
     models = (build(Model, settings[role]) for role in ("backbone", "retriever"))
     stages = build(Mine, settings["mine"]), build(Train, settings["train"])
-    return Layout(Path(results), run, content["variants"], sources, *models, *stages)
+    return Layout(Path(results), run, content["variants"], sources, barred, *models, *stages)

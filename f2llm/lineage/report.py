@@ -12,7 +12,7 @@ from f2llm.lineage.examples import removed_examples, tuple_examples
 from f2llm.lineage.funnel import Funnel, read_funnel
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.records.files import atomic_open, read_json
-from f2llm.records.tables import read_table
+from f2llm.records.tables import read_metadata, read_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 STAGE_OF_RULE = {
@@ -115,6 +115,8 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
             },
             sources=[row.source for row in funnel],
         ),
+        "published": any(row.published is not None for row in funnel),
+        "released": _released(layout),
         "removed": {row.source: removed_examples(layout, row.source) for row in funnel},
         "mining": mining,
         "tuples": {row.source: tuple_examples(layout, row.source) for row in funnel},
@@ -131,7 +133,7 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "costs": _costs(jobs),
         "versions": jobs[-1]["versions"] if jobs else {},
         "platform": jobs[-1]["platform"] if jobs else "",
-        "warnings": _warnings(funnel, summary),
+        "warnings": _skipped(layout, heldout) + _warnings(funnel, summary),
     }
 
 
@@ -142,6 +144,26 @@ def _validation(layout: Layout) -> list[Validation]:
     for row in table.to_pylist():
         rows.setdefault(row["source"], []).append(row)
     return [Validation(name, own[0]["tuples"], own[0]["loss"], own[-1]["loss"]) for name, own in sorted(rows.items())]
+
+
+def _released(layout: Layout) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return what the comparison of each source with published tuples found, where one was made."""
+    files = [(source.name, layout.mined(source.name) / "released.json") for source in layout.sources]
+    return [(name, read_json(path)) for name, path in files if path.is_file()]
+
+
+def _skipped(layout: Layout, heldout: Sequence[Source]) -> list[str]:
+    """Name the sources that the run went on without, and why."""
+    found = [f"{one.name}: left out by the licence policy of the run ({one.reason})." for one in layout.barred]
+    reasons = {source.name: read_json(layout.source(source.name) / "manifest.json") for source in heldout}
+    for name in (source.name for source in layout.sources):
+        fetched = read_json(layout.source(name) / "manifest.json")
+        reasons[name] = fetched | read_metadata(layout.source(name) / "queries.parquet")
+    return found + [
+        f"{name}: skipped, and the run went on without it: {about['skipped']}"
+        for name, about in sorted(reasons.items())
+        if "skipped" in about
+    ]
 
 
 def _in_words(rejected: Mapping[str, int]) -> dict[str, int]:

@@ -99,12 +99,12 @@ def searched(source: Source) -> bool:
     Raises:
         SourceError: its task cannot be trained on.
     """
-    if source.task == "sts":
+    if source.task == "sts" and not source.ready:
         raise SourceError(
             f"source {source.name}: graded pairs (task: sts) are for evaluation, they are not mined; "
             "take the source out of `sources`, or normalise its pairs as task: retrieval"
         )
-    return source.task in SEARCHED
+    return source.task in SEARCHED and not source.ready
 
 
 def query_vector_id(text: str, *, prompt: str, instruction: str) -> bytes:

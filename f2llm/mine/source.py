@@ -52,7 +52,8 @@ def mine_source(
 
     Retrieval: every (query, positive) with mined negatives, given ones first. Classification:
     the text's own label, the other labels. Clustering: another text of the class, texts of other
-    classes. Pairs in = tuples + rejected. Results do not depend on `threads` or block size.
+    classes. Ready tuples of any task: the given negatives. Pairs in = tuples + rejected. Results do
+    not depend on `threads` or block size.
 
     Raises:
         InputError: fewer than `rule.min_kept` tuples are left, or the task cannot be mined (with
@@ -81,11 +82,11 @@ def _mine(tables: Tables, source: Source, rule: Mine, *, seed: int, threads: int
     outcome, stats = Outcome(), Counter()
     if retrieved:
         outcome.add(_searched(tables, source, rule, queries, passages, threads=threads, stats=stats))
-    elif source.task == "classification":
-        outcome.add(labelled(source.name, queries, passages))
+    elif source.ready or source.task == "classification":
+        outcome.add(given(source.name, queries, passages))
     else:
         outcome.add(drawn(source.name, queries, passages, negatives=rule.negatives, seed=seed))
-    lists = queries["positives"].to_pylist() if source.task != "clustering" else [[]] * len(queries)
+    lists = queries["positives"].to_pylist() if source.shape != "clustering" else [[]] * len(queries)
     pairs = sum(max(1, len(positives)) for positives in lists)
     counts = {"queries": len(queries), "passages": len(passages), "pairs": pairs} | dict(stats)
     if pairs != sum(outcome.reasons.values()):
@@ -95,14 +96,17 @@ def _mine(tables: Tables, source: Source, rule: Mine, *, seed: int, threads: int
     return outcome, counts
 
 
-def labelled(source: str, queries: pa.Table, passages: Passages) -> Iterator[Kept | Rejected]:
-    """Yield for every text of a classification source its own label against the given other labels."""
+def given(source: str, queries: pa.Table, passages: Passages) -> Iterator[Kept | Rejected]:
+    """Yield every query and positive with the negatives that the source gives, in its order.
+
+    Left out of these are positives of the query and copies of them.
+    """
     for row, query in enumerate(queries.to_pylist()):
         if not query["positives"]:
             yield Rejected(query["query_id"], None, NO_POSITIVE, 0, 0, None)
         found = passages.rows([*query["positives"], *query["negatives"]])
         count = len(query["positives"])
-        barred = {*found[:count], NO_ROW}
+        barred = {NO_ROW}.union(*(passages.same(row) for row in found[:count] if row != NO_ROW))
         negatives = [at for at in dict.fromkeys(found[count:]) if at not in barred]
         for doc, positive in zip(query["positives"], found[:count], strict=True):
             reason = MISSING_POSITIVE if positive == NO_ROW else FEW_CANDIDATES

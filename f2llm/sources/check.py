@@ -101,7 +101,7 @@ def as_text(checked: Checked) -> str:
 
 def _judged(source: Source, files: list[Fetched], records: Sequence[Record], *, complete: bool) -> Checked:
     kinds = Counter(type(record) for record in records)
-    wanted = RECORDS_OF[source.task]
+    wanted = RECORDS_OF[source.shape]
     unfit = sorted({kind.__name__ for kind in kinds} - {kind.__name__ for kind in (*wanted, Skipped)})
     if unfit:
         raise InputError(

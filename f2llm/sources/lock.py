@@ -57,7 +57,7 @@ def lock_run(run: Run, *, names: Sequence[str], refresh: bool, results: str | Pa
     Raises:
         InputError: a name is not of this run, or a file cannot be fetched.
     """
-    stanzas = {source.name: ("sources", source.fetch) for source in (*run.sources, *run.heldout_sources)}
+    stanzas = {source.name: ("sources", source.fetch) for source in run.stanzas}
     stanzas |= {model.name: ("models", (model.fetch,)) for model in (run.backbone, run.retriever)}
     unknown = sorted(set(names) - set(stanzas))
     if unknown:

@@ -127,6 +127,20 @@ def test_a_source_that_holds_nothing_out_has_no_test_rows_to_score(folder):
     assert "takes the test rows of 'toy', which holds none out" in faults(folder)[0]
 
 
+def test_published_tuples_are_found_for_a_comparison(folder):
+    save(folder, "sources", SOURCE | {"name": "theirs", "ready": True, "held_out": False})
+    run = load_run(RUN | {"compare": {"toy": "theirs"}}, folder=folder, where="config.yaml")
+    assert [(pair.source, pair.released.name) for pair in run.compare] == [("toy", "theirs")]
+    assert [source.name for source in run.stanzas] == ["toy", "theirs"]
+
+
+def test_only_trained_sources_are_compared_and_only_with_ready_tuples(folder):
+    save(folder, "sources", SOURCE | {"name": "theirs"})
+    first, second = faults(folder, compare={"pears": "theirs"})
+    assert "'pears' is not among `sources`" in first
+    assert "'theirs' holds no ready tuples" in second
+
+
 def test_a_task_must_fit_its_source(folder):
     save(folder, "benchmarks", {"name": "bench", "tasks": [TASK | {"type": "sts"}]})
     assert "is sts, its source 'toy' is retrieval" in faults(folder)[0]

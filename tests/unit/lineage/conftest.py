@@ -71,6 +71,7 @@ def run_file() -> dict:
     train = {"steps": 2, "batch_size": 2, "negatives": 1, "learning_rate": 0.1, "warmup_steps": 0}
     train = with_defaults(train, load_schema("config")["properties"]["train"])
     settings = {
+        "barred": [{"name": "news", "reason": "licence CC-BY-NC-4.0, commercial use: no"}],
         "sources": [stanza("toy")],
         "backbone": model("base"),
         "retriever": model("finder"),

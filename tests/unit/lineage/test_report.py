@@ -6,6 +6,7 @@ from f2llm.errors import InputError
 from f2llm.lineage.funnel import read_funnel
 from f2llm.lineage.layout import read_layout
 from f2llm.lineage.report import build_report
+from f2llm.records.files import read_json, write_json
 
 
 def build(results):
@@ -67,3 +68,36 @@ def test_a_missing_table_is_named(results):
 def test_a_run_that_is_not_there_is_named_with_those_that_are(results):
     with pytest.raises(InputError, match="there is no run 'other'; runs here: toyrun"):
         read_layout(results, run="other")
+
+
+def test_a_source_that_the_licence_policy_keeps_out_is_named(results):
+    assert "news: left out by the licence policy of the run (licence CC-BY-NC-4.0, commercial use: no)." in page(
+        results
+    )
+
+
+def test_a_skipped_source_is_named_with_its_reason(results):
+    path = results / "sources" / "toy" / "manifest.json"
+    write_json(path, read_json(path) | {"skipped": "the server has gone"})
+    assert "toy: skipped, and the run went on without it: the server has gone" in page(results)
+
+
+def test_counts_of_a_publication_stand_beside_ours_where_there_are_any(results):
+    assert '<th class="n">published</th>' not in page(results)
+    path = results / "runs" / "toyrun" / "run.json"
+    run = read_json(path)
+    run["settings"]["sources"][0]["expected"] = {"queries": 98_765}
+    write_json(path, run)
+    html = page(results)
+    assert '<th class="n">published</th>' in html and "98,765" in html
+
+
+def test_a_comparison_with_published_tuples_is_shown(results):
+    layout = read_layout(results, run="toyrun")
+    figures = {
+        "common": 41, "ours_only": 1, "theirs_only": 2, "same_positive": 40, "negatives_common": 7,
+        "negatives_ours": 9, "negatives_theirs": 8,
+    }  # fmt: skip
+    assert "Beside published tuples" not in page(results)
+    write_json(layout.mined("toy") / "released.json", figures)
+    assert re.search(r'Beside published tuples.*<td class="n">41</td>', page(results), re.DOTALL)

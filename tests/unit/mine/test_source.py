@@ -20,9 +20,9 @@ from f2llm.records.text_keys import content_key
 PROMPT, INSTRUCTION = "{instruction} ", "find:"
 
 
-def source(task="retrieval"):
+def source(task="retrieval", *, ready=False):
     return Source(
-        name="toy", task=task, fetch=(), adapter="", instruction=INSTRUCTION, licence=Licence(id="CC0-1.0", commercial="yes"),
+        ready=ready, name="toy", task=task, fetch=(), adapter="", instruction=INSTRUCTION, licence=Licence(id="CC0-1.0", commercial="yes"),
         reference="", group="",
     )  # fmt: skip
 
@@ -47,13 +47,13 @@ class Case:
         if vector is not None:
             self.vectors[query_vector_id(text, prompt=PROMPT, instruction=INSTRUCTION)] = vector
 
-    def mine(self, rule, *, task="retrieval", name="out", order=lambda rows: rows, **settings):
+    def mine(self, rule, *, task="retrieval", ready=False, name="out", order=lambda rows: rows, **settings):
         folder = self.folder / name
         self.write(folder, order)
         outputs = Paths(folder / "tuples.parquet", folder / "rejected.parquet")
         tables = Tables(*(folder / f"{table}" for table in ("corpus", "queries", "near", "vectors.json")))
         counts = mine_source(
-            tables, outputs, source=source(task), rule=rule, **{"seed": 0, "threads": 1} | settings
+            tables, outputs, source=source(task, ready=ready), rule=rule, **{"seed": 0, "threads": 1} | settings
         )  # fmt: skip
         return counts, read_table(outputs.tuples).to_pylist(), read_table(outputs.rejected).to_pylist()
 
@@ -339,3 +339,24 @@ def test_clustering_needs_enough_texts_of_other_classes(case, small, negatives, 
     counts, _, _ = case.mine(small(negatives=negatives, min_kept=0), task="clustering")
     assert counts["tuples"] == (12 if reason == "ok" else 0)
     assert counts["rejected_by_reason"].get("few_candidates", 0) == (0 if reason == "ok" else 12)
+
+
+@pytest.mark.parametrize("task", ["retrieval", "classification", "clustering", "sts"])
+def test_ready_tuples_keep_their_own_negatives_whatever_the_task_and_ask_no_retriever(case, small, task):
+    for text in ("right", "wrong", "worse"):
+        case.passage(text)
+    case.query("q", positives=["right"], negatives=["worse", "wrong"])
+    counts, (made,), _ = case.mine(small(), task=task, ready=True)
+    assert made["negative_rows"] == [case.row("worse"), case.row("wrong")]
+    assert made["negative_kinds"] == ["given", "given"]
+    assert (made["positive_score"], made["negative_scores"]) == (None, [None, None])
+    assert counts["pairs"] == counts["tuples"] == 1
+
+
+def test_a_copy_of_a_positive_is_no_negative_of_a_ready_tuple(case, small):
+    for text in ("right", "right, nearly", "wrong"):
+        case.passage(text)
+    case.near.append(("right", "right, nearly"))
+    case.query("q", positives=["right"], negatives=["right, nearly", "wrong"])
+    _, (made,), _ = case.mine(small(), ready=True)
+    assert made["negative_rows"] == [case.row("wrong")]

@@ -1,0 +1,20 @@
+"""Rule `compare_source`: our tuples and published ones of one source -> what both have and what only one."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.lineage.released import Ours, Theirs, compare_tuples, shares
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    found = snakemake.input
+    counts.update(
+        compare_tuples(
+            Ours(found.tuples, found.corpus, found.queries),
+            Theirs(found.released_corpus, found.released_queries),
+            output=snakemake.output.figures,
+        )
+    )
+    counts["percent"] = shares(counts)
