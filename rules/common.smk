@@ -16,6 +16,7 @@ from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters
 from f2llm.sources.fetch import local_files
 from f2llm.status import closing_lines, failures_since
+from f2llm.train.cost import weights
 
 if "sources" not in config:
 
@@ -175,6 +176,12 @@ def released_corpus(wildcards):
 def released_queries(wildcards):
     """Queries of the published tuples."""
     return released_table(wildcards, "queries")
+
+
+def model_memory_mb(wildcards):
+    """Memory to convert a model: its weights in float32 as they are read and once more as they are written."""
+    geometry = MODELS[wildcards.model].geometry
+    return 4000 + (2 * 4 * weights(geometry) // 10**6 if geometry else 0)
 
 
 def packed():

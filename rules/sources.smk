@@ -102,7 +102,7 @@ rule prepare_model:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=model_memory_mb,
         runtime=60,
     params:
         stanza=model_stanza,
