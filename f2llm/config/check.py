@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from f2llm.errors import InputError
 
@@ -37,9 +38,8 @@ def load_schema(name: str) -> dict[str, Any]:
 
 def check(content: Any, *, schema: Mapping[str, Any], where: str) -> list[str]:  # noqa: ANN401
     """Return all faults of `content`, one line each: "file: key: what; what to do"."""
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(content), key=lambda error: list(map(str, error.absolute_path))
-    )
+    found = Draft202012Validator(schema, format_checker=_formats()).iter_errors(content)
+    errors = sorted(found, key=lambda error: list(map(str, error.absolute_path)))
     return [f"{where}: {line}" for error in errors for line in _explain(error)]
 
 
@@ -56,6 +56,17 @@ def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN4
     if schema.get("type") == "array" and isinstance(content, list):
         return [with_defaults(item, schema.get("items", {})) for item in content]
     return content
+
+
+def _formats() -> FormatChecker:
+    """Return the formats that our schemas name: `spdx`, an expression of known licence ids."""
+    formats = FormatChecker(formats=())
+
+    @formats.checks("spdx", raises=InvalidLicenseExpression)
+    def spdx(value: object) -> bool:
+        return not isinstance(value, str) or not value or bool(canonicalize_license_expression(value))
+
+    return formats
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
@@ -75,6 +86,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
             f"{at}: {error.instance!r} is text in YAML, not a number; "
             f"write a decimal point, as in {float(error.instance):.1e}"
         )
+    elif error.validator == "format":
+        yield f"{at}: {error.instance!r} is no licence that SPDX lists; write {error.schema['description']}"
     elif error.validator == "enum":
         known = ", ".join(map(repr, error.validator_value))
         yield f"{at}: {error.instance!r} is not one of {known}; choose one of these"

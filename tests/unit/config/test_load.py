@@ -54,7 +54,7 @@ def test_a_right_run_is_read_whole(folder):
 
 def with_licences(folder, policy):
     for name, commercial in (("free", "yes"), ("closed", "no"), ("unclear", "unknown")):
-        save(folder, "sources", SOURCE | {"name": name, "licence": {"id": "X", "commercial": commercial}})
+        save(folder, "sources", SOURCE | {"name": name, "licence": {"id": "MIT", "commercial": commercial}})
     content = RUN | {"sources": ["toy", "free", "closed", "unclear"], "licences": policy}
     return load_run(content, folder=folder, where="config.yaml")
 
@@ -71,16 +71,29 @@ def test_a_licence_policy_keeps_sources_out_of_training_and_says_why(folder, pol
     run = with_licences(folder, policy)
     assert [source.name for source in run.sources] == kept
     assert [one.name for one in run.barred] == [name for name in ("closed", "unclear") if name not in kept]
-    assert all("licence X, commercial use: " in one.reason for one in run.barred)
+    assert all("licence MIT, commercial use: " in one.reason for one in run.barred)
+
+
+@pytest.mark.parametrize("licence", ["MIT", "BSD-3-Clause AND Unicode-3.0", "LicenseRef-Internal"])
+def test_a_licence_id_is_an_spdx_expression_or_a_name_of_its_own(folder, licence):
+    save(folder, "sources", SOURCE | {"licence": {"id": licence, "commercial": "yes"}})
+    assert load_run(RUN, folder=folder, where="config.yaml").sources[0].licence.id == licence
+
+
+@pytest.mark.parametrize("licence", ["CC-BY", "Apache 2.0", "free"])
+def test_a_wrong_licence_id_is_refused(folder, licence):
+    save(folder, "sources", SOURCE | {"licence": {"id": licence, "commercial": "yes"}})
+    (fault,) = faults(folder)
+    assert f"licence.id: {licence!r} is no licence that SPDX lists; write an SPDX expression (MIT" in fault
 
 
 def test_a_policy_that_keeps_out_every_source_is_refused(folder):
-    save(folder, "sources", SOURCE | {"licence": {"id": "X", "commercial": "no"}})
+    save(folder, "sources", SOURCE | {"licence": {"id": "MIT", "commercial": "no"}})
     assert "'commercial' keeps out all 1 sources" in faults(folder, licences="commercial")[0]
 
 
 def test_a_source_that_is_kept_out_of_training_may_still_be_scored_on(folder):
-    save(folder, "sources", SOURCE | {"licence": {"id": "X", "commercial": "no"}})
+    save(folder, "sources", SOURCE | {"licence": {"id": "MIT", "commercial": "no"}})
     save(folder, "sources", SOURCE | {"name": "free"})
     run = load_run(RUN | {"sources": ["toy", "free"], "licences": "commercial"}, folder=folder, where="config.yaml")
     assert [source.name for source in run.heldout_sources] == ["toy"]
