@@ -203,7 +203,10 @@ def packed():
 def stanza_files():
     """The files of all stanzas that the config names."""
     return [
-        *(f"sources/{name}.yaml" for name in sorted(STANZAS)),
+        *(
+            f"sources/{name}.yaml"
+            for name in sorted({*SOURCES, *config.get("compare", {}).values()})
+        ),
         *(f"models/{name}.yaml" for name in sorted(MODELS)),
         f"benchmarks/{RUN.benchmark.name}.yaml",
     ]

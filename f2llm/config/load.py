@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,9 +13,11 @@ from f2llm.config.licences import barred_sources
 from f2llm.config.models import Model
 from f2llm.config.recipes import with_recipe
 from f2llm.config.run import Comparison, Run
-from f2llm.config.sources import Source
+from f2llm.config.sources import Fetch, Source
 from f2llm.errors import InputError
 
+ALL = "*"
+PLACEHOLDER = "{source}"
 Stanza = TypeVar("Stanza")
 
 
@@ -37,7 +40,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     wanted = {task.source for task in benchmark.tasks} if benchmark else set()
     heldout = [stanza("sources", name, Source) for name in sorted(wanted - set(names))]
     pairs = settings["compare"] if isinstance(settings.get("compare"), Mapping) else {}
-    released = {name: stanza("sources", other, Source) for name, other in pairs.items()}
+    released = _released(pairs, names, stanza)
     faults += _comparison_faults(released, names=names, where=where)
     faults += [
         f"{where}: sources: {name!r} is listed twice; list it once"
@@ -110,6 +113,23 @@ def _training_faults(train: object, *, where: str) -> list[str]:
         twice = sorted({one for one in named if named.count(one) > 1})
         faults += [f"{where}: train.{key}: {one} is listed twice; list it once" for one in twice]
     return faults
+
+
+def _released(pairs: Mapping[str, str], names: Sequence[str], stanza: Callable[..., Any]) -> dict[str, Source | None]:
+    """Return source -> stanza of published tuples; one under "*" is that of all others, its `{source}` filled in."""
+    every = stanza("sources", pairs[ALL], Source) if ALL in pairs else None
+    found = {name: _of_source(every, name) for name in names} if every else {}
+    return found | {name: stanza("sources", other, Source) for name, other in pairs.items() if name != ALL}
+
+
+def _of_source(template: Source, name: str) -> Source:
+    """Return a stanza for one source from one with `{source}` in its files or paths."""
+
+    def filled(fetch: Fetch) -> Fetch:
+        files = tuple(file.replace(PLACEHOLDER, name) for file in fetch.files)
+        return replace(fetch, files=files, path=fetch.path.replace(PLACEHOLDER, name))
+
+    return replace(template, name=f"{template.name}_{name}", fetch=tuple(map(filled, template.fetch)))
 
 
 def _comparison_faults(released: Mapping[str, Source | None], *, names: Sequence[str], where: str) -> list[str]:

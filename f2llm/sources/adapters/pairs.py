@@ -1,12 +1,15 @@
 """Generic: rows with a query and its positive passage (or several), and passages that are wrong, if given."""
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 
 from f2llm.records.ids import doc_id
 from f2llm.sources.formats.fields import Columns, field_of, group_of, text_of, texts_of
 from f2llm.sources.formats.rows import Row, Rows
 from f2llm.sources.formats.words import first_words
 from f2llm.sources.records import Passage, Query, Skipped
+
+WILDCARD = "*"
 
 
 def pairs(
@@ -23,12 +26,14 @@ def pairs(
     """Yield one query a row with its passages.
 
     `query`, `positive`, `negatives`, `passages` and `group` are column names; a list of columns
-    for `query` or `positive` makes one text. A passage column may hold a list of texts. Without
+    for `query` or `positive` makes one text. A passage column may hold a list of texts. A name in
+    `negatives` may be a pattern ("negative_*"): all columns like it, in the order of the file. Without
     `negatives` the column "negatives" is used if there is one. Texts of the columns `passages` only
     join the corpus. Without `group` rows are split by their first positive. Positives under
     `min_words` are left out, passages are cut to `max_words`.
     """
-    for row in rows.read(query, positive, *negatives, *passages, *([group] if group else [])):
+    named = [name for name in negatives if WILDCARD not in name]
+    for row in rows.read(query, positive, *named, *passages, *([group] if group else [])):
         text, right = text_of(row.values, query), texts_of(row.values, positive)
         long_enough = [passage for passage in right if len(passage.split()) >= min_words]
         if not text or not right or not long_enough:
@@ -38,13 +43,22 @@ def pairs(
                 f"{column!r} has under {min_words} words" if short else f"{column!r} is empty", row.file, row.row
             )
             continue
-        given = {name: texts_of(row.values, name) for name in negatives or ["negatives"]}
+        given = {name: texts_of(row.values, name) for name in _columns(row, negatives or ["negatives"])}
         others = {name: texts_of(row.values, name) for name in passages}
         yield from _passages({field_of(positive): long_enough} | given | others, row, max_words)
         wrong = [passage for texts in given.values() for passage in texts]
         keys = [tuple(_key(passage, max_words) for passage in texts) for texts in (long_enough, wrong)]
         where = group_of(row.values, group, default=long_enough[0])
         yield Query(text, *keys, where, row.file, row.row, field_of(query))
+
+
+def _columns(row: Row, names: Sequence[str]) -> list[str]:
+    """Return the columns that names and patterns stand for."""
+    return [
+        column
+        for name in names
+        for column in ([name] if WILDCARD not in name else [at for at in row.values if fnmatchcase(at, name)])
+    ]
 
 
 def _passages(found: dict[str, Sequence[str]], row: Row, max_words: int | None) -> Iterator[Passage]:

@@ -147,6 +147,17 @@ def test_published_tuples_are_found_for_a_comparison(folder):
     assert [source.name for source in run.stanzas] == ["toy", "theirs"]
 
 
+def test_one_stanza_of_published_tuples_may_stand_for_all_sources(folder):
+    save(folder, "sources", SOURCE | {"name": "second"})
+    save(folder, "sources", SOURCE | {"name": "own", "ready": True, "held_out": False})
+    place = {"kind": "hub", "repository": "a/b", "files": ["{source}.parquet"]}
+    save(folder, "sources", SOURCE | {"name": "theirs", "ready": True, "held_out": False, "fetch": [place]})
+    content = RUN | {"sources": ["toy", "second"], "compare": {"*": "theirs", "second": "own"}}
+    run = load_run(content, folder=folder, where="config.yaml")
+    assert {pair.source: pair.released.name for pair in run.compare} == {"toy": "theirs_toy", "second": "own"}
+    assert run.compare[0].released.fetch[0].files == ("toy.parquet",)
+
+
 def test_only_trained_sources_are_compared_and_only_with_ready_tuples(folder):
     save(folder, "sources", SOURCE | {"name": "theirs"})
     first, second = faults(folder, compare={"pears": "theirs"})

@@ -277,6 +277,16 @@ def test_pairs_read_negatives_from_the_columns_that_are_named(written):
         records(path, "pairs", negatives=["worst"])
 
 
+def test_a_pattern_stands_for_all_columns_like_it_and_for_none_where_there_is_none(written):
+    wide = records(
+        written("a.csv", "query,positive,negative_1,negative_2,other\nq,p,n1,n2,o\n"), "pairs", negatives=["negative_*"]
+    )
+    texts = {row.key: row.text for row in kinds(wide, Passage)}
+    assert [texts[key] for key in kinds(wide, Query)[0].negatives] == ["n1", "n2"]
+    plain = records(written("b.csv", "query,positive\nq,p\n"), "pairs", negatives=["negative_*"])
+    assert kinds(plain, Query)[0].negatives == ()
+
+
 def test_rows_of_parquet_are_read(tmp_path):
     pq.write_table(pa.table({"query": ["q1", "q2"], "positive": [["p1", "p2"], ["p3"]]}), tmp_path / "a.parquet")
     found = records(tmp_path / "a.parquet", "pairs")
