@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from f2llm.errors import InputError
-from f2llm.job_notes import end_note, start_note
-from f2llm.records.files import sha256_path, write_json
+from f2llm.job_notes import end_note, note_path, start_note
+from f2llm.records.files import clear_asides, sha256_path, write_json
 
 ROOT = Path(__file__).parents[1]
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -63,11 +63,14 @@ def job(context: JobContext) -> Iterator[Counts]:
     """Run the block as one job: log to the rule's log file, and write the manifest at its end.
 
     The manifest goes to the output named `lineage`. Faults of the input end the process with
-    one screen on stderr and exit code 1; every traceback goes to the log file.
+    one screen on stderr and exit code 1; every traceback goes to the log file. What a killed
+    attempt left half-written is deleted first.
     """
     handlers = [logging.FileHandler(context.log[0], mode="w"), logging.StreamHandler()]
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=handlers, force=True)
     handlers[1].setFormatter(logging.Formatter(f"[{_unit(context)}] %(message)s"))
+    for path in (*context.output, note_path(context.log[0])):
+        clear_asides(path)
     counts, started = Counts(), time.monotonic()
     note = start_note(rule=context.rule, unit=" ".join(_wildcards(context)), log=context.log[0])
     try:

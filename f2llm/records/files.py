@@ -1,6 +1,7 @@
 """Files that are either whole or absent: written aside, fsynced, renamed."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -79,6 +80,13 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         _fsync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def clear_asides(path: str | Path) -> None:
+    """Delete what killed jobs left half-written of the file or folder `path`; only its one writer may call this."""
+    path = Path(path)
+    for aside in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
 
 
 def clear_left_overs(folder: str | Path) -> None:

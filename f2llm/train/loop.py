@@ -1,7 +1,6 @@
 """From run.json to a model folder: resume, step, validate, save, export."""
 
 import logging
-import shutil
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from f2llm.config.variants import digest
 from f2llm.encode.precision import resolve_precision
 from f2llm.provenance import code_digest
-from f2llm.records.files import sha256_path
+from f2llm.records.files import clear_asides, sha256_path
 from f2llm.train.backbone import compile_layers, load_backbone, merged
 from f2llm.train.batches import Batches
 from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
@@ -159,8 +158,7 @@ def _watch(trainer: Trainer, run: RunFile, paths: Paths, checkpoints: Checkpoint
 def _clean(paths: Paths) -> None:
     """Delete what an export left half-written when it was killed; the lock on the folder makes that safe."""
     for path in (paths.model, paths.metrics, paths.validation):
-        for half in path.parent.glob(f".{path.name}.*.part"):
-            shutil.rmtree(half) if half.is_dir() else half.unlink()
+        clear_asides(path)
 
 
 def _forget(root: Path, *, own: Checkpoints) -> None:

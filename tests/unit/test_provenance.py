@@ -105,6 +105,15 @@ def test_a_job_leaves_a_manifest_with_hashes_params_and_counts(context, tmp_path
     assert "torch" in manifest["versions"]
 
 
+def test_what_a_killed_attempt_left_half_written_is_deleted(context, tmp_path):
+    for name in (".lineage.json.host-1.part", ".out.host-2.part", ".log.job.json.host-3.part"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".other.json.host-1.part").write_text("another job's")
+    with provenance.job(context):
+        (tmp_path / "out").write_text("out")
+    assert [path.name for path in tmp_path.glob(".*.part")] == [".other.json.host-1.part"]
+
+
 def test_a_fault_of_the_input_ends_in_one_screen_without_a_traceback(context, tmp_path, capsys):
     with pytest.raises(SystemExit) as end, provenance.job(context):
         raise provenance.InputError(["toy: row 1: empty; fill it", "toy: row 2: empty; fill it"])
