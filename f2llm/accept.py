@@ -24,13 +24,16 @@ def accept_outputs(*, reason: str, targets: Sequence[str]) -> str:
     """
     if not reason.strip():
         raise InputError("accept: the reason is empty; say why the results are the same")
-    changed = _snakemake("--list-changes", "params", *targets).stdout.split()
+    listed = _snakemake("--list-changes", "params", *targets)
+    if listed.returncode:
+        raise InputError(f"accept: snakemake failed: {_last_line(listed.stderr)}")
+    changed = listed.stdout.split()
     if not changed:
         raise InputError("accept: no output has changed params; there is nothing to accept")
     touched = _snakemake("--touch", *targets)
     if touched.returncode:
         raise InputError(
-            f"accept: snakemake --touch failed: {touched.stderr.strip().splitlines()[-1]}; run the missing stages first"
+            f"accept: snakemake --touch failed: {_last_line(touched.stderr)}; run the missing stages first"
         )
     entry = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -49,6 +52,10 @@ def accept_outputs(*, reason: str, targets: Sequence[str]) -> str:
 def _snakemake(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[-1]
 
 
 def _commit() -> str | None:

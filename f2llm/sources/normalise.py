@@ -32,7 +32,7 @@ from f2llm.sources.staging import POSITIVE, Staged, stage_records
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MEMORY_MB = 200  # of the engine; the process takes about 350 MB more
+MEMORY_MB = 200  # of the engine; the process takes about 400 MB more
 BATCH_ROWS = 8192
 MOST_FAULTS = 5
 MOST_CLASSES = 1000  # of a classification source, whose other labels are negatives of every text

@@ -1,8 +1,8 @@
 """The whole DAG on toy data with a tiny random model: it runs, it is done, it is the same again."""
 
-import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def test_accepted_outputs_are_not_made_again_and_that_is_on_record(copied):
     rule = copied.folder / "f2llm/mine/select.py"
     rule.write_text(rule.read_text() + "\nANOTHER_CONSTANT = 1\n")
     done = subprocess.run(
-        [shutil.which("python"), "-m", "f2llm", "accept", "a constant that nobody reads"],
+        [sys.executable, "-m", "f2llm", "accept", "a constant that nobody reads"],
         cwd=copied.folder, env=copied.environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
