@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from f2llm.config.build import plain
 from f2llm.config.load import load_run
+from f2llm.config.shares import embed_jobs, mine_jobs
 from f2llm.config.variants import curation_key, encoder_key, mining_key, tokens_key
 from f2llm.errors import InputError
 from f2llm.preflight import check_environment
@@ -50,6 +51,8 @@ wildcard_constraints:
     source="[a-z0-9_]+",
     model="[a-z0-9._-]+",
     task="[A-Za-z0-9]+",
+    part="[0-9]+",
+    parts="[0-9]+",
 
 
 def code_digest(*paths):
@@ -221,6 +224,39 @@ def curation_scope(wildcards):
 def instruction(wildcards):
     """The only thing of a stanza that decides its tokens."""
     return STANZAS[wildcards.source].instruction
+
+
+def parts(jobs, path):
+    """The files of all jobs that share the work on a source; none where one job does it all."""
+    return (
+        [path.format(part=part, parts=jobs) for part in range(jobs)] if jobs > 1 else []
+    )
+
+
+def embedded_parts(wildcards):
+    """Manifests of the jobs that encode a large source."""
+    path = f"results/vectors/{ENCODER}/{CURATION}/{wildcards.source}"
+    return parts(
+        embed_jobs(STANZAS[wildcards.source], RUN.mine),
+        path + "-{part}-of-{parts}.json",
+    )
+
+
+def mined_tuples(wildcards):
+    """Tuples of the jobs that search for a large source."""
+    path = f"results/mined/{MINING}/{wildcards.source}"
+    return parts(
+        mine_jobs(STANZAS[wildcards.source], RUN.mine),
+        path + "/part-{part}-of-{parts}/tuples.parquet",
+    )
+
+
+def mined_rejected(wildcards):
+    """Rejected pairs of the same jobs."""
+    return [
+        path.replace("tuples.parquet", "rejected.parquet")
+        for path in mined_tuples(wildcards)
+    ]
 
 
 def task_source_table(wildcards, table):

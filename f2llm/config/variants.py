@@ -13,6 +13,8 @@ from f2llm.config.models import Model
 from f2llm.config.run import Run
 
 DIGITS = 8
+# Settings of `mine` that change no result.
+HOW_NOT_WHAT = ("backend", "device", "block_rows", "texts_per_job", "queries_per_job")
 
 
 def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
@@ -35,7 +37,7 @@ def encoder_key(model: Model, *, max_length: int) -> str:
 
 def mining_key(run: Run) -> str:
     """Return the key of mined/: curation, encoder and mining settings."""
-    settings = plain(run.mine) | {"block_rows": None}
+    settings = {key: value for key, value in plain(run.mine).items() if key not in HOW_NOT_WHAT}
     parts = [curation_key(run), encoder_key(run.retriever, max_length=run.mine.max_length), settings, run.seed]
     return f"{run.retriever.name}-{digest(parts)}"
 

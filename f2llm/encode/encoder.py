@@ -48,8 +48,8 @@ class Encoder:
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, pooling: str, max_length: int, precision: str) -> None:  # noqa: ANN401 - classes of transformers
-        self.precision = resolve_precision(precision)
         self.device = str(next(model.parameters()).device.type)
+        self.precision = resolve_precision(precision, device=self.device)
         self.dim = int(model.config.hidden_size)
         self._model, self._tokenizer = model, tokenizer
         self._pooling, self._max_length = pooling, max_length
@@ -57,12 +57,14 @@ class Encoder:
         self._padding = next((x for x in (tokenizer.pad_token_id, tokenizer.eos_token_id) if x is not None), 0)
 
     @classmethod
-    def load(cls, folder: Path | str, *, pooling: str, max_length: int, precision: str) -> "Encoder":
+    def load(
+        cls, folder: Path | str, *, pooling: str, max_length: int, precision: str, device: str | None = None
+    ) -> "Encoder":
         """Load a plain transformers folder (float32 safetensors, tokenizer) without network or remote code.
 
         Texts are cut to `max_length` tokens, special tokens included; a tokenizer that is to end
-        texts in EOS does so itself. `precision` is one of float32, bfloat16 and auto. The model
-        goes to the first CUDA device where there is one.
+        texts in EOS does so itself. `precision` is one of float32, bfloat16 and auto. Without a `device`
+        ("cpu", "cuda") the model goes to the first CUDA device where there is one.
 
         Raises:
             InputError: the folder is no model, or the model cannot read `max_length` tokens.
@@ -82,7 +84,7 @@ class Encoder:
             raise InputError(
                 f"{folder}: max_length is {max_length}, the model reads {longest} tokens; lower max_length"
             )
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = model.eval().requires_grad_(False).to(device)
         return cls(model, tokenizer, pooling=pooling, max_length=max_length, precision=precision)
 

@@ -10,10 +10,11 @@ CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 CPUINFO = Path("/proc/cpuinfo")
 
 
-def resolve_precision(precision: str, *, cpuinfo: Path = CPUINFO) -> str:
+def resolve_precision(precision: str, *, device: str | None = None, cpuinfo: Path = CPUINFO) -> str:
     """Return "float32" or "bfloat16": as asked, or for "auto" what this machine computes fast.
 
-    With CUDA the device decides, otherwise the processor's flags in `cpuinfo` (absent: float32).
+    On the device "cuda" the device decides, on "cpu" the processor's flags in `cpuinfo` (absent: float32);
+    None is CUDA where there is any.
 
     Raises:
         InputError: not one of PRECISIONS.
@@ -22,6 +23,8 @@ def resolve_precision(precision: str, *, cpuinfo: Path = CPUINFO) -> str:
         raise InputError(f"precision: {precision!r} is not one of {', '.join(PRECISIONS)}; choose one of these")
     if precision != "auto":
         return precision
+    if device == "cpu":
+        return "bfloat16" if CPU_FLAGS & _flags(cpuinfo) else "float32"
     import torch
 
     if torch.cuda.is_available():

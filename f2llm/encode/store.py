@@ -7,9 +7,11 @@ another's work writes the same file. A store holds vectors of one encoder key; i
 may be deleted, then the vectors are made again. Shapes: N texts, D dimensions.
 """
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,8 @@ FLOAT16 = np.dtype("<f2")
 NAME_DIGITS = 24
 # A span of a shard is read whole when at least one row in so many is wanted, else row by row.
 DENSE = 8
+# Ids whose places are looked up together: each time the ids of all shards are read.
+IDS_AT_ONCE = 1 << 19
 MISSING = -1
 
 
@@ -55,6 +59,36 @@ class Places(NamedTuple):
     row: NDArray[np.int64]
 
 
+class PlacesFile:
+    """Places in a file without a name, so that memory does not grow with their number."""
+
+    KIND = np.dtype([("shard", "<i4"), ("row", "<i8")])
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, places: Places) -> None:
+        """Add places behind those that are there."""
+        records = np.empty(len(places.shard), self.KIND)
+        records["shard"], records["row"] = places
+        self._file.write(records.tobytes())
+        self._file.flush()
+        self._count += len(records)
+
+    def at(self, positions_N: NDArray[np.int64]) -> Places:
+        """Return the places at some positions."""
+        records = _records_of(self._file.fileno(), positions_N, self.KIND.itemsize).view(self.KIND)[:, 0]
+        return Places(records["shard"].copy(), records["row"].copy())
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
+
+
 class VectorView:
     """Rows of a store in the order of some ids, read from disk when asked for.
 
@@ -62,16 +96,21 @@ class VectorView:
         dim: length of a vector, 0 in an empty view.
     """
 
-    def __init__(self, shards: Sequence[Shard], places: Places) -> None:
+    def __init__(self, shards: Sequence[Shard], places: "Places | PlacesFile") -> None:
         self._shards, self._places = shards, places
-        self.dim = shards[int(places.shard[0])].dim if len(places.shard) else 0
+        self.dim = shards[int(self._at(np.arange(1)).shard[0])].dim if len(self) else 0
 
     def __len__(self) -> int:
-        return len(self._places.shard)
+        return len(self._places) if isinstance(self._places, PlacesFile) else len(self._places.shard)
+
+    def _at(self, positions_N: NDArray[np.int64]) -> Places:
+        if isinstance(self._places, PlacesFile):
+            return self._places.at(positions_N)
+        return Places(self._places.shard[positions_N], self._places.row[positions_N])
 
     def rows(self, positions_N: NDArray[np.int64]) -> NDArray[np.float16]:
         """Return the rows at some positions of the view, [N, D] float16."""
-        shard_N, row_N = self._places.shard[positions_N], self._places.row[positions_N]
+        shard_N, row_N = self._at(positions_N)
         rows_ND = np.empty((len(positions_N), self.dim), FLOAT16)
         for number in np.unique(shard_N).tolist():
             wanted = np.flatnonzero(shard_N == number)
@@ -131,7 +170,32 @@ class VectorStore:
         Raises:
             InputError: an id has no row, or a shard is damaged or of another encoder.
         """
-        ids_N = as_ids(ids)
+        places = self._present(as_ids(ids))
+        return VectorView(tuple(self._shards.values()), places)
+
+    @contextlib.contextmanager
+    def view_of(self, batches: Iterable[Ids]) -> Iterator["VectorView"]:
+        """Yield the same for any number of ids that come in batches; their places lie in a file meanwhile.
+
+        Raises:
+            InputError: as `view`.
+        """
+        places, waiting, count = PlacesFile(), [], 0
+        try:
+            for ids in batches:
+                waiting.append(as_ids(ids))
+                count += len(ids)
+                if count >= IDS_AT_ONCE:
+                    places.append(self._present(np.concatenate(waiting)))
+                    waiting, count = [], 0
+            if count:
+                places.append(self._present(np.concatenate(waiting)))
+            yield VectorView(tuple(self._shards.values()), places)
+        finally:
+            places.close()
+
+    def _present(self, ids_N: NDArray[np.bytes_]) -> Places:
+        """Return where the rows of some ids lie; all must be there, with vectors of one size."""
         places = self.locate(ids_N)
         absent = np.flatnonzero(places.shard == MISSING)
         if len(absent):
@@ -140,7 +204,7 @@ class VectorStore:
                 f"(id {ids_N[absent[:1]].tobytes().hex()}, ...); the cache was deleted or changed: run again with "
                 "`--forcerun embed_source`"
             )
-        return VectorView(tuple(self._shards.values()), places)
+        return places
 
     def get(self, ids: Ids) -> NDArray[np.float16]:
         """Return the rows of `ids`, [N, D] float16; for as many as fit into memory.
@@ -200,6 +264,9 @@ class VectorStore:
         if about["key"] != self.key:
             raise InputError(_damage(path, f"it is of another encoder ({about['key']}, not {self.key})"))
         shard = Shard(stem=path.with_suffix(""), count=about["count"], dim=about["dim"])
+        known = next(iter(self._shards.values()), shard)
+        if known.dim != shard.dim:
+            raise InputError(_damage(path, f"its vectors have {shard.dim} numbers, those of other shards {known.dim}"))
         for file, size in (
             (shard.rows, shard.count * shard.dim * FLOAT16.itemsize),
             (shard.ids, shard.count * ID_BYTES),
@@ -221,16 +288,34 @@ def as_ids(ids: Ids) -> NDArray[np.bytes_]:
 
 
 def _rows_of(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-    """Read some rows: as one span where they lie close, else one by one. No mapping: mapped pages count as memory."""
-    width = shard.dim * FLOAT16.itemsize
     with open(shard.rows, "rb") as file:
-        first, last = int(rows.min()), int(rows.max()) + 1
-        if last - first <= DENSE * len(rows):
-            file.seek(first * width)
-            span = np.fromfile(file, FLOAT16, (last - first) * shard.dim).reshape(-1, shard.dim)
-            return span[rows - first]
-        content = b"".join(os.pread(file.fileno(), width, row * width) for row in rows.tolist())
-    return np.frombuffer(content, FLOAT16).reshape(-1, shard.dim)
+        return _records_of(file.fileno(), rows, shard.dim * FLOAT16.itemsize).view(FLOAT16)
+
+
+def _records_of(file: int, at: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    """Read some records of a file: as one span where they lie close, else one by one.
+
+    No mapping: mapped pages count as memory.
+    """
+    if not len(at):
+        return np.empty((0, width), np.uint8)
+    first, last = int(at.min()), int(at.max()) + 1
+    if last - first <= DENSE * len(at):
+        span = np.frombuffer(_read_at(file, (last - first) * width, first * width), np.uint8).reshape(-1, width)
+        return span if last - first == len(at) and (np.diff(at) == 1).all() else span[at - first]
+    content = b"".join(os.pread(file, width, row * width) for row in at.tolist())
+    return np.frombuffer(content, np.uint8).reshape(-1, width)
+
+
+def _read_at(file: int, size: int, offset: int) -> bytearray:
+    """Read bytes at an offset, in as many calls as the system takes for it."""
+    content, done = bytearray(size), 0
+    while done < size:
+        read = os.preadv(file, [memoryview(content)[done:]], offset + done)
+        if not read:
+            break
+        done += read
+    return content
 
 
 def _damage(path: Path, what: str) -> str:

@@ -16,12 +16,14 @@ from f2llm.encode.precision import resolve_precision
 from f2llm.encode.prompts import format_query
 from f2llm.encode.store import VectorStore, as_ids
 from f2llm.errors import InputError
+from f2llm.mine.backends import resolve_device
 from f2llm.mine.faults import SKIP, SourceError
+from f2llm.mine.share import Share
 from f2llm.progress import Progress
 from f2llm.provenance import code_digest
-from f2llm.records.files import sha256_path, write_json
+from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
-from f2llm.records.tables import read_batches
+from f2llm.records.tables import count_rows, read_batches
 
 if TYPE_CHECKING:
     from f2llm.encode.encoder import Encoder
@@ -30,31 +32,47 @@ if TYPE_CHECKING:
 SEARCHED = ("retrieval",)
 # A kill loses the work on at most so many texts.
 SHARD_ROWS = 4096
+# Texts in memory at once, and how many are looked up in the store together.
+TEXTS_AT_ONCE = 65_536
 KEY_DIGITS = 12
 ENCODER_CODE = "f2llm/encode/encoder.py"
+VECTORS = "vectors"
 logger = logging.getLogger(__name__)
 
 
 class Retriever(NamedTuple):
-    """The encoder that searches: a prepared model folder, its stanza, and how many tokens it reads."""
+    """The encoder that searches: a prepared model folder, its stanza, how many tokens it reads, and where it runs."""
 
     folder: str | Path
     model: Model
     max_length: int
+    device: str = "auto"  # auto | cpu | cuda
 
 
 class _Texts(NamedTuple):
-    """The texts of one role, by batches of (ids, texts), and all their ids in order."""
+    """The texts of one role: a table, and how the retriever reads them."""
 
-    ids: NDArray[np.bytes_]
+    role: str
     path: Path
     prompt: str
     instruction: str
 
-    def batches(self) -> Iterator[tuple[NDArray[np.bytes_], list[str]]]:
-        """Yield (ids, texts) in the order of the table."""
-        for batch in read_batches(self.path, columns=["text"], rows=SHARD_ROWS):
-            yield _identified(batch["text"].to_pylist(), self.prompt, self.instruction)
+    def batches(self, rows: range) -> Iterator[list[str]]:
+        """Yield the texts at some rows of the table as the retriever reads them, in order."""
+        at = 0
+        for batch in read_batches(self.path, columns=["text"], rows=TEXTS_AT_ONCE):
+            start, stop = max(rows.start, at), min(rows.stop, at + len(batch))
+            if start < stop:
+                texts = batch["text"].slice(start - at, stop - start).to_pylist()
+                yield [format_query(self.prompt, instruction=self.instruction, text=text) for text in texts]
+            at += len(batch)
+
+
+class _Place(NamedTuple):
+    """Where the vectors of a role lie, and what the manifest says of it."""
+
+    store: VectorStore
+    about: dict[str, str]
 
 
 def embed_source(
@@ -66,31 +84,41 @@ def embed_source(
     store: str | Path,
     manifest: str | Path,
     threads: int,
+    share: Share = Share(),
     on_source_error: str = "fail",
 ) -> dict[str, Any]:
     """Encode all passages and queries of a source that have no vector yet; write the manifest; return counts.
 
     Queries are encoded with the retriever's own prompt. The vectors lie in a folder below
     `store` whose name says precision, device, weights and code; `manifest` says which. Sources
-    that need no retriever get a manifest of 0 vectors, and no model is loaded.
+    that need no retriever get a manifest of 0 vectors, and no model is loaded. With a `share`, that share
+    of the rows alone; several jobs may fill the store at once. Precomputed vectors are looked up only.
 
     Raises:
         InputError: the task cannot be mined, or a text has no vector (with on_source_error
             "skip" the manifest says so instead, and the source is left out).
     """
-    about = {"source": source.name, "task": source.task, "passages": 0, "queries": 0}
+    about: dict[str, Any] = {"source": source.name, "task": source.task, "passages": 0, "queries": 0}
+    counts: dict[str, Any] = {"encoded": 0, "reused": 0}
     try:
-        counts = {"encoded": 0, "reused": 0}
         if searched(source):
-            found, counts = _embed(Path(corpus), Path(queries), source, retriever, Path(store), threads)
-            about |= found
+            roles = _roles(Path(corpus), Path(queries), source, retriever.model)
+            if retriever.model.format == VECTORS:
+                about |= _look_up(roles, source=source, retriever=retriever)
+            else:
+                place = _place(retriever, Path(store))
+                counts = _fill(place.store, roles, share=share, source=source, retriever=retriever, threads=threads)
+                shards = place.store.shards()
+                about |= place.about | {"dim": shards[0].dim if shards else 0}
+            about |= _counted(roles, share) | {"query_prompt": roles[1].prompt, "instruction": source.instruction}
     except SourceError as error:
         if on_source_error != SKIP:
             raise
         logger.warning("skipped: %s", error)
         about["skipped"] = counts["skipped"] = str(error)
     write_json(manifest, about)
-    return {"passages": about["passages"], "queries": about["queries"]} | counts
+    told = {name: about[name] for name in ("precision", "device") if name in about}
+    return {"passages": about["passages"], "queries": about["queries"]} | counts | told
 
 
 def searched(source: Source) -> bool:
@@ -112,57 +140,77 @@ def query_vector_id(text: str, *, prompt: str, instruction: str) -> bytes:
     return doc_id(format_query(prompt, instruction=instruction, text=text))
 
 
-def _embed(
-    corpus: Path, queries: Path, source: Source, retriever: Retriever, folder: Path, threads: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fill the store; return what the manifest says and what the job counts."""
-    import torch
+def _roles(corpus: Path, queries: Path, source: Source, model: Model) -> tuple[_Texts, _Texts]:
+    prompt = "" if model.format == VECTORS else model.query_prompt
+    return _Texts("passages", corpus, "", ""), _Texts("queries", queries, prompt, source.instruction)
 
-    torch.set_num_threads(threads)
-    model = retriever.model
+
+def _place(retriever: Retriever, folder: Path) -> _Place:
+    """Return the store of an encoder on this machine."""
+    device = resolve_device(retriever.device)
     identity = {
         "weights": sha256_path(retriever.folder),
-        "pooling": model.pooling,
+        "pooling": retriever.model.pooling,
         "max_length": retriever.max_length,
-        "precision": resolve_precision("auto"),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "precision": resolve_precision("auto", device=device),
+        "device": device,
         "code": code_digest(ENCODER_CODE),
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
     key = f"{identity['precision']}-{identity['device']}-{digest}"
-    vectors = VectorStore(folder / key, key=key)
-    roles = {
-        "passages": _read(corpus, prompt="", instruction=""),
-        "queries": _read(queries, prompt=model.query_prompt, instruction=source.instruction),
-    }
-    encoded = _fill(vectors, roles, source=source, retriever=retriever)
-    shards = vectors.shards()
-    total = {role: len(texts.ids) for role, texts in roles.items()}
-    hashes = {f"{role}_sha256": hashlib.sha256(texts.ids.tobytes()).hexdigest() for role, texts in roles.items()}
-    prompts = {"query_prompt": model.query_prompt, "instruction": source.instruction}
-    where = {"store": str(vectors.folder), "key": key, "dim": shards[0].dim if shards else 0}
-    about = total | hashes | prompts | where | {name: identity[name] for name in ("precision", "device", "weights")}
-    return about, encoded | {name: identity[name] for name in ("precision", "device")}
+    store = VectorStore(folder / key, key=key)
+    if not (store.folder / "encoder.json").exists():
+        write_json(store.folder / "encoder.json", identity | {"model": retriever.model.name})
+    told = {name: str(identity[name]) for name in ("precision", "device", "weights")}
+    return _Place(store, {"store": str(store.folder), "key": key} | told)
 
 
-def _fill(vectors: VectorStore, roles: dict[str, _Texts], *, source: Source, retriever: Retriever) -> dict[str, int]:
+def _counted(roles: Sequence[_Texts], share: Share) -> dict[str, Any]:
+    """Return how many texts of each role there are, and a hash of their ids."""
+    found: dict[str, Any] = {}
+    for texts in roles:
+        hasher = hashlib.sha256()
+        rows = share.rows(count_rows(texts.path))
+        for batch in texts.batches(rows):
+            hasher.update(b"".join(map(doc_id, batch)))
+        found |= {texts.role: len(rows), f"{texts.role}_sha256": hasher.hexdigest()}
+    return found
+
+
+def _fill(
+    vectors: VectorStore, roles: Sequence[_Texts], *, share: Share, source: Source, retriever: Retriever, threads: int
+) -> dict[str, int]:
     """Encode and store what is missing, in the order of the tables, a shard at a time."""
-    missing = {role: vectors.missing(texts.ids) for role, texts in roles.items()}
-    total = sum(map(len, missing.values()))
-    counts = {"encoded": total, "reused": sum(len(texts.ids) for texts in roles.values()) - total}
-    if not total:
-        return counts
+    rows = [share.rows(count_rows(texts.path)) for texts in roles]
+    counts = {"encoded": 0, "reused": 0}
+    encoder: Encoder | None = None
+    with Progress(f"encode {source.name}", total=sum(map(len, rows)), unit="texts") as bar:
+        for texts, wanted in zip(roles, rows, strict=True):
+            what = f"source {source.name}: {texts.role}"
+            for batch in texts.batches(wanted):
+                ids = as_ids([doc_id(text) for text in batch])
+                missing = vectors.missing(ids)
+                counts["encoded"] += len(missing)
+                counts["reused"] += len(ids) - len(missing)
+                bar.advance(len(ids) - len(missing))
+                encoder = encoder or (_encoder(retriever, threads=threads) if len(missing) else None)
+                for first in range(0, len(missing), SHARD_ROWS):
+                    part = missing[first : first + SHARD_ROWS]
+                    encoded = _encode(encoder, [batch[row] for row in part], what=what, bar=bar)
+                    vectors.put(ids[part], encoded, precision=encoder.precision)
+    return counts
+
+
+def _encoder(retriever: Retriever, *, threads: int) -> "Encoder":
+    import torch
+
     from f2llm.encode.encoder import Encoder
 
-    encoder = Encoder.load(
-        retriever.folder, pooling=retriever.model.pooling, max_length=retriever.max_length, precision="auto"
-    )
-    with Progress(f"encode {source.name}", total=total, unit="texts") as bar:
-        for role, texts in roles.items():
-            what = f"source {source.name}: {role}"
-            for ids, part in _wanted(texts, missing[role]):
-                vectors.put(ids, _encode(encoder, part, what=what, bar=bar), precision=encoder.precision)
-    return counts
+    torch.set_num_threads(threads)
+    return Encoder.load(
+        retriever.folder, pooling=retriever.model.pooling, max_length=retriever.max_length, precision="auto",
+        device=resolve_device(retriever.device),
+    )  # fmt: skip
 
 
 def _encode(encoder: "Encoder", texts: Sequence[str], *, what: str, bar: Progress) -> NDArray[np.float32]:
@@ -172,26 +220,22 @@ def _encode(encoder: "Encoder", texts: Sequence[str], *, what: str, bar: Progres
         raise SourceError(error.faults) from error
 
 
-def _wanted(texts: _Texts, positions: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.bytes_], list[str]]]:
-    """Yield (ids, texts) at the given rising positions of the table, SHARD_ROWS at a time."""
-    first, ids, part = 0, [], []
-    for batch_ids, batch in texts.batches():
-        for row in positions[(positions >= first) & (positions < first + len(batch))] - first:
-            ids.append(batch_ids[row : row + 1].tobytes())
-            part.append(batch[row])
-        first += len(batch)
-        while len(part) >= SHARD_ROWS:
-            yield as_ids(ids[:SHARD_ROWS]), part[:SHARD_ROWS]
-            ids, part = ids[SHARD_ROWS:], part[SHARD_ROWS:]
-    if part:
-        yield as_ids(ids), part
-
-
-def _read(path: Path, *, prompt: str, instruction: str) -> _Texts:
-    texts = _Texts(as_ids([]), path, prompt, instruction)
-    return texts._replace(ids=np.concatenate([texts.ids, *(ids for ids, _ in texts.batches())]))
-
-
-def _identified(texts: list[str], prompt: str, instruction: str) -> tuple[NDArray[np.bytes_], list[str]]:
-    read = [format_query(prompt, instruction=instruction, text=text) for text in texts]
-    return as_ids([doc_id(text) for text in read]), read
+def _look_up(roles: Sequence[_Texts], *, source: Source, retriever: Retriever) -> dict[str, Any]:
+    """Check that every text has a precomputed vector; return what the manifest says of them."""
+    about, faults = read_json(Path(retriever.folder, "vectors.json")), []
+    for texts in roles:
+        store = VectorStore(Path(retriever.folder, texts.role), key=about["key"])
+        absent, example = 0, ""
+        for batch in texts.batches(range(count_rows(texts.path))):
+            missing = store.missing(as_ids([doc_id(text) for text in batch]))
+            example = example or (batch[missing[0]] if len(missing) else "")
+            absent += len(missing)
+        if absent:
+            faults.append(
+                f"source {source.name}: {absent:,} {texts.role} have no vector in model {retriever.model.name} "
+                f"(id {doc_id(example).hex()}, {example[:60]!r}); add them to its files"
+            )
+    if faults:
+        raise SourceError(faults)
+    places = {name: str(Path(retriever.folder, role)) for name, role in (("store", "passages"), ("query_store", "queries"))}
+    return places | {name: about[name] for name in ("key", "dim")} | {"precision": "float16", "device": "none"}

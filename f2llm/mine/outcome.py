@@ -1,46 +1,42 @@
 """The two tables of the miner, and the count of what went where."""
 
-import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from f2llm.records.schemas import REJECTED, TUPLES
-from f2llm.records.tables import write_table
+from f2llm.records.tables import read_batches, write_table
 
 GIVEN = "given"
 MINED = "mined"
 DRAWN = "drawn"
+OK = "ok"
 ROWS_AT_ONCE = 8192
-logger = logging.getLogger(__name__)
 
 
 class Kept(NamedTuple):
-    """A training tuple; the fields are the columns of TUPLES."""
+    """A training tuple that no retriever had a part in."""
 
     tuple_id: bytes
     query_id: bytes
     query_row: int
     positive_row: int
-    positive_score: float | None
     negative_rows: list[int]
-    negative_scores: list[float | None]
-    negative_ranks: list[int | None]
-    negative_kinds: list[str]
+    kind: str  # of all its negatives
 
 
 class Rejected(NamedTuple):
-    """A (query, positive) pair that gives no tuple; the fields are the columns of REJECTED."""
+    """A (query, positive) pair that gives no tuple, before any score."""
 
     query_id: bytes
     positive_id: bytes | None
     reason: str
-    candidates: int
-    kept: int
-    positive_score: float | None
+    candidates: int = 0
+    kept: int = 0
 
 
 class Paths(NamedTuple):
@@ -50,42 +46,113 @@ class Paths(NamedTuple):
     rejected: str | Path
 
 
+class Mined(NamedTuple):
+    """Rows of the two tables."""
+
+    tuples: pa.Table
+    rejected: pa.Table
+
+    def __add__(self, other: "Mined") -> "Mined":
+        return Mined(*(pa.concat_tables(pair) for pair in zip(self, other, strict=True)))
+
+    @classmethod
+    def of_kept(cls, **columns: Any) -> "Mined":  # noqa: ANN401 - anything that Arrow takes as a column
+        """Return tuples given by their columns."""
+        return cls(_table(columns, TUPLES), REJECTED.empty_table())
+
+    @classmethod
+    def of_rejected(
+        cls, query_id: Sequence[bytes], positive_id: Sequence[bytes | None], *, reason: Sequence[str],
+        candidates: Sequence[int] | None = None, kept: Sequence[int] | None = None,
+        positive_score: Sequence[float | None] | None = None, positive_rank: pa.Array | None = None,
+    ) -> "Mined":  # fmt: skip
+        """Return rejected pairs given by their columns; counts are 0 and scores null unless given."""
+        rows = len(query_id)
+        columns = {
+            "query_id": query_id,
+            "positive_id": positive_id,
+            "reason": reason,
+            "candidates": [0] * rows if candidates is None else candidates,
+            "kept": [0] * rows if kept is None else kept,
+            "positive_score": [None] * rows if positive_score is None else positive_score,
+            "positive_rank": [None] * rows if positive_rank is None else positive_rank,
+        }
+        return cls(TUPLES.empty_table(), _table(columns, REJECTED))
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Kept | Rejected]) -> "Mined":
+        """Return tuples and rejected pairs that no retriever had a part in."""
+        rows = list(rows)
+        kept = [row for row in rows if isinstance(row, Kept)]
+        lost = [row for row in rows if isinstance(row, Rejected)]
+        nothing = [[None] * len(row.negative_rows) for row in kept]
+        columns = {name: [getattr(row, name) for row in kept] for name in Kept._fields if name != "kind"}
+        columns |= {name: [None] * len(kept) for name in ("positive_score", "positive_rank")}
+        columns |= {"negative_scores": nothing, "negative_ranks": nothing}
+        columns["negative_kinds"] = [[row.kind] * len(row.negative_rows) for row in kept]
+        fields = {name: [getattr(row, name) for row in lost] for name in Rejected._fields}
+        return cls.of_kept(**columns) + cls.of_rejected(fields.pop("query_id"), fields.pop("positive_id"), **fields)
+
+
 class Outcome:
     """Collects tuples and rejected pairs of one source, and writes them in their defined orders.
 
-    Rows are kept as Arrow columns, about 250 bytes a tuple.
+    Rows are kept as Arrow columns, about 350 bytes a tuple of 24 negatives.
     """
 
     def __init__(self) -> None:
-        self.reasons: Counter[str] = Counter()
-        self._waiting: dict[type[NamedTuple], list[NamedTuple]] = {Kept: [], Rejected: []}
-        self._tables: dict[type[NamedTuple], list[pa.Table]] = {Kept: [], Rejected: []}
+        self._tables: list[Mined] = []
 
-    def add(self, rows: Iterable[Kept | Rejected]) -> None:
+    def add(self, mined: Mined) -> None:
         """Take rows, in any order."""
+        self._tables.append(mined)
+
+    def add_rows(self, rows: Iterable[Kept | Rejected]) -> None:
+        """Take rows that no retriever had a part in, in any order."""
+        waiting: list[Kept | Rejected] = []
         for row in rows:
-            kind = type(row)
-            self.reasons[row.reason if isinstance(row, Rejected) else "ok"] += 1
-            self._waiting[kind].append(row)
-            if len(self._waiting[kind]) >= ROWS_AT_ONCE:
-                self._pack(kind)
+            waiting.append(row)
+            if len(waiting) == ROWS_AT_ONCE:
+                self.add(Mined.of_rows(waiting))
+                waiting = []
+        self.add(Mined.of_rows(waiting))
+
+    def add_tables(self, paths: Paths) -> None:
+        """Take what another job has written."""
+        for batch in read_batches(paths.tuples):
+            self.add(Mined(pa.Table.from_batches([batch]).cast(TUPLES), REJECTED.empty_table()))
+        for batch in read_batches(paths.rejected):
+            self.add(Mined(TUPLES.empty_table(), pa.Table.from_batches([batch]).cast(REJECTED)))
+
+    @property
+    def tuples(self) -> int:
+        """Number of tuples."""
+        return sum(len(mined.tuples) for mined in self._tables)
 
     def counts(self) -> dict[str, Any]:
         """Return tuples, rejected pairs and rejected pairs by reason."""
-        reasons = {reason: count for reason, count in sorted(self.reasons.items()) if reason != "ok"}
-        return {"tuples": self.reasons["ok"], "rejected": sum(reasons.values()), "rejected_by_reason": reasons}
+        reasons: Counter[str] = Counter()
+        for mined in self._tables:
+            for row in pc.value_counts(mined.rejected["reason"]).to_pylist():
+                reasons[row["values"]] += row["counts"]
+        by_reason = dict(sorted(reasons.items()))
+        return {"tuples": self.tuples, "rejected": reasons.total(), "rejected_by_reason": by_reason}
 
     def write(self, paths: Paths, *, metadata: dict[str, str]) -> None:
         """Write both tables: tuples by tuple_id, rejected pairs by (query_id, positive_id)."""
-        tuples, rejected = self._sorted(Kept, ["tuple_id"]), self._sorted(Rejected, ["query_id", "positive_id"])
+        tuples = self._sorted("tuples", TUPLES, ["tuple_id"])
+        rejected = self._sorted("rejected", REJECTED, ["query_id", "positive_id"])
         write_table(paths.tuples, schema=TUPLES, rows=[tuples], metadata=metadata)
         write_table(paths.rejected, schema=REJECTED, rows=[rejected], metadata=metadata)
 
-    def _pack(self, kind: type[NamedTuple]) -> None:
-        schema = TUPLES if kind is Kept else REJECTED
-        rows, self._waiting[kind] = self._waiting[kind], []
-        self._tables[kind].append(pa.Table.from_pylist([row._asdict() for row in rows], schema=schema))
+    def _sorted(self, name: str, schema: pa.Schema, keys: list[str]) -> pa.Table:
+        tables = [schema.empty_table(), *(getattr(mined, name) for mined in self._tables)]
+        return pa.concat_tables(tables).sort_by([(key, "ascending") for key in keys])
 
-    def _sorted(self, kind: type[NamedTuple], keys: list[str]) -> pa.Table:
-        self._pack(kind)
-        return pa.concat_tables(self._tables[kind]).sort_by([(key, "ascending") for key in keys])
+
+def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    return pa.table({field.name: _column(columns[field.name], field.type) for field in schema}, schema=schema)
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - a list, numpy array or Arrow array
+    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)

@@ -1,11 +1,11 @@
-"""Which of a query's nearest passages become its hard negatives: a pure rule.
+"""Which of a query's nearest passages become its hard negatives: a pure rule, for many queries at once.
 
 F2LLM (arXiv 2510.02294, hard negatives) mined with sentence-transformers' `mine_hard_negatives`,
 whose order of filter and skip is the default here; NV-Retriever (arXiv 2407.15831) names the
-relative margin TopK-PercPos.
+relative margin TopK-PercPos and the absolute one TopK-MarginPos.
+Shapes: S selections, K candidates, T taken passages.
 """
 
-from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,83 +18,105 @@ FEW_CANDIDATES = "few_candidates"
 FILTERED_OUT = "filtered_out"
 NAN_POSITIVE = "nan_positive"
 NAN_SCORE = "nan_score"
+REASONS = np.array([OK, FEW_CANDIDATES, FILTERED_OUT, NAN_POSITIVE, NAN_SCORE])
+_OK, _FEW, _FILTERED, _NAN_POSITIVE, _NAN_SCORE = range(len(REASONS))
+# Constants of splitmix64 (Steele et al. 2014, Fast splittable pseudorandom number generators).
+_STEP, _MIX_1, _MIX_2 = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-class Selection(NamedTuple):
-    """The negatives of one query, given ones first, or why there are none."""
+class Selections(NamedTuple):
+    """What became of each selection, and the passages taken, in the order of their selections and ranks."""
 
-    reason: str  # OK or why not
-    candidates: int  # looked at inside the window
-    kept: int  # given ones and those left after the filters and the skip, before the cut to `negatives`
-    given: tuple[int, ...] = ()  # passage rows
-    mined: tuple[int, ...] = ()  # passage rows
-    scores: tuple[float, ...] = ()  # of the mined ones
-    ranks: tuple[int, ...] = ()  # of the mined ones, 1-based among the candidates
+    reason_S: NDArray[np.int64]  # index into REASONS
+    candidates_S: NDArray[np.int64]  # looked at inside the window
+    kept_S: NDArray[np.int64]  # given ones and those left after the filters and the skip, before the cut
+    window_SK: NDArray[np.bool_]  # which were looked at
+    taken: NDArray[np.int64]  # [T] selection
+    at: NDArray[np.int64]  # [T] place in K
+    rank: NDArray[np.int64]  # [T] 1-based, among the candidates
 
 
-def score_limit(positive_score: float, *, relative_margin: float) -> np.float32:
-    """Return the score that a negative must stay below: positive - |positive| x margin, in float32.
+def score_limit(positive_S: NDArray[np.float32], *, relative_margin: float) -> NDArray[np.float32]:
+    """Return the scores that negatives must stay below: positive - |positive| x margin, in float32.
 
     The sign of the positive's score does not matter this way.
     """
-    positive = np.float32(positive_score)
-    return positive - np.abs(positive) * np.float32(relative_margin)
+    positive_S = np.asarray(positive_S, np.float32)
+    with np.errstate(invalid="ignore"):  # of an infinite score, which rejects its query
+        return positive_S - np.abs(positive_S) * np.float32(relative_margin)
 
 
 def select(
-    scores_K: NDArray[np.float32],
-    rows_K: NDArray[np.int64],
+    scores_SK: NDArray[np.float32],
+    candidate_SK: NDArray[np.bool_],
     *,
-    positive_score: float,
-    exclude: Collection[int],
-    given: Sequence[int],
+    positive_S: NDArray[np.float32],
+    given_S: NDArray[np.int64],
+    draw_S: NDArray[np.uint64],
     rule: Mine,
-) -> Selection:
-    """Return the hard negatives of one query, `rule.negatives` of them, or the reason that there are none.
+) -> Selections:
+    """Choose the hard negatives of each selection, `rule.negatives` with the given ones, or say why there are none.
 
     Args:
-        scores_K: canonical scores, descending.
-        rows_K: passage rows of the scores; negative numbers are padding.
-        positive_score: score of the positive, or the least of several.
-        exclude: rows that are never negatives; they take up no rank.
-        given: rows that come first, unfiltered, in this order; excluded and repeated ones are left out.
-        rule: settings; the candidates are the first `window` rows that are neither excluded nor given.
+        scores_SK: canonical scores, descending.
+        candidate_SK: which may be negatives: a passage, neither excluded nor given, and no repeat of one
+            before. Those which may not take up no rank.
+        positive_S: score of the positive, or the least of several.
+        given_S: how many negatives come first, unfiltered; at most `rule.negatives`.
+        draw_S: key of the draws, for `sampling: random`.
+        rule: settings; the first `window` candidates are looked at.
     """
-    if not np.isfinite(positive_score):
-        return Selection(NAN_POSITIVE, candidates=0, kept=0)
-    first = tuple(row for row in dict.fromkeys(given) if row not in exclude)[: rule.negatives]
-    scores, rows = _candidates(scores_K, rows_K, barred={*exclude, *first}, window=rule.window)
-    if not np.isfinite(scores).all():
-        return Selection(NAN_SCORE, candidates=len(rows), kept=0)
-    limit = score_limit(positive_score, relative_margin=rule.relative_margin)
-    passing = np.flatnonzero((scores < limit) & (scores < np.float32(rule.max_score)))
+    rank_SK = np.cumsum(candidate_SK, axis=1, dtype=np.int32)
+    window_SK = candidate_SK & (rank_SK <= rule.window)
+    candidates_S = window_SK.sum(1)
     # "after_filter" passes over the best survivors, "before_filter" over the best candidates.
-    passing = passing[rule.skip :] if rule.skip_order == "after_filter" else passing[passing >= rule.skip]
-    kept = len(first) + len(passing)
-    if kept < rule.negatives:
-        reason = FEW_CANDIDATES if len(rows) < rule.skip + rule.negatives else FILTERED_OUT
-        return Selection(reason, candidates=len(rows), kept=kept)
-    taken = passing[: rule.negatives - len(first)]
-    return Selection(
-        OK,
-        candidates=len(rows),
-        kept=kept,
-        given=first,
-        mined=tuple(rows[taken].tolist()),
-        scores=tuple(scores[taken].tolist()),
-        ranks=tuple((taken + 1).tolist()),
-    )
+    passing_SK = window_SK & _passes(scores_SK, positive_S, rule)
+    order_SK = rank_SK if rule.skip_order == "before_filter" else np.cumsum(passing_SK, axis=1, dtype=np.int32)
+    passing_SK &= order_SK > rule.skip
+    kept_S = given_S + passing_SK.sum(1)
+    reason_S = np.where(candidates_S < rule.skip + rule.least, _FEW, _FILTERED)
+    reason_S[kept_S >= rule.least] = _OK
+    reason_S[(window_SK & ~np.isfinite(scores_SK)).any(1)] = _NAN_SCORE
+    lost_S = ~np.isfinite(positive_S)
+    reason_S[lost_S] = _NAN_POSITIVE
+    candidates_S[lost_S] = kept_S[lost_S] = 0
+    wanted_S = np.where(reason_S == _OK, rule.negatives - given_S, 0)
+    taken_SK = passing_SK & (_places(passing_SK, draw_S, rule) <= wanted_S[:, None])
+    taken, at = np.nonzero(taken_SK)
+    return Selections(reason_S, candidates_S, kept_S, window_SK, taken, at, rank_SK[taken, at])
 
 
-def _candidates(
-    scores_K: NDArray[np.float32],
-    rows_K: NDArray[np.int64],
-    *,
-    barred: Collection[int],
-    window: int,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the first `window` distinct rows that are not barred, with their scores."""
-    kept = np.flatnonzero((rows_K >= 0) & ~np.isin(rows_K, list(barred)))
-    _, firsts = np.unique(rows_K[kept], return_index=True)
-    kept = kept[np.sort(firsts)][:window]
-    return scores_K[kept], rows_K[kept]
+def _passes(scores_SK: NDArray[np.float32], positive_S: NDArray[np.float32], rule: Mine) -> NDArray[np.bool_]:
+    """Return which scores lie within the bounds; all arithmetic is in float32."""
+    below = np.less if rule.strict else np.less_equal
+    passing_SK = np.ones(scores_SK.shape, bool)
+    if rule.max_score is not None:
+        passing_SK &= below(scores_SK, np.float32(rule.max_score))
+    if rule.min_score is not None:
+        passing_SK &= scores_SK >= np.float32(rule.min_score)
+    if rule.relative_margin is not None:
+        passing_SK &= below(scores_SK, score_limit(positive_S, relative_margin=rule.relative_margin)[:, None])
+    if rule.absolute_margin is not None:
+        passing_SK &= below(scores_SK, (positive_S - np.float32(rule.absolute_margin))[:, None])
+    return passing_SK
+
+
+def _places(passing_SK: NDArray[np.bool_], draw_S: NDArray[np.uint64], rule: Mine) -> NDArray[np.int32]:
+    """Return the 1-based turn in which each passing one is taken: by rank, or by keyed hash of its place among them."""
+    turn_SK = np.cumsum(passing_SK, axis=1, dtype=np.int32)
+    if rule.sampling == "top":
+        return turn_SK
+    drawn_SK = _mixed(draw_S[:, None] + turn_SK.astype(np.uint64) * _STEP)
+    drawn_SK[~passing_SK] = _LAST
+    places_SK = np.empty_like(turn_SK)
+    order_SK = np.argsort(drawn_SK, axis=1, kind="stable")
+    np.put_along_axis(places_SK, order_SK, np.arange(1, turn_SK.shape[1] + 1, dtype=np.int32)[None], axis=1)
+    return places_SK
+
+
+def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return splitmix64 of each state."""
+    state = (state ^ (state >> np.uint64(30))) * _MIX_1
+    state = (state ^ (state >> np.uint64(27))) * _MIX_2
+    return state ^ (state >> np.uint64(31))

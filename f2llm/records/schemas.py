@@ -85,6 +85,8 @@ TUPLES = pa.schema(
         pa.field("query_row", pa.int32(), nullable=False),  # row of the curated queries
         pa.field("positive_row", pa.int32(), nullable=False),  # row of the curated corpus
         pa.field("positive_score", pa.float32()),  # null where no retriever was asked
+        # 1-based, among the candidates of the query; null beyond the window and where no retriever was asked
+        pa.field("positive_rank", pa.int32()),
         pa.field("negative_rows", pa.list_(pa.int32()), nullable=False),
         pa.field("negative_scores", pa.list_(pa.float32()), nullable=False),
         pa.field(
@@ -103,6 +105,7 @@ REJECTED = pa.schema(
         pa.field("candidates", pa.int32(), nullable=False),  # looked at inside the window
         pa.field("kept", pa.int32(), nullable=False),  # left after the filters and the skip
         pa.field("positive_score", pa.float32()),
+        pa.field("positive_rank", pa.int32()),  # as in the tuples
     ]
 )
 

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as counts:
-    model = build(Model, snakemake.params.retriever)
+    given, settings = snakemake.input, snakemake.params
+    model = build(Model, settings.retriever)
     counts.update(
         embed_source(
-            corpus=snakemake.input.corpus,
-            queries=snakemake.input.queries,
-            source=build(Source, snakemake.params.stanza),
-            retriever=Retriever(snakemake.input.model, model, max_length=snakemake.params.max_length),
-            store=snakemake.params.store,
+            corpus=given.corpus,
+            queries=given.queries,
+            source=build(Source, settings.stanza),
+            retriever=Retriever(given.model, model, settings.max_length, settings.device),
+            store=settings.store,
             manifest=snakemake.output.manifest,
             threads=snakemake.threads,
-            on_source_error=snakemake.params.on_source_error,
+            on_source_error=settings.on_source_error,
         )
     )

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as counts:
-    given = snakemake.input
+    given, settings = snakemake.input, snakemake.params
     counts.update(
         mine_source(
-            Tables(corpus=given.corpus, queries=given.queries, near=given.near, vectors=given.vectors),
-            Paths(tuples=snakemake.output.tuples, rejected=snakemake.output.rejected),
-            source=build(Source, snakemake.params.stanza),
-            rule=build(Mine, snakemake.params.settings),
-            seed=snakemake.params.seed,
+            Tables(given.corpus, given.queries, given.near, given.vectors),
+            Paths(snakemake.output.tuples, snakemake.output.rejected),
+            source=build(Source, settings.stanza),
+            rule=build(Mine, settings.settings),
+            seed=settings.seed,
             threads=snakemake.threads,
-            on_source_error=snakemake.params.on_source_error,
+            on_source_error=settings.on_source_error,
+            parts=[Paths(*paths) for paths in zip(given.tuples, given.rejected, strict=True)],
         )
     )

@@ -3,12 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from f2llm.config.run import Mine
+from f2llm.config.run import Index, Mine
 from f2llm.encode.store import VectorStore
 
+INDEX = Index(kind="flat", lists=8, probes=2, links=8, build_breadth=32, search_breadth=32, recall_sample=20)
 RULE = Mine(
-    max_length=48, window=100, skip=5, skip_order="after_filter", max_score=0.8, relative_margin=0.05, negatives=24,
-    several_positives="min", block_rows=64, min_kept=1,
+    max_length=48, window=100, skip=5, skip_order="after_filter", max_score=0.8, min_score=None, relative_margin=0.05,
+    absolute_margin=None, strict=True, sampling="top", negatives=24, least_negatives=None, several_positives="min",
+    positives="all", positive_max_rank=None, positive_min_score=None, exclude_copies=True, exclude_own_text=True,
+    index=INDEX, backend="faiss", device="cpu", block_rows=64, texts_per_job=1000, queries_per_job=1000, min_kept=1,
 )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import torch
 from datasets import Dataset
 from sentence_transformers.util import mine_hard_negatives
 
+from f2llm.mine.backends import NO_ROW, Faiss
 from f2llm.mine.search import search
-from f2llm.mine.select import select
+from f2llm.mine.select import OK, REASONS, select
 
 QUERIES, PASSAGES = 60, 90
 
@@ -58,15 +59,19 @@ def theirs(queries, corpus, positives, **settings):
 def ours(stored, canonical, queries, corpus, positives, rule):
     scores = canonical(queries, corpus)
     wanted = np.array([rule.window + len(rows) for rows in positives])
-    out = {}
-    for found in search(queries, stored(corpus), wanted_Q=wanted, block_rows=rule.block_rows):
-        for at, near_scores, near_rows in zip(found.queries.tolist(), found.scores, found.rows, strict=True):
-            least = min(float(scores[at, row]) for row in positives[at])
-            chosen = select(
-                near_scores, near_rows, positive_score=least, exclude=set(positives[at]), given=[], rule=rule
-            )
-            if chosen.reason == "ok":
-                out[at] = (list(chosen.mined), list(chosen.scores))
+    backend, out = Faiss(threads=1, block_rows=64), {}
+    for found in search(queries, stored(corpus), wanted_Q=wanted, backend=backend):
+        asked = found.queries.tolist()
+        barred = np.stack([np.isin(rows, positives[at]) for at, rows in zip(asked, found.rows, strict=True)])
+        chosen = select(
+            found.scores, (found.rows != NO_ROW) & ~barred, given_S=np.zeros(len(asked), int), rule=rule,
+            positive_S=np.array([scores[at, positives[at]].min() for at in asked]),
+            draw_S=np.zeros(len(asked), np.uint64),
+        )  # fmt: skip
+        for place, at in enumerate(asked):
+            mine = chosen.at[chosen.taken == place]
+            if REASONS[chosen.reason_S[place]] == OK:
+                out[at] = (found.rows[place, mine].tolist(), found.scores[place, mine].tolist())
     return out
 
 

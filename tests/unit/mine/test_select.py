@@ -1,21 +1,60 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f2llm.mine.select import score_limit, select
+from f2llm.mine.select import REASONS, score_limit, select
 
 SCORES = np.array([0.7 - 0.005 * j for j in range(60)], np.float32)
 ROWS = np.arange(60)
 
 
+class Query(SimpleNamespace):
+    """One query: scores and rows of its candidates (-1: padding), its positive, what is excluded and given."""
+
+    def first(self, rule):
+        return [row for row in dict.fromkeys(self.given) if row not in self.exclude][: rule.negatives]
+
+    def candidates(self, rule):
+        barred, seen, out = {*self.exclude, *self.given}, set(), []
+        for row in self.rows.tolist():
+            out.append(row >= 0 and row not in barred and row not in seen)
+            seen.add(row)
+        return out
+
+
+def select_all(queries, rule, draws=None):
+    """Return (reason, given, mined, scores, ranks, candidates, kept) of each query, selected together."""
+    width = max((len(query.rows) for query in queries), default=0)
+    scores, open_ = np.full((len(queries), width), -np.inf, np.float32), np.zeros((len(queries), width), bool)
+    for at, query in enumerate(queries):
+        scores[at, : len(query.rows)], open_[at, : len(query.rows)] = query.scores, query.candidates(rule)
+    made = select(
+        scores, open_, positive_S=np.array([query.positive for query in queries], np.float32),
+        given_S=np.array([len(query.first(rule)) for query in queries]),
+        draw_S=np.arange(len(queries), dtype=np.uint64) if draws is None else np.array(draws, np.uint64), rule=rule,
+    )  # fmt: skip
+    out = []
+    for at, query in enumerate(queries):
+        places, reason = made.at[made.taken == at], REASONS[made.reason_S[at]]
+        out.append(SimpleNamespace(
+            reason=reason, given=tuple(query.first(rule)) if reason == "ok" else (), mined=tuple(query.rows[places].tolist()),
+            scores=tuple(np.asarray(query.scores)[places].tolist()), ranks=tuple(made.rank[made.taken == at].tolist()),
+            candidates=made.candidates_S[at], kept=made.kept_S[at],
+        ))  # fmt: skip
+    return out
+
+
 @pytest.fixture
 def chosen(rule):
-    def call(scores=SCORES, rows=ROWS, *, positive=0.9, exclude=(), given=(), **changes):
-        return select(
-            np.asarray(scores, np.float32), np.asarray(rows), positive_score=positive, exclude=set(exclude),
-            given=list(given), rule=rule(**changes),
+    def call(scores=SCORES, rows=ROWS, *, positive=0.9, exclude=(), given=(), draw=0, **changes):
+        query = Query(
+            scores=np.asarray(scores, np.float32), rows=np.asarray(rows), positive=positive, exclude=set(exclude),
+            given=list(given),
         )  # fmt: skip
+        return select_all([query], rule(**changes), draws=[draw])[0]
 
     return call
 
@@ -70,8 +109,8 @@ def test_a_score_must_be_below_the_positive_by_the_margin(chosen, positive):
 
 
 def test_the_limit_is_a_share_of_the_size_of_the_score():
-    assert score_limit(0.5, relative_margin=0.1) == np.float32(0.45)
-    assert score_limit(-0.5, relative_margin=0.1) == np.float32(-0.55)
+    both = score_limit(np.array([0.5, -0.5]), relative_margin=0.1)
+    assert both.tolist() == [np.float32(0.45), np.float32(-0.55)]
 
 
 def test_a_positive_beyond_the_window_changes_the_limit_alone(chosen):
@@ -116,47 +155,121 @@ def test_given_negatives_alone_can_be_enough(chosen):
     assert chosen([], [], given=range(100, 123)).reason == "few_candidates"
 
 
-def plainly(scores, rows, positive, exclude, given, rule):
+def test_with_fewer_than_wanted_but_enough_the_query_is_kept(chosen):
+    below = np.where(ROWS < 15, SCORES, 0.9)
+    assert chosen(below[::-1], positive=0.95).reason == "filtered_out"
+    found = chosen(below[::-1], positive=0.95, least_negatives=10)
+    assert found.reason == "ok" and (found.kept, len(found.mined)) == (10, 10)
+    assert chosen(below[::-1], positive=0.95, least_negatives=11).reason == "filtered_out"
+
+
+@pytest.mark.parametrize(("count", "reason"), [(14, "few_candidates"), (15, "ok")])
+def test_the_least_decides_whether_the_corpus_is_too_small(chosen, count, reason):
+    assert chosen(SCORES[:count], ROWS[:count], least_negatives=10).reason == reason
+
+
+def test_a_score_must_be_below_the_positive_by_the_absolute_margin(chosen):
+    edge = np.float32(0.75) - np.float32(0.25)
+    bounds = {"max_score": None, "relative_margin": None, "absolute_margin": 0.25}
+    assert chosen(np.full(40, edge), np.arange(40), positive=0.75, **bounds).reason == "filtered_out"
+    below = np.nextafter(edge, np.float32(-1))
+    assert chosen(np.full(40, below), np.arange(40), positive=0.75, **bounds).reason == "ok"
+
+
+def test_a_score_must_reach_min_score(chosen):
+    edge = np.float32(0.3)
+    assert chosen(np.full(40, edge), np.arange(40), min_score=0.3).reason == "ok"
+    below = np.nextafter(edge, np.float32(-1))
+    assert chosen(np.full(40, below), np.arange(40), min_score=0.3).reason == "filtered_out"
+
+
+def test_an_equal_score_passes_where_the_bounds_are_not_strict(chosen):
+    edge = np.full(40, 0.8, np.float32)
+    assert chosen(edge, np.arange(40), positive=0.99, strict=False).reason == "ok"
+    above = np.nextafter(edge, np.float32(1))
+    assert chosen(above, np.arange(40), positive=0.99, strict=False).reason == "filtered_out"
+
+
+def test_without_bounds_all_candidates_pass(chosen):
+    assert chosen(positive=-1.0, max_score=None, relative_margin=None).mined == tuple(range(5, 29))
+
+
+def test_random_sampling_draws_from_those_that_pass_by_the_key_alone(chosen):
+    bounds = {"sampling": "random", "window": 40}
+    one, again, other = chosen(draw=1, **bounds), chosen(draw=1, **bounds), chosen(draw=2, **bounds)
+    assert one == again and one.mined != other.mined
+    assert len(set(one.mined)) == 24 and set(one.mined) <= set(range(5, 40))
+    assert list(one.ranks) == sorted(one.ranks) and one.mined != tuple(range(5, 29))
+
+
+def test_random_sampling_takes_each_of_those_that_pass_equally_often(rule):
+    query = Query(scores=SCORES[:20], rows=ROWS[:20], positive=0.9, exclude=set(), given=[])
+    found = select_all([query] * 4000, rule(sampling="random", skip=0, negatives=5))
+    counts = np.bincount([row for one in found for row in one.mined], minlength=20)
+    assert counts.sum() == 20000 and (abs(counts - 1000) < 130).all()  # 4.7 standard deviations
+
+
+def plainly(query, rule):
     """The rule word for word, one candidate at a time."""
+    positive = query.positive
     if not np.isfinite(positive):
         return [], "nan_positive"
-    limit = np.float32(positive) - np.abs(np.float32(positive)) * np.float32(rule.relative_margin)
-    first = [row for row in dict.fromkeys(given) if row not in exclude][: rule.negatives]
-    seen, candidates = set(exclude) | set(first), []
-    for score, row in zip(scores, rows, strict=True):
+    size = np.abs(np.float32(positive))
+    limit = np.float32(positive) - size * np.float32(rule.relative_margin)
+    other = np.float32(positive) - np.float32(rule.absolute_margin)
+    first = query.first(rule)
+    seen, candidates = set(query.exclude) | set(query.given), []
+    for score, row in zip(query.scores, query.rows.tolist(), strict=True):
         if row < 0 or row in seen or len(candidates) == rule.window:
             continue
         if not np.isfinite(score):
             return [], "nan_score"
         seen.add(row)
         candidates.append((score, row))
-    passes = lambda score: score < limit and score < np.float32(rule.max_score)  # noqa: E731
+    below = (lambda a, b: a < b) if rule.strict else (lambda a, b: a <= b)
+
+    def passes(score):
+        bounds = (limit, other, np.float32(rule.max_score))
+        return all(below(score, bound) for bound in bounds) and score >= np.float32(rule.min_score)
+
     if rule.skip_order == "after_filter":
         kept = [row for score, row in candidates if passes(score)][rule.skip :]
     else:
         kept = [row for score, row in candidates[rule.skip :] if passes(score)]
     out = first + kept[: rule.negatives - len(first)]
-    if len(out) == rule.negatives:
+    if len(out) >= rule.least:
         return out, "ok"
-    return [], "few_candidates" if len(candidates) < rule.skip + rule.negatives else "filtered_out"
+    return [], "few_candidates" if len(candidates) < rule.skip + rule.least else "filtered_out"
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    seed=st.integers(0, 10**6), count=st.integers(0, 60), skip=st.integers(0, 6), negatives=st.integers(1, 12),
-    window=st.integers(1, 50), order=st.sampled_from(["after_filter", "before_filter"]),
-    margin=st.sampled_from([0.0, 0.05, 0.5]), max_score=st.sampled_from([0.5, 0.8, 2.0]),
-)  # fmt: skip
-def test_selection_equals_the_rule_word_for_word(rule, seed, count, skip, negatives, window, order, margin, max_score):
-    generator = np.random.default_rng(seed)
+def random_query(generator):
+    count = int(generator.integers(0, 60))
     scores = -np.sort(-np.round(generator.uniform(-0.2, 1.0, count), 2)).astype(np.float32)
-    scores[generator.random(count) < 0.02] = np.nan
-    rows = np.where(generator.random(count) < 0.1, -1, generator.integers(0, 50, count))
-    positive = float(np.round(generator.uniform(-0.4, 1.1), 2)) if generator.random() > 0.05 else float("nan")
-    exclude, given = set(generator.integers(0, 50, 4).tolist()), generator.integers(0, 60, 3).tolist()
+    scores[generator.random(count) < 0.005] = np.nan
+    return Query(
+        scores=scores,
+        rows=np.where(generator.random(count) < 0.1, -1, generator.integers(0, 50, count)),
+        positive=float(np.round(generator.uniform(-0.4, 1.1), 2)) if generator.random() > 0.05 else float("nan"),
+        exclude=set(generator.integers(0, 50, 4).tolist()),
+        given=generator.integers(0, 60, 3).tolist(),
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), skip=st.integers(0, 6), negatives=st.integers(1, 12), least=st.integers(1, 12),
+    window=st.integers(1, 50), order=st.sampled_from(["after_filter", "before_filter"]), strict=st.booleans(),
+    margin=st.sampled_from([0.0, 0.05, 0.5]), absolute=st.sampled_from([0.0, 0.1]),
+    max_score=st.sampled_from([0.5, 0.8, 2.0]), min_score=st.sampled_from([-1.0, 0.1]),
+)  # fmt: skip
+def test_selecting_many_together_equals_the_rule_word_for_word(
+    rule, seed, skip, negatives, least, window, order, strict, margin, absolute, max_score, min_score
+):
+    generator = np.random.default_rng(seed)
+    queries = [random_query(generator) for _ in range(8)]
     rule = rule(
-        skip=skip, negatives=negatives, window=window, skip_order=order, relative_margin=margin,
-        max_score=max_score,
+        skip=skip, negatives=negatives, least_negatives=min(least, negatives), window=window, skip_order=order,
+        relative_margin=margin, absolute_margin=absolute, max_score=max_score, min_score=min_score, strict=strict,
     )  # fmt: skip
-    found = select(scores, rows, positive_score=positive, exclude=exclude, given=given, rule=rule)
-    assert ([*found.given, *found.mined], found.reason) == plainly(scores, rows, positive, exclude, given, rule)
+    found = [([*one.given, *one.mined], one.reason) for one in select_all(queries, rule)]
+    assert found == [plainly(query, rule) for query in queries]

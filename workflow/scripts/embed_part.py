@@ -1,0 +1,30 @@
+"""Rule `embed_part`: curated texts of a share of one source -> their vectors in the store, and a manifest of them."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.config.models import Model
+from f2llm.config.sources import Source
+from f2llm.mine.embed import Retriever, embed_source
+from f2llm.mine.share import Share
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    given, settings = snakemake.input, snakemake.params
+    model = build(Model, settings.retriever)
+    counts.update(
+        embed_source(
+            corpus=given.corpus,
+            queries=given.queries,
+            source=build(Source, settings.stanza),
+            retriever=Retriever(given.model, model, settings.max_length, settings.device),
+            store=settings.store,
+            manifest=snakemake.output.manifest,
+            threads=snakemake.threads,
+            share=Share(int(snakemake.wildcards.part), int(snakemake.wildcards.parts)),
+            on_source_error=settings.on_source_error,
+        )
+    )
