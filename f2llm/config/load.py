@@ -48,6 +48,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     ]
     faults += _misuses(sources, heldout, benchmark, where=where)
     faults += _training_faults(settings.get("train"), where=where)
+    faults += _mining_faults(settings.get("mine"), models["backbone"], where=where)
     if faults:
         raise InputError(faults)
     barred = barred_sources(sources, policy=settings["licences"])
@@ -112,6 +113,34 @@ def _training_faults(train: object, *, where: str) -> list[str]:
         named = [str(item.get(name)) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
         twice = sorted({one for one in named if named.count(one) > 1})
         faults += [f"{where}: train.{key}: {one} is listed twice; list it once" for one in twice]
+    return faults
+
+
+def _mining_faults(mine: object, backbone: Model | None, *, where: str) -> list[str]:
+    """Return faults of `mine` (defaults filled in) that a schema cannot say well."""
+    faults = []
+    if backbone and backbone.format == "vectors":
+        faults.append(
+            f"{where}: backbone: {backbone.name!r} holds vectors, no weights; name a model that can be trained"
+        )
+    if not isinstance(mine, Mapping):
+        return faults  # the schema has said so
+    window, negatives, least, rank = (
+        value if isinstance(value := mine.get(key), int) else None
+        for key in ("window", "negatives", "least_negatives", "positive_max_rank")
+    )
+    if least and negatives and least > negatives:
+        faults.append(f"{where}: mine.least_negatives: {least} is more than mine.negatives ({negatives}); lower it")
+    if rank and window and rank > window:
+        faults.append(
+            f"{where}: mine.positive_max_rank: {rank} lies beyond mine.window ({window}), where no rank is known; "
+            "widen the window"
+        )
+    needed = (least or negatives or 0) + (mine.get("skip") if isinstance(mine.get("skip"), int) else 0)
+    if window and needed > window:
+        faults.append(
+            f"{where}: mine.window: {window} candidates cannot hold {needed} of skip and negatives; widen the window"
+        )
     return faults
 
 

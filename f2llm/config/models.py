@@ -26,7 +26,7 @@ class Model:
 
     name: str
     fetch: Fetch
-    format: str  # gguf (dequantised once) | folder (a plain transformers folder)
+    format: str  # gguf (dequantised once) | folder (a plain transformers folder) | vectors (made elsewhere)
     member: str  # file or folder inside the fetched archive or folder; "" for the folder itself
     layers: int | None = None  # keep the first so many decoder layers
     pooling: str  # one of POOLINGS

@@ -18,7 +18,7 @@ from f2llm.encode.store import VectorStore, as_ids
 from f2llm.errors import InputError
 from f2llm.mine.backends import resolve_device
 from f2llm.mine.faults import SKIP, SourceError
-from f2llm.mine.share import Share
+from f2llm.mine.share import WHOLE, Share
 from f2llm.progress import Progress
 from f2llm.provenance import code_digest
 from f2llm.records.files import read_json, sha256_path, write_json
@@ -84,7 +84,7 @@ def embed_source(
     store: str | Path,
     manifest: str | Path,
     threads: int,
-    share: Share = Share(),
+    share: Share = WHOLE,
     on_source_error: str = "fail",
 ) -> dict[str, Any]:
     """Encode all passages and queries of a source that have no vector yet; write the manifest; return counts.
@@ -237,5 +237,7 @@ def _look_up(roles: Sequence[_Texts], *, source: Source, retriever: Retriever) -
             )
     if faults:
         raise SourceError(faults)
-    places = {name: str(Path(retriever.folder, role)) for name, role in (("store", "passages"), ("query_store", "queries"))}
+    places = {
+        name: str(Path(retriever.folder, role)) for name, role in (("store", "passages"), ("query_store", "queries"))
+    }
     return places | {name: about[name] for name in ("key", "dim")} | {"precision": "float16", "device": "none"}

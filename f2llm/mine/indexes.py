@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from f2llm.config.run import Index
 from f2llm.encode.store import VectorView
-from f2llm.mine.backends import CPU_BLOCK_ROWS, CPU_ENTRIES, NO_ROW, Backend, Nearest, ordered, score_on_cpu
+from f2llm.mine.faiss_search import BLOCK_ROWS, ENTRIES
+from f2llm.mine.scores import NO_ROW, Backend, Nearest, ordered, score_on_cpu
 
 # Passages a cluster that k-means is trained on (faiss warns below 39).
 TRAINED_ON = 64
@@ -21,8 +22,8 @@ class Approximate:
 
     exact = False
     most = None
-    block_rows = CPU_BLOCK_ROWS
-    entries = CPU_ENTRIES
+    block_rows = BLOCK_ROWS
+    entries = ENTRIES
 
     def __init__(self, passages: VectorView, settings: Index) -> None:
         import faiss
@@ -69,18 +70,15 @@ def _empty(passages: VectorView, settings: Index):  # noqa: ANN202 - a class of 
     """Return the trained index without passages."""
     import faiss
 
-    metric, kind = faiss.METRIC_INNER_PRODUCT, faiss.ScalarQuantizer.QT_fp16
+    metric = faiss.METRIC_INNER_PRODUCT
     if settings.kind == "hnsw":
-        index = faiss.IndexHNSWSQ(passages.dim, kind, settings.links, metric)
+        index = faiss.index_factory(passages.dim, f"HNSW{settings.links},SQfp16", metric)
         index.hnsw.efConstruction = settings.build_breadth
-        index.train(passages.rows(np.arange(1)).astype(np.float32))
-        return index
-    lists = max(1, min(settings.lists, len(passages) // TRAINED_ON))
-    coarse = faiss.IndexFlatIP(passages.dim)
-    index = faiss.IndexIVFScalarQuantizer(coarse, passages.dim, lists, kind, metric)
+        lists = 1
+    else:
+        lists = max(1, min(settings.lists, len(passages) // TRAINED_ON))
+        index = faiss.index_factory(passages.dim, f"IVF{lists},SQfp16", metric)
     # Rows are sorted by a hash of their text, so evenly spaced ones are a random sample.
     sample = np.linspace(0, len(passages) - 1, min(len(passages), lists * TRAINED_ON)).astype(np.int64)
     index.train(passages.rows(sample).astype(np.float32))
-    index.own_fields = False
-    index.coarse = coarse  # kept alive with the index that refers to it
     return index

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.encode.store import VectorView
-from f2llm.mine.backends import NO_ROW, Backend, Faiss
+from f2llm.mine.faiss_search import Faiss
+from f2llm.mine.scores import NO_ROW, Backend
 
 # Candidates fetched beyond those wanted: with 20, all of 1,500 real queries were proven at once.
 SPARE = 28

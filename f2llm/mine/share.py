@@ -4,11 +4,14 @@ from typing import NamedTuple
 
 
 class Share(NamedTuple):
-    """Share `number` (from 0) of `of` equal ones; the whole table is share 0 of 1."""
+    """Share `number` (from 0) of `of` equal ones."""
 
-    number: int = 0
-    of: int = 1
+    number: int
+    of: int
 
     def rows(self, count: int) -> range:
         """Return its rows of a table of so many."""
         return range(count * self.number // self.of, count * (self.number + 1) // self.of)
+
+
+WHOLE = Share(0, 1)

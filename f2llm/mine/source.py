@@ -17,12 +17,12 @@ from f2llm.mine.draw import Classes
 from f2llm.mine.embed import query_vector_id, searched
 from f2llm.mine.faults import SKIP, SourceError
 from f2llm.mine.indexes import Approximate, measure_recall
-from f2llm.mine.outcome import DRAWN, GIVEN, Kept, Mined, Outcome, Paths, Rejected
+from f2llm.mine.outcome import DRAWN, GIVEN, Kept, Outcome, Paths, Rejected
 from f2llm.mine.passages import NO_ROW, Passages, corpus_ids
 from f2llm.mine.retrieve import MISSING_POSITIVE, NO_POSITIVE, Retrieval, mine_queries
 from f2llm.mine.search import queries_at_once
 from f2llm.mine.select import FEW_CANDIDATES
-from f2llm.mine.share import Share
+from f2llm.mine.share import WHOLE, Share
 from f2llm.progress import Progress
 from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import doc_id, tuple_id
@@ -73,7 +73,7 @@ def mine_source(
         if parts:
             outcome, counts = _joined(parts, tables)
         else:
-            outcome, counts = _mine(tables, source, rule, share=Share(), seed=seed, threads=threads)
+            outcome, counts = _mine(tables, source, rule, share=WHOLE, seed=seed, threads=threads)
         counts |= _checked(source, outcome, rule, pairs=_pairs(tables, source))
     except SourceError as error:
         if on_source_error != SKIP:

@@ -1,6 +1,7 @@
 """Make a pinned model a plain folder: float32 safetensors, config and a tokenizer that ends texts as declared.
 
-Two formats are read: GGUF files (one file, dequantised once) and transformers folders. Weights in
+Two formats are read: GGUF files (one file, dequantised once) and transformers folders; beside them, vectors
+made elsewhere stand in for a retriever. Weights in
 pickles are never read, remote code is never run. The folder is the same, byte for byte, whenever
 the same weights, stanza and library versions are given.
 """
@@ -19,6 +20,7 @@ from f2llm.records.files import atomic_folder, clear_left_overs, sha256_path, wr
 from f2llm.sources.archives import RawFile, check_member_name
 from f2llm.sources.fetch import CACHE, Fetched, fetch_files
 from f2llm.sources.tokenizers import check_saved_tokenizer, finish_tokenizer
+from f2llm.sources.vectors import store_vectors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -55,28 +57,38 @@ def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cac
         work = aside / "work"
         files = fetch_files([model.fetch], work / "raw", owner=where, cache=cache)
         origin = _unpack(model, files, work, where=where)
-        loaded = (_load_gguf if model.format == "gguf" else _load_folder)(origin, layers=model.layers, where=where)
-        _check_geometry(model, loaded.config, where=where)
-        loaded.save_pretrained(aside)
-        tokenizer = finish_tokenizer(
-            _tokenizer_of(origin, where=where),
-            append_eos=model.append_eos,
-            most_tokens=getattr(loaded.config, "max_position_embeddings", None),
-            where=where,
-        )
-        tokenizer.save_pretrained(aside)
-        shutil.rmtree(work)
-        _strip(aside)
-        check_saved_tokenizer(aside, append_eos=model.append_eos, where=where)
-    counts = {
+        if model.format == "vectors":
+            counts = store_vectors(origin, aside, where=where)
+            shutil.rmtree(work)
+        else:
+            counts = _convert(model, origin, aside, work, where=where)
+    about = {"model": model.name, "licence": plain(model.licence), "files": [file._asdict() for file in files]}
+    write_json(manifest, about | counts | {"sha256": sha256_path(folder)})
+    return counts
+
+
+def _convert(model: Model, origin: Path, aside: Path, work: Path, *, where: str) -> dict[str, Any]:
+    """Write weights, config and tokenizer as a plain folder; return what is known of them."""
+    loaded = (_load_gguf if model.format == "gguf" else _load_folder)(origin, layers=model.layers, where=where)
+    _check_geometry(model, loaded.config, where=where)
+    loaded.save_pretrained(aside)
+    tokenizer = finish_tokenizer(
+        _tokenizer_of(origin, where=where),
+        append_eos=model.append_eos,
+        most_tokens=getattr(loaded.config, "max_position_embeddings", None),
+        where=where,
+    )
+    tokenizer.save_pretrained(aside)
+    shutil.rmtree(work)
+    _strip(aside)
+    check_saved_tokenizer(aside, append_eos=model.append_eos, where=where)
+    return {
         "layers": loaded.config.num_hidden_layers,
         "dimensions": loaded.config.hidden_size,
         "parameters": loaded.num_parameters(),
         "vocabulary": len(tokenizer),
+        "eos": tokenizer.eos_token,
     }
-    about = {"model": model.name, "licence": plain(model.licence), "files": [file._asdict() for file in files]}
-    write_json(manifest, about | counts | {"eos": tokenizer.eos_token, "sha256": sha256_path(folder)})
-    return counts
 
 
 def _unpack(model: Model, files: list[Fetched], work: Path, *, where: str) -> Path:

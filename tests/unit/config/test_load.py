@@ -211,3 +211,23 @@ def test_lora_has_the_usual_targets(folder):
     run = load_run(RUN | {"train": RUN["train"] | {"lora": {"rank": 8, "alpha": 16}}}, folder=folder, where="c")
     assert run.train.lora.targets[0] == "q_proj"
     assert load_run(RUN, folder=folder, where="c").train.lora is None
+
+
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [
+        ({"least_negatives": 3}, "mine.least_negatives: 3 is more than mine.negatives (2); lower it"),
+        ({"window": 9, "positive_max_rank": 10}, "mine.positive_max_rank: 10 lies beyond mine.window (9)"),
+        ({"window": 6}, "mine.window: 6 candidates cannot hold 7 of skip and negatives"),
+    ],
+)
+def test_mining_settings_that_cannot_work_together_are_refused(folder, mine, said):
+    (fault,) = faults(folder, mine={"max_length": 8, "negatives": 2} | mine)
+    assert said in fault
+    good = {"max_length": 8, "negatives": 2, "least_negatives": 2, "window": 7, "positive_max_rank": 7}
+    assert load_run(RUN | {"mine": good}, folder=folder, where="c").mine.least == 2
+
+
+def test_vectors_cannot_be_trained(folder):
+    save(folder, "models", MODEL | {"name": "made", "format": "vectors"})
+    assert "backbone: 'made' holds vectors, no weights" in faults(folder, backbone="made")[0]

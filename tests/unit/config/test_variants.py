@@ -37,7 +37,16 @@ def test_a_curation_setting_moves_everything_after_it():
     assert [a != b for a, b in zip(after, before, strict=True)] == [True, True, True]
 
 
-@pytest.mark.parametrize(("section", "settings"), [("mine", {"block_rows": 7}), ("curate", {"memory_mb": 500})])
+@pytest.mark.parametrize(
+    ("section", "settings"),
+    [
+        (
+            "mine",
+            {"block_rows": 7, "backend": "torch", "device": "cpu", "texts_per_job": 1000, "queries_per_job": 1000},
+        ),
+        ("curate", {"memory_mb": 500}),
+    ],
+)
 def test_what_cannot_change_bytes_moves_nothing(section, settings):
     assert keys(changed(section, **settings)) == keys(RUN)
 

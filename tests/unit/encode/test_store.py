@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import f2llm.encode.store as module
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
 
@@ -163,3 +164,29 @@ def test_writers_at_the_same_time_do_not_disturb_each_other(tmp_path):
     found = VectorStore(tmp_path, key=KEY).get([bytes([n] * 16) for n in range(50)])
     assert found[:, 0].tolist() == list(range(50))
     assert len(os.listdir(tmp_path)) == 3 * 50
+
+
+def test_places_of_many_ids_lie_in_a_file_and_give_the_same_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "IDS_AT_ONCE", 3)
+    store = filled(tmp_path, [1, 2, 3], [4, 5], [6])
+    wanted = [5, 1, 4, 6, 2, 3, 5]
+    with store.view_of([[name(n) for n in wanted[first : first + 2]] for first in range(0, 7, 2)]) as view:
+        assert (len(view), view.dim) == (7, 4)
+        for positions in ([0, 1, 2, 3, 4, 5, 6], [6, 0], [3], []):
+            rows = view.rows(np.array(positions, np.int64))
+            assert rows.tobytes() == rows_for([wanted[at] for at in positions]).tobytes()
+        assert [first for first, _ in view.blocks(4)] == [0, 4]
+    with pytest.raises(InputError, match="vectors are not there"), store.view_of([[name(1)], [name(9)]]):
+        pass
+
+
+def test_a_view_of_no_ids_is_empty(tmp_path):
+    with filled(tmp_path, [1]).view_of([]) as view:
+        assert (len(view), view.dim, list(view.blocks(4))) == (0, 0, [])
+
+
+def test_shards_of_vectors_of_another_size_are_refused(tmp_path):
+    store = filled(tmp_path, [1])
+    store.put([name(2)], rows_for([2], dim=5), precision="float32")
+    with pytest.raises(InputError, match="its vectors have [45] numbers, those of other shards [45]"):
+        VectorStore(tmp_path, key=KEY).get([name(1)])

@@ -1,9 +1,11 @@
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 import f2llm.encode.encoder
 import f2llm.mine.embed as module
@@ -12,7 +14,8 @@ from f2llm.config.sources import Fetch, Licence, Source
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
 from f2llm.mine.embed import Retriever, embed_source, query_vector_id
-from f2llm.records.files import read_json
+from f2llm.mine.share import Share
+from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas import CORPUS, QUERIES
 from f2llm.records.tables import write_table
@@ -43,7 +46,7 @@ def job(tmp_path, monkeypatch):
     model_folder.mkdir()
     (model_folder / "weights").write_text("one")
 
-    def call(passages, queries, *, task="retrieval", prompt="", weights="one", **settings):
+    def call(passages, queries, *, task="retrieval", prompt="", weights="one", form="folder", **settings):
         (model_folder / "weights").write_text(weights)
         docs = sorted(({"doc_id": doc_id(text), "text": text, "content_key": ""} for text in passages), key=str)
         asked = [
@@ -53,7 +56,7 @@ def job(tmp_path, monkeypatch):
         for name, schema, rows in (("corpus", CORPUS, docs), ("queries", QUERIES, asked)):
             write_table(tmp_path / name, schema=schema, rows=[pa.Table.from_pylist(rows, schema=schema)])
         model = Model(
-            name="m", fetch=Fetch(kind="local"), format="folder", member="", pooling="mean", append_eos=False,
+            name="m", fetch=Fetch(kind="local"), format=form, member="", pooling="mean", append_eos=False,
             query_prompt=prompt, licence=LICENCE, reference="",
         )  # fmt: skip
         source = Source(
@@ -61,7 +64,7 @@ def job(tmp_path, monkeypatch):
         )
         counts = embed_source(
             corpus=tmp_path / "corpus", queries=tmp_path / "queries", source=source,
-            retriever=Retriever(model_folder, model, 48), store=tmp_path / "store", manifest=tmp_path / "manifest",
+            retriever=Retriever(model_folder, model, 48, settings.pop("device", "auto")), store=tmp_path / "store", manifest=tmp_path / "manifest",
             threads=1, **settings,
         )  # fmt: skip
         return counts, read_json(tmp_path / "manifest")
@@ -126,6 +129,50 @@ def test_embedding_such_a_source_imports_no_torch():
 
     code = "import sys, f2llm.mine.embed; sys.exit(bool({'torch', 'transformers', 'faiss'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_shares_encode_each_text_once_and_leave_nothing_for_the_whole(job, jobs):
+    texts, queries = [f"text {number}" for number in range(7)], ["q", "qq"]
+    made = [job(texts, queries, share=Share(number, jobs))[0] for number in range(jobs)]
+    assert sum(counts["encoded"] for counts in made) == 9 and sorted(Fake.read) == sorted([*texts, *queries])
+    counts, about = job(texts, queries)
+    assert (counts["encoded"], counts["reused"], about["passages"], about["queries"]) == (0, 9, 7, 2)
+
+
+def test_few_texts_in_memory_at_once_change_nothing(job, monkeypatch):
+    texts = [f"text {number}" for number in range(10)]
+    whole = job(texts, ["q"])[1]
+    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 3)
+    assert job(texts, ["q"])[1] == whole
+    assert job([*texts, "new"], ["q"])[0]["encoded"] == 1
+
+
+def test_the_store_says_what_made_its_vectors(job):
+    about = job(["a"], ["b"])[1]
+    said = read_json(Path(about["store"]) / "encoder.json")
+    assert (said["model"], said["max_length"], said["pooling"], said["device"]) == ("m", 48, "mean", "cpu")
+
+
+def test_precomputed_vectors_are_looked_up_by_the_plain_texts(job, tmp_path):
+    folder, key = tmp_path / "model", "vectors-1"
+    folder.mkdir(exist_ok=True)
+    for role, texts in (("passages", ["a", "b"]), ("queries", ["q"])):
+        ids = [doc_id(text) for text in texts]
+        VectorStore(folder / role, key=key).put(ids, np.eye(2)[: len(ids)], precision="float16")
+    write_json(folder / "vectors.json", {"key": key, "dim": 2})
+    counts, about = job(["a", "b"], ["q"], form="vectors", prompt="never {instruction}: ")
+    assert (counts["encoded"], about["dim"], about["query_prompt"], Fake.read) == (0, 2, "", [])
+    query_store = VectorStore(about["query_store"], key=about["key"])
+    assert query_store.get([query_vector_id("q", prompt="", instruction="find")]).tolist() == [[1, 0]]
+    with pytest.raises(InputError, match="(?s)1 passages have no vector in model m .*'c'.*1 queries have no vector"):
+        job(["a", "c"], ["r"], form="vectors")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_asked_for_and_absent_stops_the_run(job):
+    with pytest.raises(InputError, match="mine.device: cuda is asked for"):
+        job(["a"], ["b"], device="cuda")
 
 
 def test_a_text_without_a_vector_stops_the_run_or_skips_the_source(job):

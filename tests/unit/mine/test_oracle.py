@@ -10,7 +10,8 @@ import torch
 from datasets import Dataset
 from sentence_transformers.util import mine_hard_negatives
 
-from f2llm.mine.backends import NO_ROW, Faiss
+from f2llm.mine.faiss_search import Faiss
+from f2llm.mine.scores import NO_ROW
 from f2llm.mine.search import search
 from f2llm.mine.select import OK, REASONS, select
 

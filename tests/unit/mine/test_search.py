@@ -3,11 +3,14 @@ import numpy as np
 import pytest
 import torch
 
-import f2llm.mine.backends as backends
 import f2llm.mine.search as module
 from f2llm.errors import InputError
-from f2llm.mine.backends import NO_ROW, Faiss, Torch, choose, score_pairs
+from f2llm.mine import backends, faiss_search, scores, torch_search
+from f2llm.mine.backends import choose
+from f2llm.mine.faiss_search import Faiss
+from f2llm.mine.scores import NO_ROW, score_pairs
 from f2llm.mine.search import search
+from f2llm.mine.torch_search import Torch
 
 
 def on_faiss(block_rows=64, threads=1):
@@ -34,9 +37,9 @@ def sorted_lists(scores, wanted):
 def found_by(queries, passages, wanted, backend):
     out = {}
     for found in search(queries, passages, wanted_Q=np.asarray(wanted), backend=backend):
-        for at, scores, rows in zip(found.queries.tolist(), found.scores, found.rows, strict=True):
+        for at, near, rows in zip(found.queries.tolist(), found.scores, found.rows, strict=True):
             assert at not in out
-            out[at] = (scores[rows != NO_ROW], rows[rows != NO_ROW])
+            out[at] = (near[rows != NO_ROW], rows[rows != NO_ROW])
     return [out[q] for q in range(len(queries))]
 
 
@@ -50,9 +53,7 @@ def same(left, right):
 @BACKENDS
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("block_rows", [7, 64, 1000])
-def test_search_equals_brute_force_in_float64_byte_for_byte(
-    stored, related, brute_force, backend, block_rows, threads
-):
+def test_search_equals_brute_force_in_float64_byte_for_byte(stored, related, brute_force, backend, block_rows, threads):
     queries, corpus = related(0, queries=40, passages=700)
     wanted = np.full(len(queries), 60)
     searcher = backend(block_rows, threads)
@@ -115,11 +116,12 @@ def test_no_passages_and_no_queries_give_nothing(stored, related, backend):
 def test_a_candidate_list_is_proven_only_beyond_the_error_of_float32(stored, related, canonical, monkeypatch, backend):
     # The last wanted score must clear the least fetched one by the error: try both sides.
     queries, corpus = related(5, queries=1, passages=50)
-    scores = np.sort(canonical(queries, corpus)[0])[::-1].astype(np.float64)
-    gap = scores[9] - scores[10 + module.SPARE - 1]
+    ranked = np.sort(canonical(queries, corpus)[0])[::-1].astype(np.float64)
+    gap = ranked[9] - ranked[10 + module.SPARE - 1]
     for error, rounds in ((gap * 0.99, 1), (gap * 1.01, 2)):
         with monkeypatch.context() as patched:
-            patched.setattr(backends, "FLOAT32_ERROR", error)
+            for place in (faiss_search, torch_search):
+                patched.setattr(place, "FLOAT32_ERROR", error)
             searcher, calls = backend(), []
             real = searcher.nearest
             patched.setattr(searcher, "nearest", lambda *call, real=real, calls=calls: calls.append(1) or real(*call))
@@ -129,7 +131,8 @@ def test_a_candidate_list_is_proven_only_beyond_the_error_of_float32(stored, rel
 
 @BACKENDS
 def test_scores_that_are_further_off_than_the_proof_allows_are_refused(stored, related, monkeypatch, backend):
-    monkeypatch.setattr(backends, "FLOAT32_ERROR", 1e-12)
+    for place in (faiss_search, torch_search):
+        monkeypatch.setattr(place, "FLOAT32_ERROR", 1e-12)
     queries, corpus = related(5, queries=4, passages=50)
     with pytest.raises(InputError, match="the search's scores are off by .* set another mine.backend"):
         found_by(queries, stored(corpus), [10] * 4, backend())
@@ -139,24 +142,26 @@ def test_scores_that_are_further_off_than_the_proof_allows_are_refused(stored, r
 def test_few_entries_at_once_change_nothing(stored, related, brute_force, monkeypatch, backend):
     queries, corpus = related(6, queries=30, passages=200)
     wanted = np.full(30, 20)
-    monkeypatch.setattr(backends, "CPU_ENTRIES", 100)
-    monkeypatch.setattr(backends, "CPU_TILE_BYTES", 1000)
+    for place in (faiss_search, torch_search):
+        monkeypatch.setattr(place, "ENTRIES", 100)
+    monkeypatch.setattr(torch_search, "TILE_BYTES", 1000)
     assert module.queries_at_once(20, backend()) == 2
     assert same(found_by(queries, stored(corpus), wanted, backend()), brute_force(queries, corpus, wanted))
 
 
 def test_long_rows_of_scores_are_selected_in_groups_with_the_same_result():
-    scores = torch.rand(3, 64 * 40 + 17, generator=torch.Generator().manual_seed(0))
-    scores[1, -1] = 2.0  # in the tail that fills no group
-    best, at = backends._best(scores, 9)
-    true = scores.topk(9, dim=1)
-    assert (best == true.values).all() and (scores.gather(1, at) == best).all()
+    matrix = torch.rand(3, 64 * 40 + 17, generator=torch.Generator().manual_seed(0))
+    matrix[1, -1] = 2.0  # in the tail that fills no group
+    best, at = torch_search._best(matrix, 9)
+    true = matrix.topk(9, dim=1)
+    assert (best == true.values).all() and (matrix.gather(1, at) == best).all()
 
 
 @BACKENDS
 @pytest.mark.parametrize("block_rows", [1, 7, 1000])
 def test_pairs_have_the_canonical_score_in_any_order(stored, related, canonical, monkeypatch, backend, block_rows):
-    monkeypatch.setattr(backends, "CPU_VALUES", 100)
+    for place in (scores, torch_search):
+        monkeypatch.setattr(place, "VALUES_AT_ONCE", 100)
     queries, corpus = related(7, queries=20, passages=90)
     generator = np.random.default_rng(0)
     query, row = generator.integers(0, 20, 300), generator.integers(0, 90, 300)

@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 
 import numpy as np
@@ -10,7 +11,8 @@ from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
 from f2llm.mine.embed import query_vector_id
 from f2llm.mine.outcome import Paths
-from f2llm.mine.source import Tables, mine_source
+from f2llm.mine.share import Share
+from f2llm.mine.source import Tables, mine_part, mine_source
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas import CORPUS, NEAR, QUERIES, REJECTED, TUPLES
@@ -173,6 +175,125 @@ def test_every_pair_that_gives_no_tuple_is_listed_with_its_reason(ladder, small)
     assert by_reason["filtered_out"]["positive_score"] == pytest.approx(0.25, abs=1e-3)
     assert by_reason["missing_positive"]["positive_id"] == doc_id("absent")
     assert by_reason["no_positive"]["positive_id"] is None
+
+
+def test_the_best_positive_alone_gives_a_tuple_where_the_run_says_so(ladder, small):
+    ladder.passage("weak", at(0.5))
+    ladder.query("q", QUERY, positives=["weak", "right"])
+    counts, (found,), (lost,) = ladder.mine(small(positives="best", several_positives="own"))
+    assert ladder.text(found["positive_row"]) == "right"
+    assert (lost["reason"], lost["positive_id"], counts["pairs"]) == ("not_best", doc_id("weak"), 2)
+
+
+@pytest.mark.parametrize(("least", "kept"), [(0.899, True), (0.901, False)])
+def test_a_positive_must_score_enough_where_the_run_says_so(ladder, small, least, kept):
+    ladder.query("q", QUERY, positives=["right"])
+    _, tuples, rejected = ladder.mine(small(positive_min_score=least, min_kept=0))
+    assert (len(tuples), [row["reason"] for row in rejected]) == (kept, [] if kept else ["positive_score"])
+
+
+@pytest.mark.parametrize(("most", "kept"), [(3, True), (2, False)])
+def test_a_positive_must_rank_high_enough_where_the_run_says_so(ladder, small, most, kept):
+    ladder.query("q", QUERY, positives=["p2"])  # "right", "p0" and "p1" are nearer; "right" is a copy of the query
+    ladder.near.append(("right", "p2"))
+    _, tuples, rejected = ladder.mine(small(positive_max_rank=most, max_score=None, relative_margin=None, min_kept=0))
+    assert (len(tuples), [row["reason"] for row in rejected]) == (kept, [] if kept else ["positive_rank"])
+    assert (tuples or rejected)[0]["positive_rank"] == 3
+
+
+@pytest.mark.parametrize(("window", "rank"), [(9, 10), (8, None)])
+def test_the_rank_of_a_positive_beyond_the_window_is_not_known(ladder, small, window, rank):
+    # Ten candidates are nearer than p9: nine of them within a window of nine give it rank 10, which is beyond it.
+    ladder.query("q", QUERY, positives=["p8"])  # nearer: right, p0 .. p7
+    settings = small(window=window + 1, max_score=None, relative_margin=None)
+    (row,) = ladder.mine(settings)[1]
+    assert row["positive_rank"] == rank
+
+
+def test_exclusions_can_be_turned_off_but_never_that_of_positives(ladder, small):
+    ladder.passage("RIGHT", at(0.68))
+    ladder.passage("Q", at(0.66))
+    ladder.query("q", QUERY, positives=["right"])
+    bounds = {"skip": 0, "max_score": None, "relative_margin": None}
+    off = ladder.mine(small(exclude_copies=False, exclude_own_text=False, **bounds), name="off")[1][0]
+    assert ladder.texts(off["negative_rows"]) == ["p0", "RIGHT", "Q"]
+    copies = ladder.mine(small(exclude_own_text=False, **bounds), name="copies")[1][0]
+    assert ladder.texts(copies["negative_rows"]) == ["p0", "Q", "p1"]
+    own = ladder.mine(small(exclude_copies=False, **bounds), name="own")[1][0]
+    assert ladder.texts(own["negative_rows"]) == ["p0", "RIGHT", "p1"]
+
+
+def test_a_query_is_kept_with_fewer_negatives_where_the_run_says_so(ladder, small):
+    ladder.query("q", QUERY, positives=["right"])
+    _, (found,), _ = ladder.mine(small(window=6, negatives=5, least_negatives=4))
+    assert ladder.texts(found["negative_rows"]) == ["p2", "p3", "p4", "p5"]
+
+
+def test_random_negatives_depend_on_seed_and_query_alone(case, related, rule):
+    many(case, related)
+    settings = {"negatives": 8, "max_score": 0.5, "sampling": "random"}
+    first = case.mine(rule(**settings), name="one")[1]
+    assert case.mine(rule(**settings), name="two", order=lambda rows: rows[::-1])[1][0].keys() == first[0].keys()
+    negatives = {row["tuple_id"]: row["negative_rows"] for row in first}
+    again = {
+        row["tuple_id"]: row["negative_rows"] for row in case.mine(rule(**settings, block_rows=7), name="three")[1]
+    }
+    other = {row["tuple_id"]: row["negative_rows"] for row in case.mine(rule(**settings), name="four", seed=1)[1]}
+    top = {row["tuple_id"]: row["negative_rows"] for row in case.mine(rule(negatives=8, max_score=0.5), name="top")[1]}
+    assert negatives == again and negatives != other and negatives != top
+
+
+@pytest.mark.parametrize("settings", [{"backend": "torch"}, {"backend": "torch", "block_rows": 7}])
+def test_the_back_end_changes_no_byte(case, related, rule, settings):
+    many(case, related)
+    case.mine(rule(negatives=8, max_score=0.5), name="one")
+    case.mine(rule(negatives=8, max_score=0.5, **settings), name="two")
+    for table in ("tuples.parquet", "rejected.parquet"):
+        assert (case.folder / "one" / table).read_bytes() == (case.folder / "two" / table).read_bytes()
+
+
+@pytest.mark.parametrize("task", ["retrieval", "classification", "clustering"])
+@pytest.mark.parametrize("jobs", [2, 7])
+def test_shares_of_the_queries_put_together_give_the_same_bytes(case, related, rule, task, jobs):
+    many(case, related) if task == "retrieval" else grouped(case)
+    settings = rule(negatives=3, max_score=0.5, min_kept=0)
+    counts, _, _ = case.mine(settings, task=task, name="one")
+    folder = case.folder / "one"
+    tables = Tables(*(folder / name for name in ("corpus", "queries", "near", "vectors.json")))
+    about = {"source": source(task), "rule": settings, "seed": 0, "threads": 1}
+    parts = [Paths(folder / f"t{number}", folder / f"r{number}") for number in range(jobs)]
+    for number, part in enumerate(parts):
+        mine_part(tables, part, share=Share(number, jobs), **about)
+    made = mine_source(tables, Paths(folder / "t", folder / "r"), parts=parts, **about)
+    assert made == counts
+    assert (folder / "t").read_bytes() == (folder / "tuples.parquet").read_bytes()
+    assert (folder / "r").read_bytes() == (folder / "rejected.parquet").read_bytes()
+
+
+def test_a_share_that_could_not_be_mined_skips_the_source(ladder, small):
+    ladder.query("q", QUERY, positives=["right"])
+    ladder.mine(small())
+    out = ladder.folder / "out"
+    write_json(out / "vectors.json", {"skipped": "source toy: text 3 has no tokens"})
+    tables, part = (
+        Tables(out / "corpus", out / "queries", out / "near", out / "vectors.json"),
+        Paths(out / "t0", out / "r0"),
+    )
+    about = {"source": source(), "rule": small(), "seed": 0, "threads": 1, "on_source_error": "skip"}
+    mine_part(tables, part, share=Share(1, 2), **about)
+    counts = mine_source(tables, Paths(out / "t", out / "r"), parts=[part], **about)
+    assert counts["skipped"] == "source toy: text 3 has no tokens"
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_an_approximate_index_states_its_recall_and_gives_the_same_bytes_again(case, related, rule, kind):
+    many(case, related, queries=60, passages=700)
+    index = dataclasses.replace(rule().index, kind=kind)
+    settings = rule(negatives=3, max_score=0.5, min_kept=0, window=20, index=index)
+    counts, first, _ = case.mine(settings, name="one")
+    assert 0.2 < counts["recall"] <= 1 and counts["recall_queries"] == 20 and counts["index"] == kind
+    assert case.mine(settings, name="two", threads=2)[1] == first
+    case.mine(rule(min_kept=0), name="reset", threads=1)
 
 
 def many(case, related, *, queries=40, passages=120):
