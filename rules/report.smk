@@ -62,6 +62,7 @@ rule build_report:
         ),
     output:
         page="results/report/index.html",
+        tuples="results/report/tuples.html",
         lineage=f"results/lineage/jobs/build_report/{RUN.run}.json",
     log:
         f"logs/build_report/{RUN.run}.log",

@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from f2llm.lineage.layout import Layout
 from f2llm.lineage.rows import rows_at
 from f2llm.records.ids import keyed_hash
-from f2llm.records.tables import read_batches, read_table
+from f2llm.records.tables import count_rows, read_batches, read_table
 
-TUPLES_SHOWN = 3
+TUPLES_SHOWN = 25
 REMOVED_SHOWN = 2
 MOST_CHARACTERS = 300
 
@@ -42,6 +42,7 @@ class TupleExample(NamedTuple):
     query: str
     positive: str
     score: float | None
+    rank: int | None
     negatives: list[NegativeExample]
 
 
@@ -56,8 +57,8 @@ def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
             kind.append(row)
     chosen = [row for kind in sorted(shown) for row in shown[kind]]
     wanted = {row["id"] for row in chosen} | {row["kept_id"] for row in chosen if row["kept_id"]}
-    texts = _texts(layout.source(source) / "corpus.parquet", "doc_id", wanted)
-    texts |= _texts(layout.source(source) / "queries.parquet", "query_id", wanted)
+    texts = shown_rows(layout.source(source) / "corpus.parquet", "doc_id", wanted)
+    texts |= shown_rows(layout.source(source) / "queries.parquet", "query_id", wanted)
     return [
         RemovedExample(
             row["role"],
@@ -72,10 +73,17 @@ def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
 
 
 def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
-    """Return a few tuples of a source with the texts of query, positive and negatives."""
-    table = read_table(layout.mined(source) / "tuples.parquet")
-    order = sorted(range(len(table)), key=lambda row: keyed_hash(0, "example", table["tuple_id"][row].as_py()))
-    rows = table.take(order[:TUPLES_SHOWN]).to_pylist()
+    """Return some tuples of a source with the texts of query, positive and negatives.
+
+    They stand evenly spaced in a table that is sorted by a hash, which is a random sample of it.
+    """
+    path = layout.mined(source) / "tuples.parquet"
+    count = count_rows(path)
+    shown, first, rows = min(count, TUPLES_SHOWN), 0, []
+    wanted = [number * count // shown for number in range(shown)]
+    for batch in read_batches(path):
+        rows += batch.take([at - first for at in wanted if first <= at < first + len(batch)]).to_pylist()
+        first += len(batch)
     queries = _shown(layout.curated(source) / "queries.parquet", "query_id", {row["query_row"] for row in rows})
     passages = _shown(
         layout.curated(source) / "corpus.parquet",
@@ -88,6 +96,7 @@ def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
             queries[row["query_row"]],
             passages[row["positive_row"]],
             row["positive_score"],
+            row["positive_rank"],
             [
                 NegativeExample(passages[at], kind, score, rank)
                 for at, kind, score, rank in zip(
@@ -103,7 +112,8 @@ def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
     ]
 
 
-def _texts(path: Path, column: str, wanted: set[bytes]) -> dict[bytes, str]:
+def shown_rows(path: Path, column: str, wanted: set[bytes]) -> dict[bytes, str]:
+    """Return id -> text, cut to what a page shows, of the rows whose `column` is among `wanted`."""
     found = {}
     for batch in read_batches(path, columns=[column, "text"]):
         for identity, text in zip(batch[column].to_pylist(), batch["text"].to_pylist(), strict=True):

@@ -26,11 +26,12 @@ def funnel_bars(stages: Mapping[str, Sequence[int]], *, sources: Sequence[str]) 
     return _svg(figure)
 
 
-def score_histogram(positives: Sequence[float], negatives: Sequence[float]) -> str:
-    """Return the two distributions of retriever scores."""
+def score_histogram(edges: Sequence[float], *, positives: Sequence[int], negatives: Sequence[int]) -> str:
+    """Return the two distributions of retriever scores, given as counts between `edges`."""
     figure, axes = _figure(3.6, 1.7)
-    axes.hist(negatives, bins=40, range=(-0.2, 1), density=True, color=QUIET, alpha=0.7, label="hard negatives")
-    axes.hist(positives, bins=40, range=(-0.2, 1), density=True, color=STRONG, alpha=0.7, label="positives")
+    for counts, colour, label in ((negatives, QUIET, "hard negatives"), (positives, STRONG, "positives")):
+        total = max(1, sum(counts))
+        axes.stairs([count / total for count in counts], edges, fill=True, color=colour, alpha=0.7, label=label)
     axes.set_yticks([])
     axes.set_xlabel("cosine of the retriever")
     axes.legend(frameon=False, labelcolor=INK, fontsize=7)

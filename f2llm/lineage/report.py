@@ -11,6 +11,7 @@ from f2llm.lineage import figures
 from f2llm.lineage.examples import removed_examples, tuple_examples
 from f2llm.lineage.funnel import Funnel, read_funnel
 from f2llm.lineage.layout import Layout, read_layout
+from f2llm.lineage.mining import Mining, in_words, read_mining, rejected_examples
 from f2llm.records.files import atomic_open, read_json
 from f2llm.records.tables import read_metadata, read_table
 
@@ -29,16 +30,6 @@ STAGE_OF_RULE = {
     "train_model": "train",
 }
 IN_DOMAIN = "in-domain"
-# What the miner's reasons mean to a person.
-REASONS = {
-    "filtered_out": "too few passages below the score limits",
-    "few_candidates": "corpus too small",
-    "single_text_class": "the only text of its class",
-    "missing_positive": "answer not in the corpus",
-    "no_positive": "no answer",
-    "nan_positive": "answer without a score",
-    "nan_score": "passage without a score",
-}
 MOSTLY_DROPPED = 0.5  # share of a source's queries lost in mining that the report warns about
 
 
@@ -49,17 +40,6 @@ class Validation(NamedTuple):
     tuples: int
     before: float
     after: float
-
-
-class Mining(NamedTuple):
-    """What mining found in one source; the histogram is None where nothing was scored."""
-
-    source: str
-    kept: int
-    rejected: Mapping[str, int]
-    mean_positive: float | None
-    mean_negative: float | None
-    histogram: str | None
 
 
 class Cost(NamedTuple):
@@ -74,7 +54,9 @@ class Cost(NamedTuple):
 def build_report(
     results: str | Path, *, run: str, heldout: Sequence[Source], jobs: Sequence[str], output: str | Path
 ) -> dict[str, Any]:
-    """Write the report of a run. `heldout` are the sources only scored on, `jobs` the manifests of all jobs.
+    """Write the report of a run, and beside it tuples.html, a sample of its tuples to read.
+
+    `heldout` are the sources only scored on, `jobs` the manifests of all jobs.
 
     Raises:
         InputError: a table is missing.
@@ -91,15 +73,18 @@ def build_report(
         raise InputError(
             f"report: a table is missing ({error.filename or error}); `snakemake --cores all report` makes it"
         ) from None
-    html = environment.get_template("report.html.j2").render(content)
-    with atomic_open(output) as file:
-        file.write(html.encode())
-    return {"bytes": len(html.encode()), "sources": len(layout.sources)}
+    written = 0
+    for template, path in (("tuples", Path(output).with_name("tuples.html")), ("report", Path(output))):
+        html = environment.get_template(f"{template}.html.j2").render(content).encode()
+        with atomic_open(path) as file:
+            file.write(html)
+        written += len(html)
+    return {"bytes": written, "sources": len(layout.sources)}
 
 
 def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     funnel = read_funnel(layout)
-    mining = [_mining(layout, row._replace(rejected=_in_words(row.rejected))) for row in funnel]
+    mining = _mining(layout, funnel, jobs)
     metrics = read_table(layout.of_run("metrics.parquet")).to_pydict()
     summary = read_json(layout.results / "scores" / "scoreboard.json")
     sources = [*layout.sources, *heldout]
@@ -120,6 +105,7 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "removed": {row.source: removed_examples(layout, row.source) for row in funnel},
         "mining": mining,
         "tuples": {row.source: tuple_examples(layout, row.source) for row in funnel},
+        "rejected": {row.source: rejected_examples(layout, row.source) for row in funnel},
         "metrics": metrics,
         "loss_figure": figures.loss_curve(
             metrics["step"], {name.removeprefix("loss_"): metrics[name] for name in metrics if name.startswith("loss_")}
@@ -166,20 +152,13 @@ def _skipped(layout: Layout, heldout: Sequence[Source]) -> list[str]:
     ]
 
 
-def _in_words(rejected: Mapping[str, int]) -> dict[str, int]:
-    return {REASONS.get(reason, reason): count for reason, count in rejected.items()}
-
-
-def _mining(layout: Layout, row: Funnel) -> Mining:
-    table = read_table(layout.mined(row.source) / "tuples.parquet", columns=["positive_score", "negative_scores"])
-    positives = [score for score in table["positive_score"].to_pylist() if score is not None]
-    negatives = [
-        score for scores in table["negative_scores"].to_pylist() for score in scores or () if score is not None
-    ]
-    if not positives or not negatives:
-        return Mining(row.source, row.tuples, row.rejected, None, None, None)
-    means = sum(positives) / len(positives), sum(negatives) / len(negatives)
-    return Mining(row.source, row.tuples, row.rejected, *means, figures.score_histogram(positives, negatives))
+def _mining(layout: Layout, funnel: Sequence[Funnel], jobs: Sequence[Mapping[str, Any]]) -> list[Mining]:
+    """Return what mining found in each source, by its table and the counts of its job."""
+    counts: dict[str, dict[str, Any]] = {}
+    for job in jobs:
+        if job["rule"] in ("mine_source", "mine_part") and "source" in job.get("wildcards", {}):
+            counts.setdefault(job["wildcards"]["source"], {}).update(job["counts"])
+    return [read_mining(layout, row, counts=counts.get(row.source, {})) for row in funnel]
 
 
 def _costs(jobs: Sequence[Mapping[str, Any]]) -> list[Cost]:
@@ -203,7 +182,7 @@ def _warnings(funnel: Sequence[Funnel], summary: Mapping[str, Any]) -> list[str]
     for row in funnel:
         lost = sum(row.rejected.values())
         if lost > MOSTLY_DROPPED * max(1, lost + row.tuples):
-            reason = Counter(_in_words(row.rejected)).most_common(1)[0][0]
+            reason = Counter(in_words(row.rejected)).most_common(1)[0][0]
             found.append(
                 f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly because: {reason}."
             )

@@ -34,6 +34,7 @@ QUERY_COLUMNS = ("query_id", "text", "positives", "negatives", "label")
 # Queries whose passages are looked up together where nothing is searched.
 ROWS_AT_ONCE = 8192
 SKIPPED = "skipped"
+RECALL = ("index", "recall", "recall_queries")
 logger = logging.getLogger(__name__)
 
 
@@ -100,15 +101,14 @@ def mine_part(
     Raises:
         InputError: the task cannot be mined (with on_source_error "skip" the tables say so).
     """
-    skipped: dict[str, str] = {}
     try:
         outcome, counts = _mine(tables, source, rule, share=share, seed=seed, threads=threads)
     except SourceError as error:
         if on_source_error != SKIP:
             raise
         outcome, counts = Outcome(), {SKIPPED: str(error)}
-        skipped = {SKIPPED: str(error)}
-    outcome.write(outputs, metadata=_metadata(tables, source) | skipped)
+    told = {name: str(counts[name]) for name in (SKIPPED, *RECALL) if name in counts}
+    outcome.write(outputs, metadata=_metadata(tables, source) | told)
     return outcome.counts() | counts
 
 
@@ -118,12 +118,18 @@ def _metadata(tables: Tables, source: Source) -> dict[str, str]:
 
 
 def _joined(parts: Sequence[Paths], tables: Tables) -> tuple[Outcome, dict[str, Any]]:
-    outcome = Outcome()
-    for part in parts:
-        if reason := read_metadata(part.tuples).get(SKIPPED):
-            raise SourceError(reason)
+    outcome, told = Outcome(), [read_metadata(part.tuples) for part in parts]
+    for part, about in zip(parts, told, strict=True):
+        if SKIPPED in about:
+            raise SourceError(about[SKIPPED])
         outcome.add_tables(part)
-    return outcome, {"queries": count_rows(tables.queries), "passages": count_rows(tables.corpus)}
+    counts: dict[str, Any] = {"queries": count_rows(tables.queries), "passages": count_rows(tables.corpus)}
+    measured = [about for about in told if "recall" in about]
+    if measured:
+        sizes = [int(about["recall_queries"]) for about in measured]
+        found = sum(size * float(about["recall"]) for size, about in zip(sizes, measured, strict=True))
+        counts |= {"index": measured[0]["index"], "recall": found / sum(sizes), "recall_queries": sum(sizes)}
+    return outcome, counts
 
 
 def _checked(source: Source, outcome: Outcome, rule: Mine, *, pairs: int) -> dict[str, int]:

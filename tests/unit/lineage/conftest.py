@@ -64,10 +64,8 @@ def model(name: str) -> dict:
 
 
 def run_file() -> dict:
-    mine = {
-        "max_length": 8, "window": 10, "skip": 1, "skip_order": "after_filter", "max_score": 0.8, "relative_margin": 0.05,
-        "negatives": 2, "several_positives": "min", "block_rows": 8, "min_kept": 1,
-    }  # fmt: skip
+    mine = {"max_length": 8, "window": 10, "skip": 1, "negatives": 2}
+    mine = with_defaults(mine, load_schema("config")["properties"]["mine"])
     train = {"steps": 2, "batch_size": 2, "negatives": 1, "learning_rate": 0.1, "warmup_steps": 0}
     train = with_defaults(train, load_schema("config")["properties"]["train"])
     settings = {
@@ -122,13 +120,13 @@ def results(tmp_path):
     }  # fmt: skip
     write_table(curated / "removed.parquet", schema=REMOVED, rows=[table(REMOVED, **removed)])
     tuples = {
-        "tuple_id": [TUPLE], "query_id": [QUERY_IDS[0]], "query_row": [0], "positive_row": [0], "positive_score": [0.9],
+        "tuple_id": [TUPLE], "query_id": [QUERY_IDS[0]], "query_row": [0], "positive_row": [0], "positive_score": [0.9], "positive_rank": [3],
         "negative_rows": [[1, 2]], "negative_scores": [[0.5, 0.4]], "negative_ranks": [[2, 3]], "negative_kinds": [["mined", "mined"]],
     }  # fmt: skip
     write_table(mined / "tuples.parquet", schema=TUPLES, rows=[table(TUPLES, **tuples)])
     rejected = {
         "query_id": [QUERY_IDS[1]] * 2, "positive_id": [DOC_IDS[0], DOC_IDS[1]], "reason": ["filtered_out"] * 2,
-        "candidates": [9, 9], "kept": [0, 0], "positive_score": [0.1, 0.1],
+        "candidates": [9, 9], "kept": [0, 0], "positive_score": [0.1, 0.1], "positive_rank": [10, None],
     }  # fmt: skip
     write_table(mined / "rejected.parquet", schema=REJECTED, rows=[table(REJECTED, **rejected)])
     plan = {
@@ -151,7 +149,7 @@ def results(tmp_path):
     write_json(tmp_path / "runs/toyrun/run.json", run_file())
     write_json(tmp_path / "scores/scoreboard.json", scoreboard())
     job = {
-        "rule": "mine_source", "seconds": 61.0, "peak_memory_mb": 300, "counts": {"peak_memory_mb_of_children": 700},
+        "rule": "mine_source", "wildcards": {"source": "toy"}, "seconds": 61.0, "peak_memory_mb": 300, "counts": {"peak_memory_mb_of_children": 700},
         "versions": {"torch": "2.13.0"}, "platform": "Linux x86_64",
     }  # fmt: skip
     write_json(tmp_path / "job.json", job)

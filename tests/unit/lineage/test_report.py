@@ -5,6 +5,7 @@ import pytest
 from f2llm.errors import InputError
 from f2llm.lineage.funnel import read_funnel
 from f2llm.lineage.layout import read_layout
+from f2llm.lineage.mining import read_mining
 from f2llm.lineage.report import build_report
 from f2llm.records.files import read_json, write_json
 
@@ -15,9 +16,9 @@ def build(results):
     )
 
 
-def page(results):
+def page(results, name="index"):
     build(results)
-    return (results / "index.html").read_text()
+    return (results / f"{name}.html").read_text()
 
 
 def test_the_funnel_counts_the_tables(results):
@@ -28,7 +29,8 @@ def test_the_funnel_counts_the_tables(results):
 
 
 def test_texts_from_data_are_never_markup(results):
-    html = page(results)
+    assert "<script" not in page(results)
+    html = page(results, "tuples")
     assert "<script" not in html
     assert "The &lt;script&gt;alert(1)&lt;/script&gt; answer" in html
 
@@ -45,10 +47,10 @@ def test_a_source_that_lost_most_of_its_tuples_is_warned_about(results):
 
 
 def test_the_page_asks_no_network_and_names_no_path_of_this_machine(results):
-    html = page(results)
-    assert not re.search(r'(src|href)="(?!#)', html)
-    assert str(results) not in html
-    assert "@import" not in html
+    for html in (page(results), page(results, "tuples")):
+        assert not re.search(r'(src|href)="(?!#|tuples.html|index.html)', html)
+        assert str(results) not in html
+        assert "@import" not in html
 
 
 def test_memory_of_child_processes_counts(results):
@@ -101,3 +103,25 @@ def test_a_comparison_with_published_tuples_is_shown(results):
     assert "Beside published tuples" not in page(results)
     write_json(layout.mined("toy") / "released.json", figures)
     assert re.search(r'Beside published tuples.*<td class="n">41</td>', page(results), re.DOTALL)
+
+
+def test_the_ranks_of_positives_are_counted_over_kept_and_rejected_pairs(results):
+    ranks = read_mining(
+        read_layout(results, run="toyrun"), *read_funnel(read_layout(results, run="toyrun")), counts={}
+    ).ranks
+    assert ranks == ({"1": 0, "2-5": 1, "6-10": 1}, 1, 3)
+    assert re.search(r"rank 2-5.*33.3 %.*33.3 %.*33.3 %", page(results), re.DOTALL)
+
+
+def test_an_approximate_search_is_said_with_its_recall(results):
+    path = results / "job.json"
+    job = read_json(path)
+    assert "approximate" not in page(results)
+    write_json(path, job | {"counts": {"index": "ivf", "recall": 0.873, "recall_queries": 200}})
+    assert "ivf: 87.3% of the 10 nearest found, measured on 200 queries" in page(results)
+
+
+def test_tuples_and_rejected_pairs_are_there_to_read(results):
+    html = page(results, "tuples")
+    assert "what is asked?" in html and "(rank 3)" in html and "A third passage" in html
+    assert "too few passages within the score limits" in html and "what else is asked?" in html

@@ -293,6 +293,13 @@ def test_an_approximate_index_states_its_recall_and_gives_the_same_bytes_again(c
     counts, first, _ = case.mine(settings, name="one")
     assert 0.2 < counts["recall"] <= 1 and counts["recall_queries"] == 20 and counts["index"] == kind
     assert case.mine(settings, name="two", threads=2)[1] == first
+    tables = Tables(*(case.folder / "one" / name for name in ("corpus", "queries", "near", "vectors.json")))
+    about = {"source": source(), "rule": settings, "seed": 0, "threads": 1}
+    parts = [Paths(case.folder / f"t{number}", case.folder / f"r{number}") for number in range(2)]
+    made = [mine_part(tables, part, share=Share(number, 2), **about) for number, part in enumerate(parts)]
+    whole = mine_source(tables, Paths(case.folder / "t", case.folder / "r"), parts=parts, **about)
+    assert whole["recall_queries"] == 40
+    assert whole["recall"] == pytest.approx((made[0]["recall"] + made[1]["recall"]) / 2)
     case.mine(rule(min_kept=0), name="reset", threads=1)
 
 

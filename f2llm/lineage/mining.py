@@ -1,0 +1,153 @@
+"""What mining found, for a person: kept and dropped by reason, scores, ranks of the positives, tuples to read."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from f2llm.config.run import Mine
+from f2llm.lineage import figures
+from f2llm.lineage.examples import shown_rows
+from f2llm.lineage.funnel import Funnel
+from f2llm.lineage.layout import Layout
+from f2llm.records.tables import read_batches
+
+# What the miner's reasons mean to a person.
+REASONS = {
+    "filtered_out": "too few passages within the score limits",
+    "few_candidates": "corpus too small",
+    "single_text_class": "the only text of its class",
+    "missing_positive": "answer not in the corpus",
+    "no_positive": "no answer",
+    "not_best": "another answer of the query scores better",
+    "positive_rank": "answer ranks too low",
+    "positive_score": "answer scores too low",
+    "nan_positive": "answer without a score",
+    "nan_score": "passage without a score",
+}
+BANDS = ((1, "1"), (5, "2-5"), (20, "6-20"))
+REJECTED_SHOWN = 8
+# Evenly spaced rows of a table sorted by ids, which are hashes, are a random sample.
+SCORES = np.linspace(-0.2, 1.0, 41)
+
+
+class Ranks(NamedTuple):
+    """How many positives rank so high among the candidates of their queries; `beyond` lies outside the window."""
+
+    bands: Mapping[str, int]
+    beyond: int
+    known: int  # all pairs that were searched
+
+
+class Mining(NamedTuple):
+    """What mining found in one source; None where nothing was scored."""
+
+    source: str
+    kept: int
+    rejected: Mapping[str, int]
+    mean_positive: float | None
+    mean_negative: float | None
+    histogram: str | None
+    ranks: Ranks | None
+    recall: str | None  # of an approximate index, in words
+
+
+class RejectedExample(NamedTuple):
+    """A pair that gave no tuple, with its texts."""
+
+    reason: str
+    query: str
+    positive: str
+    score: float | None
+    rank: int | None
+    candidates: int
+    kept: int
+
+
+class _Scores(NamedTuple):
+    """Sum, number and histogram of scores."""
+
+    total: float
+    count: int
+    bins: NDArray[np.int64]
+
+    def add(self, scores: pa.Array) -> "_Scores":
+        known = scores.drop_null().to_numpy(zero_copy_only=False)
+        bins = np.histogram(known, SCORES)[0]
+        return _Scores(self.total + float(known.sum(dtype=np.float64)), self.count + len(known), self.bins + bins)
+
+
+def in_words(rejected: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by reason, in the words of a person."""
+    return {REASONS.get(reason, reason): count for reason, count in rejected.items()}
+
+
+def read_mining(layout: Layout, row: Funnel, *, counts: Mapping[str, Any]) -> Mining:
+    """Return what mining found in a source; `counts` are those of its job. Memory is one batch of the tables."""
+    folder, nothing = layout.mined(row.source), _Scores(0.0, 0, np.zeros(len(SCORES) - 1, np.int64))
+    positives = negatives = nothing
+    for batch in read_batches(folder / "tuples.parquet", columns=["positive_score", "negative_scores"]):
+        positives = positives.add(batch["positive_score"])
+        negatives = negatives.add(pc.list_flatten(batch["negative_scores"]))
+    means: tuple[float | None, float | None] = (None, None)
+    histogram = None
+    if positives.count and negatives.count:
+        means = positives.total / positives.count, negatives.total / negatives.count
+        histogram = figures.score_histogram(SCORES, positives=positives.bins, negatives=negatives.bins)
+    recall = None
+    if "recall" in counts:
+        recall = (
+            f"{counts['index']}: {counts['recall']:.1%} of the {layout.mine.window} nearest found, "
+            f"measured on {counts['recall_queries']:,} queries"
+        )
+    return Mining(
+        row.source, row.tuples, in_words(row.rejected), *means, histogram, _ranks(folder, layout.mine), recall
+    )
+
+
+def rejected_examples(layout: Layout, source: str) -> list[RejectedExample]:
+    """Return a few pairs of each reason with their texts."""
+    taken: Counter[str] = Counter()
+    chosen = []
+    for row in _rows(layout.mined(source) / "rejected.parquet"):
+        if taken[row["reason"]] < REJECTED_SHOWN:
+            taken[row["reason"]] += 1
+            chosen.append(row)
+    chosen.sort(key=lambda row: (row["reason"], row["query_id"]))
+    queries = shown_rows(layout.curated(source) / "queries.parquet", "query_id", {row["query_id"] for row in chosen})
+    passages = shown_rows(layout.curated(source) / "corpus.parquet", "doc_id", {row["positive_id"] for row in chosen})
+    return [
+        RejectedExample(
+            REASONS.get(row["reason"], row["reason"]),
+            queries.get(row["query_id"], ""),
+            passages.get(row["positive_id"], ""),
+            *(row[name] for name in ("positive_score", "positive_rank", "candidates", "kept")),
+        )
+        for row in chosen
+    ]
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for batch in read_batches(path):
+        yield from batch.to_pylist()
+
+
+def _ranks(folder: Path, rule: Mine) -> Ranks | None:
+    """Count the ranks of the positives of all searched pairs, kept and rejected."""
+    bounds = [*(bound for bound, _ in BANDS if bound < rule.window), rule.window]
+    names = [*(name for bound, name in BANDS if bound < rule.window), f"{bounds[-2] + 1 if len(bounds) > 1 else 1}-"]
+    names[-1] += str(rule.window)
+    counts, beyond = np.zeros(len(bounds), np.int64), 0
+    for table in ("tuples", "rejected"):
+        for batch in read_batches(folder / f"{table}.parquet", columns=["positive_score", "positive_rank"]):
+            searched = batch["positive_rank"].filter(batch["positive_score"].is_valid())
+            known = searched.drop_null().to_numpy(zero_copy_only=False)
+            beyond += len(searched) - len(known)
+            counts += np.bincount(np.searchsorted(bounds, known), minlength=len(bounds))[: len(bounds)]
+    total = int(counts.sum()) + beyond
+    return Ranks(dict(zip(names, counts.tolist(), strict=True)), beyond, total) if total else None
