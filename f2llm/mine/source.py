@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -262,8 +261,9 @@ def _query_vectors(store: VectorStore, queries: pa.Table, about: dict[str, Any])
 def _recall(
     tables: Tables, rows: range, rule: Mine, *, store: VectorStore, about: dict[str, Any], task: Retrieval, seed: int
 ) -> dict[str, Any]:
-    """Return the measured recall of an approximate index, on a part of the queries."""
-    part = next(islice(query_parts(tables.queries, rows, size=rule.index.recall_sample), 1))[1]
+    """Return the measured recall of an approximate index, on the first queries: they are sorted by a hash."""
+    sample = rows[: rule.index.recall_sample]
+    part = pa.concat_tables(queries for _, queries in query_parts(tables.queries, sample, size=ROWS_AT_ONCE))
     vectors = _query_vectors(store, part, about)
     recall = measure_recall(
         vectors.rows(np.arange(len(vectors))), task.passage_vectors, wanted=rule.window, approximate=task.backend,
