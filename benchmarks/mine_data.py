@@ -58,7 +58,9 @@ def enlarged(sources: Sequence[Mined], *, queries: int, passages: int, seed: int
     asked = [text for one in sources for text in one.query_texts]
     starts = np.cumsum([0, *(len(one.passages_ND) for one in sources)])
     positives = [
-        [int(row + start) for row in rows] for one, start in zip(sources, starts, strict=False) for rows in one.positives
+        [int(row + start) for row in rows]
+        for one, start in zip(sources, starts, strict=False)
+        for rows in one.positives
     ]
     more = max(0, passages - len(real_ND))
     ends = generator.integers(0, len(real_ND), (2, more))

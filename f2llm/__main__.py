@@ -83,10 +83,15 @@ def _check(options: argparse.Namespace) -> None:
 
 def _estimate(options: argparse.Namespace) -> None:
     from f2llm.config.load import load_run_file
+    from f2llm.mine.cost import format_search, search_costs
     from f2llm.train.estimate import Machine, estimate_run, format_estimate
 
     run, machine = load_run_file(options.config), Machine(options.tflops, options.efficiency)
     print(format_estimate(estimate_run(run, machine=machine, results=options.results), run=run, machine=machine))
+    if search := format_search(
+        search_costs(run, tflops=machine.tflops, results=options.results), tflops=machine.tflops
+    ):
+        print(search)
 
 
 def _status(options: argparse.Namespace) -> None:
