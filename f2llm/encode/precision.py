@@ -24,17 +24,18 @@ def resolve_precision(precision: str, *, device: str | None = None, cpuinfo: Pat
     if precision != "auto":
         return precision
     if device == "cpu":
-        return "bfloat16" if CPU_FLAGS & _flags(cpuinfo) else "float32"
+        return "bfloat16" if CPU_FLAGS & cpu_flags(cpuinfo) else "float32"
     import torch
 
     if torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = bool(CPU_FLAGS & _flags(cpuinfo))
+        fast = bool(CPU_FLAGS & cpu_flags(cpuinfo))
     return "bfloat16" if fast else "float32"
 
 
-def _flags(cpuinfo: Path) -> frozenset[str]:
+def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
+    """Return what the processor of this machine can do, in the kernel's words; nothing where it says nothing."""
     if not cpuinfo.is_file():
         return frozenset()
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from f2llm.errors import InputError
-from f2llm.mine.faiss_search import Faiss
+from f2llm.mine.faiss_search import Faiss, load_faiss
 from f2llm.mine.scores import Backend
 from f2llm.mine.torch_search import Torch
 
@@ -48,6 +48,4 @@ def resolve_device(device: str) -> str:
 
 
 def _faiss_gpus() -> int:
-    import faiss
-
-    return faiss.get_num_gpus()
+    return load_faiss().get_num_gpus()

@@ -45,8 +45,8 @@ def format_search(costs: list[SearchCost], *, tflops: float) -> str:
         return ""
     hours, seconds = sum(cost.cpu_hours for cost in costs), sum(cost.gpu_seconds for cost in costs)
     lines = [
-        f"search       {hours:,.1f} hours of one CPU thread at {CPU_GFLOPS:.0f} GFLOP/s (measured), {seconds:,.1f} s of a "
-        f"GPU at {GPU_SHARE:.0%} of {tflops:,.4g} TFLOP/s (an assumption); the largest:"
+        f"search       {hours:,.1f} h of one CPU thread at {CPU_GFLOPS:.0f} GFLOP/s (measured), {seconds:,.1f} s of "
+        f"a GPU at {GPU_SHARE:.0%} of {tflops:,.4g} TFLOP/s (an assumption); the largest:"
     ]
     for cost in costs[:SHOWN]:
         jobs = f"{cost.jobs} job{'s' if cost.jobs > 1 else ''}"

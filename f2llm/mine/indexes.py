@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from f2llm.config.run import Index
 from f2llm.encode.store import VectorView
-from f2llm.mine.faiss_search import BLOCK_ROWS, ENTRIES
+from f2llm.mine.faiss_search import BLOCK_ROWS, ENTRIES, load_faiss
 from f2llm.mine.scores import NO_ROW, Backend, Nearest, ordered, score_on_cpu
 
 # Passages a cluster that k-means is trained on (faiss warns below 39).
@@ -26,8 +26,7 @@ class Approximate:
     entries = ENTRIES
 
     def __init__(self, passages: VectorView, settings: Index) -> None:
-        import faiss
-
+        faiss = load_faiss()
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)
         try:
@@ -68,8 +67,7 @@ def measure_recall(
 
 def _empty(passages: VectorView, settings: Index):  # noqa: ANN202 - a class of faiss
     """Return the trained index without passages."""
-    import faiss
-
+    faiss = load_faiss()
     metric = faiss.METRIC_INNER_PRODUCT
     if settings.kind == "hnsw":
         index = faiss.index_factory(passages.dim, f"HNSW{settings.links},SQfp16", metric)

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import faiss
 import numpy as np
 import pytest
@@ -174,6 +178,21 @@ def test_no_pairs_have_no_scores(stored, related, backend):
     queries, corpus = related(8, queries=2, passages=3)
     none = np.array([], np.int64)
     assert score_pairs(backend(4), queries, stored(corpus), query_P=none, row_P=none).tolist() == []
+
+
+@pytest.mark.parametrize("named", ["", "Nehalem"])
+def test_faiss_is_loaded_with_kernels_that_suit_the_processor_unless_some_are_named(named):
+    code = (
+        "import os; from f2llm.mine.faiss_search import CORES, KERNELS, load_faiss\n"
+        "import f2llm.mine.faiss_search as module\n"
+        "module.cpu_flags = lambda: {'avx2', 'fma'}\n"
+        "module.importlib.import_module = lambda name: print(name, os.environ.get(KERNELS))\n"
+        "load_faiss(); print(os.environ.get(KERNELS))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != faiss_search.KERNELS}
+    environment |= {faiss_search.KERNELS: named} if named else {}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["faiss", named or "Haswell", named or "None"]
 
 
 def test_the_settings_name_the_back_end():
