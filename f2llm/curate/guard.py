@@ -5,6 +5,7 @@ No similarity threshold separates a copy from a passage with one number or name 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import regex
@@ -43,9 +44,8 @@ def difference(left: Compared, right: Compared) -> str:
     Misspellings and other words cannot be told apart by their letters (abduction and
     adduction, xpu and npu), hence "typo" is alike but no copy.
     """
-    ours, theirs = Counter(left.words.split()), Counter(right.words.split())
-    extra = list((ours - theirs).elements()), list((theirs - ours).elements())
-    signs = Counter(left.signs) - Counter(right.signs), Counter(right.signs) - Counter(left.signs)
+    extra = _extra(left.words.split(), right.words.split())
+    signs = _extra(left.signs, right.signs)
     if not extra[0] and not extra[1]:
         return "sign" if signs[0] or signs[1] else "same"
     numbers = [[word for word in words if _DIGIT.search(word)] for words in extra]
@@ -60,6 +60,18 @@ def difference(left: Compared, right: Compared) -> str:
     if "".join(extra[0]) == "".join(extra[1]):
         return "spacing"
     return "typo" if _misspelt(*sorted(map(sorted, extra), key=lambda words: (len(words), words))) else "swap"
+
+
+def _extra(left: Sequence[str], right: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what each of two bags has beyond the other, in the order of its first appearance."""
+    if left == right:
+        return [], []
+    ours, theirs = Counter(left), Counter(right)
+    changed = {value for value, _ in ours.items() ^ theirs.items()}
+    return (
+        [value for value in ours if value in changed for _ in range(ours[value] - theirs[value])],
+        [value for value in theirs if value in changed for _ in range(theirs[value] - ours[value])],
+    )
 
 
 def _misspelt(fewer: list[str], more: list[str]) -> bool:

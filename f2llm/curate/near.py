@@ -5,6 +5,7 @@ canonical rank (0 is the best), an edge (a, b) has a < b. Settings and their mea
 docs/curation.md.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from f2llm.config.run import Near
 from f2llm.curate.guard import ALIKE, COPIES, Compared, difference
 from f2llm.curate.passages import Passages
-from f2llm.curate.shingles import MULTIPLIER, Ragged, char_shingles, distinct, jaccard
+from f2llm.curate.shingles import MULTIPLIER, Ragged, char_shingles, distinct, shared
+from f2llm.curate.store import RowFile, reserve
 from f2llm.progress import Progress
 
 SHINGLE = 5  # characters of the E2 form
@@ -22,7 +24,8 @@ SEED = 42  # of the permutations: part of what a signature is, so no setting
 ALL_PAIRS = 32  # bucket size up to which all pairs are candidates
 LEADERS = 4  # in larger buckets: the best-ranked against all ...
 NEIGHBOURS = 3  # ... and each against the next few in rank order
-PAIRS_PER_PART = 8192  # whose texts are in memory at a time
+PAIRS_PER_PART = 4096  # whose texts are in memory at a time
+SHINGLES_PER_PART = 1_000_000  # of the left or right side of the pairs that are compared at a time
 UNGUARDED = "unguarded"
 
 
@@ -123,7 +126,8 @@ def _candidates(passages: Passages, rows: NDArray[np.int64], *, settings: Near, 
     total = len(rows)
     if total < 2:
         return np.zeros(0, np.int64)
-    keys_BN = np.memmap(folder / "bands.u64", np.uint64, "w+", shape=(settings.bands, total))
+    reserve(folder / "bands.u64", settings.bands * total * np.dtype(np.uint64).itemsize)
+    keys_BN = np.memmap(folder / "bands.u64", np.uint64, "r+", shape=(settings.bands, total))
     rank = np.full(len(passages), -1, np.int64)
     rank[rows] = np.arange(total)
     with Progress(f"{passages.where}: sign", total=total, unit="passages") as bar:
@@ -141,11 +145,15 @@ def _candidates(passages: Passages, rows: NDArray[np.int64], *, settings: Near, 
 
 def _band_pairs(keys_N: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order = np.argsort(keys_N, kind="stable")
-    starts = np.flatnonzero(np.diff(keys_N[order])) + 1
-    bounds = np.concatenate([[0], starts, [len(order)]])
-    pairs = [bucket_pairs(order[bounds[bucket] : bounds[bucket + 1]]) for bucket in np.flatnonzero(np.diff(bounds) > 1)]
-    empty = [np.zeros(0, np.int64)]
-    return np.concatenate(empty + [pair[0] for pair in pairs]), np.concatenate(empty + [pair[1] for pair in pairs])
+    bounds = np.concatenate([[0], np.flatnonzero(np.diff(keys_N[order])) + 1, [len(order)]])
+    sizes = np.diff(bounds)
+    pairs = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    for size in np.unique(sizes[(sizes > 1) & (sizes <= ALL_PAIRS)]).tolist():
+        members_KS = order[bounds[:-1][sizes == size][:, None] + np.arange(size)]
+        left, right = np.triu_indices(size, 1)
+        pairs.append((members_KS[:, left].ravel(), members_KS[:, right].ravel()))
+    pairs += [bucket_pairs(order[bounds[bucket] : bounds[bucket + 1]]) for bucket in np.flatnonzero(sizes > ALL_PAIRS)]
+    return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
 
 
 def _verified(
@@ -169,29 +177,34 @@ def _similarities(
 ) -> NDArray[np.float64]:
     """Return the exact Jaccard of every pair, 0 where the sizes alone put it below `at_least`."""
     stored = np.unique(np.concatenate([left, right]))
-    shingles = _stored_shingles(passages, stored, path=folder / "shingles.u64")
-    ours, theirs = np.searchsorted(stored, left), np.searchsorted(stored, right)
-    sizes = np.diff(shingles.offsets)
-    bound = np.minimum(sizes[ours], sizes[theirs]) / np.maximum(sizes[ours], sizes[theirs])
     similarity = np.zeros(len(left))
-    with Progress(f"{passages.where}: compare", total=len(left), unit="pairs") as bar:
-        for pair in np.flatnonzero(bound >= at_least).tolist():
-            similarity[pair] = jaccard(shingles.row(ours[pair]), shingles.row(theirs[pair]))
-            bar.advance()
+    with (
+        RowFile(folder / "shingles.u64") as shingles,
+        Progress(f"{passages.where}: compare", total=len(left), unit="pairs") as bar,
+    ):
+        for _, texts in passages.compared(stored):
+            shingles.append(distinct(char_shingles([text.words for text in texts], size=SHINGLE)))
+        ours, theirs = np.searchsorted(stored, left), np.searchsorted(stored, right)
+        sizes = np.diff(shingles.offsets)
+        small, large = np.minimum(sizes[ours], sizes[theirs]), np.maximum(sizes[ours], sizes[theirs])
+        pairs = np.flatnonzero(small >= at_least * large)
+        for part in _parts(large[pairs]):
+            chosen = pairs[part]
+            common = shared(shingles.rows(ours[chosen]), shingles.rows(theirs[chosen]))
+            similarity[chosen] = common / (small[chosen] + large[chosen] - common)
+            bar.advance(len(chosen))
     return similarity
 
 
-def _stored_shingles(passages: Passages, rows: NDArray[np.int64], *, path: Path) -> Ragged:
-    """Return the distinct shingles of the sorted `rows`, in a memory-mapped file."""
-    sizes = [np.zeros(1, np.int64)]
-    with open(path, "wb") as file:
-        for _, texts in passages.compared(rows):
-            shingles = distinct(char_shingles([text.words for text in texts], size=SHINGLE))
-            shingles.values.tofile(file)
-            sizes.append(np.diff(shingles.offsets))
-    offsets = np.cumsum(np.concatenate(sizes))
-    values = np.memmap(path, np.uint64, "r") if offsets[-1] else np.zeros(0, np.uint64)
-    return Ragged(values, offsets)
+def _parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
+    """Yield slices of at most SHINGLES_PER_PART shingles and PAIRS_PER_PART pairs, or of one pair."""
+    total, start = np.cumsum(sizes), 0
+    while start < len(sizes):
+        before = total[start] - sizes[start]
+        end = int(np.searchsorted(total, before + SHINGLES_PER_PART, side="right"))
+        end = min(max(end, start + 1), start + PAIRS_PER_PART)
+        yield slice(start, end)
+        start = end
 
 
 def _differences(passages: Passages, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.str_]:

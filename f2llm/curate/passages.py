@@ -17,7 +17,8 @@ from f2llm.progress import Progress
 from f2llm.records.tables import ID, read_batches
 from f2llm.records.text_keys import e1_text, e2_text
 
-ROWS_PER_BATCH = 1024  # bounds what shingling holds: some 50 bytes a character
+ROWS_PER_BATCH = 1024
+CHARACTERS_PER_PART = 500_000  # compared at a time, or one text; shingling holds some 40 bytes a character
 
 
 def comparable(text: str) -> str:
@@ -71,14 +72,18 @@ class Passages:
             for batch in read_batches(self.path, columns=["text", "content_key"], rows=ROWS_PER_BATCH):
                 texts = batch["text"].to_pylist()
                 chosen = live[start : start + len(texts)].tolist()
-                forms = [comparable(text) if keep else "" for text, keep in zip(texts, chosen, strict=True)]
-                signs = [signs_of(e1_text(text)) if keep else "" for text, keep in zip(texts, chosen, strict=True)]
+                forms, signs = [""] * len(texts), [""] * len(texts)
+                for at in (at for at, keep in enumerate(chosen) if keep):
+                    e1 = e1_text(texts[at])
+                    forms[at], signs[at] = e2_text(texts[at]) or e1, signs_of(e1)
                 place = slice(start, start + len(texts))
-                self.words[place] = [len(form.split()) for form in forms]
+                self.words[place] = [form.count(" ") + bool(form) for form in forms]
                 self.length[place] = [len(form) for form in forms]
                 self.content_keys[place] = [bytes.fromhex(key) for key in batch["content_key"].to_pylist()]
                 self.keys[place] = [comparable_key(form) for form in forms]
-                writer.write_batch(pa.record_batch([pa.array(forms, pa.large_string()), signs], schema=schema))
+                both = pa.record_batch([pa.array(forms, pa.large_string()), pa.array(signs, pa.large_string())], schema=schema)
+                for part in _parts(self.length[place]):
+                    writer.write_batch(both[part])
                 start += len(texts)
                 bar.advance(sum(chosen))
 
@@ -95,6 +100,16 @@ class Passages:
                 batch = file.get_batch(index).take(pa.array(part - starts[index]))
                 pairs = zip(batch["words"].to_pylist(), batch["signs"].to_pylist(), strict=True)
                 yield part, [Compared(words, signs) for words, signs in pairs]
+
+
+def _parts(lengths: NDArray[np.int32]) -> Iterator[slice]:
+    """Yield slices of texts of at most CHARACTERS_PER_PART characters, or of one text."""
+    total, start = np.cumsum(lengths, dtype=np.int64), 0
+    while start < len(lengths):
+        before = total[start] - lengths[start]
+        end = max(int(np.searchsorted(total, before + CHARACTERS_PER_PART, side="right")), start + 1)
+        yield slice(start, end)
+        start = end
 
 
 def check_distinct(ids: pa.Array, *, name: str, where: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
@@ -34,46 +36,73 @@ class Ragged(NamedTuple):
 def char_shingles(texts: Sequence[str], *, size: int) -> Ragged:
     """Return the hashes of all runs of `size` characters; a shorter text is one shingle by itself."""
     padded = [text.ljust(size, "\0") for text in texts]
-    codes = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32).astype(np.uint64)
+    codes = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32)
     return windows(Ragged(codes, _offsets([len(text) for text in padded])), size=size)
 
 
 def word_hashes(texts: Sequence[str]) -> Ragged:
-    """Return the hash of every word (between spaces) of every text."""
-    words = [text.split() for text in texts]
-    values = np.fromiter((xxhash.xxh3_64_intdigest(word.encode()) for row in words for word in row), np.uint64)
-    return Ragged(values, _offsets([len(row) for row in words]))
+    """Return the hash of every word of every text; words stand between single spaces."""
+    if not texts:
+        return Ragged(np.zeros(0, np.uint64), np.zeros(1, np.int64))
+    words = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
+    words = pc.fill_null(words, []) if words.null_count else words
+    encoded = words.flatten().dictionary_encode()
+    hashes = np.fromiter(
+        (xxhash.xxh3_64_intdigest(word.encode()) for word in encoded.dictionary.to_pylist()), np.uint64
+    )
+    counts = np.diff(words.offsets.to_numpy())
+    values = hashes[encoded.indices.to_numpy()] if len(hashes) else np.zeros(0, np.uint64)
+    filled = np.fromiter((bool(text) for text in texts), bool, len(texts))  # an empty text has no word
+    return Ragged(values[np.repeat(filled, counts)], _offsets(counts * filled))
 
 
 def windows(rows: Ragged, *, size: int) -> Ragged:
     """Return the hashes of all runs of `size` values inside each row; shorter rows become empty."""
-    lengths = np.diff(rows.offsets)
-    counts = np.maximum(lengths - size + 1, 0)
-    offsets = _offsets(counts)
-    starts = np.arange(offsets[-1]) + np.repeat(rows.offsets[:-1] - offsets[:-1], counts)
-    hashed = np.full(len(starts), size, np.uint64)
+    room = len(rows.values) - size + 1
+    counts = np.maximum(np.diff(rows.offsets) - size + 1, 0)
+    if room <= 0:
+        return Ragged(np.zeros(0, np.uint64), np.zeros(len(rows.offsets), np.int64))
+    hashed = np.full(room, size, np.uint64)
     for shift in range(size):
-        hashed = hashed * MULTIPLIER + rows.values[starts + shift] + np.uint64(1)
-    return Ragged(_mix(hashed), offsets)
+        hashed *= MULTIPLIER
+        hashed += rows.values[shift : shift + room]
+        hashed += np.uint64(1)
+    inside = np.ones(room, bool)  # the runs that start in the last size - 1 places of a row leave it
+    for back in range(1, size):
+        ends = rows.offsets[1:] - back
+        inside[ends[(ends >= rows.offsets[:-1]) & (ends < room)]] = False
+    return Ragged(_mix(hashed[inside]), _offsets(counts))
 
 
 def distinct(rows: Ragged) -> Ragged:
     """Return each row's values sorted and without repeats."""
-    owners = rows.owners()
-    order = np.lexsort((rows.values, owners))
-    values, owners = rows.values[order], owners[order]
+    values, offsets = rows.values.copy(), rows.offsets
+    for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        values[start:end].sort()
     first = np.ones(len(values), bool)
-    first[1:] = (values[1:] != values[:-1]) | (owners[1:] != owners[:-1])
-    counts = np.bincount(owners[first], minlength=len(rows.offsets) - 1)
-    return Ragged(values[first], _offsets(counts))
+    first[1:] = values[1:] != values[:-1]
+    first[offsets[:-1][np.diff(offsets) > 0]] = True
+    kept = _offsets(first)
+    return Ragged(values[first], kept[offsets])
 
 
-def jaccard(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> float:
-    """Return the Jaccard similarity of two sorted, repeat-free, non-empty rows."""
-    small, large = (left, right) if len(left) <= len(right) else (right, left)
-    places = np.minimum(np.searchsorted(large, small), len(large) - 1)
-    shared = int(np.count_nonzero(large[places] == small))
-    return shared / (len(left) + len(right) - shared)
+def shared(left: Ragged, right: Ragged) -> NDArray[np.int64]:
+    """Return how many values row i of `left` and row i of `right` have in common; rows as of `distinct`.
+
+    Values are compared by their upper 63 bits, which sparse matrices take for column numbers.
+    """
+    from scipy.sparse import csr_array
+
+    def matrix(rows: Ragged) -> csr_array:
+        columns = (rows.values >> np.uint64(1)).view(np.int64)
+        shape = (len(rows.offsets) - 1, np.iinfo(np.int64).max)
+        found = csr_array((np.ones(len(columns), np.int8), columns, rows.offsets), shape=shape)
+        found.has_canonical_format = True
+        return found
+
+    if len(left.offsets) < 2:
+        return np.zeros(0, np.int64)
+    return np.diff(matrix(left).multiply(matrix(right)).indptr).astype(np.int64)
 
 
 def _offsets(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
@@ -84,5 +113,7 @@ def _offsets(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _mix(hashed: NDArray[np.uint64]) -> NDArray[np.uint64]:
     for factor in FINALISERS:
-        hashed = (hashed ^ (hashed >> SHIFT)) * factor
-    return hashed ^ (hashed >> SHIFT)
+        hashed ^= hashed >> SHIFT
+        hashed *= factor
+    hashed ^= hashed >> SHIFT
+    return hashed

@@ -1,6 +1,8 @@
 """Scratch space of one job: the out-of-core engine and the files that it may spill to."""
 
 import contextlib
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from f2llm.curate.ledger import NO_ROW
+from f2llm.curate.shingles import Ragged
 
 
 class Store(NamedTuple):
@@ -62,14 +65,77 @@ def scratch(folder: str | Path, *, memory_mb: int, threads: int) -> Iterator[Sto
     import duckdb
 
     folder = Path(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    clear(folder)
     folder.mkdir(parents=True)
     try:
         settings = {"memory_limit": f"{memory_mb}MB", "threads": threads, "temp_directory": str(folder / "spill")}
         with duckdb.connect(str(folder / "engine.duckdb"), config=settings) as engine:
             yield Store(folder=folder, engine=engine)
+    except duckdb.Error as error:
+        if "no space left" in str(error).lower():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class RowFile:
+    """Rows of 64-bit hashes in a scratch file, appended once and read by position, not mapped: pages do not pile up."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "w+b")  # noqa: SIM115 - closed by __exit__
+        self._sizes = [np.zeros(1, np.int64)]
+        self._offsets: NDArray[np.int64] | None = None
+
+    def __enter__(self) -> "RowFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, rows: Ragged) -> None:
+        """Add rows at the end."""
+        self._file.write(rows.values.data)
+        self._sizes.append(np.diff(rows.offsets))
+        self._offsets = None
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each row begins, in values, and where the last ends."""
+        if self._offsets is None:
+            self._file.flush()
+            self._offsets = np.cumsum(np.concatenate(self._sizes))
+        return self._offsets
+
+    def rows(self, wanted: NDArray[np.int64]) -> Ragged:
+        """Read rows in the order of `wanted`, which may repeat."""
+        starts, ends = self.offsets[wanted] * 8, self.offsets[wanted + 1] * 8
+        handle = self._file.fileno()
+        places = zip(starts.tolist(), ends.tolist(), strict=True)
+        content = b"".join(os.pread(handle, end - start, start) for start, end in places)
+        return Ragged(np.frombuffer(content, np.uint64), np.concatenate([[0], np.cumsum(ends - starts)]) // 8)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make a file of `size` bytes whose blocks are all there.
+
+    Writing into a mapped file without them kills the process when the disk is full.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    with open(path, "wb") as file:
+        if size:
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
+
+
+def clear(folder: Path) -> None:
+    """Delete a scratch folder and what is in it, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 def _quoted(path: Path) -> str:

@@ -1,7 +1,8 @@
 import numpy as np
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from f2llm.curate.shingles import char_shingles, distinct, jaccard, windows, word_hashes
+from f2llm.curate.shingles import char_shingles, distinct, shared, windows, word_hashes
 
 
 def grams(text, size):
@@ -45,9 +46,22 @@ def test_distinct_rows_are_sorted_and_without_repeats():
     assert (np.diff(rows.row(1).astype(object)) > 0).all()
 
 
-@pytest.mark.parametrize(("left", "right"), [("abcdefgh", "abcdefgx"), ("abcdefgh", "abcdefgh"), ("abcdef", "uvwxyz")])
-def test_jaccard_is_that_of_the_sets(left, right):
-    rows = distinct(char_shingles([left, right], size=5))
-    ours, theirs = grams(left, 5), grams(right, 5)
-    assert jaccard(rows.row(0), rows.row(1)) == len(ours & theirs) / len(ours | theirs)
-    assert jaccard(rows.row(1), rows.row(0)) == jaccard(rows.row(0), rows.row(1))
+def test_common_values_are_counted_pair_by_pair():
+    pairs = [("abcdefgh", "abcdefgx"), ("abcdefgh", "abcdefgh"), ("abcdef", "uvwxyz"), ("abcdefgh", "abc")]
+    left, right = (distinct(char_shingles(list(side), size=5)) for side in zip(*pairs, strict=True))
+    expected = [len(grams(left, 5) & grams(right, 5)) for left, right in pairs]
+    assert shared(left, right).tolist() == shared(right, left).tolist() == expected
+
+
+def test_no_pairs_have_nothing_in_common():
+    none = char_shingles([], size=5)
+    assert shared(none, none).tolist() == []
+
+
+@given(st.lists(st.text("ab ", max_size=12), max_size=6), st.integers(1, 6))
+def test_runs_are_those_of_each_row_alone(texts, size):
+    texts = [" ".join(text.split()) for text in texts]
+    together = windows(word_hashes(texts), size=size)
+    alone = [windows(word_hashes([text]), size=size) for text in texts]
+    assert [together.row(at).tolist() for at in range(len(texts))] == [rows.values.tolist() for rows in alone]
+    assert [len(rows.values) for rows in alone] == [max(len(text.split()) - size + 1, 0) for text in texts]
