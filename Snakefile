@@ -1,4 +1,4 @@
-"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, mine, compare, train, evaluate, report."""
+"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, audit, mine, compare, train, evaluate, report."""
 
 from snakemake.utils import min_version
 

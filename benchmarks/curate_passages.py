@@ -4,8 +4,8 @@
 
 Nothing is downloaded. Four kinds: the passages of the normalised sources of a run; docstrings, and functions of six
 lines and more, of all Python files of this interpreter and of `--packages` folders (a file that is there twice is
-read once); paragraphs of the packages' READMEs; descriptions of Debian packages, where apt knows any. Texts of fewer than
-20 characters or 5 words are left out and long ones cut to 700 words. Equal texts stay: copies are what is looked for.
+read once); paragraphs of the packages' READMEs; descriptions of Debian packages, where apt knows any. Texts of fewer
+than 20 characters or 5 words are left out, long ones cut to 700 words. Equal texts stay: copies are what is looked for.
 The order is that of a keyed hash of kind, place and text, so the first rows are a sample of the whole.
 """
 

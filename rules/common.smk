@@ -9,7 +9,14 @@ from snakemake.exceptions import WorkflowError
 from f2llm.config.build import plain
 from f2llm.config.load import load_run
 from f2llm.config.shares import embed_jobs, mine_jobs
-from f2llm.config.variants import curation_key, encoder_key, mining_key, tokens_key
+from f2llm.config.variants import (
+    curation_key,
+    encoder_key,
+    evaluation_texts_key,
+    mining_key,
+    tokens_key,
+)
+from f2llm.curate.folder import audited_files
 from f2llm.errors import InputError
 from f2llm.preflight import check_environment
 from f2llm.provenance import code_digest as digest_of
@@ -42,6 +49,13 @@ TRAINED = [source.name for source in RUN.sources]
 MODELS = {model.name: model for model in (RUN.backbone, RUN.retriever)}
 TASKS = {task.name: task for task in RUN.benchmark.tasks}
 CURATION = curation_key(RUN)
+EVALUATION_TEXTS = evaluation_texts_key(RUN)
+# Sources whose texts are compared with those of the others.
+SHARED_AMONG = [
+    source.name
+    for source in RUN.sources
+    if RUN.curation_of(source).across.policy != "off"
+]
 ENCODER = encoder_key(RUN.retriever, max_length=RUN.mine.max_length)
 MINING = mining_key(RUN)
 TOKENS = tokens_key(RUN)
@@ -53,6 +67,7 @@ wildcard_constraints:
     task="[A-Za-z0-9]+",
     part="[0-9]+",
     parts="[0-9]+",
+    audit="[a-z0-9_]+",
 
 
 def code_digest(*paths):
@@ -219,6 +234,72 @@ def curation_scope(wildcards):
     """What of a stanza decides the curated tables."""
     stanza = source_stanza(wildcards) | {"task": STANZAS[wildcards.source].shape}
     return {key: stanza[key] for key in ("name", "task", "max_queries", "max_passages")}
+
+
+def curation_settings(wildcards):
+    """The policies and thresholds of one source: the run's, but for what its stanza says."""
+    return plain(RUN.curation_of(SOURCES[wildcards.source]))
+
+
+def earlier_sources(wildcards):
+    """The sources whose queries this one shall not repeat: of the same shape, before it in the config."""
+    source = SOURCES[wildcards.source]
+    if RUN.curation_of(source).across.policy != "drop":
+        return []
+    earlier = RUN.sources[: TRAINED.index(source.name)]
+    return [other.name for other in earlier if other.shape == source.shape]
+
+
+def earlier_queries(wildcards):
+    """The curated queries of these sources."""
+    return [
+        f"results/curated/{CURATION}/{name}/queries.parquet"
+        for name in earlier_sources(wildcards)
+    ]
+
+
+def missing_texts():
+    """Whether tasks without test data stop the run: not where nothing is matched against them."""
+    policies = {
+        RUN.curation_of(source).decontaminate.policy for source in RUN.sources
+    }
+    return (
+        RUN.curate.decontaminate.missing
+        if RUN.audit or policies != {"off"}
+        else "allow"
+    )
+
+
+def declared_tasks():
+    """The evaluation tasks whose train split a trained source says it holds."""
+    return sorted({task for source in RUN.sources for task in source.in_domain})
+
+
+def decontamination():
+    """The sources from which no evaluation text is dropped, by policy."""
+    policies = {
+        source.name: RUN.curation_of(source).decontaminate.policy
+        for source in RUN.sources
+    }
+    return {
+        policy: [name for name in TRAINED if policies[name] == policy]
+        for policy in ("off", "report")
+    }
+
+
+def audited(wildcards):
+    """Files of an audited folder, so that an edit is seen; a missing folder is the script's to report."""
+    return audited_files(RUN.audit[wildcards.audit].path)
+
+
+def audit_path(wildcards):
+    """The folder of an audit."""
+    return RUN.audit[wildcards.audit].path
+
+
+def audit_fields(wildcards):
+    """The columns that are read of it."""
+    return list(RUN.audit[wildcards.audit].fields)
 
 
 def instruction(wildcards):

@@ -3,19 +3,47 @@
 SCORED = sorted({task.source for task in TASKS.values()})
 # Only these, so that adding a source that is not scored leaves the others as they are.
 SCORED_AND_TRAINED = [source for source in SCORED if source in TRAINED]
+CLEAN = RUN.curate.decontaminate
+
+
+rule index_texts:
+    input:
+        texts=expand("results/benchmarks/{task}/texts.parquet", task=TASKS),
+        extra=list(CLEAN.texts),
+    output:
+        index=directory(f"results/evaluation_texts/{EVALUATION_TEXTS}"),
+        lineage=f"results/lineage/jobs/index_texts/{EVALUATION_TEXTS}.json",
+    log:
+        f"logs/index_texts/{EVALUATION_TEXTS}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=RUN.curate.memory_mb + 1000,
+        runtime=60,
+    params:
+        tasks=list(TASKS),
+        query_like=list(CLEAN.query_like),
+        missing=missing_texts(),
+        memory_mb=RUN.curate.memory_mb,
+        code=code_digest("index_texts.py"),
+    script:
+        "../workflow/scripts/index_texts.py"
 
 
 rule curate_source:
     input:
         corpus="results/sources/{source}/corpus.parquet",
         queries="results/sources/{source}/queries.parquet",
-        texts=expand("results/benchmarks/{task}/texts.parquet", task=TASKS),
+        evaluation_texts=f"results/evaluation_texts/{EVALUATION_TEXTS}",
         held_out=expand("results/sources/{scored}/queries.parquet", scored=SCORED),
+        earlier=earlier_queries,
     output:
         corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
         queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
         removed=f"results/curated/{CURATION}/{{source}}/removed.parquet",
         near=f"results/curated/{CURATION}/{{source}}/near.parquet",
+        hits=f"results/curated/{CURATION}/{{source}}/hits.parquet",
         lineage=f"results/lineage/jobs/curate_source/{CURATION}/{{source}}.json",
     log:
         f"logs/curate_source/{CURATION}/{{source}}.log",
@@ -27,7 +55,8 @@ rule curate_source:
         runtime=60,
     params:
         scope=curation_scope,
-        settings=plain(RUN.curate),
+        settings=curation_settings,
+        earlier=earlier_sources,
         seed=RUN.seed,
         scored=SCORED,
         trained=SCORED_AND_TRAINED,
@@ -63,7 +92,74 @@ rule check_splits:
         "../workflow/scripts/check_splits.py"
 
 
+rule find_shared:
+    input:
+        corpus=expand(
+            f"results/curated/{CURATION}/{{source}}/corpus.parquet",
+            source=SHARED_AMONG,
+        ),
+        queries=expand(
+            f"results/curated/{CURATION}/{{source}}/queries.parquet",
+            source=SHARED_AMONG,
+        ),
+    output:
+        table=f"results/shared/{CURATION}/shared.parquet",
+        summary=f"results/shared/{CURATION}/shared.json",
+        lineage=f"results/lineage/jobs/find_shared/{CURATION}.json",
+    log:
+        f"logs/find_shared/{CURATION}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=RUN.curate.memory_mb + 1000,
+        runtime=60,
+    params:
+        sources=SHARED_AMONG,
+        memory_mb=RUN.curate.memory_mb,
+        code=code_digest("find_shared.py"),
+    script:
+        "../workflow/scripts/find_shared.py"
+
+
+rule audit_folder:
+    input:
+        index=f"results/evaluation_texts/{EVALUATION_TEXTS}",
+        files=audited,
+    output:
+        hits=f"results/audits/{EVALUATION_TEXTS}/{{audit}}/hits.parquet",
+        summary=f"results/audits/{EVALUATION_TEXTS}/{{audit}}/summary.json",
+        lineage=f"results/lineage/jobs/audit_folder/{EVALUATION_TEXTS}/{{audit}}.json",
+    log:
+        f"logs/audit_folder/{EVALUATION_TEXTS}/{{audit}}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=RUN.curate.memory_mb + 1000,
+        runtime=60,
+    params:
+        path=audit_path,
+        fields=audit_fields,
+        thresholds={
+            "containment": CLEAN.containment,
+            "min_words": CLEAN.min_words,
+        },
+        code=code_digest("audit_folder.py"),
+    script:
+        "../workflow/scripts/audit_folder.py"
+
+
 rule curate:
     input:
         expand(f"results/curated/{CURATION}/{{source}}/corpus.parquet", source=TRAINED),
         f"results/curated/{CURATION}/splits.json",
+        f"results/shared/{CURATION}/shared.json",
+
+
+rule audit:
+    input:
+        expand(
+            f"results/audits/{EVALUATION_TEXTS}/{{audit}}/summary.json",
+            audit=sorted(RUN.audit),
+        ),

@@ -69,6 +69,7 @@ for job in EVALUATIONS:
 rule build_scoreboard:
     input:
         scores=SCORES,
+        index=f"results/evaluation_texts/{EVALUATION_TEXTS}",
     output:
         table="results/scores/scoreboard.parquet",
         summary="results/scores/scoreboard.json",
@@ -85,6 +86,8 @@ rule build_scoreboard:
         candidates=plain(candidates(RUN)),
         tasks=plain(instructed_tasks(RUN)),
         trained=TRAINED,
+        declared=declared_tasks(),
+        decontamination=decontamination(),
         code=code_digest("build_scoreboard.py"),
     script:
         "../workflow/scripts/build_scoreboard.py"

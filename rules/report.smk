@@ -10,7 +10,9 @@ JOBS = [
     *expand(
         f"results/lineage/jobs/curate_source/{CURATION}/{{source}}.json", source=TRAINED
     ),
+    f"results/lineage/jobs/index_texts/{EVALUATION_TEXTS}.json",
     f"results/lineage/jobs/check_splits/{CURATION}.json",
+    f"results/lineage/jobs/find_shared/{CURATION}.json",
     *expand(
         f"results/lineage/jobs/embed_source/{ENCODER}/{CURATION}/{{source}}.json",
         source=TRAINED,
@@ -50,8 +52,9 @@ rule build_report:
         curated=expand(
             f"results/curated/{CURATION}/{{source}}/{{table}}.parquet",
             source=TRAINED,
-            table=("corpus", "queries", "removed"),
+            table=("corpus", "queries", "removed", "near", "hits"),
         ),
+        shared=f"results/shared/{CURATION}/shared.json",
         released=expand(
             f"results/mined/{MINING}/{{source}}/released.json", source=sorted(RELEASED)
         ),

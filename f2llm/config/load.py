@@ -12,7 +12,7 @@ from f2llm.config.check import check, load_schema, read_yaml, with_defaults
 from f2llm.config.licences import barred_sources
 from f2llm.config.models import Model
 from f2llm.config.recipes import with_recipe
-from f2llm.config.run import Comparison, Run
+from f2llm.config.run import Audit, Comparison, Run
 from f2llm.config.sources import Fetch, Source
 from f2llm.errors import InputError
 
@@ -47,6 +47,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
         for name in sorted({n for n in names if names.count(n) > 1})
     ]
     faults += _misuses(sources, heldout, benchmark, where=where)
+    faults += _curation_faults(settings.get("curate"), sources, where=where)
     faults += _training_faults(settings.get("train"), where=where)
     faults += _mining_faults(settings.get("mine"), models["backbone"], where=where)
     if faults:
@@ -61,6 +62,8 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     settings |= {"barred": barred, "sources": tuple(sources), "heldout_sources": tuple(heldout)}
     kept = {source.name for source in sources}
     compare = [Comparison(source=name, released=other) for name, other in released.items() if name in kept]
+    audits = load_schema("config")["properties"]["audit"]["additionalProperties"]
+    settings["audit"] = {name: build(Audit, with_defaults(one, audits)) for name, one in settings["audit"].items()}
     settings |= {"compare": tuple(compare), "benchmark": benchmark, **models}
     return build(Run, settings)
 
@@ -141,6 +144,28 @@ def _mining_faults(mine: object, backbone: Model | None, *, where: str) -> list[
         faults.append(
             f"{where}: mine.window: {window} candidates cannot hold {needed} of skip and negatives; widen the window"
         )
+    return faults
+
+
+def _curation_faults(curate: object, sources: Sequence[Source | None], *, where: str) -> list[str]:
+    """Return faults of the near-duplicate settings, of the run and of each source, that a schema cannot say."""
+    near = curate.get("near") if isinstance(curate, Mapping) else None
+    if not isinstance(near, Mapping):
+        return []  # the schema has said so
+    own = {
+        f"sources/{source.name}.yaml": source.curate["near"] for source in sources if source and "near" in source.curate
+    }
+    faults = []
+    for place, changes in ({where: {}} | own).items():
+        merged = {**near, **changes}
+        numbers = [merged[key] for key in ("bands", "permutations", "report_threshold", "threshold")]
+        if not all(isinstance(number, int | float) and number > 0 for number in numbers):
+            return []  # the schema has said so
+        bands, permutations, report, threshold = numbers
+        if permutations % bands:
+            faults.append(f"{place}: curate.near: {bands} bands do not divide {permutations} permutations; change one")
+        if report > threshold:
+            faults.append(f"{place}: curate.near: report_threshold {report} is above threshold {threshold}; lower it")
     return faults
 
 

@@ -1,6 +1,6 @@
 """The configuration of a run, stage by stage. Meaning, units and defaults: workflow/schemas/config.schema.yaml."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.licences import Barred
@@ -27,6 +27,17 @@ class Decontaminate:
 
     policy: str  # off | report | drop
     containment: float
+    min_words: int
+    missing: str  # fail | allow
+    texts: tuple[str, ...]
+    query_like: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Across:
+    """Policy for queries that several sources have."""
+
+    policy: str  # off | report | drop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +46,7 @@ class Curate:
 
     near: Near
     decontaminate: Decontaminate
+    across: Across
     memory_mb: int
 
 
@@ -49,6 +61,14 @@ class Index:
     build_breadth: int  # hnsw: candidates while building
     search_breadth: int  # hnsw: candidates while searching
     recall_sample: int  # queries that are also searched exactly, to state the recall
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """A folder of rows made elsewhere, to be matched against the benchmark."""
+
+    path: str
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,11 +232,17 @@ class Run:
     backbone: Model
     retriever: Model
     benchmark: Benchmark
+    audit: dict[str, Audit]
     curate: Curate
     mine: Mine
     tokens: Tokens
     train: Train
     evaluate: Evaluate
+
+    def curation_of(self, source: Source) -> Curate:
+        """Return the curation settings of one source: those of the run, but for what its stanza says."""
+        changes = {part: replace(getattr(self.curate, part), **own) for part, own in source.curate.items()}
+        return replace(self.curate, **changes)
 
     @property
     def stanzas(self) -> tuple[Source, ...]:

@@ -29,6 +29,12 @@ def curation_key(run: Run) -> str:
     return f"{run.benchmark.name}-{digest([settings, run.seed, run.benchmark])}"
 
 
+def evaluation_texts_key(run: Run) -> str:
+    """Return the key of the index of evaluation texts: the benchmark, and what else is matched against."""
+    clean = run.curate.decontaminate
+    return f"{run.benchmark.name}-{digest([run.benchmark, clean.texts, clean.query_like, clean.missing])}"
+
+
 def encoder_key(model: Model, *, max_length: int) -> str:
     """Return the key of vectors/: weights, prompt, pooling and maximum length of an encoder."""
     identity = (_place(model), model.format, model.member, model.layers, model.pooling, model.append_eos)

@@ -4,6 +4,7 @@ No similarity threshold separates a copy from a passage with one number or name 
 (docs/curation.md has the measurements), so the difference itself is looked at.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,6 +22,9 @@ _DASH = regex.compile(r"[\p{Pd}\u2212]")  # one minus, however it is typed
 # Signs whose change is another statement. A hyphen inside a word is spelling, elsewhere it is a minus.
 _SIGN = regex.compile(r"[\p{Sm}\p{Sc}%#*/^&@]|(?<!\w)-|-(?!\w)")
 
+_HYPHEN = re.compile(r"-(?=\w)(?<=\w-)", re.ASCII)  # the literal first: found at once
+_NO_SIGNS = bytes(code for code in range(128) if not re.match(r"[-+<=>|~$%#*/^&@]", chr(code)))
+
 
 class Compared(NamedTuple):
     """What the guard sees of a text."""
@@ -31,6 +35,9 @@ class Compared(NamedTuple):
 
 def signs_of(e1: str) -> str:
     """Return the meaningful signs of an E1 form, in order: mathematical, currency, %, #, *, /, ^, &, @, minus."""
+    if e1.isascii():  # the same, several times as fast
+        plain = _HYPHEN.sub("", e1) if "-" in e1 else e1
+        return plain.encode().translate(None, _NO_SIGNS).decode()
     return "".join(_SIGN.findall(_DASH.sub("-", e1)))
 
 

@@ -26,6 +26,7 @@ HELD_OUT_QUERY = Cause("split", "equal to a held-out query")
 NO_TRAINING_TEXT = Cause("split", "not the text of a training row")
 EQUAL_TEXT = Cause("exact", "equal text")
 CONTRADICTION = Cause("exact", "equal texts with different labels")
+EARLIER_SOURCE = Cause("across", "equal to a query of an earlier source")
 NEAR_COPY = Cause("near", "near copy")
 CONTAMINATED = Cause("decontaminate", "found in the evaluation texts")
 POSITIVES_CONTAMINATED = Cause("decontaminate", "all its positives are found in the evaluation texts")
@@ -38,6 +39,7 @@ CAUSES = (
     NO_TRAINING_TEXT,
     EQUAL_TEXT,
     CONTRADICTION,
+    EARLIER_SOURCE,
     NEAR_COPY,
     CONTAMINATED,
     POSITIVES_CONTAMINATED,

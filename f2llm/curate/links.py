@@ -42,11 +42,12 @@ class Links(NamedTuple):
         return np.bincount(self.query, minlength=queries) > 0
 
     def column(self, rows: NDArray[np.int64], ids: pa.Array) -> pa.Array:
-        """Return the list column of passage ids for query `rows` (sorted)."""
-        inside = np.isin(self.query, rows)
-        counts = np.bincount(np.searchsorted(rows, self.query[inside]), minlength=len(rows))
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), ids.take(pa.array(self.passage[inside])))
+        """Return the list column of passage ids for distinct query `rows`."""
+        starts = np.searchsorted(self.query, rows, side="left")
+        counts = np.searchsorted(self.query, rows, side="right") - starts
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), ids.take(pa.array(self.passage[places])))
 
 
 def read_links(table: pa.Table, column: str, passages: Passages) -> Links:

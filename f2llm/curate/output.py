@@ -18,12 +18,13 @@ from f2llm.records.tables import count_rows, read_batches, write_table
 
 
 class Outputs(NamedTuple):
-    """The four tables that curation makes."""
+    """The five tables that curation makes."""
 
     corpus: str | Path
     queries: str | Path
     removed: str | Path
     near: str | Path
+    hits: str | Path
 
 
 def write_passages(path: str | Path, passages: Passages, live: NDArray[np.bool_]) -> int:
@@ -35,13 +36,18 @@ def write_queries(
     path: str | Path, queries: Queries, live: NDArray[np.bool_], *, positives: Links, negatives: Links, ids: pa.Array
 ) -> int:
     """Write the live queries with their settled links and return their number; `ids` are the passages'."""
-    rows = np.flatnonzero(live)
     order = np.lexsort((positives.passage, positives.query))  # a row's place is its id's place
     positives = Links(positives.query[order], positives.passage[order])
-    table = queries.table.take(pa.array(rows))
-    for name, links in (("positives", positives), ("negatives", negatives)):
-        table = table.set_column(table.schema.get_field_index(name), QUERIES.field(name), links.column(rows, ids))
-    return write_table(path, schema=QUERIES, rows=[table])
+
+    def settled() -> Iterator[pa.Table]:
+        for rows, batch in queries.batches():
+            table = pa.Table.from_batches([batch.filter(pa.array(live[rows]))])
+            for name, links in (("positives", positives), ("negatives", negatives)):
+                column = links.column(rows[live[rows]], ids)
+                table = table.set_column(table.schema.get_field_index(name), QUERIES.field(name), column)
+            yield table
+
+    return write_table(path, schema=QUERIES, rows=settled())
 
 
 def write_removed(path: str | Path, *, passages: tuple[Ledger, pa.Array], queries: tuple[Ledger, pa.Array]) -> int:

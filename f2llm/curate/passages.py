@@ -81,7 +81,9 @@ class Passages:
                 self.length[place] = [len(form) for form in forms]
                 self.content_keys[place] = [bytes.fromhex(key) for key in batch["content_key"].to_pylist()]
                 self.keys[place] = [comparable_key(form) for form in forms]
-                both = pa.record_batch([pa.array(forms, pa.large_string()), pa.array(signs, pa.large_string())], schema=schema)
+                both = pa.record_batch(
+                    [pa.array(forms, pa.large_string()), pa.array(signs, pa.large_string())], schema=schema
+                )
                 for part in _parts(self.length[place]):
                     writer.write_batch(both[part])
                 start += len(texts)

@@ -1,6 +1,6 @@
 """The training queries of a source by row, and which of them say the same."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +13,12 @@ from f2llm.curate.passages import check_distinct, comparable
 from f2llm.curate.store import Store
 from f2llm.records.ids import doc_id
 from f2llm.records.schemas import QUERIES
-from f2llm.records.tables import read_batches, read_table
+from f2llm.records.tables import ID, read_batches, read_table
 from f2llm.records.text_keys import content_key
 
 ROWS_PER_BATCH = 1024
 TRAIN = "train"
+NO_LABEL = -1
 
 
 class HeldOut(NamedTuple):
@@ -34,17 +35,25 @@ class Equal(NamedTuple):
 
 
 class Queries:
-    """The train split of a queries table in the order of query_id; row = position in it."""
+    """The train split of a queries table in the order of query_id; row = position in it.
+
+    Texts stay on disk. Memory: the other columns, and 20 bytes a row for keys and labels.
+    """
 
     def __init__(self, path: str | Path, *, store: Store, where: str) -> None:
-        table = read_table(store.in_order(path, key="query_id")).cast(QUERIES)
+        self.path = store.in_order(path, key="query_id")
+        table = read_table(self.path, columns=[name for name in QUERIES.names if name != "text"])
         splits = table["split"].value_counts().to_pylist()
         self.held_out = {entry["values"]: entry["counts"] for entry in splits if entry["values"] != TRAIN}
-        self.table = table.filter(pc.equal(table["split"], TRAIN)).combine_chunks()
-        self.ids = self.column("query_id")
+        self._train = pc.equal(table["split"], TRAIN).to_numpy(zero_copy_only=False).astype(bool)
+        self.table = table.filter(pa.array(self._train)).combine_chunks()
+        self.ids = self.column("query_id").cast(ID)
         check_distinct(self.ids, name="query_id", where=where)
-        self.keys = np.array([content_key(text) for text in self._texts()], "S32")
-        self.labels: list[str | None] = self.table["label"].to_pylist()
+        self.keys = np.zeros(len(self), "S16")  # E1 keys
+        for rows, texts in self.texts():
+            self.keys[rows] = [bytes.fromhex(content_key(text)) for text in texts]
+        labels = self.column("label").dictionary_encode()
+        self.labels = labels.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False)  # equal numbers, equal labels
 
     def __len__(self) -> int:
         return len(self.table)
@@ -63,22 +72,43 @@ class Queries:
         for group in np.flatnonzero(np.diff(starts) > 1).tolist():
             members = rows[starts[group] : starts[group + 1]]
             first[members] = members[0]
-            contradicts[members] = len({self.labels[row] for row in members.tolist()}) > 1
+            contradicts[members] = (self.labels[members] != self.labels[members[0]]).any()
         return Equal(first, contradicts)
 
     def doc_ids(self) -> pa.Array:
         """Return the ids that the query texts have as passages."""
-        return pa.array([doc_id(text) for text in self._texts()], pa.binary(16))
+        return pa.array([doc_id(text) for _, texts in self.texts() for text in texts], pa.binary(16))
 
-    def comparable(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
-        """Yield (rows, comparable forms) in bounded parts."""
-        for start in range(0, len(rows), ROWS_PER_BATCH):
-            part = rows[start : start + ROWS_PER_BATCH]
-            yield part, [comparable(text) for text in self.table["text"].take(pa.array(part)).to_pylist()]
+    def comparable(self, live: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+        """Yield (rows, comparable forms) of the live rows in bounded parts."""
+        for rows, texts in self.texts():
+            chosen = live[rows]
+            if chosen.any():
+                yield rows[chosen], [comparable(text) for text, keep in zip(texts, chosen, strict=True) if keep]
 
-    def _texts(self) -> Iterator[str]:
-        for batch in self.table.to_batches(ROWS_PER_BATCH):
-            yield from batch["text"].to_pylist()
+    def texts(self) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+        """Yield (rows, texts) in bounded parts."""
+        for rows, batch in self.batches(columns=["text"]):
+            yield rows, batch["text"].to_pylist()
+
+    def batches(self, *, columns: Sequence[str] | None = None) -> Iterator[tuple[NDArray[np.int64], pa.RecordBatch]]:
+        """Yield (rows, the table's columns) in bounded parts."""
+        start = row = 0
+        for batch in read_batches(self.path, columns=columns, rows=ROWS_PER_BATCH):
+            train = batch.filter(pa.array(self._train[start : start + len(batch)]))
+            start += len(batch)
+            if len(train):
+                yield np.arange(row, row + len(train)), train
+                row += len(train)
+
+
+def query_keys(path: str | Path) -> NDArray[np.bytes_]:
+    """Return the E1 keys of all queries of a table, 16 bytes each."""
+    parts = [
+        np.array([bytes.fromhex(content_key(text)) for text in batch["text"].to_pylist()], "S16")
+        for batch in read_batches(path, columns=["text"], rows=ROWS_PER_BATCH)
+    ]
+    return np.concatenate([np.zeros(0, "S16"), *parts])
 
 
 def held_out_queries(paths: Mapping[str, str | Path], *, trained: Collection[str]) -> HeldOut:

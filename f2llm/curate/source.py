@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 
 from f2llm.config.run import Curate
 from f2llm.curate import ledger as causes
-from f2llm.curate.decontaminate import EvaluationTexts
+from f2llm.curate.decontaminate import EvaluationTexts, best_dropping
+from f2llm.curate.hits import HitLog, write_hits
 from f2llm.curate.ledger import NO_ROW, Ledger
 from f2llm.curate.links import Links, read_links
 from f2llm.curate.near import Edges, droppable, dropping_edges, find_near
 from f2llm.curate.output import Outputs, check_account, write_near, write_passages, write_queries, write_removed
 from f2llm.curate.passages import Passages, comparable_key
 from f2llm.curate.positives import near_links, settle_positives
-from f2llm.curate.queries import HeldOut, Queries, held_out_queries
+from f2llm.curate.queries import NO_LABEL, HeldOut, Queries, held_out_queries, query_keys
 from f2llm.curate.sample import beyond
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.records.files import clear_left_overs
 
+KEY_BYTES = 16
 NO_EDGES = Edges(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.float64, "U9")))
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,8 @@ def curate_source(
     tables: Tables,
     outputs: Outputs,
     *,
-    texts: Sequence[str | Path],
+    evaluation_texts: str | Path,
+    earlier: Mapping[str, str | Path],
     held_out: Mapping[str, str | Path],
     trained: Sequence[str],
     source: Scope,
@@ -65,7 +68,8 @@ def curate_source(
     Args:
         tables: corpus and queries of the source.
         outputs: paths of the curated tables.
-        texts: texts.parquet of every evaluation task of the run.
+        evaluation_texts: the index of the evaluation texts of the run.
+        earlier: curated queries.parquet by name of the sources whose queries this one shall not repeat.
         held_out: queries.parquet by name of the sources that are scored on.
         trained: names of those of them that are trained on; of the others all rows are held out.
         source: name, task and caps of the source.
@@ -88,9 +92,10 @@ def curate_source(
         )
         curation.split()
         curation.exact()
+        curation.across(earlier)
         curation.passages.read(curation.passage_ledger.live)
         curation.near()
-        curation.decontaminate(texts)
+        curation.decontaminate(evaluation_texts)
         curation.positives()
         curation.sample(seed)
         return curation.write(outputs)
@@ -106,6 +111,8 @@ class _Curation:
         self.passage_ledger, self.query_ledger = Ledger(len(self.passages)), Ledger(len(self.queries))
         self.query_keys = np.zeros(len(self.queries), np.uint64)  # hashes of the comparable forms
         self.edges = NO_EDGES
+        self.evaluation: EvaluationTexts | None = None
+        self.passage_hits, self.query_hits = HitLog(), HitLog()
         self.counts: dict[str, Any] = {}
         self.given = {
             column: read_links(self.queries.table, column, self.passages) for column in ("positives", "negatives")
@@ -133,7 +140,7 @@ class _Curation:
 
     def split(self) -> None:
         """Remove training queries that equal a held-out one; a clustering corpus keeps training texts only."""
-        found = [self.held_out.sources.get(key.decode()) for key in self.queries.keys]
+        found = [self.held_out.sources.get(key.ljust(KEY_BYTES, b"\0").hex()) for key in self.queries.keys]
         rows = np.array([row for row, name in enumerate(found) if name is not None], np.int64)
         evidence = {int(row): f"held-out query of {found[row]}" for row in rows}
         self.query_ledger.remove(rows, causes.HELD_OUT_QUERY, evidence=evidence)
@@ -156,6 +163,15 @@ class _Curation:
             first = self.store.equal_rows(self.passages.path, key="content_key", live=live)
             rows = np.flatnonzero(live & (first != np.arange(len(first))))
             self.passage_ledger.remove(rows, causes.EQUAL_TEXT, stand_in=first[rows], similarity=np.ones(len(rows)))
+
+    def across(self, earlier: Mapping[str, str | Path]) -> None:
+        """Remove queries that an earlier source has; passages stay, since others are searched among them."""
+        for name in sorted(earlier):
+            theirs = np.isin(self.queries.keys, query_keys(earlier[name]))
+            rows = np.flatnonzero(self.query_ledger.live & theirs)
+            evidence = dict.fromkeys(rows.tolist(), f"query of {name}")
+            self.query_ledger.remove(rows, causes.EARLIER_SOURCE, evidence=evidence)
+        self._mirror_to_passages()
 
     def near(self) -> None:
         """Find near copies among long passages and, if that is the policy, drop them. Label texts are left alone."""
@@ -191,9 +207,9 @@ class _Curation:
 
     def _same_label(self, edges: Edges) -> NDArray[np.bool_]:
         """Return a mask of the edges whose ends are of one class; a label tells look-alikes apart."""
-        labels = np.full(len(self.passages), "", object)
+        labels = np.full(len(self.passages), NO_LABEL)
         if self.own_passage is not None:
-            labels[self.own_passage] = [label or "" for label in self.queries.labels]
+            labels[self.own_passage] = self.queries.labels
         return labels[edges.left] == labels[edges.right]
 
     def _resolved(self, column: str) -> Links:
@@ -201,36 +217,44 @@ class _Curation:
         links = self.given[column].retargeted(queries=self.query_ledger.final(), passages=self.passage_ledger.final())
         return links.where(self.query_ledger.live[links.query])
 
-    def decontaminate(self, texts: Sequence[str | Path]) -> None:
+    def decontaminate(self, folder: str | Path) -> None:
         """Find evaluation texts in the queries and passages and, if that is the policy, drop those rows."""
-        policy = self.settings.decontaminate.policy
-        for rows, forms in self.queries.comparable(np.flatnonzero(self.query_ledger.live)):
+        settings = self.settings.decontaminate
+        for rows, forms in self.queries.comparable(self.query_ledger.live):
             self.query_keys[rows] = [comparable_key(form) for form in forms]
-        if policy == "off":
+        if settings.policy == "off":
             return
-        index = EvaluationTexts.load(texts, containment=self.settings.decontaminate.containment)
+        self.evaluation = EvaluationTexts(folder, containment=settings.containment, min_words=settings.min_words)
         if self.own_passage is None:
-            parts = self.queries.comparable(np.flatnonzero(self.query_ledger.live))
-            self.counts["contaminated_queries"] = self._remove_hits(self.query_ledger, parts, index)
+            parts = self.queries.comparable(self.query_ledger.live)
+            self.counts["contaminated_queries"] = self._match(self.query_ledger, self.query_hits, parts)
         if self.source.task != "classification":
             compared = self.passages.compared(np.flatnonzero(self.passage_ledger.live))
             parts = ((rows, [text.words for text in part]) for rows, part in compared)
-            self.counts["contaminated_passages"] = self._remove_hits(self.passage_ledger, parts, index)
+            self.counts["contaminated_passages"] = self._match(self.passage_ledger, self.passage_hits, parts)
             self._mirror_to_queries()
 
-    def _remove_hits(
-        self, ledger: Ledger, parts: Iterator[tuple[NDArray[np.int64], list[str]]], index: EvaluationTexts
+    def _match(
+        self, ledger: Ledger, log: HitLog, parts: Iterator[tuple[NDArray[np.int64], list[str]]]
     ) -> dict[str, int]:
-        """Return task -> rows that hit its texts; with "(corpus)" the rows that equal a text of its corpus."""
-        counts: Counter[str] = Counter()
+        """Return task -> rows that hit its texts; with "(short)" too short ones, "(corpus)" texts of its corpus."""
+        evaluation, counts = self.evaluation, Counter()
+        dropping = self.settings.decontaminate.policy == "drop"
         for rows, forms in parts:
-            hits = index.match(forms)
-            counts.update(index.names[text].task for text in hits.text.tolist())
-            counts.update({f"{task} (corpus)": number for task, number in index.in_corpora(forms).items() if number})
-            if self.settings.decontaminate.policy == "drop":
-                hit = rows[hits.position]
-                evidence = {row: index.evidence(hits, at) for at, row in enumerate(hit.tolist())}
-                ledger.remove(hit, causes.CONTAMINATED, similarity=hits.containment, evidence=evidence)
+            hits = evaluation.match(forms)
+            tasks = [place.task for place in evaluation.places(hits.text.tolist())]
+            counts.update(
+                task if drops else f"{task} (short)" for task, drops in zip(tasks, hits.drops.tolist(), strict=True)
+            )
+            counts.update(
+                {f"{task} (corpus)": number for task, number in evaluation.in_corpora(forms).items() if number}
+            )
+            log.add(rows, hits, dropping=dropping)
+            if dropping:
+                best = best_dropping(hits)
+                hit = rows[best.position]
+                evidence = dict(zip(hit.tolist(), evaluation.evidence(best), strict=True))
+                ledger.remove(hit, causes.CONTAMINATED, similarity=best.containment, evidence=evidence)
         return dict(sorted(counts.items()))
 
     def positives(self) -> None:
@@ -283,6 +307,8 @@ class _Curation:
         removed = (passages, self.passages.ids), (queries, self.queries.ids)
         write_removed(outputs.removed, passages=removed[0], queries=removed[1])
         near = write_near(outputs.near, self.edges, live=passages.live, ids=self.passages.ids)
+        logs = (self.passage_hits, self.passages), (self.query_hits, self.queries)
+        hits = write_hits(outputs.hits, passages=logs[0], queries=logs[1], evaluation=self.evaluation)
         check_account(rows=len(self.passages), kept=kept_passages, ledger=passages, path=outputs.corpus)
         check_account(rows=len(self.queries), kept=kept_queries, ledger=queries, path=outputs.queries)
         self._check_links()
@@ -292,6 +318,7 @@ class _Curation:
             "queries_in": len(self.queries),
             "queries_out": kept_queries,
             "near_edges": near,
+            "evaluation_texts_found": hits,
             "queries_held_out": self.queries.held_out,
             "removed_passages": passages.counts(),
             "removed_queries": queries.counts(),

@@ -36,7 +36,8 @@ def build_task(task: Task, tables: Tables, *, folder: str | Path, texts: str | P
     data = _empty(task) if skipped else _BUILDERS[task.type](task, tables)
     write_task_data(folder, data, task=task)
     rows = sorted(set(data.texts), key=lambda row: (row.split, row.field, row.id))
-    write_rows(texts, schema=TEXTS, rows=rows, metadata={"task": task.name, "source": task.source})
+    metadata = {"task": task.name, "source": task.source} | ({"skipped": "the source has no rows"} if skipped else {})
+    write_rows(texts, schema=TEXTS, rows=rows, metadata=metadata)
     return {"rows_in": count_rows(tables.queries), "skipped": skipped, "texts": len(rows)} | data.counts()
 
 

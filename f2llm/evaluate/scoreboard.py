@@ -31,6 +31,9 @@ SCOREBOARD = pa.schema(
         pa.field("type", pa.string(), nullable=False),  # retrieval | classification | clustering | sts
         pa.field("source", pa.string(), nullable=False),
         pa.field("domain", pa.string(), nullable=False),  # in-domain: the source is trained on | untrained
+        pa.field(
+            "not_decontaminated", pa.string()
+        ),  # why texts of the task may be in the training data; null: they are out
         pa.field("metric", pa.string(), nullable=False),
         pa.field("data_revision", pa.string(), nullable=False),  # sha256 of the task's folder
         pa.field("score", pa.float64()),  # main score in points, 0..100; null for a skipped task
@@ -50,11 +53,27 @@ class Cell(NamedTuple):
     type: str
     source: str
     domain: str
+    not_decontaminated: str | None
     metric: str
     data_revision: str
     score: float | None
     gain_over_last: float | None
     gain_over_mean: float | None
+
+
+class Decontamination(NamedTuple):
+    """What may have left evaluation texts in the training data."""
+
+    off: Sequence[str] = ()  # trained sources in which they were not looked for
+    report: Sequence[str] = ()  # trained sources in which they were counted only
+    missing: Sequence[str] = ()  # tasks that had no texts to look for
+
+    def why_not(self, task: str) -> str | None:
+        """Return why texts of a task may be in the training data, None if they are out."""
+        reasons = ["no test data to match against"] if task in self.missing else []
+        reasons += [f"not looked for in {', '.join(self.off)}"] if self.off else []
+        reasons += [f"found but not dropped in {', '.join(self.report)}"] if self.report else []
+        return "; ".join(reasons) or None
 
 
 class Means(NamedTuple):
@@ -71,6 +90,8 @@ def build_scoreboard(
     tasks: Sequence[Task],
     *,
     trained: Sequence[str],
+    declared: Sequence[str] = (),
+    decontamination: Decontamination | None = None,
     scores: Sequence[str | Path],
     table: str | Path,
     summary: str | Path,
@@ -78,7 +99,7 @@ def build_scoreboard(
     """Write the table (schema SCOREBOARD) and its summary (JSON: means, gains, tasks not improved).
 
     `scores` are the result files {candidate}/{task}.json of all candidates and tasks; `trained`
-    names the sources trained on. Returns counts.
+    names the sources trained on, `declared` the tasks whose train split is in one of them. Returns counts.
 
     Raises:
         InputError: result files are missing, or two candidates were scored on different rows.
@@ -86,6 +107,7 @@ def build_scoreboard(
     results = {(Path(path).parent.name, Path(path).stem): read_json(path) for path in scores}
     _check(results, candidates, tasks)
     points = {key: _points(result) for key, result in results.items()}
+    clean = decontamination or Decontamination()
     names = {candidate.role: candidate.name for candidate in candidates}
     cells = []
     for candidate in candidates:
@@ -98,7 +120,8 @@ def build_scoreboard(
                 task.name,
                 task.type,
                 task.source,
-                IN_DOMAIN if task.source in trained else UNTRAINED,
+                IN_DOMAIN if task.source in trained or task.name in declared else UNTRAINED,
+                clean.why_not(task.name),
                 MAIN_SCORES[task.type],
                 result["dataset_revision"],
                 score,
@@ -109,8 +132,8 @@ def build_scoreboard(
     write_rows(table, schema=SCOREBOARD, rows=cells)
     content = summarise(cells)
     write_json(summary, content)
-    missing = len(content["tasks_skipped"])
-    return {"candidates": len(candidates), "tasks": len(tasks), "tasks_skipped": missing} | {
+    skipped = len(content["tasks_skipped"])
+    return {"candidates": len(candidates), "tasks": len(tasks), "tasks_skipped": skipped} | {
         f"mean {model['model']}": model["means"]["task"] for model in content["models"]
     }
 
@@ -131,6 +154,7 @@ def summarise(cells: Sequence[Cell]) -> dict[str, Any]:
                 "type": own.type,
                 "source": own.source,
                 "domain": own.domain,
+                "not_decontaminated": own.not_decontaminated,
                 "metric": own.metric,
                 "scores": {cell.model: cell.score for cell in cells if cell.task == own.task},
                 "gain_over_last": own.gain_over_last,

@@ -12,7 +12,9 @@ import regex
 import xxhash
 
 _NOT_WORD = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
-_ASCII_WORDS = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_ASCII_WORDS = bytes(ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(128)) + bytes(128)
+# Scripts whose words are not set apart by spaces.
+_UNSPACED = regex.compile(r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])")
 _TAG = regex.compile(r"<[a-zA-Z/][^<>]{0,80}>")
 
 
@@ -34,5 +36,10 @@ def e2_text(text: str) -> str:
     if "<" in plain:
         plain = _TAG.sub(" ", plain)
     if plain.isascii():  # the same, several times as fast
-        return " ".join(plain.translate(_ASCII_WORDS).split())
+        return b" ".join(plain.encode().translate(_ASCII_WORDS).split()).decode()
     return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", plain).casefold()).strip()
+
+
+def spaced(form: str) -> str:
+    """Return an E1 or E2 form in which letters of scripts without spaces (Chinese, Thai) are words of their own."""
+    return form if form.isascii() else " ".join(_UNSPACED.sub(r" \1 ", form).split())

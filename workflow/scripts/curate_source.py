@@ -15,8 +15,9 @@ with job(snakemake) as counts:
     counts.update(
         curate_source(
             Tables(corpus=snakemake.input.corpus, queries=snakemake.input.queries),
-            Outputs(corpus=out.corpus, queries=out.queries, removed=out.removed, near=out.near),
-            texts=snakemake.input.texts,
+            Outputs(out.corpus, out.queries, out.removed, out.near, out.hits),
+            evaluation_texts=snakemake.input.evaluation_texts,
+            earlier=dict(zip(snakemake.params.earlier, snakemake.input.earlier, strict=True)),
             held_out=dict(zip(snakemake.params.scored, snakemake.input.held_out, strict=True)),
             trained=snakemake.params.trained,
             source=Scope(**snakemake.params.scope),

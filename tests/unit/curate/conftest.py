@@ -7,7 +7,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pytest
 
-from f2llm.config.run import Curate, Decontaminate, Near
+from f2llm.config.run import Across, Curate, Decontaminate, Near
+from f2llm.curate.decontaminate import EvaluationTexts
+from f2llm.curate.evaluation_texts import index_texts
 from f2llm.curate.source import Outputs, Scope, Tables, curate_source
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas import CORPUS, QUERIES, TEXTS
@@ -20,11 +22,16 @@ def settings(**changes) -> Curate:
         "policy": "drop", "min_words": 20, "threshold": 0.8, "report_threshold": 0.7, "permutations": 120,
         "bands": 20, "guard": True,
     }  # fmt: skip
-    clean = {"policy": "drop", "containment": 0.5}
+    clean = {
+        "policy": "drop", "containment": 0.5, "min_words": 1, "missing": "allow", "texts": (), "query_like": (),
+    }  # fmt: skip
+    memory_mb = changes.pop("memory_mb", 200)
     for name, value in changes.items():
         target, key = name.split("__")
         {"near": near, "clean": clean}[target][key] = value
-    return Curate(near=Near(**near), decontaminate=Decontaminate(**clean), memory_mb=200)
+    return Curate(
+        near=Near(**near), decontaminate=Decontaminate(**clean), across=Across(policy="drop"), memory_mb=memory_mb
+    )
 
 
 class Query(NamedTuple):
@@ -45,6 +52,7 @@ class Curated(NamedTuple):
     queries: dict[str, dict]
     removed: list[dict]
     near: list[tuple[str, str, float]]
+    hits: list[dict]
     counts: dict
     paths: Outputs
 
@@ -103,21 +111,59 @@ def write_query_rows():
 
 
 @pytest.fixture
+def index(tmp_path):
+    """Return a function that indexes literal evaluation texts and opens the index."""
+
+    def build(
+        *texts, containment=0.5, field="query", split="test", rows=None, min_words=1, query_like=(), missing="fail"
+    ):
+        rows = rows or [
+            {"task": "Toy", "split": split, "id": str(at), "field": field, "text": text} for at, text in enumerate(texts)
+        ]  # fmt: skip
+        folder = Path(tmp_path) / f"index{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        write_table(folder / "texts", schema=TEXTS, rows=[pa.Table.from_pylist(rows, TEXTS)])
+        index_texts(
+            {}, extra=[folder / "texts"], folder=folder / "index", query_like=query_like, missing=missing, memory_mb=100
+        )
+        return EvaluationTexts(folder / "index", containment=containment, min_words=min_words)
+
+    return build
+
+
+@pytest.fixture
 def curate(tmp_path):
     """Return a function that curates literal rows and reads the tables back."""
 
-    def run(passages, queries=(), texts=(), task="retrieval", *, other=(), seed=None, threads=1, caps=None, **changes):
+    def run(
+        passages,
+        queries=(),
+        texts=(),
+        task="retrieval",
+        *,
+        other=(),
+        earlier=None,
+        seed=None,
+        threads=1,
+        caps=None,
+        **changes,
+    ):
         folder = Path(tmp_path) / f"run{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         write_corpus(folder / "in_corpus", passages, seed)
         write_queries(folder / "in_queries", queries, task, seed)
         write_queries(folder / "other_queries", other)
         write_texts(folder / "texts", texts)
+        index_texts(
+            {"Toy": folder / "texts"}, extra=(), folder=folder / "index", query_like=(), missing="allow", memory_mb=100
+        )
+        for name, rows in (earlier or {}).items():
+            write_queries(folder / f"earlier_{name}", rows, task)
         (folder / ".corpus.parquet.here-1.part").write_text("left by a killed job")
         paths = Outputs(*(folder / f"{name}.parquet" for name in Outputs._fields))
         counts = curate_source(
-            Tables(folder / "in_corpus", folder / "in_queries"), paths, texts=[folder / "texts"],
-            held_out={"other": folder / "other_queries"}, trained=["other"], source=Scope(**{"name": "toy", "task": task, "max_queries": None, "max_passages": None} | (caps or {})),
+            Tables(folder / "in_corpus", folder / "in_queries"), paths, evaluation_texts=folder / "index",
+            earlier={name: folder / f"earlier_{name}" for name in earlier or {}}, held_out={"other": folder / "other_queries"}, trained=["other"], source=Scope(**{"name": "toy", "task": task, "max_queries": None, "max_passages": None} | (caps or {})),
             settings=settings(**changes), seed=0, threads=threads,
         )  # fmt: skip
         assert not list(folder.glob(".*"))
@@ -142,4 +188,12 @@ def read_back(paths, counts, passages, queries, task) -> Curated:
         (text_of[row["doc_id"]], text_of[row["other_id"]], row["similarity"])
         for row in read_table(paths.near).to_pylist()
     ]
-    return Curated(read_table(paths.corpus)["text"].to_pylist(), kept, removed, near, counts, paths)
+    return Curated(
+        read_table(paths.corpus)["text"].to_pylist(),
+        kept,
+        removed,
+        near,
+        read_table(paths.hits).to_pylist(),
+        counts,
+        paths,
+    )

@@ -1,24 +1,14 @@
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from f2llm.curate import decontaminate
-from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.passages import comparable
-from f2llm.records.schemas import TEXTS
 
 FOUR = "red lamp by night"
 FIVE = "the red lamp by night"
 EIGHT = "which keeper lit the red lamp every evening"
 NINE = "which old keeper lit the red lamp every evening"  # five distinct 5-grams
 AROUND = "as was written long ago {} and so it went on until the very end"
-
-
-def index(*texts, containment=0.5, field="query", split="test"):
-    rows = [
-        {"task": "Toy", "split": split, "id": str(at), "field": field, "text": text} for at, text in enumerate(texts)
-    ]
-    return EvaluationTexts([pa.Table.from_pylist(rows, TEXTS)], containment=containment)
 
 
 def rule(evaluation, *training):
@@ -28,7 +18,7 @@ def rule(evaluation, *training):
 
 
 @pytest.mark.parametrize("text", ["lamp", FOUR, FIVE, EIGHT, NINE])
-def test_an_equal_text_hits_at_any_length(text):
+def test_an_equal_text_hits_at_any_length(index, text):
     copies = [text, text.upper() + "!", f"<b>{text}</b>", text.replace(" ", " &nbsp;")]
     assert rule(index(text), *copies) == ["equal"] * 4
 
@@ -36,19 +26,19 @@ def test_an_equal_text_hits_at_any_length(text):
 @pytest.mark.parametrize(
     ("text", "hit"), [("lamp", None), (FOUR, None), (FIVE, "run"), (EIGHT, "run"), (NINE, "5-grams")]
 )
-def test_inside_another_text_five_words_and_more_hit(text, hit):
+def test_inside_another_text_five_words_and_more_hit(index, text, hit):
     assert rule(index(text), AROUND.format(text)) == [hit]
 
 
 @pytest.mark.parametrize("text", [FIVE, EIGHT])
-def test_up_to_eight_words_must_be_found_whole_and_in_one_run(text):
+def test_up_to_eight_words_must_be_found_whole_and_in_one_run(index, text):
     words = text.split()
     broken = " ".join([*words[:3], "very", *words[3:]])
     assert rule(index(text), AROUND.format(broken), AROUND.format(" ".join(words[:-1]))) == [None, None]
 
 
 @pytest.mark.parametrize(("containment", "hit"), [(0.6, "5-grams"), (0.61, None)])
-def test_from_nine_words_on_the_share_of_grams_decides(containment, hit):
+def test_from_nine_words_on_the_share_of_grams_decides(index, containment, hit):
     # The first seven words hold three of the five 5-grams.
     part = AROUND.format(" ".join(NINE.split()[:7]))
     assert rule(index(NINE, containment=containment), part) == [hit]
@@ -56,43 +46,43 @@ def test_from_nine_words_on_the_share_of_grams_decides(containment, hit):
     assert hits.containment.tolist() == [3 / 5]
 
 
-def test_repeated_grams_count_once():
+def test_repeated_grams_count_once(index):
     text = "one two three four five one two three four five six"  # grams: 5 of the cycle once, and one more
     hits = index(text).match([comparable("x one two three four five one two three four y")])
     assert hits.containment.tolist() == [5 / 6]
 
 
-def test_grams_do_not_cross_from_one_training_text_to_the_next():
+def test_grams_do_not_cross_from_one_training_text_to_the_next(index):
     words = NINE.split()
     assert rule(index(NINE), " ".join(words[:4]), " ".join(words[4:8])) == [None, None]
 
 
-def test_hindi_texts_hit_and_other_vowel_signs_do_not():
+def test_hindi_texts_hit_and_other_vowel_signs_do_not(index):
     text = "\u0939\u093f\u0928\u094d\u0926\u0940 \u092e\u0947\u0902 \u0932\u093f\u0916\u093e"
     assert rule(index(text), text + "\u0964", text.replace("\u0932\u093f", "\u0932\u0947")) == ["equal", None]
 
 
-def test_a_text_of_signs_only_is_compared_as_it_is_and_an_empty_one_never():
+def test_a_text_of_signs_only_is_compared_as_it_is_and_an_empty_one_never(index):
     assert rule(index("\U0001f600", ""), "\U0001f600", "\U0001f601", "") == ["equal", None, None]
 
 
-def test_what_a_probe_is_fitted_on_is_no_evaluation_text():
+def test_what_a_probe_is_fitted_on_is_no_evaluation_text(index):
     assert rule(index(NINE, split="train"), NINE) == [None]
 
 
-def test_corpus_texts_are_counted_but_hit_nothing():
+def test_corpus_texts_are_counted_but_hit_nothing(index):
     evaluation = index(NINE, field="corpus")
     assert rule(evaluation, NINE) == [None]
     assert evaluation.in_corpora([comparable(NINE), comparable(FIVE), ""]) == {"Toy": 1}
 
 
-def test_the_evidence_names_task_id_and_rule_of_the_best_hit():
+def test_the_evidence_names_task_id_and_rule_of_the_best_hit(index):
     evaluation = index(NINE + " once more", NINE, FIVE)
     hits = evaluation.match([comparable(NINE)])
-    assert [evaluation.evidence(hits, at) for at in range(len(hits.text))] == ["Toy 1 equal"]
+    assert evaluation.evidence(hits) == ["Toy 1 equal"]
 
 
-def test_the_order_of_the_evaluation_texts_is_no_matter():
+def test_the_order_of_the_evaluation_texts_is_no_matter(index):
     texts = [NINE, NINE.upper(), EIGHT, FIVE]
     rows = [
         {"task": "Toy", "split": "test", "id": str(at), "field": "text", "text": text} for at, text in enumerate(texts)
@@ -100,14 +90,14 @@ def test_the_order_of_the_evaluation_texts_is_no_matter():
     training = [comparable(text) for text in (AROUND.format(NINE), NINE, EIGHT)]
     found = []
     for order in (rows, rows[::-1]):
-        evaluation = EvaluationTexts([pa.Table.from_pylist(order, TEXTS)], containment=0.5)
+        evaluation = index(rows=order)
         hits = evaluation.match(training)
-        found.append([evaluation.evidence(hits, at) for at in range(len(hits.text))])
+        found.append(evaluation.evidence(hits))
     assert found[0] == found[1]
     assert found[0][1] == "Toy 0 equal"
 
 
-def test_parts_give_what_the_whole_gives(monkeypatch):
+def test_parts_give_what_the_whole_gives(index, monkeypatch):
     texts = [f"{NINE} number {at}" for at in range(20)]
     training = [comparable(AROUND.format(text)) for text in texts]
     whole = index(*texts).match(training)

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from f2llm.curate.guard import ALIKE, COPIES, Compared, difference, signs_of
 from f2llm.records.text_keys import e1_text, e2_text
@@ -54,3 +56,10 @@ def test_other_words_that_are_spelt_alike_are_no_copies(word, other):
 def test_hindi_vowel_signs_are_part_of_the_word(word, other):
     assert compare(word, word) == "same"
     assert compare(word, other) != "same"
+
+
+@given(st.text("+-<=|~$%#*/^&@ ab_1.\u00e9\u2212", max_size=12))
+def test_signs_of_plain_ascii_are_those_of_any_text(text):
+    e1 = e1_text(text)
+    # A letter beyond ASCII, set apart, takes the general way and brings no sign.
+    assert signs_of(e1) == signs_of(e1 + " \u00e9")

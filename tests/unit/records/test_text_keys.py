@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from f2llm.records.text_keys import content_key, e1_text, e2_text
+from f2llm.records.text_keys import content_key, e1_text, e2_text, spaced
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,16 @@ def test_e2_keeps_letters_marks_and_digits_only():
 
 def test_e2_keeps_hindi_vowel_signs():
     assert e2_text("\u0939\u093f\u0928\u094d\u0926\u0940") == "\u0939\u093f\u0928\u094d\u0926\u0940"
+
+
+@given(st.text("aB9_ .-<b>/&amp;\t\x1c\u00a0", max_size=20))
+def test_plain_ascii_has_the_forms_of_any_text(text):
+    # A letter beyond ASCII, set apart, takes the general way and comes back as it is.
+    assert e1_text(text + " \u00e9") == " ".join([e1_text(text), "\u00e9"]).strip()
+    assert e2_text(text + " \u00e9") == " ".join([e2_text(text), "\u00e9"]).strip()
+
+
+def test_letters_of_scripts_without_spaces_are_words():
+    assert spaced("\u4e2d\u6587abc \u0e44\u0e17\u0e22") == "\u4e2d \u6587 abc \u0e44 \u0e17 \u0e22"
+    assert spaced("plain words") == "plain words"
+    assert spaced("\u0939\u093f\u0928\u094d\u0926\u0940 stays") == "\u0939\u093f\u0928\u094d\u0926\u0940 stays"

@@ -1,0 +1,212 @@
+"""Match a folder of rows made elsewhere against the evaluation texts of a benchmark."""
+
+import gzip
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from f2llm.curate.decontaminate import EvaluationTexts, Hits
+from f2llm.curate.folder import PARQUET, audited_files
+from f2llm.curate.passages import comparable
+from f2llm.errors import InputError
+from f2llm.progress import Progress
+from f2llm.records.files import clear_left_overs, write_json
+from f2llm.records.tables import write_table
+
+TEXTS_PER_PART = 1024
+logger = logging.getLogger(__name__)
+
+# audits/{index}/{name}/hits.parquet; in the order of the files, rows and fields, then by task.
+AUDIT_HITS = pa.schema(
+    [
+        pa.field("file", pa.string(), nullable=False),  # relative to the folder
+        pa.field("row", pa.int64(), nullable=False),  # 0-based ordinal in the file
+        pa.field("field", pa.string(), nullable=False),  # column, inner ones as outer.inner
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("test_id", pa.string(), nullable=False),
+        pa.field("test_field", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),  # equal | run | 5-grams
+        pa.field("containment", pa.float32(), nullable=False),
+        pa.field(
+            "counts", pa.bool_(), nullable=False
+        ),  # False: too short an evaluation text to tell a copy from a word
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("test_text", pa.string(), nullable=False),
+    ]
+)
+
+
+class Cell(NamedTuple):
+    """A text of the audited rows and where it stands."""
+
+    file: str
+    row: int
+    field: str
+    text: str
+
+
+def audit_folder(
+    folder: str | Path,
+    *,
+    fields: Sequence[str],
+    evaluation: EvaluationTexts,
+    hits: str | Path,
+    summary: str | Path,
+) -> dict[str, Any]:
+    """Write every (text, task) hit of the rows below `folder` (schema AUDIT_HITS) and a summary; return counts.
+
+    Reads *.jsonl, *.jsonl.gz and *.parquet; `fields` are columns, "outer.inner" for those inside
+    others and inside lists of objects, empty for all that hold text. Memory: one part of the texts.
+
+    Raises:
+        InputError: no such files, a line that is no JSON object, or a field that no row has.
+    """
+    top = Path(folder)
+    files = audited_files(top)
+    if not files:
+        raise InputError(
+            f"{folder}: no *.jsonl, *.jsonl.gz or *.parquet file below it, or it lies outside {Path.cwd()}; "
+            "correct the path, or copy or mount the folder below the working directory"
+        )
+    clear_left_overs(Path(hits).parent)
+    tally = _Tally()
+    with Progress(f"audit {folder}", total=None, unit="texts") as bar:
+        count = write_table(hits, schema=AUDIT_HITS, rows=_matched(top, files, fields, evaluation, tally, bar))
+    if absent := sorted(set(fields) - set(tally.fields)):
+        absent, seen = ", ".join(map(repr, absent)), ", ".join(sorted(tally.seen))
+        raise InputError(f"{folder}: no row has text in the field {absent}; name some of those that have: {seen}")
+    content = tally.summary(files=len(files), hits=count)
+    write_json(summary, content)
+    for task, found in content["tasks"].items():
+        logger.info("%s: %d texts in %d rows hit %d evaluation texts", task, *found.values())
+    return {key: value for key, value in content.items() if not isinstance(value, dict)}
+
+
+class _Tally:
+    """What was read and found."""
+
+    def __init__(self) -> None:
+        self.fields: Counter[str] = Counter()  # field -> texts matched
+        self.seen: set[str] = set()  # fields with text, matched or not
+        self.corpora: Counter[str] = Counter()
+        self._rows: dict[str, set[tuple[str, int]]] = {}
+        self._texts: dict[str, set[int]] = {}
+        self._hits: Counter[str] = Counter()
+        self._short = 0
+
+    def add(self, cells: Sequence[Cell], hits: Hits, tasks: Sequence[str]) -> None:
+        for position, text, drops, task in zip(
+            hits.position.tolist(), hits.text.tolist(), hits.drops.tolist(), tasks, strict=True
+        ):
+            if drops:
+                self._hits[task] += 1
+                self._rows.setdefault(task, set()).add(cells[position][:2])
+                self._texts.setdefault(task, set()).add(text)
+            self._short += not drops
+
+    def summary(self, *, files: int, hits: int) -> dict[str, Any]:
+        tasks = {
+            task: {"texts": self._hits[task], "rows": len(self._rows[task]), "evaluation_texts": len(self._texts[task])}
+            for task in sorted(self._hits)
+        }
+        return {
+            "files": files,
+            "texts": sum(self.fields.values()),
+            "texts_by_field": dict(sorted(self.fields.items())),
+            "hits": hits - self._short,
+            "hits_too_short_to_count": self._short,
+            "rows_hit": len(set().union(*self._rows.values())),
+            "tasks": tasks,
+            "equal_to_corpus_texts": dict(sorted(self.corpora.items())),
+        }
+
+
+def _matched(
+    top: Path,
+    files: Sequence[Path],
+    fields: Sequence[str],
+    evaluation: EvaluationTexts,
+    tally: _Tally,
+    bar: Progress,
+) -> Iterator[pa.Table]:
+    for cells in _parts(top, files, fields, tally):
+        forms = [comparable(cell.text) for cell in cells]
+        found = evaluation.match(forms)
+        places = evaluation.places(found.text.tolist())
+        tally.fields.update(cell.field for cell in cells)
+        tally.corpora.update({task: count for task, count in evaluation.in_corpora(forms).items() if count})
+        tally.add(cells, found, [place.task for place in places])
+        bar.advance(len(cells))
+        own = [cells[position] for position in found.position.tolist()]
+        yield pa.Table.from_pylist(
+            [
+                {
+                    **cell._asdict(), "task": place.task, "split": place.split, "test_id": place.id,
+                    "test_field": place.field, "rule": rule, "containment": share, "counts": counts,
+                    "test_text": place.text,
+                }
+                for cell, place, rule, share, counts in zip(
+                    own, places, found.rule.tolist(), found.containment.tolist(), found.drops.tolist(), strict=True
+                )
+            ],
+            AUDIT_HITS,
+        )  # fmt: skip
+
+
+def _parts(top: Path, files: Sequence[Path], fields: Sequence[str], tally: _Tally) -> Iterator[list[Cell]]:
+    part: list[Cell] = []
+    for path in files:
+        name = path.relative_to(top).as_posix()
+        for row, content in enumerate(_rows(path)):
+            for field, text in _texts_of(content, ""):
+                tally.seen.add(field)
+                if text and (not fields or field in fields):
+                    part.append(Cell(name, row, field, text))
+            if len(part) >= TEXTS_PER_PART:
+                yield part
+                part = []
+    if part:
+        yield part
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if path.name.endswith(PARQUET):
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(TEXTS_PER_PART):
+                    yield from batch.to_pylist()
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: not readable as Parquet ({error}); mend it or take it out") from error
+        return
+    opened = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        number = 1
+        try:
+            for line in file:
+                if line.strip():
+                    content = json.loads(line)
+                    if not isinstance(content, dict):
+                        raise ValueError(f"a {type(content).__name__}, not an object")
+                    yield content
+                number += 1
+        except (ValueError, EOFError, gzip.BadGzipFile) as error:
+            raise InputError(f"{path}: line {number}: not a JSON object ({error}); mend it or take it out") from error
+
+
+def _texts_of(value: Any, field: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - what JSON holds
+    """Yield (field, text) of every text in a row; those in a list have the field of the list."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts_of(inner, f"{field}.{key}" if field else str(key))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_of(inner, field)

@@ -1,0 +1,92 @@
+"""Which evaluation texts were found where: one row for each row of a source and each task that it hits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from f2llm.curate.decontaminate import EvaluationTexts, Hits
+from f2llm.curate.passages import Passages
+from f2llm.curate.queries import Queries
+from f2llm.records.schemas import HITS
+from f2llm.records.tables import read_batches, write_table
+
+
+class HitLog:
+    """The hits in one table; 29 bytes each."""
+
+    def __init__(self) -> None:
+        self._parts: list[Hits] = []
+
+    def add(self, rows: NDArray[np.int64], hits: Hits, *, dropping: bool) -> None:
+        """Add the hits of a part of the table, whose `rows` they point into; not `dropping`: none drops its row."""
+        self._parts.append(hits._replace(position=rows[hits.position], drops=hits.drops & dropping))
+
+    def hits(self) -> Hits:
+        """Return all hits; position is the row of the table."""
+        kinds = (np.int64, np.int64, np.float64, "U7", bool)
+        return Hits(
+            *(np.concatenate([np.zeros(0, kind), *(part[at] for part in self._parts)]) for at, kind in enumerate(kinds))
+        )
+
+
+def write_hits(
+    path: str | Path,
+    *,
+    passages: tuple[HitLog, Passages],
+    queries: tuple[HitLog, Queries],
+    evaluation: EvaluationTexts | None,
+) -> int:
+    """Write all hits with both texts: passages before queries, each by id and task. Texts are streamed."""
+
+    def tables() -> Iterator[pa.Table]:
+        if evaluation is not None:
+            rows = _numbered(passages[1].path)
+            yield from _joined(passages[0].hits(), rows, role="passage", evaluation=evaluation)
+            rows = queries[1].batches(columns=["query_id", "text"])
+            yield from _joined(queries[0].hits(), rows, role="query", evaluation=evaluation)
+
+    return write_table(path, schema=HITS, rows=tables())
+
+
+def _numbered(path: Path) -> Iterator[tuple[NDArray[np.int64], pa.RecordBatch]]:
+    start = 0
+    for batch in read_batches(path, columns=["doc_id", "text"], rows=1024):
+        yield np.arange(start, start + len(batch)), batch
+        start += len(batch)
+
+
+def _joined(
+    hits: Hits,
+    batches: Iterator[tuple[NDArray[np.int64], pa.RecordBatch]],
+    *,
+    role: str,
+    evaluation: EvaluationTexts,
+) -> Iterator[pa.Table]:
+    """Yield the hits beside the rows that they are in; `hits` come by rising position."""
+    if not len(hits.position):
+        return
+    for rows, batch in batches:
+        part = slice(*np.searchsorted(hits.position, [rows[0], rows[-1] + 1]))
+        if part.start == part.stop:
+            continue
+        own = Hits(*(column[part] for column in hits))
+        places = evaluation.places(own.text.tolist())
+        mine = batch.take(pa.array(own.position - rows[0]))
+        yield pa.table(
+            {
+                "id": mine.column(0),
+                "role": pa.repeat(role, len(mine)),
+                "task": pa.array([place.task for place in places], pa.string()),
+                "split": pa.array([place.split for place in places], pa.string()),
+                "test_id": pa.array([place.id for place in places], pa.string()),
+                "field": pa.array([place.field for place in places], pa.string()),
+                "rule": pa.array(own.rule.tolist(), pa.string()),
+                "containment": pa.array(own.containment, pa.float32()),
+                "dropped": pa.array(own.drops),
+                "text": mine.column(1),
+                "test_text": pa.array([place.text for place in places], pa.string()),
+            }
+        )

@@ -1,0 +1,22 @@
+"""Rule `audit_folder`: a folder of JSONL or Parquet -> which of its texts contain evaluation texts."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.curate.audit import audit_folder
+from f2llm.curate.decontaminate import EvaluationTexts
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    thresholds = snakemake.params.thresholds
+    counts.update(
+        audit_folder(
+            snakemake.params.path,
+            fields=snakemake.params.fields,
+            evaluation=EvaluationTexts(snakemake.input.index, **thresholds),
+            hits=snakemake.output.hits,
+            summary=snakemake.output.summary,
+        )
+    )

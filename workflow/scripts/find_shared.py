@@ -1,0 +1,20 @@
+"""Rule `find_shared`: curated sources -> the texts that several of them have."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.curate.shared import Curated, find_shared
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    tables = map(Curated, snakemake.input.corpus, snakemake.input.queries)
+    counts.update(
+        find_shared(
+            dict(zip(snakemake.params.sources, tables, strict=True)),
+            table=snakemake.output.table,
+            summary=snakemake.output.summary,
+            memory_mb=snakemake.params.memory_mb,
+        )
+    )
