@@ -1,5 +1,6 @@
 """Which evaluation texts were found where: one row for each row of a source and each task that it hits."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.curate.decontaminate import EvaluationTexts, Hits
+from f2llm.curate.decontaminate import EvaluationTexts, Hits, best_dropping
+from f2llm.curate.ledger import CONTAMINATED, Ledger
 from f2llm.curate.passages import Passages
 from f2llm.curate.queries import Queries
 from f2llm.records.schemas import HITS
@@ -20,9 +22,34 @@ class HitLog:
     def __init__(self) -> None:
         self._parts: list[Hits] = []
 
-    def add(self, rows: NDArray[np.int64], hits: Hits, *, dropping: bool) -> None:
-        """Add the hits of a part of the table, whose `rows` they point into; not `dropping`: none drops its row."""
-        self._parts.append(hits._replace(position=rows[hits.position], drops=hits.drops & dropping))
+    def match(
+        self,
+        parts: Iterator[tuple[NDArray[np.int64], list[str]]],
+        evaluation: EvaluationTexts,
+        *,
+        ledger: Ledger,
+        dropping: bool,
+    ) -> dict[str, int]:
+        """Add the hits of (rows, comparable forms), and remove their rows from the ledger if they are `dropping`.
+
+        Returns task -> rows that hit its texts; with "(short)" rows that hit too short ones, with
+        "(corpus)" rows that equal a text of its retrieval corpus.
+        """
+        counts: Counter[str] = Counter()
+        for rows, forms in parts:
+            hits = evaluation.match(forms)
+            tasks = [place.task for place in evaluation.places(hits.text.tolist())]
+            counts.update(
+                task if drops else f"{task} (short)" for task, drops in zip(tasks, hits.drops.tolist(), strict=True)
+            )
+            counts.update({f"{task} (corpus)": equal for task, equal in evaluation.in_corpora(forms).items() if equal})
+            self._parts.append(hits._replace(position=rows[hits.position], drops=hits.drops & dropping))
+            if dropping:
+                best = best_dropping(hits)
+                hit = rows[best.position]
+                evidence = dict(zip(hit.tolist(), evaluation.evidence(best), strict=True))
+                ledger.remove(hit, CONTAMINATED, similarity=best.containment, evidence=evidence)
+        return dict(sorted(counts.items()))
 
     def hits(self) -> Hits:
         """Return all hits; position is the row of the table."""

@@ -5,8 +5,7 @@ a ledger, so rows in = rows out + rows removed. What the stages do and why: docs
 """
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from f2llm.config.run import Curate
 from f2llm.curate import ledger as causes
-from f2llm.curate.decontaminate import EvaluationTexts, best_dropping
+from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.hits import HitLog, write_hits
 from f2llm.curate.ledger import NO_ROW, Ledger
 from f2llm.curate.links import Links, read_links
@@ -225,37 +224,19 @@ class _Curation:
         if settings.policy == "off":
             return
         self.evaluation = EvaluationTexts(folder, containment=settings.containment, min_words=settings.min_words)
+        dropping = settings.policy == "drop"
         if self.own_passage is None:
             parts = self.queries.comparable(self.query_ledger.live)
-            self.counts["contaminated_queries"] = self._match(self.query_ledger, self.query_hits, parts)
+            self.counts["contaminated_queries"] = self.query_hits.match(
+                parts, self.evaluation, ledger=self.query_ledger, dropping=dropping
+            )
         if self.source.task != "classification":
             compared = self.passages.compared(np.flatnonzero(self.passage_ledger.live))
             parts = ((rows, [text.words for text in part]) for rows, part in compared)
-            self.counts["contaminated_passages"] = self._match(self.passage_ledger, self.passage_hits, parts)
+            self.counts["contaminated_passages"] = self.passage_hits.match(
+                parts, self.evaluation, ledger=self.passage_ledger, dropping=dropping
+            )
             self._mirror_to_queries()
-
-    def _match(
-        self, ledger: Ledger, log: HitLog, parts: Iterator[tuple[NDArray[np.int64], list[str]]]
-    ) -> dict[str, int]:
-        """Return task -> rows that hit its texts; with "(short)" too short ones, "(corpus)" texts of its corpus."""
-        evaluation, counts = self.evaluation, Counter()
-        dropping = self.settings.decontaminate.policy == "drop"
-        for rows, forms in parts:
-            hits = evaluation.match(forms)
-            tasks = [place.task for place in evaluation.places(hits.text.tolist())]
-            counts.update(
-                task if drops else f"{task} (short)" for task, drops in zip(tasks, hits.drops.tolist(), strict=True)
-            )
-            counts.update(
-                {f"{task} (corpus)": number for task, number in evaluation.in_corpora(forms).items() if number}
-            )
-            log.add(rows, hits, dropping=dropping)
-            if dropping:
-                best = best_dropping(hits)
-                hit = rows[best.position]
-                evidence = dict(zip(hit.tolist(), evaluation.evidence(best), strict=True))
-                ledger.remove(hit, causes.CONTAMINATED, similarity=best.containment, evidence=evidence)
-        return dict(sorted(counts.items()))
 
     def positives(self) -> None:
         """Remap positives and negatives to the rows that were kept, and remove queries that have none left."""
