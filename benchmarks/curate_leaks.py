@@ -37,7 +37,7 @@ def leaks(texts: Sequence[str], *, drawn: Sequence[str], each: int, seed: int) -
     training = [form for form in map(comparable, texts) if form not in held]
     with TemporaryDirectory() as folder:
         rows = [
-            {"task": "Drawn", "split": "test", "id": str(at), "field": "text", "text": text}
+            {"task": f"Drawn{at}", "split": "test", "id": str(at), "field": "text", "text": text}
             for at, (_, text) in enumerate(tests)
         ]
         write_table(Path(folder, "texts"), schema=TEXTS, rows=[pa.Table.from_pylist(rows, TEXTS)])

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import regex
 from rapidfuzz.distance import DamerauLevenshtein
 
+from f2llm.records.text_keys import without_tags
+
 NEGATIONS = frozenset({"not", "no", "never", "cannot", "without", "non", "t", "disable", "disabled", "false"})
 COPIES = frozenset({"same", "spacing", "insert"})  # say the same: one of the two may go
 ALIKE = COPIES | {"typo"}  # may say the same: both stay, but neither is a negative for the other
@@ -34,7 +36,11 @@ class Compared(NamedTuple):
 
 
 def signs_of(e1: str) -> str:
-    """Return the meaningful signs of an E1 form, in order: mathematical, currency, %, #, *, /, ^, &, @, minus."""
+    """Return the meaningful signs of an E1 form, in order: mathematical, currency, %, #, *, /, ^, &, @, minus.
+
+    Signs of HTML tags mean nothing.
+    """
+    e1 = without_tags(e1)
     if e1.isascii():  # the same, several times as fast
         plain = _HYPHEN.sub("", e1) if "-" in e1 else e1
         return plain.encode().translate(None, _NO_SIGNS).decode()

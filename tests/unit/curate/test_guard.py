@@ -31,6 +31,8 @@ def compare(left, right):
         ("C compiler", "C++ compiler", "sign"),
         ("it costs $ five", "it costs \u20ac five", "sign"),
         ("a > b", "a < b", "sign"),
+        ("one<br/>two <b>three</b>", "one two three", "same"),
+        ("a vector<int> of it", "a vector<float> of it", "swap"),
     ],
 )
 def test_differences_are_named(left, right, kind):

@@ -40,6 +40,14 @@ def test_plain_ascii_has_the_forms_of_any_text(text):
     assert e2_text(text + " \u00e9") == " ".join([e2_text(text), "\u00e9"]).strip()
 
 
+@pytest.mark.parametrize(("text", "form"), [
+    ("one<br/>two", "one two"), ('<a href="x">link</A> <p class=y>t</p>', "link t"), ("vector<int> v", "vector int v"),
+    ("a <b and c> d", "a d"), ("if a <c: d>e", "if a c d e"),
+])  # fmt: skip
+def test_e2_leaves_out_html_tags_and_keeps_what_only_looks_like_one(text, form):
+    assert e2_text(text) == form
+
+
 def test_letters_of_scripts_without_spaces_are_words():
     assert spaced("\u4e2d\u6587abc \u0e44\u0e17\u0e22") == "\u4e2d \u6587 abc \u0e44 \u0e17 \u0e22"
     assert spaced("plain words") == "plain words"
