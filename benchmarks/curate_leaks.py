@@ -74,11 +74,11 @@ def leaks(texts: Sequence[str], *, drawn: Sequence[str], each: int, seed: int) -
 
 
 def _of_every_length(texts: Sequence[str], *, each: int) -> list[tuple[str, str]]:
-    from f2llm.curate.passages import comparable
+    from f2llm.records.text_keys import e2_text
 
     drawn, left = [], dict.fromkeys(LENGTHS, each)
     for text in texts:
-        words = len(comparable(text).split())
+        words = len(e2_text(text).split())  # texts of tags alone have none
         name = next((name for name, (low, high) in LENGTHS.items() if low <= words < high), None)
         if name and left[name]:
             drawn.append((name, text))

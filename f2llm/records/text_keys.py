@@ -11,6 +11,7 @@ import unicodedata
 import regex
 import xxhash
 
+MOST_ESCAPES = 2  # times that a text may have been escaped
 _NOT_WORD = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _ASCII_WORDS = bytes(ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(128)) + bytes(128)
 # Scripts whose words are not set apart by spaces.
@@ -18,8 +19,8 @@ _UNSPACED = regex.compile(r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{K
 # Only elements that HTML has: the type in `vector<int>` is content.
 _ELEMENTS = (
     "a abbr article aside b blockquote body br caption center cite code dd div dl dt em figcaption figure font footer "
-    "h1 h2 h3 h4 h5 h6 head header hr html i img kbd li main nav ol p pre q s samp section small span strike strong sub "
-    "sup table tbody td tfoot th thead title tr tt u ul var wbr"
+    "h1 h2 h3 h4 h5 h6 head header hr html i img kbd li main nav ol p pre q s samp section small span strike strong "
+    "sub sup table tbody td tfoot th thead title tr tt u ul var wbr"
 )
 _TAG = regex.compile(rf"(?i)</?(?:{_ELEMENTS.replace(' ', '|')})(?:\s[^<>]{{0,300}})?/?>")
 
@@ -37,8 +38,11 @@ def content_key(text: str) -> str:
 
 
 def e2_text(text: str) -> str:
-    """Return the E2 form: as E1 with tags stripped, only letters, marks and digits, spaces between."""
-    plain = without_tags(html.unescape(text))
+    """Return the E2 form: as E1 with HTML tags stripped, only letters, marks and digits, spaces between."""
+    plain = text
+    for _ in range(MOST_ESCAPES if "&" in text else 0):
+        plain = html.unescape(plain)
+    plain = without_tags(plain)
     if plain.isascii():  # the same, several times as fast
         return b" ".join(plain.encode().translate(_ASCII_WORDS).split()).decode()
     return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", plain).casefold()).strip()
