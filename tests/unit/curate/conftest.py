@@ -105,9 +105,21 @@ def query():
 
 
 @pytest.fixture
+def settings_of():
+    """Return the function that makes settings."""
+    return settings
+
+
+@pytest.fixture
 def write_query_rows():
     """Return the function that writes a queries table."""
     return write_queries
+
+
+@pytest.fixture
+def write_corpus_rows():
+    """Return the function that writes a corpus table."""
+    return write_corpus
 
 
 @pytest.fixture

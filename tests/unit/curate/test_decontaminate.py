@@ -140,3 +140,27 @@ def test_label_texts_are_never_removed(curate, query):
     )  # fmt: skip
     assert sorted(found.corpus) == ["POSITIVE", "positive"]
     assert list(found.queries) == ["fine"]
+
+
+@pytest.mark.parametrize(("policy", "dropped"), [("report", False), ("drop", True)])
+def test_every_hit_is_listed_with_both_texts(curate, query, policy, dropped):
+    texts = [{"text": EIGHT, "field": "query"}, {"text": EIGHT, "field": "text", "task": "Other"}]
+    found = curate([AROUND.format(EIGHT), "clean"], [query(EIGHT, ("clean",))], texts=texts, clean__policy=policy)
+    said = [
+        (row["role"], row["task"], row["rule"], row["dropped"], row["text"], row["test_text"]) for row in found.hits
+    ]
+    assert said == [
+        ("passage", "Other", "run", dropped, AROUND.format(EIGHT), EIGHT),
+        ("passage", "Toy", "run", dropped, AROUND.format(EIGHT), EIGHT),
+        ("query", "Other", "equal", dropped, EIGHT, EIGHT),
+        ("query", "Toy", "equal", dropped, EIGHT, EIGHT),
+    ]
+    assert found.counts["contaminated_passages"] == {"Other": 1, "Toy": 1}
+    assert found.counts["evaluation_texts_found"] == 4
+
+
+def test_a_word_that_is_an_evaluation_text_stays_and_is_listed(curate):
+    found = curate(["lion", "sea lion"], texts=["lion"], clean__min_words=2)
+    assert sorted(found.corpus) == ["lion", "sea lion"]
+    assert [(row["text"], row["dropped"]) for row in found.hits] == [("lion", False)]
+    assert found.counts["contaminated_passages"] == {"Toy (short)": 1}

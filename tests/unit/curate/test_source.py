@@ -4,6 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from f2llm.curate import near
+from f2llm.curate import passages as passages_of
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
 
@@ -134,6 +136,23 @@ def test_a_smaller_sample_is_part_of_a_larger_one(curate, query):
     assert samples[0] < samples[1]
 
 
+def test_a_query_of_an_earlier_source_goes_and_its_passages_stay(curate, query):
+    found = curate(
+        ["one", "two"], [query("Which?", ("one",)), query("who?", ("two",))], earlier={"first": [query("which?")]}
+    )
+    assert list(found.queries) == ["who?"]
+    assert found.why("Which?", "query") == "across: equal to a query of an earlier source"
+    assert found.row("Which?", "query")["evidence"] == "query of first"
+    assert sorted(found.corpus) == ["one", "two"]
+
+
+def test_in_clustering_sources_the_passage_of_such_a_query_goes_too(curate, query):
+    rows = [query("lamp", label="x"), query("boat", label="y")]
+    found = curate(["lamp", "boat"], rows, task="clustering", earlier={"a": [query("Lamp")], "b": [query("lamp")]})
+    assert found.corpus == ["boat"]
+    assert found.row("lamp")["evidence"] == "query of a"
+
+
 def clustering(query, texts, **changes):
     return [query(text, label="xy"[at % 2], **changes) for at, text in enumerate(texts)]
 
@@ -199,12 +218,19 @@ def busy_source(query):
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 1000))
-def test_bytes_do_not_depend_on_row_order_or_threads(curate, query, seed):
+def test_bytes_do_not_depend_on_row_order_threads_memory_or_parts(curate, query, seed):
     passages, queries, texts = busy_source(query)
     caps = {"max_queries": 15, "max_passages": 40}
 
     straight = curate(passages, queries, texts, caps=caps)
-    shuffled = curate(passages, queries, texts, caps=caps, seed=seed, threads=1 + seed % 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passages_of, "ROWS_PER_BATCH", 1 + seed % 50)
+        patch.setattr(passages_of, "CHARACTERS_PER_PART", 1 + seed)
+        patch.setattr(near, "PAIRS_PER_PART", 1 + seed % 7)
+        patch.setattr(near, "SHINGLES_PER_PART", 1 + seed)
+        shuffled = curate(
+            passages, queries, texts, caps=caps, seed=seed, threads=1 + seed % 3, memory_mb=(60, 100, 300)[seed % 3]
+        )
 
     assert [sha256_file(path) for path in shuffled.paths] == [sha256_file(path) for path in straight.paths]
     assert shuffled.counts == straight.counts

@@ -1,0 +1,105 @@
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from f2llm.curate.audit import audit_folder
+from f2llm.curate.folder import audited_files
+from f2llm.errors import InputError
+from f2llm.records.files import read_json
+from f2llm.records.tables import read_table
+
+NINE = "which old keeper lit the red lamp every evening"
+AROUND = "as was written long ago {} and so it went on until the very end"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def audit(folder, index):
+    def run(*fields, path="data"):
+        counts = audit_folder(
+            path,
+            fields=fields,
+            evaluation=index(NINE, "lion", min_words=2),
+            hits="out/hits.parquet",
+            summary="out/summary.json",
+        )
+        return read_table("out/hits.parquet").to_pylist(), read_json("out/summary.json"), counts
+
+    return run
+
+
+def lines(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_rows_of_all_kinds_of_files_are_matched_and_named(audit, folder):
+    lines(
+        folder / "a.jsonl",
+        {"query": "clean", "positive": "x"},
+        {"query": NINE.upper(), "negatives": ["y", AROUND.format(NINE)]},
+    )
+    with gzip.open(folder / "inner" / "b.jsonl.gz", "wt") as file:
+        file.write("\n" + json.dumps({"doc": {"title": "lion", "body": NINE}, "n": 3, "none": None}) + "\n")
+    pq.write_table(pa.table({"text": ["clean", f"<b>{NINE}</b>"], "n": [1, 2]}), folder / "c.parquet")
+    (folder / "readme.txt").write_text(NINE)
+
+    hits, summary, counts = audit()
+
+    places = [(row["file"], row["row"], row["field"], row["rule"], row["counts"]) for row in hits]
+    assert places == [
+        ("a.jsonl", 1, "query", "equal", True), ("a.jsonl", 1, "negatives", "5-grams", True),
+        ("c.parquet", 1, "text", "equal", True), ("inner/b.jsonl.gz", 0, "doc.title", "equal", False),
+        ("inner/b.jsonl.gz", 0, "doc.body", "equal", True),
+    ]  # fmt: skip
+    assert (hits[1]["text"], hits[1]["test_text"], hits[1]["test_id"]) == (AROUND.format(NINE), NINE, "0")
+    assert summary["tasks"] == {"Toy": {"texts": 4, "rows": 3, "evaluation_texts": 1}}
+    assert (counts["files"], counts["texts"], counts["rows_hit"], counts["hits_too_short_to_count"]) == (3, 9, 3, 1)
+
+
+def test_fields_can_be_chosen(audit, folder):
+    lines(folder / "a.jsonl", {"query": NINE, "doc": {"body": NINE}})
+    assert [row["field"] for row in audit("doc.body")[0]] == ["doc.body"]
+
+
+def test_a_field_that_no_row_has_is_an_error_that_names_those_there_are(audit, folder):
+    lines(folder / "a.jsonl", {"query": NINE, "doc": {"body": NINE}})
+    with pytest.raises(
+        InputError, match="no row has text in the field 'text'; name some of those that have: doc.body, query"
+    ):
+        audit("text")
+    assert not (folder.parent / "out" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '"text"'])
+def test_a_line_that_is_no_object_is_named(audit, folder, line):
+    (folder / "a.jsonl").write_text(f'{{"query": "x"}}\n\n{line}\n')
+    with pytest.raises(InputError, match="a.jsonl: line 3: not a JSON object"):
+        audit()
+
+
+def test_a_file_that_is_no_table_is_named(audit, folder):
+    (folder / "a.parquet").write_text("no table")
+    with pytest.raises(InputError, match="a.parquet: not readable as Parquet"):
+        audit()
+
+
+@pytest.mark.parametrize("path", ["data", "nowhere", "../data", "/tmp"])
+def test_a_folder_without_files_or_outside_is_refused(audit, folder, path):
+    with pytest.raises(InputError, match="no \\*.jsonl, \\*.jsonl.gz or \\*.parquet file below it, or it lies outside"):
+        audit(path=path)
+
+
+def test_a_link_out_of_the_working_directory_is_not_followed(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    lines(outside / "a.jsonl", {"query": "x"})
+    (folder.parent / "link").symlink_to(outside)
+    assert audited_files("link") == []
