@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
+from f2llm.lineage.curation import Clusters, read_clusters
 from f2llm.lineage.layout import Layout
+from f2llm.lineage.marked import Piece, side_by_side
 from f2llm.lineage.rows import rows_at
 from f2llm.records.ids import keyed_hash
 from f2llm.records.tables import count_rows, read_batches, read_table
@@ -13,6 +15,7 @@ from f2llm.records.tables import count_rows, read_batches, read_table
 TUPLES_SHOWN = 25
 REMOVED_SHOWN = 2
 MOST_CHARACTERS = 300
+MOST_READ = 40_000  # characters of a text that is compared with another
 
 
 class RemovedExample(NamedTuple):
@@ -21,9 +24,17 @@ class RemovedExample(NamedTuple):
     role: str
     stage: str
     reason: str
-    text: str
-    kept_text: str
+    text: list[Piece]
+    kept_text: list[Piece]  # empty where nothing stands in
     evidence: str
+    similarity: float | None
+
+
+class ClusterExample(NamedTuple):
+    """The clusters of a source and the text that was kept of the largest."""
+
+    found: Clusters
+    largest_text: str
 
 
 class NegativeExample(NamedTuple):
@@ -64,12 +75,27 @@ def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
             row["role"],
             row["stage"],
             row["reason"],
-            texts.get(row["id"], ""),
-            texts.get(row["kept_id"], ""),
+            *_beside(texts.get(row["id"], ""), texts.get(row["kept_id"])),
             row["evidence"] or "",
+            row["similarity"],
         )
         for row in chosen
     ]
+
+
+def cluster_example(layout: Layout, source: str) -> ClusterExample:
+    """Return the clusters of copies in a source and the text of the largest."""
+    found = read_clusters(layout, source)
+    texts = {}
+    for table, column in (("corpus", "doc_id"), ("queries", "query_id")) if found.largest_id else ():
+        texts |= _texts(layout.source(source) / f"{table}.parquet", column, {found.largest_id})
+    return ClusterExample(found, texts.get(found.largest_id, "")[:MOST_CHARACTERS])
+
+
+def _beside(text: str, kept: str | None) -> tuple[list[Piece], list[Piece]]:
+    if kept is None:
+        return [Piece(text[:MOST_CHARACTERS], False)], []
+    return side_by_side(text, kept)
 
 
 def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
@@ -118,7 +144,7 @@ def shown_rows(path: Path, column: str, wanted: set[bytes]) -> dict[bytes, str]:
     for batch in read_batches(path, columns=[column, "text"]):
         for identity, text in zip(batch[column].to_pylist(), batch["text"].to_pylist(), strict=True):
             if identity in wanted:
-                found[identity] = text[:MOST_CHARACTERS]
+                found[identity] = text[:MOST_READ]
     return found
 
 

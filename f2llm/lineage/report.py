@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.lineage import figures
-from f2llm.lineage.examples import removed_examples, tuple_examples
+from f2llm.lineage.curation import SIZES, hit_examples, read_contamination, read_shared
+from f2llm.lineage.examples import cluster_example, removed_examples, tuple_examples
 from f2llm.lineage.funnel import Funnel, read_funnel
 from f2llm.lineage.layout import Layout, read_layout
+from f2llm.lineage.marked import found_inside
 from f2llm.lineage.mining import Mining, in_words, read_mining, rejected_examples
 from f2llm.records.files import atomic_open, read_json
 from f2llm.records.tables import read_metadata, read_table
@@ -33,6 +35,7 @@ STAGE_OF_RULE = {
     "train_model": "train",
 }
 IN_DOMAIN = "in-domain"
+HITS_SHOWN = 2  # of each task
 MOSTLY_DROPPED = 0.5  # share of a source's queries lost in mining that the report warns about
 
 
@@ -105,6 +108,12 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         ),
         "published": any(row.published is not None for row in funnel),
         "released": _released(layout),
+        "reasons": _reasons(funnel),
+        "clusters": [cluster_example(layout, row.source) for row in funnel],
+        "cluster_sizes": SIZES,
+        "contamination": read_contamination(layout, jobs),
+        "hits": [(hit, *found_inside(hit.text, hit.test_text)) for hit in hit_examples(layout, each=HITS_SHOWN)],
+        "shared": read_shared(layout),
         "removed": {row.source: removed_examples(layout, row.source) for row in funnel},
         "mining": mining,
         "tuples": {row.source: tuple_examples(layout, row.source) for row in funnel},
@@ -124,6 +133,14 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "platform": jobs[-1]["platform"] if jobs else "",
         "warnings": _skipped(layout, heldout) + _warnings(funnel, summary),
     }
+
+
+def _reasons(funnel: Sequence[Funnel]) -> list[tuple[str, str, str, int]]:
+    """Return (role, stage, reason, rows) over all sources, most first."""
+    total: Counter[tuple[str, str, str]] = Counter()
+    for row in funnel:
+        total.update(row.removed)
+    return [(*reason, rows) for reason, rows in sorted(total.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def _validation(layout: Layout) -> list[Validation]:

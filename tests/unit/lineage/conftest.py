@@ -8,7 +8,7 @@ import pytest
 from f2llm.config.check import load_schema, with_defaults
 from f2llm.records.files import write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
-from f2llm.records.schemas import CORPUS, METRICS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES, VALIDATION
+from f2llm.records.schemas import CORPUS, HITS, METRICS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES, VALIDATION
 from f2llm.records.tables import write_table
 from f2llm.records.text_keys import content_key
 
@@ -91,7 +91,7 @@ def scoreboard() -> dict:
         ],
         "tasks": [
             {
-                "task": name, "type": "retrieval", "source": "toy", "domain": "in-domain", "metric": "ndcg_at_10",
+                "task": name, "type": "retrieval", "source": "toy", "domain": "in-domain", "not_decontaminated": None, "metric": "ndcg_at_10",
                 "scores": {"toyrun": own, "base-last": last, "base-mean": mean, "finder": 60.0},
                 "gain_over_last": own - last, "gain_over_mean": own - mean,
             }
@@ -119,6 +119,14 @@ def results(tmp_path):
         "similarity": [0.9], "evidence": [None],
     }  # fmt: skip
     write_table(curated / "removed.parquet", schema=REMOVED, rows=[table(REMOVED, **removed)])
+    hits = {
+        "id": DOC_IDS[:2], "role": ["passage"] * 2, "task": ["Good", "Worse"], "split": ["test"] * 2, "test_id": ["t7", "t8"],
+        "field": ["query"] * 2, "rule": ["run", "equal"], "containment": [1.0, 1.0], "dropped": [True, False], "text": PASSAGES[:2],
+        "test_text": ["The answer", "Another answer"],
+    }  # fmt: skip
+    write_table(curated / "hits.parquet", schema=HITS, rows=[table(HITS, **hits)])
+    pairs = [{"role": "query", "sources": ["toy", "other"], "texts": 4321}]
+    write_json(tmp_path / "shared/c-1/shared.json", {"shared_texts": 4321, "pairs": pairs})
     tuples = {
         "tuple_id": [TUPLE], "query_id": [QUERY_IDS[0]], "query_row": [0], "positive_row": [0], "positive_score": [0.9], "positive_rank": [3],
         "negative_rows": [[1, 2]], "negative_scores": [[0.5, 0.4]], "negative_ranks": [[2, 3]], "negative_kinds": [["mined", "mined"]],
