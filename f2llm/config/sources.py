@@ -72,7 +72,7 @@ class Source:
     ready: bool = False  # True: tuples made elsewhere; their negatives are taken as given, none is mined
     held_out: bool = True  # False: all rows are training rows, no group goes to dev or test
     train: bool = True  # False: never trained on (a benchmark, or held back as unseen data)
-    in_domain: tuple[str, ...] = ()  # evaluation tasks whose train split this source holds
+    in_domain: tuple[str, ...] = ()  # evaluation tasks whose train split or origin it holds
     curate: dict[str, Any] = field(default_factory=dict)  # part of config.run.Curate -> settings other than the run's
     max_queries: int | None = None  # cap on training queries after curation
     max_passages: int | None = None  # cap on the mining corpus after curation; positives always stay
