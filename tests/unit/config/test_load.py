@@ -231,3 +231,42 @@ def test_mining_settings_that_cannot_work_together_are_refused(folder, mine, sai
 def test_vectors_cannot_be_trained(folder):
     save(folder, "models", MODEL | {"name": "made", "format": "vectors"})
     assert "backbone: 'made' holds vectors, no weights" in faults(folder, backbone="made")[0]
+
+
+def test_the_curation_of_a_source_is_that_of_the_run_but_for_what_its_stanza_says(folder):
+    save(folder, "sources", SOURCE | {"curate": {"near": {"policy": "report"}, "across": {"policy": "drop"}}})
+    run = load_run(RUN | {"curate": {"near": {"min_words": 30}, "memory_mb": 300}}, folder=folder, where="config")
+
+    own = run.curation_of(run.sources[0])
+
+    assert (own.near.policy, own.near.min_words, own.near.threshold) == ("report", 30, 0.8)
+    assert (own.across.policy, own.decontaminate.policy, own.memory_mb) == ("drop", "drop", 300)
+    assert run.curate.near.policy == "drop"
+
+
+@pytest.mark.parametrize(
+    ("of_run", "of_source", "said"),
+    [
+        ({"bands": 7}, {}, "config: curate.near: 7 bands do not divide 120 permutations"),
+        ({"report_threshold": 0.9}, {}, "config: curate.near: report_threshold 0.9 is above threshold 0.8"),
+        ({}, {"threshold": 0.6}, "sources/toy.yaml: curate.near: report_threshold 0.7 is above threshold 0.6"),
+    ],
+)
+def test_thresholds_that_cannot_be_meant_are_refused(folder, of_run, of_source, said):
+    save(folder, "sources", SOURCE | {"curate": {"near": of_source}})
+    with pytest.raises(InputError, match=said):
+        load_run(RUN | {"curate": {"near": of_run}}, folder=folder, where="config")
+
+
+def test_an_unknown_policy_of_a_source_is_refused(folder):
+    save(folder, "sources", SOURCE | {"curate": {"near": {"policy": "keep"}, "mining": {}}})
+    with pytest.raises(InputError) as error:
+        load_run(RUN, folder=folder, where="config")
+    assert len(error.value.faults) == 2
+
+
+def test_audits_are_read_with_their_defaults(folder):
+    run = load_run(RUN | {"audit": {"mine": {"path": "data"}}}, folder=folder, where="config")
+    assert (run.audit["mine"].path, run.audit["mine"].fields) == ("data", ())
+    with pytest.raises(InputError, match="audit.mine: key 'path' is missing"):
+        load_run(RUN | {"audit": {"mine": {"fields": ["a"]}}}, folder=folder, where="config")

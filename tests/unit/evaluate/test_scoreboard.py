@@ -3,7 +3,7 @@ import pytest
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
 from f2llm.evaluate.jobs import ROLES, Candidate
-from f2llm.evaluate.scoreboard import SCOREBOARD, build_scoreboard
+from f2llm.evaluate.scoreboard import SCOREBOARD, Decontamination, build_scoreboard
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
 
@@ -27,7 +27,7 @@ def candidate(role):
 
 @pytest.fixture
 def board(tmp_path):
-    def build(scores=SCORES, revisions=None):
+    def build(scores=SCORES, revisions=None, **settings):
         paths = []
         for model, row in scores.items():
             for task, score in row.items():
@@ -39,7 +39,7 @@ def board(tmp_path):
                 paths.append(path)
         build_scoreboard(
             [candidate(role) for role in ROLES], TASKS, trained=["s", "t"], scores=paths,
-            table=tmp_path / "board.parquet", summary=tmp_path / "board.json",
+            table=tmp_path / "board.parquet", summary=tmp_path / "board.json", **settings,
         )  # fmt: skip
         return read_table(tmp_path / "board.parquet"), read_json(tmp_path / "board.json")
 
@@ -66,6 +66,20 @@ def test_gains_are_points_over_each_base(board):
     assert rows["mine", "C"]["gain_over_mean"] == pytest.approx(-10)
     assert rows["retriever", "B"]["gain_over_last"] == pytest.approx(60)
     assert (rows["mine", "A"]["domain"], rows["mine", "C"]["domain"]) == ("in-domain", "untrained")
+
+
+def test_a_task_whose_train_split_a_source_declares_is_in_domain(board):
+    table, _ = board(declared=["C"])
+    assert set(table["domain"].to_pylist()) == {"in-domain"}
+
+
+def test_tasks_are_decontaminated_unless_it_is_said_why_not(board):
+    assert board()[0]["not_decontaminated"].null_count == 12
+    _, summary = board(decontamination=Decontamination(missing=["A"]))
+    assert [task["not_decontaminated"] for task in summary["tasks"]] == ["no test data to match against", None, None]
+    table, _ = board(decontamination=Decontamination(off=["s"], report=["t", "u"], missing=["A"]))
+    said = "not looked for in s; found but not dropped in t, u"
+    assert table["not_decontaminated"].to_pylist()[:2] == [f"no test data to match against; {said}", said]
 
 
 def test_a_task_not_above_the_better_base_is_not_improved(board):
