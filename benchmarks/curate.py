@@ -1,4 +1,4 @@
-r"""Curation measured: cost beside peers, growth and memory, rightness, leaks found, the same bytes.
+r"""Curation measured: cost beside peers, growth and memory, rightness, leaks found, the same bytes, bad input.
 
     python benchmarks/curate_passages.py --sources results/sources --out /tmp/passages.parquet
     python benchmarks/curate.py all --passages /tmp/passages.parquet --out benchmarks/results/curate.json \
@@ -16,7 +16,7 @@ from typing import Any
 
 from machine import commit, machine, versions
 
-PARTS = ("peers", "growth", "pairs", "planted", "leaks", "bytes")
+PARTS = ("peers", "growth", "pairs", "planted", "leaks", "bytes", "extremes")
 
 
 def main() -> None:
@@ -44,6 +44,7 @@ def run_part(part: str, options: argparse.Namespace) -> dict[str, Any]:
     """Run one part with its own number of passages."""
     from curate_bytes import same_bytes
     from curate_cost import growth, peers
+    from curate_extremes import extremes
     from curate_leaks import leaks
     from curate_quality import all_pairs, planted
     from curate_rows import read_passages
@@ -62,6 +63,8 @@ def run_part(part: str, options: argparse.Namespace) -> dict[str, Any]:
         return planted(texts(100_000), origins=texts(100_000, prose=True), each=90, seed=11)
     if part == "leaks":
         return leaks(texts(80_000), drawn=texts(None, prose=True)[-40_000:], each=600, seed=5)
+    if part == "extremes":
+        return extremes(texts(200_000))
     return same_bytes(texts(50_000), kills=8, seed=3)
 
 
