@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.curate.evaluation_texts import GRAM, Runs, read_index
+from f2llm.curate.evaluation_texts import GRAM, Place, Runs, read_index
 from f2llm.curate.passages import comparable_key
 from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
 from f2llm.records.text_keys import spaced
@@ -40,16 +39,6 @@ class Hits(NamedTuple):
         return Hits(*(column[mask] for column in self))
 
 
-class Place(NamedTuple):
-    """Where an evaluation text is from."""
-
-    task: str
-    split: str
-    field: str
-    id: str
-    text: str
-
-
 class EvaluationTexts:
     """An index of evaluation texts (f2llm.curate.evaluation_texts) and the rule that matches against it.
 
@@ -70,8 +59,7 @@ class EvaluationTexts:
 
     def places(self, texts: Sequence[int]) -> list[Place]:
         """Return where texts are from."""
-        rows = self._index.places.take(pa.array(texts, pa.int64()))
-        return [Place(*row) for row in zip(*(rows[name].to_pylist() for name in Place._fields), strict=True)]
+        return self._index.places.take(texts)
 
     def match(self, forms: Sequence[str]) -> Hits:
         """Return the hits of training texts, given in their comparable forms."""

@@ -33,7 +33,7 @@ CORPUS_FIELD = "corpus"
 ROWS_PER_BATCH = 4096
 SMALLEST_MAPPED = 4096  # bytes
 SIZES = {str(size): size for size in range(GRAM, LONGEST_RUN + 1)} | {"long": GRAM}
-PLACE = pa.schema([(name, pa.large_string()) for name in ("task", "split", "field", "id", "text")])
+PLACE = pa.schema([(name, pa.large_string()) for name in ("task", "split", "field", "id", "text")])  # of class Place
 
 
 class Runs(NamedTuple):
@@ -46,10 +46,41 @@ class Runs(NamedTuple):
     needed: NDArray[np.int32]  # by text: distinct grams it has
 
 
+class Place(NamedTuple):
+    """Where an evaluation text is from."""
+
+    task: str
+    split: str
+    field: str
+    id: str
+    text: str
+
+
+class Places:
+    """The places of all texts in a mapped file, read a few at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        sizes = [self._file.get_batch(at).num_rows for at in range(self._file.num_record_batches)]
+        self._starts = np.cumsum([0, *sizes])
+
+    def take(self, texts: Sequence[int]) -> list[Place]:
+        """Return the places of texts, in their order."""
+        wanted = np.asarray(texts, np.int64)
+        batches = np.searchsorted(self._starts, wanted, side="right") - 1
+        found: dict[int, Place] = {}
+        for at in np.unique(batches).tolist():
+            mine = np.unique(wanted[batches == at])
+            rows = self._file.get_batch(at).take(pa.array(mine - self._starts[at]))
+            columns = (rows[name].to_pylist() for name in Place._fields)
+            found.update(zip(mine.tolist(), map(Place._make, zip(*columns, strict=True)), strict=True))
+        return [found[text] for text in wanted.tolist()]
+
+
 class Index(NamedTuple):
     """What `index_texts` wrote, mapped into memory."""
 
-    places: pa.Table  # schema PLACE, by text
+    places: "Places"
     tasks: NDArray[np.int32]  # number of the task, by text
     words: NDArray[np.int32]  # by text
     keys: NDArray[np.uint64]  # sorted hashes of the whole texts ...
@@ -102,7 +133,6 @@ def index_texts(
 def read_index(folder: str | Path) -> Index:
     """Map the index in `folder`; memory is that of the pages in use."""
     folder = Path(folder)
-    places = pa.ipc.open_file(pa.memory_map(str(folder / "texts.arrow"))).read_all()
 
     def array(name: str) -> NDArray:
         path = folder / f"{name}.npy"
@@ -115,7 +145,9 @@ def read_index(folder: str | Path) -> Index:
     )
     tasks = sorted(read_json(folder / "index.json")["tasks"])
     corpora = {task: array(f"corpus-{at}") for at, task in enumerate(tasks) if (folder / f"corpus-{at}.npy").exists()}
-    return Index(places, array("task"), array("words"), array("key"), array("text"), runs, corpora)
+    return Index(
+        Places(folder / "texts.arrow"), array("task"), array("words"), array("key"), array("text"), runs, corpora
+    )
 
 
 def _file_faults(path: Path) -> Iterator[str]:

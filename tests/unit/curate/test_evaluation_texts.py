@@ -2,6 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from f2llm.curate import evaluation_texts
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.evaluation_texts import index_texts
 from f2llm.curate.passages import comparable
@@ -128,3 +129,11 @@ def test_the_index_is_the_same_bytes_whatever_the_order_and_files(tmp_path):
         build(tmp_path, {}, extra=[tmp_path / name for name in files])
         digests.append(sha256_path(tmp_path / "index"))
     assert digests[0] == digests[1]
+
+
+def test_places_are_read_in_the_order_asked_for_across_batches(index, monkeypatch):
+    monkeypatch.setattr(evaluation_texts, "ROWS_PER_BATCH", 2)
+    evaluation = index(*(f"{NINE} {at}" for at in range(7)))
+    assert [place.id for place in evaluation.places([6, 0, 3, 3, 5])] == ["6", "0", "3", "3", "5"]
+    hits = evaluation.match([comparable(f"{NINE} 4")])
+    assert evaluation.evidence(hits) == ["Toy 4 equal"]
