@@ -23,9 +23,9 @@ def test_a_folder_made_elsewhere_is_audited_and_again_when_it_changes(copied):
 
     (summary,) = copied.folder.glob("results/audits/toy-*/theirs/summary.json")
     assert read(summary)["tasks"]["ToyPairs"]["rows"] == 1
-    assert not copied.planned("audit")
+    assert not copied.planned("--", "audit")
     pq.write_table(pa.table({"question": ["nothing of it"]}), folder / "rows.parquet")
-    assert copied.planned("audit") == {"audit": 1, "audit_folder": 1}
+    assert copied.planned("--", "audit") == {"audit": 1, "audit_folder": 1}
     copied.run("audit")
     assert read(summary)["tasks"] == {}
 
@@ -40,7 +40,7 @@ def test_an_audit_of_a_folder_that_is_not_there_says_so(copied):
 def test_one_sources_policy_curates_that_source_alone(copied):
     stanza = copied.folder / "config/sources/toy_topics.yaml"
     stanza.write_text(stanza.read_text() + yaml.safe_dump({"curate": {"near": {"policy": "off"}}}))
-    planned = copied.planned("curate")
+    planned = copied.planned("--", "curate")
     assert planned["curate_source"] == 1
     assert "normalise_source" not in planned
 
