@@ -68,8 +68,8 @@ def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
             kind.append(row)
     chosen = [row for kind in sorted(shown) for row in shown[kind]]
     wanted = {row["id"] for row in chosen} | {row["kept_id"] for row in chosen if row["kept_id"]}
-    texts = shown_rows(layout.source(source) / "corpus.parquet", "doc_id", wanted)
-    texts |= shown_rows(layout.source(source) / "queries.parquet", "query_id", wanted)
+    texts = shown_rows(layout.source(source) / "corpus.parquet", "doc_id", wanted, most=MOST_READ)
+    texts |= shown_rows(layout.source(source) / "queries.parquet", "query_id", wanted, most=MOST_READ)
     return [
         RemovedExample(
             row["role"],
@@ -88,8 +88,8 @@ def cluster_example(layout: Layout, source: str) -> ClusterExample:
     found = read_clusters(layout, source)
     texts = {}
     for table, column in (("corpus", "doc_id"), ("queries", "query_id")) if found.largest_id else ():
-        texts |= _texts(layout.source(source) / f"{table}.parquet", column, {found.largest_id})
-    return ClusterExample(found, texts.get(found.largest_id, "")[:MOST_CHARACTERS])
+        texts |= shown_rows(layout.source(source) / f"{table}.parquet", column, {found.largest_id})
+    return ClusterExample(found, texts.get(found.largest_id, ""))
 
 
 def _beside(text: str, kept: str | None) -> tuple[list[Piece], list[Piece]]:
@@ -138,13 +138,13 @@ def tuple_examples(layout: Layout, source: str) -> list[TupleExample]:
     ]
 
 
-def shown_rows(path: Path, column: str, wanted: set[bytes]) -> dict[bytes, str]:
-    """Return id -> text, cut to what a page shows, of the rows whose `column` is among `wanted`."""
+def shown_rows(path: Path, column: str, wanted: set[bytes], *, most: int = MOST_CHARACTERS) -> dict[bytes, str]:
+    """Return id -> text, cut to `most` characters, of the rows whose `column` is among `wanted`."""
     found = {}
     for batch in read_batches(path, columns=[column, "text"]):
         for identity, text in zip(batch[column].to_pylist(), batch["text"].to_pylist(), strict=True):
             if identity in wanted:
-                found[identity] = text[:MOST_READ]
+                found[identity] = text[:most]
     return found
 
 
