@@ -260,9 +260,7 @@ def earlier_queries(wildcards):
 
 def missing_texts():
     """Whether tasks without test data stop the run: not where nothing is matched against them."""
-    policies = {
-        RUN.curation_of(source).decontaminate.policy for source in RUN.sources
-    }
+    policies = {RUN.curation_of(source).decontaminate.policy for source in RUN.sources}
     return (
         RUN.curate.decontaminate.missing
         if RUN.audit or policies != {"off"}
