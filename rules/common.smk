@@ -317,7 +317,7 @@ def embedded_parts(wildcards):
     path = f"results/vectors/{ENCODER}/{CURATION}/{wildcards.source}"
     return parts(
         embed_jobs(STANZAS[wildcards.source], RUN.mine),
-        path + "-{part}-of-{parts}.json",
+        f"{path}-{{part}}-of-{{parts}}.json",
     )
 
 
@@ -326,7 +326,7 @@ def mined_tuples(wildcards):
     path = f"results/mined/{MINING}/{wildcards.source}"
     return parts(
         mine_jobs(STANZAS[wildcards.source], RUN.mine),
-        path + "/part-{part}-of-{parts}/tuples.parquet",
+        f"{path}/part-{{part}}-of-{{parts}}/tuples.parquet",
     )
 
 
