@@ -58,7 +58,7 @@ def run_part(part: str, options: argparse.Namespace) -> dict[str, Any]:
         every = texts(None)
         return growth(every, sizes=[len(every) // 8, len(every) // 4, len(every) // 2, len(every)])
     if part == "pairs":
-        return all_pairs(texts(60_000))
+        return all_pairs(texts(46_000))
     if part == "planted":
         return planted(texts(100_000), origins=texts(100_000, prose=True), each=90, seed=11)
     if part == "leaks":

@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 THRESHOLD, SHINGLE, LEAST_WORDS = 0.8, 5, 20
 BUCKETS = {"5-9": (5, 10), "10-19": (10, 20), "20-49": (20, 50), "50-149": (50, 150), "150+": (150, 10**9)}
 ROWS_PER_BLOCK = 500
+PAIRS_PER_PART = 20_000
 
 
 def all_pairs(texts: Sequence[str]) -> dict[str, Any]:
@@ -133,20 +134,27 @@ def true_pairs(shingles: Sequence[frozenset[str]]) -> Iterator[tuple[int, int]]:
         sorted(number[shingle] for shingle in one)[: len(one) - math.ceil(THRESHOLD * len(one) - 1e-9) + 1]
         for one in shingles
     ]  # fmt: skip
-    offsets = np.cumsum([0, *map(len, prefixes)])
-    columns = np.concatenate([np.array(prefix, np.int64) for prefix in prefixes])
-    table = csr_array((np.ones(len(columns), np.int32), columns, offsets), shape=(len(shingles), len(number)))
     sizes = np.array([len(one) for one in shingles])
-    turned = table.T.tocsr()
+    whole = _table([sorted(number[shingle] for shingle in one) for one in shingles], columns=len(number))
+    rare = _table(prefixes, columns=len(number))
+    turned = rare.T.tocsr()
     for start in range(0, len(shingles), ROWS_PER_BLOCK):
-        block = (table[start : start + ROWS_PER_BLOCK] @ turned).tocoo()
+        block = (rare[start : start + ROWS_PER_BLOCK] @ turned).tocoo()
         left, right = block.coords[0] + start, block.coords[1]
-        close = (left < right) & (
-            np.minimum(sizes[left], sizes[right]) >= THRESHOLD * np.maximum(sizes[left], sizes[right])
-        )
-        for a, b in zip(left[close].tolist(), right[close].tolist(), strict=True):
-            if jaccard(shingles[a], shingles[b]) >= THRESHOLD:
-                yield a, b
+        small, large = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
+        close = np.flatnonzero((left < right) & (small >= THRESHOLD * large))
+        for part in range(0, len(close), PAIRS_PER_PART):
+            chosen = close[part : part + PAIRS_PER_PART]
+            a, b = left[chosen], right[chosen]
+            common = whole[a].multiply(whole[b]).sum(axis=1)
+            true = common / (sizes[a] + sizes[b] - common) >= THRESHOLD
+            yield from zip(a[true].tolist(), b[true].tolist(), strict=True)
+
+
+def _table(rows: Sequence[Sequence[int]], *, columns: int) -> csr_array:
+    offsets = np.cumsum([0, *map(len, rows)])
+    values = np.concatenate([np.array(row, np.int64) for row in rows])
+    return csr_array((np.ones(len(values), np.int32), values, offsets), shape=(len(rows), columns))
 
 
 def _last(one: bytes, stand_in: dict[bytes, bytes | None]) -> bytes:
