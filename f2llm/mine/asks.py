@@ -3,7 +3,7 @@
 Shapes: P pairs (query, positive), G given negatives, B barred passages, each list sorted by query.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from f2llm.config.run import Mine
 from f2llm.mine.passages import NO_ROW, Passages
-from f2llm.records.text_keys import content_key
 
 
 class Asks(NamedTuple):
@@ -31,15 +30,15 @@ class Asks(NamedTuple):
     barred_row: NDArray[np.int64]  # never found: excluded, or given
 
     @classmethod
-    def read(cls, queries: pa.Table, passages: Passages, *, first: int, rule: Mine) -> "Asks":
-        """Return the queries of a table, which begins at row `first`, without scores."""
+    def read(cls, queries: pa.Table, passages: Passages, *, keys: Sequence[str], first: int, rule: Mine) -> "Asks":
+        """Return the queries of a table, which begins at row `first`, without scores; `keys` are their E1 keys."""
         positives, negatives = queries["positives"].to_pylist(), queries["negatives"].to_pylist()
-        own = _own_rows(queries, passages, rule)
+        own = passages.rows_of_keys(keys) if rule.exclude_own_text else [NO_ROW] * len(queries)
         excluded, given = [], []
         for at, docs in enumerate(positives):
-            out = set(_excluded(passages, docs, own[at], copies=rule.exclude_copies))
-            rows = dict.fromkeys(row for row in passages.rows(negatives[at]) if row != NO_ROW)
-            given.append([row for row in rows if row not in out])
+            out = _excluded(passages, passages.rows(docs), own[at], copies=rule.exclude_copies)
+            rows = dict.fromkeys(passages.rows(negatives[at])) if negatives[at] else ()
+            given.append([row for row in rows if row != NO_ROW and row not in out])
             excluded.append(sorted(out.union(given[-1])))
         positive_query, docs = _flat(positives)
         given_query, given_row = _flat(given)
@@ -55,18 +54,12 @@ class Asks(NamedTuple):
         return self._replace(positive_score=positive_score, given_score=given_score)
 
 
-def _own_rows(queries: pa.Table, passages: Passages, rule: Mine) -> list[int]:
-    if not rule.exclude_own_text:
-        return [NO_ROW] * len(queries)
-    return passages.rows_of_keys([content_key(text) for text in queries["text"].to_pylist()])
-
-
-def _excluded(passages: Passages, positives: Iterable[bytes], own: int, *, copies: bool) -> Iterator[int]:
-    rows = [row for row in passages.rows(list(positives)) if row != NO_ROW]
-    yield from rows
-    for row in [own, *rows] if copies else [own]:
-        if row != NO_ROW:
-            yield from passages.same(row)
+def _excluded(passages: Passages, positives: list[int], own: int, *, copies: bool) -> set[int]:
+    """Return the positives that are there, the query's own text, and what counts as the same as these."""
+    rows = {*positives, own} - {NO_ROW}
+    for row in rows & passages.alike.keys() if copies else {own} & passages.alike.keys():
+        rows |= passages.alike[row]
+    return rows
 
 
 def _flat(lists: list[list]) -> tuple[NDArray[np.int64], list]:  # type: ignore[type-arg]

@@ -53,8 +53,10 @@ class Faiss:
         self._error = TENSOR_CORE_ERROR if gpu else FLOAT32_ERROR
         self._resources = faiss.StandardGpuResources() if gpu else None
 
-    def nearest(self, queries_QD: NDArray[np.float16], passages: VectorView, count: int) -> Nearest:
-        """Return `count` candidates of each query; a block of passages is in memory twice."""
+    def nearest(
+        self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
+    ) -> Nearest:
+        """Return up to `count` candidates of each query; a block of passages is in memory twice."""
         scores = np.full((len(queries_QD), count), -np.inf, np.float32)
         rows = np.full((len(queries_QD), count), NO_ROW, np.int64)
         asked_QD = queries_QD if self._resources else queries_QD.astype(np.float32)
@@ -70,7 +72,7 @@ class Faiss:
             scores, rows = load_faiss().merge_knn_results(
                 np.stack([scores, near_scores]), np.stack([rows, near_rows]), keep_max=True
             )
-        return ordered(self, queries_QD, passages, scores, rows, error=self._error)
+        return ordered(self, queries_QD, passages, scores, rows, wanted=wanted, error=self._error)
 
     def score(
         self, queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],

@@ -40,11 +40,13 @@ class Approximate:
         else:
             self._index.hnsw.efSearch = settings.search_breadth
 
-    def nearest(self, queries_QD: NDArray[np.float16], passages: VectorView, count: int) -> Nearest:
+    def nearest(
+        self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
+    ) -> Nearest:
         """Return up to `count` candidates of each query; nothing is known of what was not found."""
         near, rows = self._index.search(queries_QD.astype(np.float32), count)
         near[rows == NO_ROW] = -np.inf
-        return ordered(self, queries_QD, passages, near, rows.astype(np.int64), error=np.inf)
+        return ordered(self, queries_QD, passages, near, rows.astype(np.int64), wanted=wanted, error=np.inf)
 
     def score(
         self, queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
@@ -61,7 +63,8 @@ def measure_recall(
     wanted = min(wanted, len(passages))
     if not wanted or not len(queries_QD):
         return 1.0
-    true, found = (backend.nearest(queries_QD, passages, wanted).rows for backend in (exact, approximate))
+    every = np.full(len(queries_QD), wanted)
+    true, found = (backend.nearest(queries_QD, passages, wanted, wanted=every).rows for backend in (exact, approximate))
     return float(np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]))
 
 

@@ -4,7 +4,7 @@ Shapes: Q queries of a part, K candidates, F queries of one found batch, S selec
 (query, positive), T negatives of all pairs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,12 +44,15 @@ class Retrieval(NamedTuple):
 
 
 def mine_queries(
-    task: Retrieval, queries: pa.Table, query_vectors: VectorView, passages: Passages, *, first: int,
-    advance: Callable[[int], None],
+    task: Retrieval, queries: pa.Table, query_vectors: VectorView, passages: Passages, *, keys: Sequence[str],
+    first: int, advance: Callable[[int], None],
 ) -> Iterator[Mined]:  # fmt: skip
-    """Yield what became of every (query, positive) of a part of the queries, which begins at row `first`."""
+    """Yield what became of every (query, positive) of a part of the queries, which begins at row `first`.
+
+    `keys` are the E1 keys of the queries.
+    """
     vectors_QD = query_vectors.rows(np.arange(len(queries)))
-    asks = Asks.read(queries, passages, first=first, rule=task.rule)
+    asks = Asks.read(queries, passages, keys=keys, first=first, rule=task.rule)
     yield _unanswerable(asks)
     query_P = np.concatenate([asks.positive_query, asks.given_query])
     row_P = np.concatenate([asks.positive_row, asks.given_row])

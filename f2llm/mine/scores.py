@@ -20,8 +20,8 @@ NO_ROW = -1
 FLOAT32_ERROR = 1e-5
 # Tensor cores add float16 products in float32 with coarser rounding.
 TENSOR_CORE_ERROR = 1e-4
-# Numbers of each side that are multiplied at once.
-VALUES_AT_ONCE = 1 << 20
+# Numbers of each side that are multiplied at once: half a megabyte, which stays in the cache.
+VALUES_AT_ONCE = 1 << 17
 
 
 class Nearest(NamedTuple):
@@ -47,8 +47,10 @@ class Backend(Protocol):
     entries: int
     most: int | None
 
-    def nearest(self, queries_QD: NDArray[np.float16], passages: VectorView, count: int) -> Nearest:
-        """Return `count` candidates of each query."""
+    def nearest(
+        self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
+    ) -> Nearest:
+        """Return up to `count` candidates of each query, its `wanted` best among them if the bound proves it."""
 
     def score(
         self, queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
@@ -59,19 +61,23 @@ class Backend(Protocol):
 
 def ordered(
     backend: Backend, queries_QD: NDArray[np.float16], passages: VectorView, near: NDArray[np.float32],
-    rows: NDArray[np.int64], *, error: float,
+    rows: NDArray[np.int64], *, wanted: NDArray[np.int64], error: float,
 ) -> Nearest:  # fmt: skip
     """Return candidates with canonical scores, in canonical order, with the bound on what was not found.
 
-    `near` are their scores as the search computed them, within half of `error` of the canonical ones.
+    `near` are their scores as the search computed them, descending, within half of `error` of the canonical ones.
+    Those that cannot be among the `wanted` best of their query are padding in what is returned.
     """
+    bound = near.min(axis=1, initial=np.inf).astype(np.float64) + error
+    if np.isfinite(error) and near.shape[1]:
+        last = np.clip(wanted - 1, 0, near.shape[1] - 1)
+        rows = np.where(near < near[np.arange(len(near)), last][:, None] - np.float32(error), NO_ROW, rows)
     query_P, at_P = np.nonzero(rows != NO_ROW)
     scores = np.full(rows.shape, -np.inf, np.float32)
     scores[query_P, at_P] = score_pairs(backend, queries_QD, passages, query_P=query_P, row_P=rows[query_P, at_P])
     if np.isfinite(error):
         check_error(float(np.abs(scores - near)[query_P, at_P].max(initial=0.0)), error)
     order = np.lexsort((rows, -scores), axis=1)
-    bound = near.min(axis=1, initial=np.inf).astype(np.float64) + error
     return Nearest(np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1), bound)
 
 

@@ -68,7 +68,7 @@ def _search_part(
     backend: Backend,
 ) -> tuple[Found, NDArray[np.bool_]]:
     """Return the candidates of some queries in canonical order, and a mask of those proven complete."""
-    scores, rows, bound = backend.nearest(queries_QD[part], passages, fetched)
+    scores, rows, bound = backend.nearest(queries_QD[part], passages, fetched, wanted=wanted_Q)
     proven = np.full(len(part), fetched == len(passages) or not backend.exact)
     if fetched:
         last_wanted = np.clip(wanted_Q - 1, 0, fetched - 1)

@@ -246,7 +246,7 @@ def _search(
                 keys = [content_key(text) for text in part["text"].to_pylist()]
                 found = _passages(tables, part, keys=keys)
                 vectors = _query_vectors(query_store, part, about)
-                for mined in mine_queries(task, part, vectors, found, first=first, advance=bar.advance):
+                for mined in mine_queries(task, part, vectors, found, keys=keys, first=first, advance=bar.advance):
                     outcome.add(mined)
         if approximate is None:
             return {}

@@ -42,7 +42,9 @@ class Torch:
         self._values = CUDA_VALUES if cuda else VALUES_AT_ONCE
         torch.set_num_threads(threads)
 
-    def nearest(self, queries_QD: NDArray[np.float16], passages: VectorView, count: int) -> Nearest:
+    def nearest(
+        self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
+    ) -> Nearest:
         """Return `count` candidates of each query; all of them, the queries and one block are on the device."""
         import torch
 

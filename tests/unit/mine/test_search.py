@@ -95,9 +95,9 @@ def test_a_back_end_that_finds_only_so_many_leaves_larger_lists_to_faiss(stored,
     class Few(Torch):
         most = 50
 
-        def nearest(self, queries, passages, count):
+        def nearest(self, queries, passages, count, *, wanted):
             assert count <= 50
-            return super().nearest(queries, passages, count)
+            return super().nearest(queries, passages, count, wanted=wanted)
 
     few = Few(threads=1, device="cpu", block_rows=64)
     assert same(found_by(queries, stored(corpus), [5, 60], few), brute_force(queries, corpus, [5, 60]))
@@ -128,7 +128,11 @@ def test_a_candidate_list_is_proven_only_beyond_the_error_of_float32(stored, rel
                 patched.setattr(place, "FLOAT32_ERROR", error)
             searcher, calls = backend(), []
             real = searcher.nearest
-            patched.setattr(searcher, "nearest", lambda *call, real=real, calls=calls: calls.append(1) or real(*call))
+            patched.setattr(
+                searcher,
+                "nearest",
+                lambda *call, real=real, calls=calls, **rest: calls.append(1) or real(*call, **rest),
+            )
             found_by(queries, stored(corpus), [10], searcher)
         assert len(calls) == rounds
 
