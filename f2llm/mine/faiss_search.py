@@ -75,7 +75,7 @@ class Faiss:
         return ordered(self, queries_QD, passages, scores, rows, wanted=wanted, error=self._error)
 
     def score(
-        self, queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
+        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
         at_P: NDArray[np.int64],
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return the canonical score of each (query, passage of the block)."""

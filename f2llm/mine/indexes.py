@@ -49,7 +49,7 @@ class Approximate:
         return ordered(self, queries_QD, passages, near, rows.astype(np.int64), wanted=wanted, error=np.inf)
 
     def score(
-        self, queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
+        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
         at_P: NDArray[np.int64],
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return the canonical score of each (query, passage of the block)."""

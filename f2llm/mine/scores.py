@@ -53,7 +53,7 @@ class Backend(Protocol):
         """Return up to `count` candidates of each query, its `wanted` best among them if the bound proves it."""
 
     def score(
-        self, queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
+        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
         at_P: NDArray[np.int64],
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return the canonical score of each (query, passage of the block)."""
@@ -77,7 +77,7 @@ def ordered(
     scores[query_P, at_P] = score_pairs(backend, queries_QD, passages, query_P=query_P, row_P=rows[query_P, at_P])
     if np.isfinite(error):
         check_error(float(np.abs(scores - near)[query_P, at_P].max(initial=0.0)), error)
-    order = np.lexsort((rows, -scores), axis=1)
+    order = _canonical_order(scores, rows)
     return Nearest(np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1), bound)
 
 
@@ -87,23 +87,25 @@ def score_pairs(
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the canonical score of each pair (query position, passage row), [P]; a passage is read once."""
     scores_P = np.empty(len(row_P), np.float32)
-    order = np.argsort(row_P, kind="stable")
-    rows, starts = np.unique(row_P[order], return_index=True)
-    starts = np.append(starts, len(order))
+    wide_QD = queries_QD.astype(np.float32)
+    order = np.argsort(row_P)
+    ordered_P = row_P[order]
+    starts = np.flatnonzero(np.diff(ordered_P, prepend=NO_ROW))
+    rows, starts = ordered_P[starts], np.append(starts, len(order))
     for first in range(0, len(rows), backend.block_rows):
         last = min(first + backend.block_rows, len(rows))
         part = order[starts[first] : starts[last]]
         at_P = np.repeat(np.arange(last - first), np.diff(starts[first : last + 1]))
-        scores_P[part] = backend.score(queries_QD, passages.rows(rows[first:last]), query_P[part], at_P)
+        scores_P[part] = backend.score(wide_QD, passages.rows(rows[first:last]), query_P[part], at_P)
     return scores_P
 
 
 def score_on_cpu(
-    queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64], at_P: NDArray[np.int64]
+    queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64], at_P: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the canonical score of each (query, passage of the block), [P]."""
     # Widened once: numpy's conversion of float16 costs more than the products.
-    asked_QD, wide_ND = queries_QD.astype(np.float32), block_ND.astype(np.float32)
+    asked_QD, wide_ND = queries_QD.astype(np.float32, copy=False), block_ND.astype(np.float32)
     scores_P = np.empty(len(at_P), np.float32)
     step = max(1, VALUES_AT_ONCE // max(1, block_ND.shape[1]))
     for start in range(0, len(at_P), step):
@@ -112,6 +114,14 @@ def score_on_cpu(
         exact_PD *= asked_QD[query_P[part]]
         scores_P[part] = exact_PD.sum(1, dtype=np.float64)
     return scores_P
+
+
+def _canonical_order(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order of each line of [Q, K] by score, descending, then row; as one sort of whole numbers."""
+    bits = (-scores + np.float32(0)).view(np.int32)  # the sum turns -0 into 0, which is the same score
+    # Negative floats count downwards in their bits.
+    rising = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
+    return np.argsort((rising << 32) | (rows & 0xFFFFFFFF), axis=1)
 
 
 def check_error(worst: float, error: float) -> None:

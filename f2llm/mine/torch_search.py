@@ -63,7 +63,7 @@ class Torch:
         return Nearest(scores_QK.cpu().numpy(), rows_QK.gather(1, order).cpu().numpy(), least_Q.cpu().numpy())
 
     def score(
-        self, queries_QD: NDArray[np.float16], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
+        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
         at_P: NDArray[np.int64],
     ) -> NDArray[np.float32]:  # fmt: skip
         """Return the canonical score of each (query, passage of the block)."""

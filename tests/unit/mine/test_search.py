@@ -224,3 +224,9 @@ def test_the_canonical_score_does_not_depend_on_the_order_of_summation(unit):
     forward = np.array([sum(map(float, a * b)) for a, b in zip(left, right, strict=True)], np.float32)
     shuffled = np.einsum("pd,pd->p", left[:, order], right[:, order]).astype(np.float32)
     assert forward.tobytes() == shuffled.tobytes()
+
+
+def test_the_order_is_by_score_then_row_with_padding_last():
+    found = np.array([[0.5, -0.25, 0.5, -0.0, 0.0, -0.5, -np.inf]], np.float32)
+    rows = np.array([[7, 3, 2, 9, 4, 1, NO_ROW]])
+    assert rows[0, scores._canonical_order(found, rows)[0]].tolist() == [2, 7, 4, 9, 3, 1, NO_ROW]
