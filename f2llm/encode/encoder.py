@@ -120,7 +120,7 @@ class Encoder:
                 vectors_PND[:, first + batch.rows] = self._forward([tokens[row] for row in batch.rows], batch, poolings)
                 bar.advance(len(batch.rows))
         for vectors_ND in vectors_PND:
-            _normalise(vectors_ND, texts, what=what)
+            normalise(vectors_ND, texts, what=what)
         return vectors_PND
 
     def _tokenise(self, texts: Sequence[str], *, what: str, first: int) -> list[list[int]]:
@@ -178,7 +178,7 @@ def _on(device: "torch.device", array: NDArray[Any]) -> "torch.Tensor":
     return torch.from_numpy(array).to(device)
 
 
-def _normalise(vectors_ND: NDArray[np.float32], texts: Sequence[str], *, what: str) -> None:
+def normalise(vectors_ND: NDArray[np.float32], texts: Sequence[str], *, what: str) -> None:
     """Scale rows to unit length in place, or refuse the first that has no direction."""
     # Row by row, since a sum over an axis of a matrix may be split by its shape.
     norms_N = np.array([np.sqrt(np.dot(row, row)) for row in vectors_ND], np.float32)
