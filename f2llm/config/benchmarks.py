@@ -1,23 +1,58 @@
-"""What a run is scored on: tasks made of held-out rows of declared sources."""
+"""What a run is scored on: held-out rows of declared sources, tasks of mteb, files of one's own."""
 
 from dataclasses import dataclass
 
-TASK_TYPES = ("retrieval", "classification", "clustering", "sts")
+TASK_TYPES = ("retrieval", "reranking", "classification", "clustering", "sts", "pairs", "summarisation")
+TIERS = ("smoke", "nano", "full")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtebData:
+    """A task of mteb as its registry has it, restricted to what is scored."""
+
+    repository: str  # of the hub, kind dataset
+    revision: str  # commit, 40 hex digits
+    splits: tuple[str, ...]
+    subsets: tuple[str, ...]
+    type: str  # mteb's own name of the type, such as PairClassification
+    main_score: str
+    texts: int  # rows of these splits, of all subsets; 0 where mteb does not say
+    files: tuple[str, ...] = ("*",)  # glob patterns of the repository's files that are fetched
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Figures that a paper states for a model on a benchmark, in points."""
+
+    model: str
+    reference: str
+    mean: float
+    types: dict[str, float]  # mteb's name of a type -> mean over its tasks
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One evaluation task."""
+    """One evaluation task: drawn from a source, or a task of mteb (`mteb`), or local files (`data`)."""
 
     name: str
-    type: str  # one of TASK_TYPES
-    source: str  # name of a stanza in config/sources
-    split: str  # train | dev | test | all: which rows are evaluated ("all" for sources never trained on)
+    type: str  # one of TASK_TYPES, or mteb's name of another type in lower case
+    source: str = ""  # name of a stanza in config/sources
+    split: str = "test"  # train | dev | test | all: which rows are evaluated ("all" for sources never trained on)
     queries: int | None = None  # retrieval and STS: rows drawn by keyed hash; classification, clustering: texts
     passages: int | None = None  # retrieval: corpus drawn by keyed hash, positives always in it
     train_texts: int | None = None  # classification: texts of the train split that the probe is fitted on
     instruction: str = ""  # empty: the source's own
-    batch: str = "small"  # tasks of one batch share a job
+    batch: str = "small"  # tasks of one batch share a job; empty: a job of its own
+    tiers: tuple[str, ...] = TIERS  # of which tiers it is part
+    mteb: MtebData | None = None
+    data: str = ""  # folder of local files, relative to the repository root
+    columns: dict[str, str] | None = None  # local files: our name of a column -> theirs
+    check: str = "counts"  # mteb's descriptive statistics: strict | counts | off
+
+    @property
+    def kind(self) -> str:
+        """Where its rows come from: mteb | local | drawn."""
+        return "mteb" if self.mteb else "local" if self.data else "drawn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +61,5 @@ class Benchmark:
 
     name: str
     tasks: tuple[Task, ...]
+    mteb: str = ""  # name of mteb's benchmark
+    published: tuple[Published, ...] = ()

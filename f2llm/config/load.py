@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build
 from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.evaluation import datasets_of, evaluation_faults
 from f2llm.config.licences import barred_sources
 from f2llm.config.models import Model
+from f2llm.config.mteb_tasks import with_mteb
 from f2llm.config.recipes import with_recipe
 from f2llm.config.run import Audit, Comparison, Run
 from f2llm.config.sources import Fetch, Source
@@ -37,7 +39,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     sources = [stanza("sources", name, Source) for name in names]
     models = {role: stanza("models", settings.get(role), Model) for role in ("backbone", "retriever")}
     benchmark = stanza("benchmarks", settings.get("benchmark"), Benchmark)
-    wanted = {task.source for task in benchmark.tasks} if benchmark else set()
+    wanted = {task.source for task in benchmark.tasks if task.source} if benchmark else set()
     heldout = [stanza("sources", name, Source) for name in sorted(wanted - set(names))]
     pairs = settings["compare"] if isinstance(settings.get("compare"), Mapping) else {}
     released = _released(pairs, names, stanza)
@@ -48,6 +50,8 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     ]
     faults += _misuses(sources, heldout, benchmark, where=where)
     faults += _curation_faults(settings.get("curate"), sources, where=where)
+    scored = [stanza("models", name, Model) for name in _scored_names(settings.get("evaluate"))]
+    faults += evaluation_faults(benchmark, models, scored, settings.get("evaluate"), where=where)
     faults += _training_faults(settings.get("train"), where=where)
     faults += _mining_faults(settings.get("mine"), models["backbone"], where=where)
     if faults:
@@ -65,7 +69,13 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     audits = load_schema("config")["properties"]["audit"]["additionalProperties"]
     settings["audit"] = {name: build(Audit, with_defaults(one, audits)) for name, one in settings["audit"].items()}
     settings |= {"compare": tuple(compare), "benchmark": benchmark, **models}
+    settings |= {"scored_models": tuple(scored), "trained_datasets": datasets_of(sources, folder=folder)}
     return build(Run, settings)
+
+
+def _scored_names(evaluate: object) -> list[str]:
+    models = evaluate.get("models") if isinstance(evaluate, Mapping) else None
+    return [one["model"] for one in models or () if isinstance(one, Mapping) and isinstance(one.get("model"), str)]
 
 
 def load_run_file(path: str | Path) -> Run:
@@ -91,8 +101,11 @@ def _reader(folder: Path, faults: list[str]) -> Callable[..., Any]:
         found = check(content, schema=schemas[kind], where=str(path))
         if not found and content["name"] != name:
             found = [f"{path}: name is {content['name']!r}; it must equal the file name {name!r}"]
+        filled = None if found else with_defaults(content, schemas[kind])
+        if filled and record is Benchmark:
+            filled, found = with_mteb(filled, where=str(path))
         faults.extend(found)
-        return None if found else build(record, with_defaults(content, schemas[kind]))
+        return None if found else build(record, filled)
 
     return stanza
 

@@ -1,7 +1,7 @@
-"""Vectors on disk, addressed by what they are the vector of: 16-byte text id -> float16 row.
+"""Vectors on disk, addressed by what they are the vector of: 16-byte text id -> float16 or float32 row.
 
 A store is a folder of shards that are only ever added, by any number of processes at once:
-`shard_<hash>.f16` (raw rows, little endian), `.ids` (16 bytes each) and `.json`, which is written
+`shard_<hash>.f16` or `.f32` (raw rows, little endian), `.ids` (16 bytes each) and `.json`, which is written
 last and makes the shard exist. The name is a hash of the content, so a writer that repeats
 another's work writes the same file. A store holds vectors of one encoder key; it is a cache that
 may be deleted, then the vectors are made again. Shapes: N texts, D dimensions.
@@ -22,7 +22,8 @@ from f2llm.errors import InputError
 from f2llm.records.files import atomic_open, read_json, write_json
 from f2llm.records.ids import ID_BYTES
 
-FLOAT16 = np.dtype("<f2")
+FLOAT16, FLOAT32 = np.dtype("<f2"), np.dtype("<f4")
+SUFFIXES = {FLOAT16: ".f16", FLOAT32: ".f32"}
 NAME_DIGITS = 24
 # A span of a shard is read whole when at least one row in so many is wanted, else row by row.
 DENSE = 8
@@ -40,11 +41,12 @@ class Shard(NamedTuple):
     stem: Path  # without suffix
     count: int
     dim: int
+    dtype: np.dtype = FLOAT16
 
     @property
     def rows(self) -> Path:
         """The raw rows."""
-        return self.stem.with_suffix(".f16")
+        return self.stem.with_suffix(SUFFIXES[self.dtype])
 
     @property
     def ids(self) -> Path:
@@ -108,10 +110,10 @@ class VectorView:
             return self._places.at(positions_N)
         return Places(self._places.shard[positions_N], self._places.row[positions_N])
 
-    def rows(self, positions_N: NDArray[np.int64]) -> NDArray[np.float16]:
-        """Return the rows at some positions of the view, [N, D] float16."""
+    def rows(self, positions_N: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Return the rows at some positions of the view, [N, D] in the format of the store."""
         shard_N, row_N = self._at(positions_N)
-        rows_ND = np.empty((len(positions_N), self.dim), FLOAT16)
+        rows_ND = np.empty((len(positions_N), self.dim), self._shards[0].dtype if self._shards else FLOAT16)
         for number in np.unique(shard_N).tolist():
             wanted = np.flatnonzero(shard_N == number)
             rows_ND[wanted] = _rows_of(self._shards[number], row_N[wanted])
@@ -127,31 +129,32 @@ class VectorStore:
     """The vectors of one encoder key in one folder.
 
     `key` must say all that decides a vector's bits besides its text. Ids are bytes of length 16.
+    Rows are float16, or float32 where scores must be those of the encoder itself.
     """
 
-    def __init__(self, folder: str | Path, *, key: str) -> None:
-        self.folder, self.key = Path(folder), key
+    def __init__(self, folder: str | Path, *, key: str, dtype: np.dtype = FLOAT16) -> None:
+        self.folder, self.key, self.dtype = Path(folder), key, dtype
         self._shards: dict[str, Shard] = {}
 
     def put(self, ids: Ids, rows_ND: NDArray[np.floating], *, precision: str) -> None:
-        """Add a shard with the rows of `ids`, rounded to float16; it exists whole or not at all.
+        """Add a shard with the rows of `ids`, rounded to the store's format; it exists whole or not at all.
 
         `precision` (of the encoder) is written down with it. Nothing is done for no ids.
 
         Raises:
-            InputError: a row does not fit float16.
+            InputError: a row is not finite in that format.
         """
         ids_N = as_ids(ids)
         if not len(ids_N):
             return
-        rows = np.ascontiguousarray(rows_ND, FLOAT16)
+        rows = np.ascontiguousarray(rows_ND, self.dtype)
         if not np.isfinite(rows).all():
-            raise InputError(f"{self.folder}: a row is not finite in float16; store unit vectors")
+            raise InputError(f"{self.folder}: a row is not finite in {self.dtype.name}; store unit vectors")
         listing, content = ids_N.tobytes(), rows.tobytes()
         name = hashlib.sha256(self.key.encode() + listing + content).hexdigest()[:NAME_DIGITS]
         stem = self.folder / f"shard_{name}"
         hashes = {"ids_sha256": hashlib.sha256(listing).hexdigest(), "sha256": hashlib.sha256(content).hexdigest()}
-        with atomic_open(stem.with_suffix(".f16")) as file:
+        with atomic_open(stem.with_suffix(SUFFIXES[self.dtype])) as file:
             file.write(content)
         with atomic_open(stem.with_suffix(".ids")) as file:
             file.write(listing)
@@ -206,8 +209,8 @@ class VectorStore:
             )
         return places
 
-    def get(self, ids: Ids) -> NDArray[np.float16]:
-        """Return the rows of `ids`, [N, D] float16; for as many as fit into memory.
+    def get(self, ids: Ids) -> NDArray[np.floating]:
+        """Return the rows of `ids`, [N, D]; for as many as fit into memory.
 
         Raises:
             InputError: as `view`.
@@ -263,12 +266,12 @@ class VectorStore:
         about = read_json(path)
         if about["key"] != self.key:
             raise InputError(_damage(path, f"it is of another encoder ({about['key']}, not {self.key})"))
-        shard = Shard(stem=path.with_suffix(""), count=about["count"], dim=about["dim"])
+        shard = Shard(stem=path.with_suffix(""), count=about["count"], dim=about["dim"], dtype=self.dtype)
         known = next(iter(self._shards.values()), shard)
         if known.dim != shard.dim:
             raise InputError(_damage(path, f"its vectors have {shard.dim} numbers, those of other shards {known.dim}"))
         for file, size in (
-            (shard.rows, shard.count * shard.dim * FLOAT16.itemsize),
+            (shard.rows, shard.count * shard.dim * self.dtype.itemsize),
             (shard.ids, shard.count * ID_BYTES),
         ):
             found = file.stat().st_size if file.is_file() else 0
@@ -287,9 +290,9 @@ def as_ids(ids: Ids) -> NDArray[np.bytes_]:
     return np.frombuffer(b"".join(ids), f"S{ID_BYTES}")
 
 
-def _rows_of(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+def _rows_of(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.floating]:
     with open(shard.rows, "rb") as file:
-        return _records_of(file.fileno(), rows, shard.dim * FLOAT16.itemsize).view(FLOAT16)
+        return _records_of(file.fileno(), rows, shard.dim * shard.dtype.itemsize).view(shard.dtype)
 
 
 def _records_of(file: int, at: NDArray[np.int64], width: int) -> NDArray[np.uint8]:

@@ -5,19 +5,21 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.run import Evaluate
+from f2llm.encode.precision import resolve_precision
+from f2llm.encode.prompts import format_query
+from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
+from f2llm.evaluate.items import ITEMS, Item, Watch
 from f2llm.evaluate.jobs import Candidate
-from f2llm.evaluate.model import EvaluatedModel, SharedVectors, revision_of
+from f2llm.evaluate.model import EncodesPoolings, EvaluatedModel, SharedVectors, open_stores, revision_of
 from f2llm.evaluate.offline import offline
 from f2llm.evaluate.task_data import is_empty
 from f2llm.evaluate.tasks import mteb_task
 from f2llm.records.files import sha256_path, write_json
-
-if TYPE_CHECKING:
-    from f2llm.encode.encoder import Encoder
+from f2llm.records.tables import read_table, write_rows
 
 # What mteb writes of the clock: it would make every run's bytes differ. Times are in the job's manifest.
 CLOCK = ("date", "evaluation_time", "evaluation_phases", "kg_co2_emissions")
@@ -35,13 +37,15 @@ def evaluate_batch(
     settings: Evaluate,
     scratch: str | Path,
     threads: int,
+    store: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Evaluate `candidates`, which share one folder, on `tasks`; return counts and times.
+    """Evaluate `candidates`, which share one network, on `tasks`; return counts and times.
 
     `data` are the folders of the tasks, in their order. Results go to
     `scores`/{candidate}/{task}.json: mteb's own file without the clock, with the model's name and
-    revision. A task without rows is not scored; its file says so. Caches go to a folder below
-    `scratch` that is deleted.
+    revision; and to `scores`/{candidate}/items/{task}.parquet (schema ITEMS). A task without rows is not
+    scored; its file says so. Vectors are kept below `store`, None keeps none. Caches go to a folder
+    below `scratch` that is deleted.
 
     Raises:
         InputError: the model cannot read `max_length` tokens, or a text has no vector.
@@ -52,37 +56,84 @@ def evaluate_batch(
     for task in empty:
         logger.warning("%s: no rows (its source was skipped), not scored", task.name)
         for candidate in candidates:
-            path = Path(scores, candidate.name, f"{task.name}.json")
-            write_json(path, _unscored(task, dataset_revision=sha256_path(folders[task.name])))
+            result = _unscored(task, dataset_revision=sha256_path(folders[task.name]))
+            _write(Path(scores), candidate.name, task, result, [])
     counts = {"tasks": len(full), "tasks_skipped": len(empty), "candidates": len(candidates)}
     if not full:
         return counts
     with offline(scratch) as private:
-        encoder = _encoder(candidates, settings=settings, threads=threads)
-        vectors = SharedVectors(encoder, poolings=sorted({candidate.pooling for candidate in candidates}))
-        models = [
-            EvaluatedModel(
-                candidate,
-                vectors,
-                revision=revision_of(candidate, max_length=settings.max_length, precision=encoder.precision),
-            )
-            for candidate in candidates
-        ]
-        seconds = _evaluate(models, full, folders=folders, scores=Path(scores), scratch=private)
-    identity = {model.mteb_model_meta.name: model.mteb_model_meta.revision for model in models}
-    about = {"precision": encoder.precision, "device": encoder.device, "models": identity, "task_seconds": seconds}
-    return counts | {"texts_encoded": vectors.encoded} | about
+        network = open_network(candidates, settings=settings, threads=threads, store=store)
+        seconds = _evaluate(network.models, full, folders=folders, scores=Path(scores), scratch=private)
+    identity = {model.mteb_model_meta.name: model.mteb_model_meta.revision for model in network.models}
+    about = {"precision": network.precision, "device": network.device, "models": identity, "task_seconds": seconds}
+    vectors = network.vectors
+    return counts | {"texts_encoded": vectors.encoded, "texts_reused": vectors.reused} | about
 
 
-def _encoder(candidates: Sequence[Candidate], *, settings: Evaluate, threads: int) -> "Encoder":
+def encode_shard(
+    candidates: Sequence[Candidate],
+    task: Task,
+    *,
+    texts: str | Path,
+    shard: tuple[int, int],
+    settings: Evaluate,
+    threads: int,
+    store: str | Path,
+) -> dict[str, Any]:
+    """Encode the passages of one shard (number, of how many) of a large task into the store; return counts.
+
+    `texts` is the task's table of texts. Which passages are in a shard depends on their ids alone.
+    """
+    number, count = shard
+    table = read_table(texts, columns=["id", "field", "text"])
+    rows = zip(*(table[name].to_pylist() for name in ("id", "field", "text")), strict=True)
+    passages = [text for key, field, text in rows if field == "corpus" and int(key[:8], 16) % count == number]
+    network = open_network(candidates, settings=settings, threads=threads, store=store)
+    prompt = candidates[0].passage_prompt
+    read = [format_query(prompt, instruction=task.instruction, text=text) for text in passages]
+    network.vectors.fill(read, what=f"{task.name} ({number + 1} of {count})")
+    return {"passages": len(passages), "texts_encoded": network.vectors.encoded, "texts_reused": network.vectors.reused}
+
+
+class Network(NamedTuple):
+    """One network, and the models that are made of its vectors."""
+
+    vectors: SharedVectors
+    models: list[EvaluatedModel]
+    precision: str
+    device: str
+
+
+def open_network(
+    candidates: Sequence[Candidate], *, settings: Evaluate, threads: int, store: str | Path | None
+) -> Network:
+    """Return the models of one network; its weights are loaded when a first text needs them."""
     import torch
 
-    from f2llm.encode.encoder import Encoder
+    first = candidates[0]
+    max_length = first.max_length or settings.max_length
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = resolve_precision(first.precision or settings.precision, device=device)
+    poolings = sorted({candidate.pooling for candidate in candidates})
+    key = {"max_length": max_length, "precision": precision}
+    stores = None if store is None else open_stores(first, store, poolings=poolings, device=device, **key)
+
+    def load() -> EncodesPoolings:
+        return _encoder(first, threads=threads, **key)
+
+    vectors = SharedVectors(load, poolings=poolings, stores=stores)
+    models = [EvaluatedModel(one, vectors, revision=revision_of(one, **key)) for one in candidates]
+    return Network(vectors, models, precision, device)
+
+
+def _encoder(candidate: Candidate, *, max_length: int, precision: str, threads: int) -> EncodesPoolings:
+    import torch
+
+    from f2llm.encode.packed_encoder import PackedEncoder
 
     torch.set_num_threads(threads)
-    first = candidates[0]
-    return Encoder.load(
-        Path(first.folder), pooling=first.pooling, max_length=settings.max_length, precision=settings.precision
+    return PackedEncoder.load(
+        Path(candidate.folder), pooling=candidate.pooling, max_length=max_length, precision=precision
     )
 
 
@@ -100,29 +151,45 @@ def _evaluate(
     seconds = {}
     for task in tasks:
         started = time.monotonic()
+        folder = scratch / "data" / task.name  # `datasets` tells local folders apart by their last name
+        folder.parent.mkdir(exist_ok=True)
+        folder.symlink_to(folders[task.name].absolute())
         for model in models:
-            result = evaluate_task(model, task, folder=folders[task.name], scratch=scratch)
+            result, items = evaluate_task(model, task, folder=folder, scratch=scratch)
             name = model.mteb_model_meta.name.partition("/")[2]
-            write_json(scores / name / f"{task.name}.json", result)
-            logger.info("%s: %s %.2f", task.name, name, 100 * result["scores"]["test"][0]["main_score"])
+            _write(scores, name, task, result, items)
+            score = task_score(result, splits=splits_of(task), subsets=subsets_of(task))
+            logger.info("%s: %s %s", task.name, name, "no score" if score is None else f"{100 * score:.2f}")
         seconds[task.name] = round(time.monotonic() - started, 1)
     return seconds
 
 
-def evaluate_task(model: EvaluatedModel, task: Task, *, folder: Path, scratch: Path) -> dict[str, Any]:
-    """Return what mteb writes of one model on one task (scores with six decimals), without the clock."""
+def _write(scores: Path, name: str, task: Task, result: Mapping[str, Any], items: Sequence[Item]) -> None:
+    write_rows(scores / name / "items" / f"{task.name}.parquet", schema=ITEMS, rows=items)
+    write_json(scores / name / f"{task.name}.json", result)
+
+
+def evaluate_task(
+    model: EvaluatedModel, task: Task, *, folder: Path, scratch: Path
+) -> tuple[dict[str, Any], list[Item]]:
+    """Return what mteb writes of one model on one task (scores with six decimals), without the clock, and its items."""
     import mteb
 
+    made = mteb_task(task, folder=folder)
+    watch = Watch(task, made, folder=scratch / "predictions")
+    wanted = {"classification": True, "sts": True}.get(task.type, False)
     # Nothing is cached by mteb: whether a score is still good is for the workflow to decide.
     outcome = mteb.evaluate(
-        model, mteb_task(task, folder=folder), cache=None, overwrite_strategy="always", co2_tracker=False,
-        show_progress_bar=False, encode_kwargs={"batch_size": 256, "show_progress_bar": False},
+        model, made, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
+        encode_kwargs={"batch_size": 256, "show_progress_bar": False},
+        prediction_folder=watch.folder if wanted else None,
     ).task_results[0]  # fmt: skip
     outcome.to_disk(scratch / "result.json")
     # A metric that is not a number (some area under a curve) is null.
     result = json.loads((scratch / "result.json").read_text(encoding="utf-8"), parse_constant=_null)
     meta = model.mteb_model_meta
-    return result | dict.fromkeys(CLOCK) | {"model_name": meta.name, "model_revision": meta.revision}
+    about = {"model_name": meta.name, "model_revision": meta.revision, "data_sha256": sha256_path(folder.resolve())}
+    return result | dict.fromkeys(CLOCK) | about, watch.items()
 
 
 def _null(_: str) -> None:
@@ -131,5 +198,5 @@ def _null(_: str) -> None:
 
 def _unscored(task: Task, *, dataset_revision: str) -> dict[str, Any]:
     return {"task_name": task.name, "dataset_revision": dataset_revision, "mteb_version": None, "scores": {}} | (
-        dict.fromkeys(CLOCK) | {"model_name": None, "model_revision": None}
+        dict.fromkeys(CLOCK) | {"model_name": None, "model_revision": None, "data_sha256": dataset_revision}
     )

@@ -1,20 +1,23 @@
-"""What is evaluated, in which jobs: the trained run, its base under two poolings, the retriever.
+"""What is evaluated, in which jobs: the trained run, its base under two poolings, the retriever, other models.
 
 The base is scored twice because a decoder that was never trained for it says little at its last
 token; its mean over all tokens is the harder baseline. Both come from one forward pass, so they
-share a job. Nothing heavy is imported here: the workflow reads this when it plans.
+share a job, as do cut vectors of a model. Nothing heavy is imported here: the workflow reads this when it plans.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.config.benchmarks import Task
-from f2llm.config.run import Run
+from f2llm.config.models import Model
+from f2llm.config.run import Run, ScoredModel
 from f2llm.errors import InputError
 
-RUN, BASE_LAST, BASE_MEAN, CEILING = ROLES = ("run", "base_last", "base_mean", "ceiling")
+RUN, BASE_LAST, BASE_MEAN, CEILING, OTHER, CUT = ROLES = ("run", "base_last", "base_mean", "ceiling", "other", "cut")
+NO_SOURCE = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +29,20 @@ class Candidate:
     folder: str  # a plain transformers folder
     pooling: str
     query_prompt: str  # "{instruction}" is filled in; empty: texts are encoded as they are
+    passage_prompt: str = ""
+    max_length: int | None = None  # tokens; None: as the stage's settings say
+    precision: str | None = None  # auto | float32 | bfloat16; None: as the stage's settings say
+    dimensions: int | None = None  # only the first so many numbers of a vector
 
 
 class Job(NamedTuple):
-    """The tasks of one batch under the candidates of one network."""
+    """The tasks of one batch, or each of `tasks` for itself, under the candidates of one network."""
 
     name: str  # of its rule
     folder: str  # of the network
     candidates: tuple[Candidate, ...]
     tasks: tuple[Task, ...]
+    batch: str  # empty: a job for each task
 
 
 def candidates(run: Run) -> tuple[Candidate, ...]:
@@ -43,55 +51,93 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
     Raises:
         InputError: two of them would have one name.
     """
-    backbone, retriever = run.backbone, run.retriever
-    base, prompt = f"results/models/{backbone.name}/model", backbone.query_prompt
-    ceiling = f"results/models/{retriever.name}/model"
-    found = (
-        _candidate(run.run, RUN, f"results/runs/{run.run}/model", backbone.pooling, prompt),
+    backbone, retriever, prompt = run.backbone, run.retriever, run.backbone.query_prompt
+    base = f"results/models/{backbone.name}/model"
+    own = {one.model: one for one in run.evaluate.models}
+    found = [
+        *_with_cuts(
+            _candidate(run.run, RUN, f"results/runs/{run.run}/model", backbone.pooling, prompt), run.evaluate.dimensions
+        ),
         _candidate(f"{backbone.name}-last", BASE_LAST, base, "last", prompt),
         _candidate(f"{backbone.name}-mean", BASE_MEAN, base, "mean", prompt),
-        _candidate(retriever.name, CEILING, ceiling, retriever.pooling, retriever.query_prompt),
-    )
+    ]
+    if retriever.format != "vectors":
+        found += _scored(retriever, own.get(retriever.name, ScoredModel(model=retriever.name)), CEILING)
+    found += [
+        candidate
+        for model in run.scored_models
+        if model.name != retriever.name or retriever.format == "vectors"
+        for candidate in _scored(model, own[model.name], OTHER)
+    ]
     names = [candidate.name for candidate in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"run: {', '.join(map(repr, twice))} is also the name of another scored model; rename the run")
-    return found
+    return tuple(found)
 
 
 def jobs(run: Run) -> tuple[Job, ...]:
-    """Return the evaluation jobs of `run`: one for each network and batch of tasks."""
-    networks: dict[str, list[Candidate]] = {}
+    """Return the evaluation jobs of `run`: one for each network and batch of tasks, one rule for single tasks."""
+    networks: dict[tuple[str, int | None, str | None], list[Candidate]] = {}
     for candidate in candidates(run):
-        networks.setdefault(candidate.folder, []).append(candidate)
+        key = (candidate.folder, candidate.max_length, candidate.precision)
+        networks.setdefault(key, []).append(candidate)
     batches: dict[str, list[Task]] = {}
     for task in instructed_tasks(run):
         batches.setdefault(task.batch, []).append(task)
     return tuple(
-        Job(f"evaluate_{_word(group[0].role)}_{batch}", folder, tuple(group), tuple(tasks))
-        for folder, group in networks.items()
+        Job(f"evaluate_{_word(group[0])}_{batch or 'task'}", folder, tuple(group), tuple(tasks), batch)
+        for (folder, *_), group in networks.items()
         for batch, tasks in batches.items()
     )
 
 
 def instructed_tasks(run: Run) -> tuple[Task, ...]:
-    """Return the tasks of the benchmark, each with an instruction: its own, else that of its source."""
-    sources = {source.name: source for source in (*run.sources, *run.heldout_sources)}
+    """Return the tasks of the run's tier, each with an instruction: its own, else that of its source."""
+    sources = {source.name: source.instruction for source in (*run.sources, *run.heldout_sources)}
     return tuple(
-        dataclasses.replace(task, instruction=task.instruction or sources[task.source].instruction)
+        dataclasses.replace(task, instruction=task.instruction or sources.get(task.source, ""))
         for task in run.benchmark.tasks
+        if run.evaluate.tier in task.tiers
     )
 
 
 def score_paths(run: Run, *, folder: str) -> list[str]:
     """Return the result files of all candidates and tasks below `folder`."""
-    return [str(Path(folder, c.name, f"{task.name}.json")) for c in candidates(run) for task in run.benchmark.tasks]
+    tasks = instructed_tasks(run)
+    return [str(Path(folder, c.name, f"{task.name}.json")) for c in candidates(run) for task in tasks]
+
+
+def shards(task: Task, *, shard_texts: int) -> int:
+    """Return how many jobs encode the passages of a task before it is scored; 0: the scoring job does it alone."""
+    texts = task.mteb.texts if task.mteb else 0
+    return math.ceil(texts / shard_texts) if texts > shard_texts else 0
 
 
 def _candidate(name: str, role: str, folder: str, pooling: str, query_prompt: str) -> Candidate:
     return Candidate(name=name, role=role, folder=folder, pooling=pooling, query_prompt=query_prompt)
 
 
-def _word(role: str) -> str:
-    """The two baselines share their jobs."""
-    return role.partition("_")[0]
+def _scored(model: Model, own: ScoredModel, role: str) -> list[Candidate]:
+    candidate = Candidate(
+        name=model.name, role=role, folder=f"results/models/{model.name}/model", pooling=model.pooling,
+        query_prompt=model.query_prompt, passage_prompt=model.passage_prompt, max_length=own.max_length,
+        precision=own.precision,
+    )  # fmt: skip
+    return _with_cuts(candidate, own.dimensions)
+
+
+def _with_cuts(candidate: Candidate, dimensions: tuple[int, ...]) -> list[Candidate]:
+    """Return a candidate, and behind it one for each size that its vectors are cut to."""
+    return [
+        candidate,
+        *(
+            dataclasses.replace(candidate, name=f"{candidate.name}-{size}d", role=CUT, dimensions=size)
+            for size in dimensions
+        ),
+    ]
+
+
+def _word(candidate: Candidate) -> str:
+    """The two baselines share their jobs; other models have their names in them."""
+    return candidate.role.partition("_")[0] if candidate.role != OTHER else candidate.name

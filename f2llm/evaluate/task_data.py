@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from f2llm.config.benchmarks import Task
-from f2llm.records.files import atomic_folder, sha256_file
+from f2llm.records.files import TIMESTAMP, atomic_folder, sha256_file
 
 SCORED, PROBE = "test", "train"
 # Columns and their types, so that no reader has to guess (a column of dates is text, too).
@@ -30,7 +30,16 @@ COLUMNS: dict[str, dict[str, str]] = {
     "classification": {"text": "string", "label": "int64"},
     "clustering": {"sentences": "string", "labels": "string"},
     "sts": {"sentence1": "string", "sentence2": "string", "score": "float32"},
+    "pairs": {"sentence1": "string", "sentence2": "string", "labels": "int64"},
+    "top_ranked": {"query-id": "string", "corpus-ids": "[string]"},
+    "summarisation": {
+        "text": "string",
+        "human_summaries": "[string]",
+        "machine_summaries": "[string]",
+        "relevance": "[float64]",
+    },
 }
+SEARCHED = {"retrieval": ("queries", "corpus", "qrels"), "reranking": ("queries", "corpus", "qrels", "top_ranked")}
 
 
 class Text(NamedTuple):
@@ -66,8 +75,9 @@ def write_task_data(folder: str | Path, data: TaskData, *, task: Task) -> None:
 
 def is_empty(folder: str | Path) -> bool:
     """Return whether nothing can be scored: the source was skipped."""
-    files = [path for path in Path(folder).glob("*.jsonl") if path.stem != PROBE]
-    return not files or any(path.stat().st_size == 0 for path in files)
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != TIMESTAMP]
+    ours = [path for path in files if path.parent == Path(folder) and path.suffix == ".jsonl" and path.stem != PROBE]
+    return not files or any(path.stat().st_size == 0 for path in ours)
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
@@ -87,8 +97,8 @@ def _digest(folder: Path, stems: Iterable[str]) -> str:
 
 
 def _card(folder: Path, data: TaskData, task: Task) -> str:
-    if task.type == "retrieval":
-        configs = {"queries": {SCORED: "queries"}, "corpus": {SCORED: "corpus"}, "qrels": {SCORED: "qrels"}}
+    if task.type in SEARCHED:
+        configs = {name: {SCORED: name} for name in SEARCHED[task.type]}
         columns = {name: COLUMNS[name] for name in configs}
     else:
         configs = {"default": {name: name for name in data.files}}
@@ -107,9 +117,8 @@ def _card(folder: Path, data: TaskData, task: Task) -> str:
             for name, kinds in columns.items()
         ],
     }
-    text = (
-        f"# {task.name}\n\nA {task.type} task drawn from the source `{task.source}` (its rows of split: {task.split})."
-    )
+    origin = f"drawn from the source `{task.source}` (its rows of split: {task.split})"
+    text = f"# {task.name}\n\nA {task.type} task {f'of the files in `{task.data}`' if task.data else origin}."
     front = yaml.safe_dump(header, sort_keys=False)
     return f"---\n{front}---\n\n{text}\nThe rights on the texts are those of the source.\n"
 
@@ -117,4 +126,4 @@ def _card(folder: Path, data: TaskData, task: Task) -> str:
 def _feature(column: str, kind: str, data: TaskData) -> dict[str, Any]:
     if data.label_names and column == "label":
         return {"name": column, "dtype": {"class_label": {"names": dict(enumerate(data.label_names))}}}
-    return {"name": column, "dtype": kind}
+    return {"name": column, "list": kind.strip("[]")} if kind.startswith("[") else {"name": column, "dtype": kind}

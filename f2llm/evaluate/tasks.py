@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2llm.config.benchmarks import Task
+from f2llm.config.mteb_tasks import TYPES
 from f2llm.evaluate.task_data import PROBE, SCORED, read_lines
 from f2llm.records.files import sha256_path
 
@@ -20,50 +21,93 @@ if TYPE_CHECKING:
 
 MAIN_SCORES = {
     "retrieval": "ndcg_at_10",
+    "reranking": "map_at_1000",
     "classification": "accuracy",
     "clustering": "v_measure",
     "sts": "cosine_spearman",
+    "pairs": "max_ap",
+    "summarisation": "cosine_spearman",
 }
-TYPE_NAMES = {
-    "retrieval": "Retrieval",
-    "classification": "Classification",
-    "clustering": "Clustering",
-    "sts": "STS",
-}
+TYPE_NAMES = {ours: theirs for theirs, ours in TYPES.items()}
+QUERY_PROMPT_ONLY = ("retrieval", "reranking")  # types whose instruction is for queries alone
 SEED = 42
 EXPERIMENTS = 10
 PROBE_ITERATIONS = 1000
 
 
 def mteb_task(task: Task, *, folder: str | Path) -> "AbsTask":
-    """Return a new mteb task on the data in `folder`; its data set's revision is the folder's hash.
+    """Return a new mteb task on the data in `folder`.
 
-    Make one for each evaluation: a clustering task keeps the state of its random numbers, so the
-    same object evaluated twice gives two scores.
+    The revision of its data set is the folder's hash, or for a task of mteb the commit. Make one for each
+    evaluation: a clustering task keeps the state of its random numbers, so the same object evaluated
+    twice gives two scores.
     """
-    from mteb.abstasks import AbsTaskClassification, AbsTaskClustering, AbsTaskRetrieval, AbsTaskSTS
+    return _registered(task, folder=folder) if task.mteb else _own(task, folder=folder)
+
+
+def _registered(task: Task, *, folder: str | Path) -> "AbsTask":
+    """Return mteb's own task, its data taken from a folder and its instruction from the stanza."""
+    import mteb
+
+    probe = mteb.get_task(task.name)
+    subsets = list(task.mteb.subsets) if probe.metadata.is_multilingual else None
+    made = mteb.get_task(task.name, hf_subsets=subsets, eval_splits=list(task.mteb.splits))
+    metadata = made.metadata.model_copy(deep=True)
+    metadata.dataset = {**metadata.dataset, "path": str(folder)}
+    metadata.prompt = _prompt(task)
+    made.metadata = metadata
+    return made
+
+
+def _own(task: Task, *, folder: str | Path) -> "AbsTask":
+    from mteb.abstasks import (
+        AbsTaskClassification,
+        AbsTaskClustering,
+        AbsTaskPairClassification,
+        AbsTaskRetrieval,
+        AbsTaskSTS,
+    )
     from mteb.abstasks.task_metadata import TaskMetadata
+    from mteb.abstasks.text.summarization import AbsTaskSummarization
 
     bases = {
         "retrieval": AbsTaskRetrieval,
+        "reranking": AbsTaskRetrieval,
         "classification": AbsTaskClassification,
         "clustering": AbsTaskClustering,
         "sts": AbsTaskSTS,
+        "pairs": AbsTaskPairClassification,
+        "summarisation": AbsTaskSummarization,
     }
+    origin = f"Files of {task.data}" if task.data else f"Rows of the source {task.source} (split: {task.split})"
     metadata = TaskMetadata(
         name=task.name,
-        description=f"Rows of the source {task.source} (split: {task.split})",
+        description=origin,
         dataset={"path": str(folder), "revision": sha256_path(folder)},
         type=TYPE_NAMES[task.type],
-        category="t2t" if task.type in ("retrieval", "sts") else "t2c",
+        category="t2c" if task.type in ("classification", "clustering") else "t2t",
         modalities=["text"],
         eval_splits=[SCORED],
         eval_langs=["eng-Latn"],
         main_score=MAIN_SCORES[task.type],
-        prompt={"query": task.instruction} if task.type == "retrieval" else task.instruction,
+        prompt=_prompt(task),
     )
     attributes = {"metadata": metadata, **_sizes(task, Path(folder))}
     return type(task.name, (bases[task.type],), attributes)(seed=SEED)
+
+
+def _prompt(task: Task) -> str | dict[str, str]:
+    return {"query": task.instruction} if task.type in QUERY_PROMPT_ONLY else task.instruction
+
+
+def main_score_of(task: Task) -> str:
+    """Return mteb's name of the main score of a task."""
+    return task.mteb.main_score if task.mteb else MAIN_SCORES[task.type]
+
+
+def type_name_of(task: Task) -> str:
+    """Return mteb's name of the type of a task."""
+    return task.mteb.type if task.mteb else TYPE_NAMES[task.type]
 
 
 def instruction_of(prompt: str | dict[str, str] | None) -> str:
@@ -82,6 +126,12 @@ def _sizes(task: Task, folder: Path) -> dict[str, Any]:
             "n_experiments": EXPERIMENTS,
             "evaluator_model": LogisticRegression(max_iter=PROBE_ITERATIONS),
         }
+    if task.type == "summarisation":
+        grades = [grade for row in read_lines(folder / f"{SCORED}.jsonl") for grade in row["relevance"]]
+        return {"min_score": min(grades), "max_score": max(grades)}
+    if task.type == "sts":
+        grades = [row["score"] for row in read_lines(folder / f"{SCORED}.jsonl")]
+        return {"min_score": min(grades), "max_score": max(grades)} if task.data else {}
     if task.type == "clustering":
         texts = len(read_lines(folder / f"{SCORED}.jsonl"))
         return {

@@ -1,0 +1,187 @@
+"""What mteb's registry says of the tasks and the benchmark that a stanza names.
+
+mteb takes seconds to import, and makes a folder when it is; so it is asked in a process of its own,
+once for each question and version, and the answers are kept.
+"""
+
+import difflib
+import hashlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from f2llm.errors import InputError
+from f2llm.records.files import read_json, write_json
+
+CACHE = Path(".cache/mteb-tasks")
+# mteb's names of types -> ours.
+TYPES = {
+    "Retrieval": "retrieval", "Reranking": "reranking", "Classification": "classification", "Clustering": "clustering",
+    "STS": "sts", "PairClassification": "pairs", "Summarization": "summarisation",
+}  # fmt: skip
+MOST_NEAR = 3
+_FROM_MTEB = ("type", "repository", "splits", "subsets", "main_score", "texts")
+
+
+def with_mteb(content: Mapping[str, Any], *, where: str) -> tuple[dict[str, Any], list[str]]:
+    """Return a benchmark's stanza with all that mteb knows filled in, and the faults found.
+
+    `content` has passed the schema and has its defaults. Its `mteb` names a benchmark whose tasks are
+    all taken; an entry of `tasks` with the key `mteb` names a task, or changes one of the benchmark.
+    """
+    named = [task for task in content["tasks"] if task.get("mteb")]
+    faults = _faults(content, where=where)
+    content = dict(content) | {"tasks": [({"batch": ""} if task.get("data") else {}) | task for task in content["tasks"]]}
+    if faults or not (named or content["mteb"]):
+        return content, faults
+    known = registry(content["mteb"], [task["mteb"] for task in named])
+    faults = [f"{where}: {fault}" for fault in known["faults"]]
+    if faults:
+        return dict(content), faults
+    own = {task["mteb"] for task in named}
+    defaults = {"instruction": "", "tiers": ["full"] if content["tasks"] else ["smoke", "nano", "full"], "check": "counts"}
+    added = [defaults | {"mteb": name} for name in known["benchmark"] if name not in own]
+    tasks = []
+    for task in [*content["tasks"], *added]:
+        if task.get("mteb"):
+            task, wrong = _filled(task, known["tasks"][task["mteb"]])
+            faults += [f"{where}: {fault}" for fault in wrong]
+        tasks.append(task)
+    return dict(content) | {"tasks": tasks}, faults
+
+
+def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> dict[str, Any]:
+    """Return `tasks` (name -> what mteb says), `benchmark` (names of its tasks) and `faults`, a line each."""
+    question = {"benchmark": benchmark, "tasks": sorted(tasks)}
+    version = importlib.metadata.version("mteb")
+    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    digest = hashlib.sha256(json.dumps([question, code]).encode()).hexdigest()[:16]
+    path = cache / f"{version}-{digest}.json"
+    if path.is_file():
+        return read_json(path)
+    with tempfile.TemporaryDirectory() as scratch:
+        private = {"MTEB_CACHE": scratch, "HF_HOME": scratch, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+        root = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}
+        done = subprocess.run(
+            [sys.executable, "-m", "f2llm.config.mteb_tasks"], input=json.dumps(question), text=True,
+            capture_output=True, check=False, env={**os.environ, **private, **root},
+        )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        raise InputError(f"mteb {version} cannot be asked for its tasks: {last}; run `make setup`")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    write_json(path, answer)
+    return answer
+
+
+def _faults(content: Mapping[str, Any], *, where: str) -> list[str]:
+    """Return faults that a schema cannot say well."""
+    faults = []
+    if not content["tasks"] and not content["mteb"]:
+        faults.append(f"{where}: there is no task; list `tasks`, or name a benchmark of mteb in `mteb`")
+    for place, task in enumerate(content["tasks"]):
+        name = task.get("name") or task.get("mteb") or f"number {place + 1}"
+        kinds = [key for key in ("source", "mteb", "data") if task.get(key)]
+        if len(kinds) != 1:
+            faults.append(f"{where}: task {name}: give one of source, mteb and data (here: {', '.join(kinds) or 'none'})")
+            continue
+        needed = {"source": ("name", "type", "split"), "data": ("name", "type"), "mteb": ()}[kinds[0]]
+        faults += [f"{where}: task {name}: key {key!r} is missing; add it" for key in needed if key not in task]
+        if kinds[0] == "source" and task.get("type") in ("reranking", "pairs", "summarisation"):
+            faults.append(f"{where}: task {name}: {task['type']} is not drawn from sources; give its files in `data`")
+    names = [task.get("name") or task.get("mteb") for task in content["tasks"]]
+    return faults + [f"{where}: task {name} is listed twice; list it once" for name in sorted({n for n in names if n and names.count(n) > 1})]
+
+
+def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    name, faults = task["mteb"], []
+    if task.get("revision", known["revision"]) != known["revision"]:
+        faults.append(
+            f"task {name}: revision {task['revision']} is pinned, mteb scores {known['revision']}; scores of other data "
+            "cannot be compared: take out `revision`"
+        )
+    chosen = {}
+    for key in ("subsets", "splits"):
+        there = known[f"all_{key}"]
+        missing = [one for one in task.get(key, ()) if one not in there]
+        for one in missing:
+            near = difflib.get_close_matches(one, there, n=MOST_NEAR) or sorted(there)[:MOST_NEAR]
+            faults.append(f"task {name}: {key}: there is no {one!r}; near it: {', '.join(near)}")
+        chosen[key] = [one for one in there if one in task[key]] if task.get(key) else known[key]
+    data = {key: known[key] for key in _FROM_MTEB} | {"revision": known["revision"]} | chosen
+    if "files" in task:
+        data["files"] = task["files"]
+    kept = {key: value for key, value in task.items() if key not in ("revision", "subsets", "splits", "files")}
+    filled = {
+        "name": name, "type": TYPES.get(known["type"], known["type"].lower()), "batch": "",
+        "instruction": task.get("instruction") or known["instruction"],
+    }  # fmt: skip
+    return kept | {key: kept.get(key) or value for key, value in filled.items()} | {"mteb": data}, faults
+
+
+def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask mteb; runs in the other process."""
+    import mteb
+
+    faults: list[str] = []
+    names, tasks = [], {}
+    if question["benchmark"]:
+        try:
+            for task in mteb.get_benchmark(question["benchmark"]).tasks:
+                names.append(task.metadata.name)
+                tasks[task.metadata.name] = task
+        except KeyError:
+            known = [one.name for one in mteb.get_benchmarks()]
+            faults.append(_unknown("benchmark", question["benchmark"], known))
+    for name in question["tasks"]:
+        if name not in tasks:
+            try:
+                tasks[name] = mteb.get_task(name)
+            except KeyError:
+                from mteb.get_tasks import _TASKS_REGISTRY
+
+                faults.append(_unknown("task", name, list(_TASKS_REGISTRY)))
+    described = {}
+    for name, task in tasks.items():
+        parts = getattr(task.metadata, "tasks", None)
+        if parts:
+            faults.append(f"task {name} is made of others; list these: {', '.join(part.metadata.name for part in parts)}")
+        elif task.metadata.modalities != ["text"]:
+            faults.append(f"task {name} is of {', '.join(task.metadata.modalities)}; only texts can be scored")
+        else:
+            described[name] = _described(task)
+    return {"benchmark": names, "tasks": described, "faults": faults}
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    folded = {one.casefold(): one for one in known}
+    near = [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=MOST_NEAR, cutoff=0.5)]
+    return f"mteb has no {kind} {name!r}; near it: {', '.join(near) or 'none'}"
+
+
+def _described(task: Any) -> dict[str, Any]:  # noqa: ANN401 - mteb's AbsTask
+    metadata = task.metadata
+    prompt = metadata.prompt.get("query") if isinstance(metadata.prompt, dict) else metadata.prompt
+    counts = metadata.n_samples or {}
+    return {
+        "type": metadata.type,
+        "repository": metadata.dataset["path"],
+        "revision": metadata.dataset["revision"],
+        "splits": list(task.eval_splits),
+        "subsets": list(task.hf_subsets),
+        "all_splits": list(dict.fromkeys([*metadata.eval_splits, *task.eval_splits])),
+        "all_subsets": list(dict.fromkeys([*metadata.hf_subsets, *task.hf_subsets])),
+        "main_score": metadata.main_score,
+        "texts": sum(counts.get(split) or 0 for split in task.eval_splits),
+        "instruction": prompt or task.abstask_prompt or "",
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(_answer(json.load(sys.stdin))))
