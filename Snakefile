@@ -1,4 +1,5 @@
-"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, audit, mine, compare, train, evaluate, report."""
+"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, audit, mine, compare, train, evaluate, report;
+fetch_benchmark, score_models, submission."""
 
 from snakemake.utils import min_version
 
@@ -22,7 +23,10 @@ localrules:
     build_scoreboard,
     check_gate,
     check_splits,
+    compare_models,
+    export_scores,
     fetch_source,
+    fetch_task,
     pack_bundle,
 
 

@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("--run", default="embedded", help="default: %(default)s")
     trace.add_argument("--results", default="results", help="default: %(default)s")
 
+    compare = verb("compare", _compare, "compare the scores of two or more runs or models, and say what may be chance")
+    compare.add_argument(
+        "names", nargs="+", metavar="RUN", help="folders of results/scores, the first is the yardstick"
+    )
+    compare.add_argument("--results", default="results", help="default: %(default)s")
+
     accept = verb("accept", _accept, "take existing outputs as unchanged after a code change that keeps results")
     accept.add_argument("reason", help="why the results are the same; recorded in results/lineage/accepted.jsonl")
     accept.add_argument("targets", nargs="*", help="snakemake targets; default: everything")
@@ -129,6 +135,12 @@ def _trace(options: argparse.Namespace) -> None:
     from f2llm.lineage.trace import format_trace, trace_tuple
 
     print(format_trace(trace_tuple(Path(options.results), options.run, options.tuple_id)))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from f2llm.evaluate.compare import compare_models
+
+    print(compare_models(options.names, results=options.results))
 
 
 def _accept(options: argparse.Namespace) -> None:

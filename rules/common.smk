@@ -1,5 +1,6 @@
 """The validated run, the paths' variant keys, and the few functions that rules share."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -46,8 +47,15 @@ SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources
 RELEASED = {pair.source: pair.released for pair in RUN.compare}
 STANZAS = SOURCES | {source.name: source for source in RELEASED.values()}
 TRAINED = [source.name for source in RUN.sources]
-MODELS = {model.name: model for model in (RUN.backbone, RUN.retriever)}
+MODELS = {
+    model.name: model for model in (RUN.backbone, RUN.retriever, *RUN.scored_models)
+}
 TASKS = {task.name: task for task in RUN.benchmark.tasks}
+# Where the rows of a task come from (drawn | mteb | local) -> its names.
+TASKS_OF = {
+    kind: [name for name, task in TASKS.items() if task.kind == kind]
+    for kind in ("drawn", "mteb", "local")
+}
 CURATION = curation_key(RUN)
 EVALUATION_TEXTS = evaluation_texts_key(RUN)
 # Sources whose texts are compared with those of the others.
@@ -64,7 +72,7 @@ TOKENS = tokens_key(RUN)
 wildcard_constraints:
     source="[a-z0-9_]+",
     model="[a-z0-9._-]+",
-    task="[A-Za-z0-9]+",
+    task="[A-Za-z0-9][A-Za-z0-9._-]*",
     part="[0-9]+",
     parts="[0-9]+",
     audit="[a-z0-9_]+",
@@ -355,4 +363,83 @@ def task_queries(wildcards):
 
 def drawn_stanza(wildcards):
     """What of a task decides its rows: a change of its instruction or batch draws nothing anew."""
-    return task_stanza(wildcards) | {"instruction": "", "batch": ""}
+    return task_stanza(wildcards) | {"instruction": "", "batch": "", "tiers": []}
+
+
+def only(names):
+    """A wildcard's pattern of these names alone."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+def task_order(wildcards):
+    """What is fetched of a task of mteb: the files of its data set at the pinned commit."""
+    task = TASKS[wildcards.task]
+    return {
+        "name": task.name,
+        "task": task.type,
+        "licence": {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""},
+        "fetch": [
+            {
+                "kind": "hub",
+                "repository": task.mteb.repository,
+                "revision": task.mteb.revision,
+                "files": list(task.mteb.files),
+            }
+        ],
+    }
+
+
+def checked_stanza(wildcards):
+    """What of a task of mteb decides what is checked."""
+    return task_stanza(wildcards) | {"instruction": "", "batch": "", "tiers": []}
+
+
+def task_files(wildcards):
+    """Local files of a task, so that an edit is seen."""
+    return local_files(TASKS[wildcards.task].data)
+
+
+def task_inputs(names):
+    """What scoring tasks reads: their data, and of mteb's tasks the verdict on it."""
+    mteb = [name for name in names if TASKS[name].kind == "mteb"]
+    return [f"results/benchmarks/{name}/checked.json" for name in mteb]
+
+
+def scored_stanza(wildcards):
+    """The stanza of the one task that a job scores."""
+    return [plain(INSTRUCTED[wildcards.task])]
+
+
+def scored_data(wildcards):
+    """What the job of one task reads of it."""
+    return [f"results/benchmarks/{wildcards.task}/data"]
+
+
+def scored_verdict(wildcards):
+    """That the data of a task of mteb were checked."""
+    return task_inputs([wildcards.task])
+
+
+def shard_manifests(wildcards, model):
+    """Passages of a large task that other jobs encode before it is scored."""
+    count = shards(TASKS[wildcards.task], shard_texts=RUN.evaluate.shard_texts)
+    return [
+        f"results/vectors/evaluation/{model}/{wildcards.task}/{part}-of-{count}.json"
+        for part in range(count)
+    ]
+
+
+def scoring_memory_mb(wildcards):
+    """Memory to score one task: weights in float32, and its vectors up to three times."""
+    task = TASKS[wildcards.task]
+    known = [model.geometry for model in MODELS.values() if model.geometry]
+    size = max([600, *(4 * weights(geometry) // 10**6 for geometry in known)])
+    width = max([768, *(geometry.hidden for geometry in known)])
+    texts = task.mteb.texts if task.mteb else 0
+    return 2000 + size + 3 * 4 * width * texts // 10**6
+
+
+def scoring_minutes(wildcards):
+    """Time to score one task, at ten texts a second and more."""
+    task = TASKS[wildcards.task]
+    return 60 + (task.mteb.texts if task.mteb else 0) // 600

@@ -1,6 +1,6 @@
 """Curate: exact and near copies, evaluation texts and held-out copies out of every trained source."""
 
-SCORED = sorted({task.source for task in TASKS.values()})
+SCORED = sorted({TASKS[task].source for task in TASKS_OF["drawn"]})
 # Only these, so that adding a source that is not scored leaves the others as they are.
 SCORED_AND_TRAINED = [source for source in SCORED if source in TRAINED]
 CLEAN = RUN.curate.decontaminate

@@ -1,9 +1,127 @@
-"""Evaluate: tasks from held-out rows, mteb's scores for the run, its base and the retriever, the gate."""
+"""Evaluate: data of the tasks, mteb's scores for the run and the models beside it, scoreboard and gate."""
 
-from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths
+from functools import partial
+
+from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths, shards
 
 EVALUATIONS = jobs(RUN)
+CANDIDATES = candidates(RUN)
+INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}
 SCORES = score_paths(RUN, folder="results/scores")
+OF_RUN = f"results/runs/{RUN.run}/model"
+# Scored without the run by `score_models`: those of evaluate.models, or where none is named the standing ones.
+NAMED = [f"results/models/{model.name}/model" for model in RUN.scored_models] or [
+    candidate.folder for candidate in CANDIDATES if candidate.folder != OF_RUN
+]
+SCORED_MODELS = [candidate for candidate in CANDIDATES if candidate.folder in NAMED]
+VERDICTS = task_inputs(INSTRUCTED)
+# What of the settings decides scores: a changed gate scores nothing anew.
+SCORING = {
+    "max_length": RUN.evaluate.max_length,
+    "precision": RUN.evaluate.precision,
+    "gate": {"over_base_last": 0, "over_base_mean": 0},
+}
+BOARD = {
+    "tasks": plain(list(INSTRUCTED.values())),
+    "trained": TRAINED,
+    "datasets": list(RUN.trained_datasets),
+    "declared": declared_tasks(),
+    **decontamination(),
+    "benchmark": plain(RUN.benchmark),
+    "leaderboard": RUN.evaluate.leaderboard,
+}
+
+# Of models that this config does not train nothing is known.
+UNTRAINED = dict.fromkeys(("trained", "datasets", "declared", "off", "report"), [])
+
+
+def manifests_of(job):
+    """Manifests of the jobs of one rule."""
+    first = job.candidates[0].name
+    if job.batch:
+        return [f"results/lineage/jobs/{job.name}/{first}.json"]
+    return [
+        f"results/lineage/jobs/{job.name}/{first}/{task.name}.json"
+        for task in job.tasks
+    ]
+
+
+MANIFESTS = [path for job in EVALUATIONS for path in manifests_of(job)]
+MODEL_MANIFESTS = [
+    path for job in EVALUATIONS if job.folder in NAMED for path in manifests_of(job)
+]
+
+
+rule fetch_task:
+    output:
+        data=directory("results/benchmarks/{task}/data"),
+        manifest="results/benchmarks/{task}/manifest.json",
+        lineage="results/lineage/jobs/fetch_task/{task}.json",
+    log:
+        "logs/fetch_task/{task}.log",
+    wildcard_constraints:
+        task=only(TASKS_OF["mteb"]),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=240,
+    params:
+        stanza=task_order,
+        on_error=RUN.on_source_error,
+        code=code_digest("fetch_task.py"),
+    script:
+        "../workflow/scripts/fetch_task.py"
+
+
+rule check_task:
+    input:
+        data="results/benchmarks/{task}/data",
+        manifest="results/benchmarks/{task}/manifest.json",
+    output:
+        checked="results/benchmarks/{task}/checked.json",
+        texts="results/benchmarks/{task}/texts.parquet",
+        lineage="results/lineage/jobs/check_task/{task}.json",
+    log:
+        "logs/check_task/{task}.log",
+    wildcard_constraints:
+        task=only(TASKS_OF["mteb"]),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        stanza=checked_stanza,
+        code=code_digest("check_task.py"),
+    script:
+        "../workflow/scripts/check_task.py"
+
+
+rule build_local_task:
+    input:
+        task_files,
+    output:
+        data=directory("results/benchmarks/{task}/data"),
+        texts="results/benchmarks/{task}/texts.parquet",
+        lineage="results/lineage/jobs/build_local_task/{task}.json",
+    log:
+        "logs/build_local_task/{task}.log",
+    wildcard_constraints:
+        task=only(TASKS_OF["local"]),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        stanza=drawn_stanza,
+        code=code_digest("build_local_task.py"),
+    script:
+        "../workflow/scripts/build_local_task.py"
 
 
 rule build_task:
@@ -16,6 +134,8 @@ rule build_task:
         lineage="results/lineage/jobs/build_task/{task}.json",
     log:
         "logs/build_task/{task}.log",
+    wildcard_constraints:
+        task=only(TASKS_OF["drawn"]),
     conda:
         "../environment.yml"
     threads: 1
@@ -30,49 +150,131 @@ rule build_task:
 
 
 for job in EVALUATIONS:
+    # Each of these tasks is a job of its own.
+    if not job.batch:
 
-    rule:
-        name:
-            job.name
-        input:
-            model=job.folder,
-            data=expand(
-                "results/benchmarks/{task}/data",
-                task=[task.name for task in job.tasks],
-            ),
-        output:
-            scores=expand(
-                "results/scores/{candidate}/{task}.json",
-                candidate=[candidate.name for candidate in job.candidates],
-                task=[task.name for task in job.tasks],
-            ),
-            lineage=f"results/lineage/jobs/{job.name}/{job.candidates[0].name}.json",
-        log:
-            f"logs/{job.name}/{job.candidates[0].name}.log",
-        conda:
-            "../environment.yml"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=60,
-        params:
-            candidates=plain(job.candidates),
-            tasks=plain(job.tasks),
-            # A changed gate scores nothing anew.
-            settings=plain(RUN.evaluate)
-            | {"gate": {"over_base_last": 0, "over_base_mean": 0}},
-            code=code_digest("evaluate_batch.py"),
-        script:
-            "../workflow/scripts/evaluate_batch.py"
+        rule:
+            name:
+                job.name.replace("evaluate", "encode")
+            input:
+                model=job.folder,
+                texts="results/benchmarks/{task}/texts.parquet",
+                verdict=scored_verdict,
+            output:
+                manifest=f"results/vectors/evaluation/{job.candidates[0].name}/{{task}}/{{part}}-of-{{parts}}.json",
+                lineage=f"results/lineage/jobs/{job.name.replace('evaluate', 'encode')}/{job.candidates[0].name}/{{task}}-{{part}}-of-{{parts}}.json",
+            log:
+                f"logs/{job.name.replace('evaluate', 'encode')}/{job.candidates[0].name}/{{task}}-{{part}}-of-{{parts}}.log",
+            wildcard_constraints:
+                task=only(task.name for task in job.tasks),
+            conda:
+                "../environment.yml"
+            threads: 1
+            resources:
+                mem_mb=scoring_memory_mb,
+                runtime=scoring_minutes,
+            params:
+                candidates=plain(job.candidates),
+                tasks=scored_stanza,
+                settings=SCORING,
+                store="results/vectors/evaluation/store",
+                code=code_digest("encode_shard.py"),
+            script:
+                "../workflow/scripts/encode_shard.py"
+
+        rule:
+            name:
+                job.name
+            input:
+                model=job.folder,
+                data=scored_data,
+                verdict=scored_verdict,
+                shards=partial(shard_manifests, model=job.candidates[0].name),
+            output:
+                scores=expand(
+                    "results/scores/{candidate}/{{task}}.json",
+                    candidate=[candidate.name for candidate in job.candidates],
+                ),
+                single=expand(
+                    "results/scores/{candidate}/items/{{task}}.parquet",
+                    candidate=[candidate.name for candidate in job.candidates],
+                ),
+                lineage=f"results/lineage/jobs/{job.name}/{job.candidates[0].name}/{{task}}.json",
+            log:
+                f"logs/{job.name}/{job.candidates[0].name}/{{task}}.log",
+            wildcard_constraints:
+                task=only(task.name for task in job.tasks),
+            conda:
+                "../environment.yml"
+            threads: 1
+            resources:
+                mem_mb=scoring_memory_mb,
+                runtime=scoring_minutes,
+            params:
+                candidates=plain(job.candidates),
+                tasks=scored_stanza,
+                settings=SCORING,
+                # Vectors by content, shared by tasks and runs: no declared output, safe to delete.
+                store="results/vectors/evaluation/store",
+                code=code_digest("evaluate_batch.py"),
+            script:
+                "../workflow/scripts/evaluate_batch.py"
+
+    else:
+
+        rule:
+            name:
+                job.name
+            input:
+                model=job.folder,
+                data=expand(
+                    "results/benchmarks/{task}/data",
+                    task=[task.name for task in job.tasks],
+                ),
+                verdict=task_inputs([task.name for task in job.tasks]),
+            output:
+                scores=expand(
+                    "results/scores/{candidate}/{task}.json",
+                    candidate=[candidate.name for candidate in job.candidates],
+                    task=[task.name for task in job.tasks],
+                ),
+                single=expand(
+                    "results/scores/{candidate}/items/{task}.parquet",
+                    candidate=[candidate.name for candidate in job.candidates],
+                    task=[task.name for task in job.tasks],
+                ),
+                lineage=f"results/lineage/jobs/{job.name}/{job.candidates[0].name}.json",
+            log:
+                f"logs/{job.name}/{job.candidates[0].name}.log",
+            conda:
+                "../environment.yml"
+            threads: 1
+            resources:
+                mem_mb=2000,
+                runtime=60,
+            params:
+                candidates=plain(job.candidates),
+                tasks=plain(job.tasks),
+                settings=SCORING,
+                store="results/vectors/evaluation/store",
+                code=code_digest("evaluate_batch.py"),
+            script:
+                "../workflow/scripts/evaluate_batch.py"
 
 
 rule build_scoreboard:
     input:
         scores=SCORES,
-        index=f"results/evaluation_texts/{EVALUATION_TEXTS}",
+        index=[f"results/evaluation_texts/{EVALUATION_TEXTS}"],
+        manifests=MANIFESTS,
+        checked=VERDICTS,
+        removed=expand(
+            f"results/curated/{CURATION}/{{source}}/removed.parquet", source=TRAINED
+        ),
     output:
         table="results/scores/scoreboard.parquet",
         summary="results/scores/scoreboard.json",
+        costs="results/scores/costs.json",
         lineage="results/lineage/jobs/build_scoreboard.json",
     log:
         "logs/build_scoreboard.log",
@@ -80,17 +282,71 @@ rule build_scoreboard:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=2000,
+        runtime=30,
     params:
-        candidates=plain(candidates(RUN)),
-        tasks=plain(instructed_tasks(RUN)),
-        trained=TRAINED,
-        declared=declared_tasks(),
-        decontamination=decontamination(),
+        candidates=plain(CANDIDATES),
+        board=BOARD,
         code=code_digest("build_scoreboard.py"),
     script:
         "../workflow/scripts/build_scoreboard.py"
+
+
+# The same without the run: nothing is trained for it.
+rule compare_models:
+    input:
+        scores=expand(
+            "results/scores/{candidate}/{task}.json",
+            candidate=[candidate.name for candidate in SCORED_MODELS],
+            task=INSTRUCTED,
+        ),
+        manifests=MODEL_MANIFESTS,
+        checked=VERDICTS,
+        removed=[],
+        index=[],
+    output:
+        table="results/scores/models/scoreboard.parquet",
+        summary="results/scores/models/scoreboard.json",
+        costs="results/scores/models/costs.json",
+        lineage="results/lineage/jobs/compare_models.json",
+    log:
+        "logs/compare_models.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        candidates=plain(SCORED_MODELS),
+        board=BOARD | UNTRAINED,
+        code=code_digest("build_scoreboard.py"),
+    script:
+        "../workflow/scripts/build_scoreboard.py"
+
+
+rule export_scores:
+    input:
+        scores=SCORES,
+        costs="results/scores/costs.json",
+        model=OF_RUN,
+    output:
+        folder=directory("results/submission"),
+        lineage="results/lineage/jobs/export_scores.json",
+    log:
+        "logs/export_scores.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        candidates=plain(CANDIDATES),
+        board=BOARD,
+        code=code_digest("export_scores.py"),
+    script:
+        "../workflow/scripts/export_scores.py"
 
 
 rule check_gate:
@@ -118,3 +374,18 @@ rule evaluate:
     input:
         "results/scores/scoreboard.parquet",
         f"results/runs/{RUN.run}/gate.json",
+
+
+rule fetch_benchmark:
+    input:
+        expand("results/benchmarks/{task}/texts.parquet", task=INSTRUCTED),
+
+
+rule score_models:
+    input:
+        "results/scores/models/scoreboard.parquet",
+
+
+rule submission:
+    input:
+        "results/submission",

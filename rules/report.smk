@@ -6,7 +6,9 @@ JOBS = [
         "results/lineage/jobs/normalise_source/{source}.json", source=sorted(SOURCES)
     ),
     *expand("results/lineage/jobs/prepare_model/{model}.json", model=sorted(MODELS)),
-    *expand("results/lineage/jobs/build_task/{task}.json", task=sorted(TASKS)),
+    *expand(
+        "results/lineage/jobs/build_task/{task}.json", task=sorted(TASKS_OF["drawn"])
+    ),
     *expand(
         f"results/lineage/jobs/curate_source/{CURATION}/{{source}}.json", source=TRAINED
     ),
@@ -25,10 +27,7 @@ JOBS = [
     ),
     f"results/lineage/jobs/plan_run/{RUN.run}.json",
     f"results/lineage/jobs/train_model/{RUN.run}.json",
-    *[
-        f"results/lineage/jobs/{job.name}/{job.candidates[0].name}.json"
-        for job in EVALUATIONS
-    ],
+    *MANIFESTS,
     "results/lineage/jobs/build_scoreboard.json",
 ]
 

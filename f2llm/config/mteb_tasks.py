@@ -26,7 +26,7 @@ TYPES = {
     "STS": "sts", "PairClassification": "pairs", "Summarization": "summarisation",
 }  # fmt: skip
 MOST_NEAR = 3
-_FROM_MTEB = ("type", "repository", "splits", "subsets", "main_score", "texts")
+_FROM_MTEB = ("type", "repository", "main_score", "revision")
 
 
 def with_mteb(content: Mapping[str, Any], *, where: str) -> tuple[dict[str, Any], list[str]]:
@@ -37,7 +37,9 @@ def with_mteb(content: Mapping[str, Any], *, where: str) -> tuple[dict[str, Any]
     """
     named = [task for task in content["tasks"] if task.get("mteb")]
     faults = _faults(content, where=where)
-    content = dict(content) | {"tasks": [({"batch": ""} if task.get("data") else {}) | task for task in content["tasks"]]}
+    content = dict(content) | {
+        "tasks": [({"batch": ""} if task.get("data") else {}) | task for task in content["tasks"]]
+    }
     if faults or not (named or content["mteb"]):
         return content, faults
     known = registry(content["mteb"], [task["mteb"] for task in named])
@@ -45,7 +47,11 @@ def with_mteb(content: Mapping[str, Any], *, where: str) -> tuple[dict[str, Any]
     if faults:
         return dict(content), faults
     own = {task["mteb"] for task in named}
-    defaults = {"instruction": "", "tiers": ["full"] if content["tasks"] else ["smoke", "nano", "full"], "check": "counts"}
+    defaults = {
+        "instruction": "",
+        "tiers": ["full"] if content["tasks"] else ["smoke", "nano", "full"],
+        "check": "counts",
+    }
     added = [defaults | {"mteb": name} for name in known["benchmark"] if name not in own]
     tasks = []
     for task in [*content["tasks"], *added]:
@@ -89,22 +95,27 @@ def _faults(content: Mapping[str, Any], *, where: str) -> list[str]:
         name = task.get("name") or task.get("mteb") or f"number {place + 1}"
         kinds = [key for key in ("source", "mteb", "data") if task.get(key)]
         if len(kinds) != 1:
-            faults.append(f"{where}: task {name}: give one of source, mteb and data (here: {', '.join(kinds) or 'none'})")
+            faults.append(
+                f"{where}: task {name}: give one of source, mteb and data (here: {', '.join(kinds) or 'none'})"
+            )
             continue
         needed = {"source": ("name", "type", "split"), "data": ("name", "type"), "mteb": ()}[kinds[0]]
         faults += [f"{where}: task {name}: key {key!r} is missing; add it" for key in needed if key not in task]
         if kinds[0] == "source" and task.get("type") in ("reranking", "pairs", "summarisation"):
             faults.append(f"{where}: task {name}: {task['type']} is not drawn from sources; give its files in `data`")
     names = [task.get("name") or task.get("mteb") for task in content["tasks"]]
-    return faults + [f"{where}: task {name} is listed twice; list it once" for name in sorted({n for n in names if n and names.count(n) > 1})]
+    return faults + [
+        f"{where}: task {name} is listed twice; list it once"
+        for name in sorted({n for n in names if n and names.count(n) > 1})
+    ]
 
 
 def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     name, faults = task["mteb"], []
     if task.get("revision", known["revision"]) != known["revision"]:
         faults.append(
-            f"task {name}: revision {task['revision']} is pinned, mteb scores {known['revision']}; scores of other data "
-            "cannot be compared: take out `revision`"
+            f"task {name}: revision {task['revision']} is pinned, mteb scores {known['revision']}; scores of other "
+            "data cannot be compared: take out `revision`"
         )
     chosen = {}
     for key in ("subsets", "splits"):
@@ -114,7 +125,9 @@ def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str
             near = difflib.get_close_matches(one, there, n=MOST_NEAR) or sorted(there)[:MOST_NEAR]
             faults.append(f"task {name}: {key}: there is no {one!r}; near it: {', '.join(near)}")
         chosen[key] = [one for one in there if one in task[key]] if task.get(key) else known[key]
-    data = {key: known[key] for key in _FROM_MTEB} | {"revision": known["revision"]} | chosen
+    counts = [known["texts"].get(split, {}) for split in chosen["splits"]]
+    texts = sum(sum(count.get(subset, 0) for subset in chosen["subsets"]) or count.get("", 0) for count in counts)
+    data = {key: known[key] for key in _FROM_MTEB} | chosen | {"texts": texts}
     if "files" in task:
         data["files"] = task["files"]
     kept = {key: value for key, value in task.items() if key not in ("revision", "subsets", "splits", "files")}
@@ -151,7 +164,9 @@ def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
     for name, task in tasks.items():
         parts = getattr(task.metadata, "tasks", None)
         if parts:
-            faults.append(f"task {name} is made of others; list these: {', '.join(part.metadata.name for part in parts)}")
+            faults.append(
+                f"task {name} is made of others; list these: {', '.join(part.metadata.name for part in parts)}"
+            )
         elif task.metadata.modalities != ["text"]:
             faults.append(f"task {name} is of {', '.join(task.metadata.modalities)}; only texts can be scored")
         else:
@@ -168,7 +183,6 @@ def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
 def _described(task: Any) -> dict[str, Any]:  # noqa: ANN401 - mteb's AbsTask
     metadata = task.metadata
     prompt = metadata.prompt.get("query") if isinstance(metadata.prompt, dict) else metadata.prompt
-    counts = metadata.n_samples or {}
     return {
         "type": metadata.type,
         "repository": metadata.dataset["path"],
@@ -178,9 +192,19 @@ def _described(task: Any) -> dict[str, Any]:  # noqa: ANN401 - mteb's AbsTask
         "all_splits": list(dict.fromkeys([*metadata.eval_splits, *task.eval_splits])),
         "all_subsets": list(dict.fromkeys([*metadata.hf_subsets, *task.hf_subsets])),
         "main_score": metadata.main_score,
-        "texts": sum(counts.get(split) or 0 for split in task.eval_splits),
+        "texts": _texts(metadata.descriptive_stats or {}),
         "instruction": prompt or task.abstask_prompt or "",
     }
+
+
+def _texts(statistics: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return split -> subset -> rows; the subset "" counts all of them."""
+    found = {}
+    for split, content in statistics.items():
+        parts = content.get("hf_subset_descriptive_stats") or {}
+        counts = {name: part.get("num_samples") or 0 for name, part in parts.items()}
+        found[split] = {"": content.get("num_samples") or 0} | counts
+    return found
 
 
 if __name__ == "__main__":

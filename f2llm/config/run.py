@@ -224,8 +224,6 @@ class Evaluate:
     shard_texts: int = 100_000  # passages of a task that one job encodes
 
 
-
-
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A source that is trained on, and published tuples of it."""

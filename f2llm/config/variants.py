@@ -4,6 +4,7 @@ Two runs with other policies stand side by side under results/ and share what is
 source's own stanza is not part of a key: the source has a path component of its own.
 """
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -26,7 +27,10 @@ def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
 def curation_key(run: Run) -> str:
     """Return the key of curated/: curation settings, seed and the benchmark decontaminated against."""
     settings = plain(run.curate) | {"memory_mb": None}
-    return f"{run.benchmark.name}-{digest([settings, run.seed, run.benchmark])}"
+    # What a model is told of a task, in which job and tier it is scored, and what others publish leave its texts alone.
+    neutral = {"instruction": "", "batch": "", "tiers": (), "check": ""}
+    tasks = [dataclasses.replace(task, **neutral) for task in run.benchmark.tasks]
+    return f"{run.benchmark.name}-{digest([settings, run.seed, tasks])}"
 
 
 def evaluation_texts_key(run: Run) -> str:

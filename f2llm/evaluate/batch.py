@@ -79,10 +79,12 @@ def encode_shard(
     settings: Evaluate,
     threads: int,
     store: str | Path,
+    manifest: str | Path,
 ) -> dict[str, Any]:
     """Encode the passages of one shard (number, of how many) of a large task into the store; return counts.
 
-    `texts` is the task's table of texts. Which passages are in a shard depends on their ids alone.
+    `texts` is the task's table of texts; `manifest` says when it is done. Which passages are in a shard
+    depends on their ids alone.
     """
     number, count = shard
     table = read_table(texts, columns=["id", "field", "text"])
@@ -92,6 +94,7 @@ def encode_shard(
     prompt = candidates[0].passage_prompt
     read = [format_query(prompt, instruction=task.instruction, text=text) for text in passages]
     network.vectors.fill(read, what=f"{task.name} ({number + 1} of {count})")
+    write_json(manifest, {"task": task.name, "shard": number, "shards": count, "passages": len(passages)})
     return {"passages": len(passages), "texts_encoded": network.vectors.encoded, "texts_reused": network.vectors.reused}
 
 
@@ -176,13 +179,12 @@ def evaluate_task(
     import mteb
 
     made = mteb_task(task, folder=folder)
-    watch = Watch(task, made, folder=scratch / "predictions")
-    wanted = {"classification": True, "sts": True}.get(task.type, False)
+    watch = Watch(task, made)
     # Nothing is cached by mteb: whether a score is still good is for the workflow to decide.
     outcome = mteb.evaluate(
         model, made, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
         encode_kwargs={"batch_size": 256, "show_progress_bar": False},
-        prediction_folder=watch.folder if wanted else None,
+        prediction_folder=scratch / "predictions",
     ).task_results[0]  # fmt: skip
     outcome.to_disk(scratch / "result.json")
     # A metric that is not a number (some area under a curve) is null.

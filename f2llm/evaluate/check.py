@@ -64,8 +64,8 @@ def check_task(
             except Exception as error:  # whatever mteb, datasets or a parser raises
                 said = " ".join(str(error).split())[:300]
                 raise InputError(
-                    f"benchmark task {task.name}: mteb cannot read {task.mteb.repository}@{task.mteb.revision} in {data}: "
-                    f"{type(error).__name__}: {said}; fetch it again (delete {data}), or take the task out"
+                    f"benchmark task {task.name}: mteb cannot read {task.mteb.repository}@{task.mteb.revision} in "
+                    f"{data}: {type(error).__name__}: {said}; fetch it again (delete {data}), or take the task out"
                 ) from error
     rows = sorted(recorder.texts, key=lambda row: (row.split, row.field, row.id))
     write_rows(texts, schema=TEXTS, rows=rows, metadata={"task": task.name, "source": task.mteb.repository})
@@ -80,8 +80,8 @@ def refuse(task: Task, found: list[dict[str, Any]]) -> None:
     if fatal:
         rest = f", and {len(fatal) - MOST_SHOWN} more" if len(fatal) > MOST_SHOWN else ""
         raise InputError(
-            f"benchmark task {task.name}: the data are not those that mteb scores: {'; '.join(fatal[:MOST_SHOWN])}{rest}; "
-            "fetch the pinned revision again, or say `check: off` in the benchmark if you know why"
+            f"benchmark task {task.name}: the data are not those that mteb scores: {'; '.join(fatal[:MOST_SHOWN])}{rest}"
+            "; fetch the pinned revision again, or say `check: off` in the benchmark if you know why"
         )
     if lines:
         logger.warning("%s: its texts differ from mteb's statistics: %s", task.name, "; ".join(lines[:MOST_SHOWN]))
@@ -118,7 +118,9 @@ def _compared(expected: Any, found: Any, *, where: str, text: bool = False) -> I
                 of_texts = text or any(word in key for word in OF_TEXTS)
                 yield from _compared(value, there.get(key), where=f"{where} {key}", text=of_texts)
     elif expected is not None and found is not None:
-        close = isinstance(expected, int | float) and abs(float(expected) - float(found)) <= CLOSE * max(1, abs(expected))
+        close = isinstance(expected, int | float) and abs(float(expected) - float(found)) <= CLOSE * max(
+            1, abs(expected)
+        )
         if not close and expected != found:
             yield {"where": where, "expected": expected, "found": found, "of_texts": text}
     elif expected is not None and not text:

@@ -4,9 +4,7 @@ Retrieval and reranking: the main score of each query. Classification: the share
 about a text. STS: the cosine of a pair, with its gold score. Other tasks have no scores of single items.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -45,51 +43,51 @@ class Item(NamedTuple):
 class Watch:
     """Listens to mteb while it scores one task."""
 
-    def __init__(self, task: Task, made: "AbsTask", *, folder: Path) -> None:
-        self._task, self._made, self._main, self.folder = task, made, main_score_of(task), folder
-        self._queries: list[Item] = []
+    def __init__(self, task: Task, made: "AbsTask") -> None:
+        self._task, self._made, self._main = task, made, main_score_of(task)
+        self._found: list[Item] = []
+        made._save_task_predictions = self._predicted
         if hasattr(made, "task_specific_scores"):
             self._asked = made.task_specific_scores
             made.task_specific_scores = self._listen
 
     def items(self) -> list[Item]:
         """Return the scores of single items, after mteb is through."""
-        found = list(self._queries)
-        path = self.folder / self._made.prediction_file_name
-        if path.is_file():
-            read = {"classification": _right, "sts": _cosines}.get(self._task.type)
-            if read and (self._task.type == "sts" or self._main == "accuracy"):
-                content = json.loads(path.read_text(encoding="utf-8"))
-                for subset, splits in content.items():
-                    if subset != "mteb_model_meta":
-                        for split, predicted in splits.items():
-                            found += read(predicted, self._rows(split, subset), self._made, split, subset)
-            path.unlink()
-        return sorted(found)
+        return sorted(self._found)
 
-    def _rows(self, split: str, subset: str) -> Any:  # noqa: ANN401 - a Dataset
+    def _predicted(self, predictions: Any, model: object, folder: object, *, hf_split: str, hf_subset: str) -> None:  # noqa: ANN401
+        """Take predictions instead of mteb's file of them, while the data are still there."""
         data = self._made.dataset
-        return data[subset][split] if subset in data else data[split]
+        rows = data[hf_subset][hf_split] if hf_subset in data else data[hf_split]
+        if self._task.type == "sts":
+            self._found += _cosines(predictions, rows, hf_split, hf_subset)
+        elif self._task.type == "classification" and self._main == "accuracy":
+            self._found += _right(predictions, rows[self._made.label_column_name], hf_split, hf_subset)
 
     def _listen(
-        self, scores: Mapping[str, Mapping[str, float]], qrels: Any, results: Any, *, hf_split: str, hf_subset: str  # noqa: ANN401
+        self,
+        scores: Mapping[str, Mapping[str, float]],
+        qrels: Any,  # noqa: ANN401 - mteb's
+        results: Any,  # noqa: ANN401 - mteb's
+        *,
+        hf_split: str,
+        hf_subset: str,  # noqa: ANN401
     ) -> dict[str, float]:
         for ours, theirs in _OF_QUERY.items():
             if self._main.startswith(ours):
                 key = theirs + self._main.removeprefix(ours)
-                self._queries += [
+                self._found += [
                     Item(hf_split, hf_subset, query, float(row[key])) for query, row in scores.items() if key in row
                 ]
         return self._asked(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
 
-def _right(predicted: Sequence[Any], rows: Any, made: Any, split: str, subset: str) -> list[Item]:  # noqa: ANN401
-    labels = np.array(rows[made.label_column_name])
-    right = np.mean([np.array(each) == labels for each in predicted], axis=0)
+def _right(predicted: Sequence[Any], labels: Sequence[Any], split: str, subset: str) -> list[Item]:
+    right = np.mean([np.array(each) == np.array(labels) for each in predicted], axis=0)
     return [Item(split, subset, f"{row:08}", float(share)) for row, share in enumerate(right)]
 
 
-def _cosines(predicted: Mapping[str, Any], rows: Any, made: Any, split: str, subset: str) -> list[Item]:  # noqa: ANN401
+def _cosines(predicted: Mapping[str, Any], rows: Any, split: str, subset: str) -> list[Item]:  # noqa: ANN401 - a Dataset
     return [
         Item(split, subset, f"{row:08}", float(cosine), float(gold))
         for row, (cosine, gold) in enumerate(zip(predicted["cosine_scores"], rows["score"], strict=True))

@@ -17,7 +17,8 @@ from f2llm.config.run import Run, ScoredModel
 from f2llm.errors import InputError
 
 RUN, BASE_LAST, BASE_MEAN, CEILING, OTHER, CUT = ROLES = ("run", "base_last", "base_mean", "ceiling", "other", "cut")
-NO_SOURCE = ""
+# Types with a corpus of passages, which need no instruction and can be encoded by other jobs.
+SEARCHED = ("retrieval", "reranking")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ def score_paths(run: Run, *, folder: str) -> list[str]:
 
 def shards(task: Task, *, shard_texts: int) -> int:
     """Return how many jobs encode the passages of a task before it is scored; 0: the scoring job does it alone."""
-    texts = task.mteb.texts if task.mteb else 0
+    texts = task.mteb.texts if task.mteb and task.type in SEARCHED else 0
     return math.ceil(texts / shard_texts) if texts > shard_texts else 0
 
 

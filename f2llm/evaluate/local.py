@@ -60,7 +60,11 @@ def _read(task: Task, folder: Path, part: str, *, where: str, faults: list[str])
     names = {column: (task.columns or {}).get(column, column) for column in kinds}
     absent = [theirs for theirs in names.values() if rows and theirs not in rows[0]]
     if absent or not rows:
-        what = f"has no column {', '.join(map(repr, absent))}; its columns are {', '.join(rows[0])}" if rows else "is empty"
+        what = (
+            f"has no column {', '.join(map(repr, absent))}; its columns are {', '.join(rows[0])}"
+            if rows
+            else "is empty"
+        )
         faults.append(f"{where}: {found[0].name} {what}; name yours in `columns` or mend the file")
         return []
     read = []
@@ -145,11 +149,15 @@ def _relations(task: Task, rows: Rows) -> list[str]:
         for number, row in enumerate(rows.get("top_ranked", ()), 1):
             lost = [one for one in row["corpus-ids"] if one not in known["corpus"]]
             if lost or row["query-id"] not in known["queries"]:
-                faults.append(f"top_ranked: row {number}: {(lost or [row['query-id']])[0]!r} is not there; mend this row")
+                faults.append(
+                    f"top_ranked: row {number}: {(lost or [row['query-id']])[0]!r} is not there; mend this row"
+                )
     elif task.type == "summarisation":
         for number, row in enumerate(rows[SCORED], 1):
             if len(row["machine_summaries"]) != len(row["relevance"]):
-                faults.append(f"test: row {number}: relevance has not one number for each of machine_summaries; mend it")
+                faults.append(
+                    f"test: row {number}: relevance has not one number for each of machine_summaries; mend it"
+                )
     else:
         column = {"classification": "label", "clustering": "labels", "pairs": "labels", "sts": "score"}[task.type]
         for part, found in rows.items():
@@ -180,7 +188,9 @@ def _texts(task: Task, rows: Rows) -> tuple[Text, ...]:
         kinds = COLUMNS[part if part in COLUMNS else task.type]
         columns = [column for column, kind in kinds.items() if "string" in kind and column in _TEXT_COLUMNS]
         for row in own:
-            values = [one for column in columns for one in ([row[column]] if isinstance(row[column], str) else row[column])]
+            values = [
+                one for column in columns for one in ([row[column]] if isinstance(row[column], str) else row[column])
+            ]
             found += [Text(task.name, SCORED, doc_id(text).hex(), FIELDS.get(part, "text"), text) for text in values]
     return tuple(found)
 

@@ -4,8 +4,7 @@ A task whose source was skipped has no score, and a mean over tasks of which one
 null, as mteb's leaderboard has it. Scores are main scores in points, 0..100.
 """
 
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +12,10 @@ import pyarrow as pa
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
-from f2llm.evaluate.jobs import BASE_LAST, BASE_MEAN, RUN, Candidate
-from f2llm.evaluate.task_data import SCORED
-from f2llm.evaluate.tasks import MAIN_SCORES
+from f2llm.evaluate.aggregate import borda, mean, splits_of, subsets_of, task_score
+from f2llm.evaluate.aggregate import means as leaderboard_means
+from f2llm.evaluate.jobs import BASE_LAST, BASE_MEAN, Candidate
+from f2llm.evaluate.tasks import main_score_of, type_name_of
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import write_rows
 
@@ -25,17 +25,17 @@ IN_DOMAIN, UNTRAINED = "in-domain", "untrained"
 SCOREBOARD = pa.schema(
     [
         pa.field("model", pa.string(), nullable=False),
-        pa.field("role", pa.string(), nullable=False),  # run | base_last | base_mean | ceiling
+        pa.field("role", pa.string(), nullable=False),  # run | base_last | base_mean | ceiling | other | cut
         pa.field("revision", pa.string()),  # hash of all that decides a vector; null where nothing was scored
         pa.field("task", pa.string(), nullable=False),
-        pa.field("type", pa.string(), nullable=False),  # retrieval | classification | clustering | sts
-        pa.field("source", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),  # as in the benchmark's stanza
+        pa.field("source", pa.string(), nullable=False),  # or repository, or folder, of its rows
         pa.field("domain", pa.string(), nullable=False),  # in-domain: the source is trained on | untrained
         pa.field(
             "not_decontaminated", pa.string()
         ),  # why texts of the task may be in the training data; null: they are out
         pa.field("metric", pa.string(), nullable=False),
-        pa.field("data_revision", pa.string(), nullable=False),  # sha256 of the task's folder
+        pa.field("data_revision", pa.string(), nullable=False),  # commit of mteb's data; sha256 of the folder of others
         pa.field("score", pa.float64()),  # main score in points, 0..100; null for a skipped task
         pa.field("gain_over_last", pa.float64()),  # points over the base with last-token pooling
         pa.field("gain_over_mean", pa.float64()),  # points over the base with mean pooling
@@ -95,42 +95,47 @@ def build_scoreboard(
     scores: Sequence[str | Path],
     table: str | Path,
     summary: str | Path,
+    extras: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the table (schema SCOREBOARD) and its summary (JSON: means, gains, tasks not improved).
 
     `scores` are the result files {candidate}/{task}.json of all candidates and tasks; `trained`
-    names the sources trained on, `declared` the tasks whose train split is in one of them. Returns counts.
+    names the sources trained on, `declared` the tasks whose train split is in one of them, or that are no
+    zero-shot task in mteb's sense. `extras` are added to the summary. Returns counts.
 
     Raises:
         InputError: result files are missing, or two candidates were scored on different rows.
     """
     results = {(Path(path).parent.name, Path(path).stem): read_json(path) for path in scores}
     _check(results, candidates, tasks)
-    points = {key: _points(result) for key, result in results.items()}
+    points = {
+        (name, task.name): _points(results[name, task.name], task) for name in _names(candidates) for task in tasks
+    }
     clean = decontamination or Decontamination()
     names = {candidate.role: candidate.name for candidate in candidates}
     cells = []
     for candidate in candidates:
         for task in tasks:
             score, result = points[candidate.name, task.name], results[candidate.name, task.name]
+            origin = task.mteb.repository if task.mteb else task.source or task.data
             cell = Cell(
                 candidate.name,
                 candidate.role,
                 result["model_revision"],
                 task.name,
                 task.type,
-                task.source,
+                origin,
                 IN_DOMAIN if task.source in trained or task.name in declared else UNTRAINED,
                 clean.why_not(task.name),
-                MAIN_SCORES[task.type],
+                main_score_of(task),
                 result["dataset_revision"],
                 score,
-                _minus(score, points[names[BASE_LAST], task.name]),
-                _minus(score, points[names[BASE_MEAN], task.name]),
+                _minus(score, points.get((names.get(BASE_LAST), task.name))),
+                _minus(score, points.get((names.get(BASE_MEAN), task.name))),
             )
             cells.append(cell)
     write_rows(table, schema=SCOREBOARD, rows=cells)
-    content = summarise(cells)
+    content = summarise(cells) | _leaderboard(cells, tasks) | dict(extras or {})
     write_json(summary, content)
     skipped = len(content["tasks_skipped"])
     return {"candidates": len(candidates), "tasks": len(tasks), "tasks_skipped": skipped} | {
@@ -138,9 +143,29 @@ def build_scoreboard(
     }
 
 
+def _names(candidates: Sequence[Candidate]) -> list[str]:
+    return [candidate.name for candidate in candidates]
+
+
+def _leaderboard(cells: Sequence[Cell], tasks: Sequence[Task]) -> dict[str, Any]:
+    """Return by model the means of mteb's types, and the ranks of a Borda count over all tasks."""
+    types = {task.name: type_name_of(task) for task in tasks}
+    scores: dict[str, dict[str, float | None]] = {}
+    for cell in cells:
+        scores.setdefault(cell.model, {})[cell.task] = cell.score
+    ranks = borda(scores, list(types))
+    return {
+        "leaderboard": [
+            {"model": name, "types": leaderboard_means(found, types).types}
+            | dict(zip(("borda_rank", "borda_points"), ranks.get(name, (None, None)), strict=True))
+            for name, found in scores.items()
+        ]
+    }
+
+
 def summarise(cells: Sequence[Cell]) -> dict[str, Any]:
     """Return the summary of a scoreboard: by candidate its means, by task what the run gained."""
-    of_run = [cell for cell in cells if cell.role == RUN]
+    of_run = [cell for cell in cells if cell.model == cells[0].model]
     models = {cell.model: cell.role for cell in cells}
     return {
         "run": of_run[0].model,
@@ -179,12 +204,6 @@ def means(cells: Sequence[Cell]) -> Means:
     )
 
 
-def mean(scores: Iterable[float | None]) -> float | None:
-    """Return the mean, or null where a score is missing or there are none."""
-    scores = list(scores)
-    return None if not scores or None in scores else statistics.fmean(scores)
-
-
 def not_improved(cells: Sequence[Cell]) -> list[str]:
     """Return the tasks on which the run is not above the better of the two poolings of its base."""
     scored = [cell for cell in cells if cell.gain_over_last is not None and cell.gain_over_mean is not None]
@@ -198,10 +217,10 @@ def _grouped(cells: Sequence[Cell], by: Callable[[Cell], str]) -> dict[str, list
     return groups
 
 
-def _points(result: Mapping[str, Any]) -> float | None:
-    """Return mteb's main score in points: the only subset of the only split."""
-    splits = result["scores"]
-    return round(100 * splits[SCORED][0]["main_score"], 4) if splits else None
+def _points(result: Mapping[str, Any], task: Task) -> float | None:
+    """Return mteb's main score in points, over all subsets and splits of the task."""
+    score = task_score(result, splits=splits_of(task), subsets=subsets_of(task))
+    return None if score is None else round(100 * score, 4)
 
 
 def _minus(score: float | None, base: float | None) -> float | None:

@@ -22,5 +22,6 @@ with job(snakemake) as counts:
             settings=build(Evaluate, snakemake.params.settings),
             scratch="results/.cache",
             threads=snakemake.threads,
+            store=snakemake.params.store,
         )
     )

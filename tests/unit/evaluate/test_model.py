@@ -4,8 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from f2llm.encode.store import FLOAT32, VectorStore
+from f2llm.errors import InputError
 from f2llm.evaluate.jobs import Candidate
-from f2llm.evaluate.model import EvaluatedModel, SharedVectors, revision_of
+from f2llm.evaluate.model import EvaluatedModel, SharedVectors, cut, open_stores, revision_of
 
 CANDIDATE = Candidate(name="m", role="run", folder="", pooling="last", query_prompt="Instruct: {instruction}\nQuery: ")
 
@@ -23,7 +25,7 @@ def folder(tmp_path):
 
 
 def encode(encoder, *, prompt_type, prompt, candidate=CANDIDATE):
-    model = EvaluatedModel(candidate, SharedVectors(encoder, poolings=("last",)), revision="1")
+    model = EvaluatedModel(candidate, SharedVectors(lambda: encoder, poolings=("last",)), revision="1")
     kind = prompt_type and SimpleNamespace(value=prompt_type)
     metadata = SimpleNamespace(name="T", prompt=prompt)
     return model.encode(
@@ -51,7 +53,7 @@ def test_without_a_prompt_texts_stay_as_they_are(encoder):
 
 
 def test_a_text_is_encoded_once_for_all_poolings_and_tasks(encoder):
-    vectors = SharedVectors(encoder, poolings=("last", "mean"))
+    vectors = SharedVectors(lambda: encoder, poolings=("last", "mean"))
     last = vectors.get(["a", "b", "a"], pooling="last", what="T")
     mean = vectors.get(["b", "c"], pooling="mean", what="U")
     assert sorted(encoder.seen) == ["a", "b", "c"]
@@ -86,7 +88,53 @@ def test_the_identity_changes_with_weights_and_tokenizer(folder, name):
         {"precision": "bfloat16"},
         {"candidate": {"pooling": "mean"}},
         {"candidate": {"query_prompt": ""}},
+        {"candidate": {"passage_prompt": "passage: "}},
+        {"candidate": {"dimensions": 4}},
     ],
 )
 def test_the_identity_changes_with_all_that_decides_a_vector(folder, changes):
     assert revision(folder, **changes) != revision(folder)
+
+
+def stores(folder, *poolings):
+    return {pooling: VectorStore(folder / pooling, key=pooling, dtype=FLOAT32) for pooling in poolings}
+
+
+def test_vectors_of_the_store_are_those_of_the_encoder_to_the_bit_and_read_once(tmp_path, encoder, vectors_of):
+    first = SharedVectors(lambda: encoder, poolings=("last", "mean"), stores=stores(tmp_path, "last", "mean"))
+    texts = ["a", "b", "a", "c"]
+    assert np.array_equal(first.get(texts, pooling="mean", what="T"), vectors_of(texts, "mean"))
+    again = SharedVectors(lambda: pytest.fail("loaded"), poolings=("last",), stores=stores(tmp_path, "last"))
+    assert np.array_equal(again.get(texts, pooling="last", what="T"), vectors_of(texts, "last"))
+    assert sorted(encoder.seen) == ["a", "b", "c"]
+    assert (first.encoded, again.encoded, again.reused) == (3, 0, 3)
+
+
+def test_work_that_a_kill_left_in_one_store_of_two_is_done_again(tmp_path, encoder, vectors_of):
+    one = SharedVectors(lambda: encoder, poolings=("last",), stores=stores(tmp_path, "last"))
+    one.get(["a"], pooling="last", what="T")
+    both = SharedVectors(lambda: encoder, poolings=("last", "mean"), stores=stores(tmp_path, "last", "mean"))
+    assert np.array_equal(both.get(["a"], pooling="mean", what="T"), vectors_of(["a"], "mean"))
+
+
+def test_networks_with_other_weights_have_other_stores(folder, tmp_path):
+    settings = {"poolings": ("last",), "max_length": 64, "precision": "float32", "device": "cpu"}
+    candidate = dataclasses.replace(CANDIDATE, folder=str(folder))
+    before = open_stores(candidate, tmp_path / "store", **settings)["last"].key
+    assert open_stores(candidate, tmp_path / "store", **settings | {"max_length": 32})["last"].key != before
+    (folder / "model.safetensors").write_text("other weights")
+    assert open_stores(candidate, tmp_path / "store", **settings)["last"].key != before
+
+
+def test_cut_vectors_are_the_first_numbers_of_unit_length():
+    found = cut(np.array([[3, 4, 5]], np.float32), 2, model="m")
+    assert np.allclose(found, [[0.6, 0.8]])
+    with pytest.raises(InputError, match="its vectors have 3"):
+        cut(np.ones((1, 3), np.float32), 4, model="m")
+
+
+def test_a_passage_prompt_goes_on_passages_alone(encoder):
+    e5 = dataclasses.replace(CANDIDATE, query_prompt="query: ", passage_prompt="passage: ")
+    encode(encoder, prompt_type="document", prompt={"query": "Find."}, candidate=e5)
+    encode(encoder, prompt_type="query", prompt={"query": "Find."}, candidate=e5)
+    assert encoder.seen == ["passage: a", "query: a"]

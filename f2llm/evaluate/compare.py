@@ -1,0 +1,92 @@
+"""`f2llm compare RUN RUN ...`: scores of two or more models of this checkout, task by task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from f2llm.errors import InputError
+from f2llm.evaluate.aggregate import mean
+from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
+from f2llm.records.files import read_json
+
+LEFT_OUT = ("scoreboard", "costs")
+
+
+def compare_models(names: Sequence[str], *, results: str | Path) -> str:
+    """Return a table of the tasks that all `names` (folders of results/scores) have scores of, and their means.
+
+    Behind each score but the first model's stands its difference; a star marks one that is more
+    than chance (paired bootstrap, 95 %), a tilde one that may be chance.
+
+    Raises:
+        InputError: fewer than two models, one without scores, none in common, or scores on other rows.
+    """
+    if len(set(names)) < 2:
+        raise InputError("name at least two different runs or models")
+    folders = {name: Path(results, "scores", name) for name in names}
+    missing = [name for name, folder in folders.items() if not _files(folder)]
+    if missing:
+        there = sorted(path.name for path in Path(results, "scores").glob("*") if path.is_dir())
+        raise InputError(
+            [f"{name}: has no scores below {results}/scores; there are: {', '.join(there)}" for name in missing]
+        )
+    common = sorted(set.intersection(*({path.stem for path in _files(folder)} for folder in folders.values())))
+    loaded = {(name, task): read_json(folders[name] / f"{task}.json") for name in names for task in common}
+    other = [task for task in common if len({loaded[name, task]["dataset_revision"] for name in names}) > 1]
+    tasks = [task for task in common if task not in other]
+    if not tasks:
+        raise InputError(
+            f"{', '.join(names)}: no task was scored for all of them on the same rows; run them on one benchmark"
+        )
+    rows = [["task", names[0], *(cell for name in names[1:] for cell in (name, ""))]]
+    points = {key: _points(result) for key, result in loaded.items()}
+    for task in tasks:
+        row = [task, _shown(points[names[0], task])]
+        for name in names[1:]:
+            pair = points[names[0], task], points[name, task]
+            row += [_shown(pair[1]), _difference((folders[names[0]], folders[name]), task, *pair)]
+        rows.append(row)
+    means = {name: mean(points[name, task] for task in tasks) for name in names}
+    row = [f"mean of {len(tasks)}", _shown(means[names[0]])]
+    for name in names[1:]:
+        row += [_shown(means[name]), _signed(means[names[0]], means[name])]
+    rows.append(row)
+    notes = [f"not compared, since scored on different rows: {', '.join(other)}"] if other else []
+    return "\n".join([_table(rows), "* more than chance, ~ may be chance (paired bootstrap, 95 %)", *notes])
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.json")) if path.stem not in LEFT_OUT]
+
+
+def _points(result: dict[str, Any]) -> float | None:
+    cells = [cell.get("main_score") for split in result["scores"].values() for cell in split]
+    score = mean(cells)
+    return None if score is None else 100 * score
+
+
+def _difference(folders: tuple[Path, Path], task: str, one: float | None, two: float | None) -> str:
+    shown = _signed(one, two)
+    first, second = (folder / "items" / f"{task}.parquet" for folder in folders)
+    if not shown or not first.is_file() or not second.is_file():
+        return shown
+    found = paired_bootstrap(task, read_items(second), read_items(first))
+    return shown if found is None else f"{shown}{'*' if found.real else '~'}"
+
+
+def _shown(score: float | None) -> str:
+    return "-" if score is None else f"{score:.2f}"
+
+
+def _signed(one: float | None, two: float | None) -> str:
+    return "" if one is None or two is None else f"{two - one:+.2f}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,27 @@
+"""Rule `export_scores`: results -> the format of the public results repository, and a model card with scores."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.evaluate.beside import Board
+from f2llm.evaluate.export import export_scores
+from f2llm.evaluate.jobs import Candidate
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    board = build(Board, snakemake.params.board)
+    counts.update(
+        export_scores(
+            [build(Candidate, candidate) for candidate in snakemake.params.candidates],
+            board.tasks,
+            scores="results/scores",
+            datasets=board.datasets,
+            costs=snakemake.input.costs,
+            card=f"{snakemake.input.model}/README.md",
+            folder=snakemake.output.folder,
+            scratch="results/.cache",
+        )
+    )

@@ -1,0 +1,20 @@
+"""Rule `fetch_task`: the pinned files of one task of mteb -> a folder and a manifest."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.build import build
+from f2llm.provenance import job
+from f2llm.sources.fetch import Order, fetch_source
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        fetch_source(
+            build(Order, snakemake.params.stanza),
+            raw=snakemake.output.data,
+            manifest=snakemake.output.manifest,
+            on_error=snakemake.params.on_error,
+        )
+    )
