@@ -76,11 +76,12 @@ def check_task(
 def refuse(task: Task, found: list[dict[str, Any]]) -> None:
     """Raise an InputError for differences that the stanza does not allow; log the others."""
     lines = [f"{one['where']}: {one['found']} here, {one['expected']} in mteb's statistics" for one in found]
+    where = f"benchmark task {task.name}"
     fatal = [line for line, one in zip(lines, found, strict=True) if not one["of_texts"] or task.check == "strict"]
     if fatal:
         rest = f", and {len(fatal) - MOST_SHOWN} more" if len(fatal) > MOST_SHOWN else ""
         raise InputError(
-            f"benchmark task {task.name}: the data are not those that mteb scores: {'; '.join(fatal[:MOST_SHOWN])}{rest}"
+            f"{where}: the data are not those that mteb scores: {'; '.join(fatal[:MOST_SHOWN])}{rest}"
             "; fetch the pinned revision again, or say `check: off` in the benchmark if you know why"
         )
     if lines:

@@ -45,5 +45,7 @@ def test_the_run_has_the_config_keys_and_what_follows_from_them():
     assert {field.name for field in dataclasses.fields(run.Run)} == set(CONFIG) - {"stanzas"} | {
         "heldout_sources",
         "barred",
+        "scored_models",
+        "trained_datasets",
     }
     assert typing.get_type_hints(run.Run)["train"] is run.Train

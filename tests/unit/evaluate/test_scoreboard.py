@@ -32,7 +32,7 @@ def board(tmp_path):
         paths = []
         for model, row in scores.items():
             for task, score in row.items():
-                cells = {} if score is None else {"test": [{"main_score": score}]}
+                cells = {} if score is None else {"test": [{"hf_subset": "default", "main_score": score}]}
                 revision = (revisions or {}).get((model, task), "data")
                 content = {"model_revision": None if score is None else f"of {model}", "scores": cells}
                 path = tmp_path / model / f"{task}.json"
