@@ -443,3 +443,14 @@ def scoring_minutes(wildcards):
     """Time to score one task, at ten texts a second and more."""
     task = TASKS[wildcards.task]
     return 60 + (task.mteb.texts if task.mteb else 0) // 600
+
+
+def manifests_of(job):
+    """Manifests of the jobs of one rule."""
+    first = job.candidates[0].name
+    if job.batch:
+        return [f"results/lineage/jobs/{job.name}/{first}.json"]
+    return [
+        f"results/lineage/jobs/{job.name}/{first}/{task.name}.json"
+        for task in job.tasks
+    ]

@@ -35,17 +35,6 @@ BOARD = {
 UNTRAINED = dict.fromkeys(("trained", "datasets", "declared", "off", "report"), [])
 
 
-def manifests_of(job):
-    """Manifests of the jobs of one rule."""
-    first = job.candidates[0].name
-    if job.batch:
-        return [f"results/lineage/jobs/{job.name}/{first}.json"]
-    return [
-        f"results/lineage/jobs/{job.name}/{first}/{task.name}.json"
-        for task in job.tasks
-    ]
-
-
 MANIFESTS = [path for job in EVALUATIONS for path in manifests_of(job)]
 MODEL_MANIFESTS = [
     path for job in EVALUATIONS if job.folder in NAMED for path in manifests_of(job)

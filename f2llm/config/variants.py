@@ -9,6 +9,7 @@ import hashlib
 import json
 from typing import Any
 
+from f2llm.config.benchmarks import Task
 from f2llm.config.build import plain
 from f2llm.config.models import Model
 from f2llm.config.run import Run
@@ -27,16 +28,13 @@ def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
 def curation_key(run: Run) -> str:
     """Return the key of curated/: curation settings, seed and the benchmark decontaminated against."""
     settings = plain(run.curate) | {"memory_mb": None}
-    # What a model is told of a task, in which job and tier it is scored, and what others publish leave its texts alone.
-    neutral = {"instruction": "", "batch": "", "tiers": (), "check": ""}
-    tasks = [dataclasses.replace(task, **neutral) for task in run.benchmark.tasks]
-    return f"{run.benchmark.name}-{digest([settings, run.seed, tasks])}"
+    return f"{run.benchmark.name}-{digest([settings, run.seed, _texts(run)])}"
 
 
 def evaluation_texts_key(run: Run) -> str:
     """Return the key of the index of evaluation texts: the benchmark, and what else is matched against."""
     clean = run.curate.decontaminate
-    return f"{run.benchmark.name}-{digest([run.benchmark, clean.texts, clean.query_like, clean.missing])}"
+    return f"{run.benchmark.name}-{digest([_texts(run), clean.texts, clean.query_like, clean.missing])}"
 
 
 def encoder_key(model: Model, *, max_length: int) -> str:
@@ -63,3 +61,9 @@ def _place(model: Model) -> str | list[str]:
     """Return what names the files of a model: their hash, or where they lie if the stanza states none."""
     fetch = model.fetch
     return fetch.sha256 or [fetch.repository, fetch.revision or fetch.branch, *fetch.files, fetch.url, fetch.path]
+
+
+def _texts(run: Run) -> list[Task]:
+    """Return what decides the texts of a benchmark: not what a model is told of a task, nor its job, tier or check."""
+    neutral = {"instruction": "", "batch": "", "tiers": (), "check": ""}
+    return [dataclasses.replace(task, **neutral) for task in run.benchmark.tasks]
