@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from f2llm.encode.store import VectorStore
-from f2llm.mine.embed import query_vector_id
+from f2llm.mine.embed import vector_id
 from f2llm.mine.passages import corpus_ids
 from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id, query_id
@@ -98,11 +98,11 @@ def write_tables(data: Mined, folder: Path) -> None:
     for name, schema, rows in (("corpus", CORPUS, passages), ("queries", QUERIES, queries), ("near", NEAR, [])):
         write_table(folder / f"{name}.parquet", schema=schema, rows=[pa.Table.from_pylist(rows, schema=schema)])
     store = VectorStore(folder / "store", key="benchmark")
-    asked = [query_vector_id(text, prompt="", instruction="") for text in data.query_texts]
+    asked = [vector_id(text, prompt="", instruction="") for text in data.query_texts]
     for names, rows in ((ids, data.passages_ND), (asked, data.queries_QD)):
         for first in range(0, len(names), PART):
             store.put(names[first : first + PART], rows[first : first + PART], precision="float32")
-    about = {"store": str(store.folder), "key": store.key, "query_prompt": "", "instruction": ""}
+    about = {"store": str(store.folder), "key": store.key, "passage_prompt": "", "query_prompt": "", "instruction": ""}
     write_json(folder / "vectors.json", about)
 
 
@@ -165,7 +165,7 @@ def _read(folder: Path, about: dict[str, Any]) -> Mined:
     with store.view_of(corpus_ids(folder / "corpus.parquet")) as view:
         passages_ND = view.rows(np.arange(len(view)))
     return Mined(
-        store.get([query_vector_id(text, **prompts) for text in texts]),
+        store.get([vector_id(text, **prompts) for text in texts]),
         passages_ND,
         texts,
         passages["text"].to_pylist(),

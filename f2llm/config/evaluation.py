@@ -25,10 +25,10 @@ def evaluation_faults(
     if not isinstance(evaluate, Mapping):
         return []
     faults = [
-        f"{where}: {role}: {model.name!r} puts {model.passage_prompt!r} before passages, which mining and training do "
-        "not; choose another model, or score it in evaluate.models"
+        f"{where}: {role}: {model.name!r} puts {model.passage_prompt!r} before passages, which training does not; "
+        "choose another model, or score it in evaluate.models"
         for role, model in models.items()
-        if model and model.passage_prompt
+        if model and model.passage_prompt and role == "backbone"
     ]
     known = [model for model in (*models.values(), *scored) if model]
     faults += [

@@ -32,7 +32,7 @@ class Model:
     pooling: str  # one of POOLINGS
     append_eos: bool  # decoders pooled at the last token: every text ends in EOS
     query_prompt: str = ""  # "{instruction}" is filled in; empty: texts are encoded as they are
-    passage_prompt: str = ""  # for models that are only scored: mining and training put nothing before passages
+    passage_prompt: str = ""  # put before passages, not for a backbone: training puts nothing there
     licence: Licence
     reference: str
     geometry: Geometry | None = None

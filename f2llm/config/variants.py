@@ -40,7 +40,7 @@ def evaluation_texts_key(run: Run) -> str:
 def encoder_key(model: Model, *, max_length: int) -> str:
     """Return the key of vectors/: weights, prompt, pooling and maximum length of an encoder."""
     identity = (_place(model), model.format, model.member, model.layers, model.pooling, model.append_eos)
-    return f"{model.name}-{digest([identity, model.query_prompt, max_length])}"
+    return f"{model.name}-{digest([identity, model.query_prompt, model.passage_prompt, max_length])}"
 
 
 def mining_key(run: Run) -> str:

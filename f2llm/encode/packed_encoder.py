@@ -50,9 +50,11 @@ class PackedEncoder(Encoder):
     packed = False
 
     @classmethod
-    def load(cls, folder: Path | str, *, pooling: str, max_length: int, precision: str) -> "PackedEncoder":
+    def load(
+        cls, folder: Path | str, *, pooling: str, max_length: int, precision: str, device: str | None = None
+    ) -> "PackedEncoder":
         """Load a model as `Encoder.load` does, and find out whether it can read packs."""
-        encoder = super().load(folder, pooling=pooling, max_length=max_length, precision=precision)
+        encoder = super().load(folder, pooling=pooling, max_length=max_length, precision=precision, device=device)
         encoder._try_packs(max_length)
         logger.info("%s: %s", folder, "packs without padding" if encoder.packed else "padded batches")
         return encoder

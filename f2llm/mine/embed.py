@@ -35,7 +35,7 @@ SHARD_ROWS = 4096
 # Texts in memory at once, and how many are looked up in the store together.
 TEXTS_AT_ONCE = 65_536
 KEY_DIGITS = 12
-ENCODER_CODE = "f2llm/encode/encoder.py"
+ENCODER_CODE = "f2llm/encode/packed_encoder.py"
 VECTORS = "vectors"
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,8 @@ def embed_source(
                 counts = _fill(place.store, roles, share=share, source=source, retriever=retriever, threads=threads)
                 shards = place.store.shards()
                 about |= place.about | {"dim": shards[0].dim if shards else 0}
-            about |= _counted(roles, share) | {"query_prompt": roles[1].prompt, "instruction": source.instruction}
+            prompts = {"passage_prompt": roles[0].prompt, "query_prompt": roles[1].prompt}
+            about |= _counted(roles, share) | prompts | {"instruction": source.instruction}
     except SourceError as error:
         if on_source_error != SKIP:
             raise
@@ -135,14 +136,16 @@ def searched(source: Source) -> bool:
     return source.task in SEARCHED and not source.ready
 
 
-def query_vector_id(text: str, *, prompt: str, instruction: str) -> bytes:
-    """Return the 16-byte id under which a query's vector is stored: that of the text the model reads."""
+def vector_id(text: str, *, prompt: str, instruction: str) -> bytes:
+    """Return the 16-byte id under which the vector of a text is stored: that of the text the model reads."""
     return doc_id(format_query(prompt, instruction=instruction, text=text))
 
 
 def _roles(corpus: Path, queries: Path, source: Source, model: Model) -> tuple[_Texts, _Texts]:
-    prompt = "" if model.format == VECTORS else model.query_prompt
-    return _Texts("passages", corpus, "", ""), _Texts("queries", queries, prompt, source.instruction)
+    prompts = ("", "") if model.format == VECTORS else (model.passage_prompt, model.query_prompt)
+    tables = zip(("passages", "queries"), (corpus, queries), prompts, strict=True)
+    passages, asked = (_Texts(role, path, prompt, source.instruction) for role, path, prompt in tables)
+    return passages, asked
 
 
 def _place(retriever: Retriever, folder: Path) -> _Place:
@@ -204,10 +207,10 @@ def _fill(
 def _encoder(retriever: Retriever, *, threads: int) -> "Encoder":
     import torch
 
-    from f2llm.encode.encoder import Encoder
+    from f2llm.encode.packed_encoder import PackedEncoder
 
     torch.set_num_threads(threads)
-    return Encoder.load(
+    return PackedEncoder.load(
         retriever.folder, pooling=retriever.model.pooling, max_length=retriever.max_length, precision="auto",
         device=resolve_device(retriever.device),
     )  # fmt: skip

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from f2llm.config.run import Mine
 from f2llm.config.sources import Source
 from f2llm.encode.store import VectorStore, VectorView, as_ids
 from f2llm.mine.backends import choose
 from f2llm.mine.draw import Classes
-from f2llm.mine.embed import query_vector_id, searched
+from f2llm.mine.embed import searched, vector_id
 from f2llm.mine.faults import SKIP, SourceError
 from f2llm.mine.indexes import Approximate, measure_recall
 from f2llm.mine.outcome import DRAWN, GIVEN, Kept, Outcome, Paths, Rejected
@@ -237,7 +238,7 @@ def _search(
     exact = choose(backend=rule.backend, device=rule.device, threads=threads, block_rows=rule.block_rows)
     store = VectorStore(about["store"], key=about["key"])
     query_store = VectorStore(about.get("query_store", about["store"]), key=about["key"])
-    with store.view_of(corpus_ids(tables.corpus)) as passages:
+    with store.view_of(_passage_vector_ids(tables, about)) as passages:
         approximate = Approximate(passages, rule.index) if rule.index.kind != "flat" and len(passages) else None
         task = Retrieval(source.name, passages, approximate or exact, exact, rule, seed)
         size = queries_at_once(rule.window, exact)
@@ -255,7 +256,17 @@ def _search(
 
 def _query_vectors(store: VectorStore, queries: pa.Table, about: dict[str, Any]) -> VectorView:
     prompts = {"prompt": about["query_prompt"], "instruction": about["instruction"]}
-    return store.view(as_ids([query_vector_id(text, **prompts) for text in queries["text"].to_pylist()]))
+    return store.view(as_ids([vector_id(text, **prompts) for text in queries["text"].to_pylist()]))
+
+
+def _passage_vector_ids(tables: Tables, about: dict[str, Any]) -> Iterator[NDArray[np.bytes_]]:
+    """Yield the ids of the passages' vectors: their own, unless the retriever reads a prompt before them."""
+    if not about["passage_prompt"]:
+        yield from corpus_ids(tables.corpus)
+        return
+    prompts = {"prompt": about["passage_prompt"], "instruction": about["instruction"]}
+    for batch in read_batches(tables.corpus, columns=["text"], rows=ROWS_AT_ONCE):
+        yield as_ids([vector_id(text, **prompts) for text in batch["text"].to_pylist()])
 
 
 def _recall(

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-import f2llm.encode.encoder
+import f2llm.encode.packed_encoder
 import f2llm.mine.embed as module
 from f2llm.config.models import Model
 from f2llm.config.sources import Fetch, Licence, Source
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
-from f2llm.mine.embed import Retriever, embed_source, query_vector_id
+from f2llm.mine.embed import Retriever, embed_source, vector_id
 from f2llm.mine.share import Share
 from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id, query_id
@@ -40,13 +40,15 @@ class Fake:
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """Return a call of embed_source on the given passages and queries; results stay between calls."""
-    monkeypatch.setattr(f2llm.encode.encoder, "Encoder", SimpleNamespace(load=lambda *_, **__: Fake()))
+    monkeypatch.setattr(f2llm.encode.packed_encoder, "PackedEncoder", SimpleNamespace(load=lambda *_, **__: Fake()))
     monkeypatch.setattr(Fake, "read", [])
     model_folder = tmp_path / "model"
     model_folder.mkdir()
     (model_folder / "weights").write_text("one")
 
-    def call(passages, queries, *, task="retrieval", prompt="", weights="one", form="folder", **settings):
+    def call(
+        passages, queries, *, task="retrieval", prompt="", weights="one", form="folder", passage_prompt="", **settings
+    ):
         (model_folder / "weights").write_text(weights)
         docs = sorted(({"doc_id": doc_id(text), "text": text, "content_key": ""} for text in passages), key=str)
         asked = [
@@ -57,7 +59,7 @@ def job(tmp_path, monkeypatch):
             write_table(tmp_path / name, schema=schema, rows=[pa.Table.from_pylist(rows, schema=schema)])
         model = Model(
             name="m", fetch=Fetch(kind="local"), format=form, member="", pooling="mean", append_eos=False,
-            query_prompt=prompt, licence=LICENCE, reference="",
+            query_prompt=prompt, passage_prompt=passage_prompt, licence=LICENCE, reference="",
         )  # fmt: skip
         source = Source(
             name="toy", task=task, fetch=(), adapter="", instruction="find", licence=LICENCE, reference="", group=""
@@ -77,8 +79,15 @@ def test_passages_and_prompted_queries_are_encoded_and_found_by_their_ids(job):
     assert sorted(Fake.read) == ["a", "bb", "find: ccc"]
     assert (counts["encoded"], about["passages"], about["queries"], about["dim"]) == (3, 2, 1, 2)
     store = VectorStore(about["store"], key=about["key"])
-    ids = [doc_id("bb"), query_vector_id("ccc", prompt="{instruction}: ", instruction="find")]
+    ids = [doc_id("bb"), vector_id("ccc", prompt="{instruction}: ", instruction="find")]
     assert store.get(ids).tolist() == [[1, 2], [1, 9]]
+
+
+def test_a_prompt_before_passages_is_read_and_names_their_vectors(job):
+    about = job(["a"], ["b"], prompt="query: ", passage_prompt="passage: ")[1]
+    assert sorted(Fake.read) == ["passage: a", "query: b"] and about["passage_prompt"] == "passage: "
+    store = VectorStore(about["store"], key=about["key"])
+    assert store.get([vector_id("a", prompt="passage: ", instruction="")]).tolist() == [[1, 10]]
 
 
 def test_a_second_run_encodes_nothing_and_writes_the_same_manifest(job):
@@ -164,7 +173,7 @@ def test_precomputed_vectors_are_looked_up_by_the_plain_texts(job, tmp_path):
     counts, about = job(["a", "b"], ["q"], form="vectors", prompt="never {instruction}: ")
     assert (counts["encoded"], about["dim"], about["query_prompt"], Fake.read) == (0, 2, "", [])
     query_store = VectorStore(about["query_store"], key=about["key"])
-    assert query_store.get([query_vector_id("q", prompt="", instruction="find")]).tolist() == [[1, 0]]
+    assert query_store.get([vector_id("q", prompt="", instruction="find")]).tolist() == [[1, 0]]
     with pytest.raises(InputError, match="(?s)1 passages have no vector in model m .*'c'.*1 queries have no vector"):
         job(["a", "c"], ["r"], form="vectors")
 

@@ -9,7 +9,7 @@ import pytest
 from f2llm.config.sources import Licence, Source
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
-from f2llm.mine.embed import query_vector_id
+from f2llm.mine.embed import vector_id
 from f2llm.mine.outcome import Paths
 from f2llm.mine.share import Share
 from f2llm.mine.source import Tables, mine_part, mine_source
@@ -47,11 +47,13 @@ class Case:
             "negatives": list(map(doc_id, negatives)), "label": label, "grade": None, "group": text, "split": "train",
         })  # fmt: skip
         if vector is not None:
-            self.vectors[query_vector_id(text, prompt=PROMPT, instruction=INSTRUCTION)] = vector
+            self.vectors[vector_id(text, prompt=PROMPT, instruction=INSTRUCTION)] = vector
 
-    def mine(self, rule, *, task="retrieval", ready=False, name="out", order=lambda rows: rows, **settings):
+    def mine(
+        self, rule, *, task="retrieval", ready=False, name="out", order=lambda rows: rows, passage_prompt="", **settings
+    ):
         folder = self.folder / name
-        self.write(folder, order)
+        self.write(folder, order, passage_prompt=passage_prompt)
         outputs = Paths(folder / "tuples.parquet", folder / "rejected.parquet")
         tables = Tables(*(folder / f"{table}" for table in ("corpus", "queries", "near", "vectors.json")))
         counts = mine_source(
@@ -59,7 +61,7 @@ class Case:
         )  # fmt: skip
         return counts, read_table(outputs.tuples).to_pylist(), read_table(outputs.rejected).to_pylist()
 
-    def write(self, folder, order):
+    def write(self, folder, order, *, passage_prompt):
         self.corpus.sort(key=lambda row: row["doc_id"])
         self.queries.sort(key=lambda row: row["query_id"])
         near = [{"doc_id": doc_id(a), "other_id": doc_id(b), "similarity": 0.9} for a, b in self.near]
@@ -70,7 +72,13 @@ class Case:
         store = VectorStore(folder / "store", key="test")
         if self.vectors:
             store.put(list(self.vectors), np.stack(list(self.vectors.values())), precision="float32")
-        about = {"store": str(store.folder), "key": "test", "query_prompt": PROMPT, "instruction": INSTRUCTION}
+        about = {
+            "store": str(store.folder),
+            "key": "test",
+            "passage_prompt": passage_prompt,
+            "query_prompt": PROMPT,
+            "instruction": INSTRUCTION,
+        }
         write_json(folder / "vectors.json", about)
 
     def row(self, text):
@@ -122,6 +130,16 @@ def test_the_nearest_passages_after_the_skip_become_negatives_with_scores_and_ra
     assert ladder.text(found["positive_row"]) == "right" and found["query_row"] == 0
     assert found["tuple_id"] == tuple_id("toy", query_id("retrieval", "q"), doc_id("right"))
     assert found["positive_rank"] == 1
+
+
+def test_passages_are_looked_up_as_the_retriever_read_them(ladder, small):
+    ladder.query("q", QUERY, positives=["right"])
+    plain = ladder.mine(small(), name="plain")[1]
+    prompted = {vector_id(row["text"], prompt="passage: ", instruction=""): row["doc_id"] for row in ladder.corpus}
+    ladder.vectors |= {name: ladder.vectors.pop(doc) for name, doc in prompted.items()}
+    with pytest.raises(InputError, match="vectors are not there"):
+        ladder.mine(small(), name="not said")
+    assert ladder.mine(small(), name="prompted", passage_prompt="passage: ")[1] == plain
 
 
 def test_a_query_with_several_positives_gives_one_tuple_each_under_the_least_score(ladder, small):
