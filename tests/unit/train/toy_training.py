@@ -52,19 +52,13 @@ def source_stanza(name, task):
 
 
 def settings(*, sources=SOURCES, seed=0, backbone=None, **train):
-    near = {
-        "policy": "drop", "min_words": 20, "threshold": 0.8, "report_threshold": 0.7, "permutations": 120, "bands": 20,
-        "guard": True,
-    }  # fmt: skip
-    mine = {
-        "max_length": 16, "window": 60, "skip": 1, "skip_order": "after_filter", "max_score": 2.0, "relative_margin": 0.0,
-        "negatives": 3, "several_positives": "min", "block_rows": 64, "min_kept": 1,
-    }  # fmt: skip
+    schema = load_schema("config")["properties"]
+    mine = {"max_length": 16, "window": 60, "skip": 1, "max_score": 2.0, "relative_margin": 0.0, "negatives": 3}
     content = {
         "run": "toy", "seed": seed, "sources": [source_stanza(name, task) for name, task in sources.items()],
         "backbone": backbone or model_stanza(), "retriever": model_stanza(name="retriever", pooling="mean"),
-        "curate": {"near": near, "decontaminate": {"policy": "drop", "containment": 0.5}, "memory_mb": 100},
-        "barred": [], "mine": mine, "tokens": {"query_max_length": 40, "passage_max_length": 12}, "train": train_settings(**train),
+        "curate": with_defaults({}, schema["curate"]),
+        "barred": [], "mine": with_defaults(mine, schema["mine"]), "tokens": {"query_max_length": 40, "passage_max_length": 12}, "train": train_settings(**train),
     }  # fmt: skip
     return build(Settings, content)
 
