@@ -31,6 +31,8 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+# What a model of sentence-transformers may be made of: an encoder here does these itself.
+MODULES = ("Transformer", "Pooling", "Normalize")
 # Keys of `geometry` -> what transformers calls them.
 GEOMETRY = {
     "layers": "num_hidden_layers", "hidden": "hidden_size", "intermediate": "intermediate_size",
@@ -149,6 +151,7 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
         pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
         found = f"only pickled weights ({', '.join(pickled)}), which can run code" if pickled else "no weights"
         raise InputError(f"{where}: {found}; use a model whose weights are .safetensors files")
+    _refuse_modules(folder, where=where)
     config = _cut(AutoConfig.from_pretrained(folder, trust_remote_code=False), layers, where=where)
     model, info = AutoModel.from_pretrained(
         folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
@@ -161,6 +164,18 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
         if name in head:
             torch.nn.init.zeros_(parameter)
     return model.eval()
+
+
+def _refuse_modules(folder: Path, *, where: str) -> None:
+    """Refuse a model of sentence-transformers whose vectors go through more than pooling: they would be other ones."""
+    path = folder / "modules.json"
+    listed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    other = [kind for kind in (str(one.get("type", "")).rpartition(".")[2] for one in listed) if kind not in MODULES]
+    if other:
+        raise InputError(
+            f"{where}: modules.json: its vectors go through {', '.join(other)}, which is not supported; use a model of "
+            f"{', '.join(MODULES)} alone, or its vectors as `format: vectors`"
+        )
 
 
 def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreTrainedConfig":

@@ -132,6 +132,15 @@ def test_the_stated_geometry_must_be_that_of_the_weights(local, heads, fits):
             prepare(geometry=shape)
 
 
+def test_a_model_whose_vectors_go_through_more_than_pooling_is_refused(local):
+    kinds = ["sentence_transformers.models.Transformer", "sentence_transformers.base.modules.pooling.Pooling"]
+    (local / "modules.json").write_text(json.dumps([{"type": kind} for kind in kinds]))
+    prepare()
+    (local / "modules.json").write_text(json.dumps([{"type": kind} for kind in [*kinds, "a.models.Dense"]]))
+    with pytest.raises(InputError, match="model tiny: modules.json: its vectors go through Dense"):
+        prepare()
+
+
 def test_pickled_weights_are_refused(local):
     (local / "model.safetensors").rename(local / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"only pickled weights \(pytorch_model\.bin\)"):
