@@ -18,6 +18,8 @@ from f2llm.mine.scores import NO_ROW, Backend
 
 # Candidates fetched beyond those wanted: with 20, all of 1,500 real queries were proven at once.
 SPARE = 28
+# How far `entries` may be passed: else the few queries over it would read the whole corpus once more.
+SLACK = 2
 # How the number of fetched candidates grows for queries that are not proven.
 GROWTH = 4
 
@@ -41,14 +43,14 @@ def search(
     """Yield the nearest `wanted_Q` passages of each query, every query once, in no particular order.
 
     The result is exact and the same for every exact back end, block size and number of threads.
-    Memory is one block of passages, `backend.entries` candidates and the queries.
+    Memory is one block of passages, `backend.entries` candidates (twice at most) and the queries.
     """
     wanted_Q = np.minimum(wanted_Q, len(passages))
     pending = np.arange(len(queries_QD))
     fetched = min(len(passages), int(np.median(wanted_Q)) + SPARE) if len(pending) else 0
     while len(pending):
         unproven = []
-        size = max(1, backend.entries // max(fetched, 1))
+        size = max(1, SLACK * backend.entries // max(fetched, 1))
         if backend.most and fetched > backend.most:
             backend = Faiss(threads=1)
         for first in range(0, len(pending), size):
