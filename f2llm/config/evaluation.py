@@ -9,7 +9,7 @@ from f2llm.config.check import read_yaml
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
 
-DATASETS = "mteb_datasets.yaml"
+DATASETS = "mteb/datasets.yaml"
 INSTRUCTION = "{instruction}"
 
 
@@ -56,7 +56,7 @@ def evaluation_faults(
 
 
 def datasets_of(sources: Sequence[Source], *, folder: Path) -> tuple[str, ...]:
-    """Return mteb's names of the data sets that `sources` are made of (`folder`/mteb_datasets.yaml), sorted."""
+    """Return mteb's names of the data sets that `sources` are made of (`folder`/mteb/datasets.yaml), sorted."""
     path = folder / DATASETS
     named: Mapping[str, Any] = read_yaml(path) if path.is_file() else {}
     return tuple(sorted({dataset for source in sources for dataset in named.get(source.name, ())}))

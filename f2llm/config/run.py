@@ -249,7 +249,7 @@ class Run:
     benchmark: Benchmark
     audit: dict[str, Audit]
     scored_models: tuple[Model, ...] = ()  # those of evaluate.models
-    trained_datasets: tuple[str, ...] = ()  # mteb's names of what the run is trained on (config/mteb_datasets.yaml)
+    trained_datasets: tuple[str, ...] = ()  # mteb's names of what the run is trained on (config/mteb/datasets.yaml)
     curate: Curate
     mine: Mine
     tokens: Tokens
