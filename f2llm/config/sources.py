@@ -82,6 +82,20 @@ class Source:
     status: Status = Status()
 
     @property
+    def stated_queries(self) -> int:
+        """Training queries that its publication states, within its own cap; 0 where none are stated."""
+        return _capped(self.expected.queries, self.max_queries)
+
+    @property
+    def stated_passages(self) -> int:
+        """Passages, likewise."""
+        return _capped(self.expected.passages, self.max_passages)
+
+    @property
     def shape(self) -> str:
         """What the rows are: those of the task, or queries with passages (as of retrieval) where tuples are ready."""
         return "retrieval" if self.ready else self.task
+
+
+def _capped(count: int | None, cap: int | None) -> int:
+    return min(count or 0, cap or count or 0)

@@ -62,8 +62,7 @@ def _is_searched(source: Source) -> bool:
 
 
 def _cost(source: Source, run: Run, width: int, tflops: float) -> SearchCost:
-    queries = min(source.expected.queries or 0, source.max_queries or source.expected.queries or 0)
-    passages = min(source.expected.passages or 0, source.max_passages or source.expected.passages or 0)
+    queries, passages = source.stated_queries, source.stated_passages
     flops = 2.0 * queries * passages * width
     cpu = flops / (CPU_GFLOPS * GIGA) + queries * CPU_SECONDS_A_QUERY
     gpu = flops / (tflops * TERA * GPU_SHARE)

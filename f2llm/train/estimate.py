@@ -54,8 +54,8 @@ def estimate_run(run: Run, *, machine: Machine, results: str | Path = "results")
     """
     train, world = run.train, run.train.processes * run.train.nodes
     sized = [source for source in run.sources if _is_sized(source)]
-    rows = {source.name: _capped(source.expected.queries, source.max_queries) for source in sized}
-    queries, passages = sum(rows.values()), sum(_capped(s.expected.passages, s.max_passages) for s in sized)
+    rows = {source.name: source.stated_queries for source in sized}
+    queries, passages = sum(rows.values()), sum(source.stated_passages for source in sized)
     tuple_tokens = sum(rows[source.name] * tokens_per_tuple(source, run) for source in sized)
     trained = {name: round(count * (1 - train.validation.share)) for name, count in rows.items()}
     backbone, retriever = (_geometry(model.name, model.geometry, results) for model in (run.backbone, run.retriever))
@@ -150,15 +150,11 @@ def _is_sized(source: Source) -> bool:
     return None not in (expected.queries, expected.passages, expected.query_tokens, expected.passage_tokens)
 
 
-def _capped(count: int | None, cap: int | None) -> int:
-    return min(count or 0, cap or count or 0)
-
-
 def _text_tokens(source: Source, run: Run, queries: int) -> float:
     """Return the tokens of all queries and passages of a source, as the retriever reads them."""
     expected, most = source.expected, run.mine.max_length
-    passages = _capped(expected.passages, source.max_passages)
-    return queries * min(expected.query_tokens or 0, most) + passages * min(expected.passage_tokens or 0, most)
+    passages = source.stated_passages * min(expected.passage_tokens or 0, most)
+    return queries * min(expected.query_tokens or 0, most) + passages
 
 
 def _geometry(name: str, stated: Geometry | None, results: str | Path) -> Geometry | None:
