@@ -56,15 +56,19 @@ class _Texts(NamedTuple):
     path: Path
     prompt: str
     instruction: str
+    listing: "hashlib._Hash"  # of the ids that were read
 
-    def batches(self, rows: range) -> Iterator[list[str]]:
-        """Yield the texts at some rows of the table as the retriever reads them, in order."""
+    def batches(self, rows: range) -> Iterator[tuple[NDArray[np.bytes_], list[str]]]:
+        """Yield (ids, texts) at some rows of the table as the retriever reads them; the ids go into `listing`."""
         at = 0
         for batch in read_batches(self.path, columns=["text"], rows=TEXTS_AT_ONCE):
             start, stop = max(rows.start, at), min(rows.stop, at + len(batch))
             if start < stop:
                 texts = batch["text"].slice(start - at, stop - start).to_pylist()
-                yield [format_query(self.prompt, instruction=self.instruction, text=text) for text in texts]
+                read = [format_query(self.prompt, instruction=self.instruction, text=text) for text in texts]
+                ids = as_ids([doc_id(text) for text in read])
+                self.listing.update(ids.tobytes())
+                yield ids, read
             at += len(batch)
 
 
@@ -104,7 +108,7 @@ def embed_source(
         if searched(source):
             roles = _roles(Path(corpus), Path(queries), source, retriever.model)
             if retriever.model.format == VECTORS:
-                about |= _look_up(roles, source=source, retriever=retriever)
+                about |= _look_up(roles, share=share, source=source, retriever=retriever)
             else:
                 place = _place(retriever, Path(store))
                 counts = _fill(place.store, roles, share=share, source=source, retriever=retriever, threads=threads)
@@ -144,7 +148,9 @@ def vector_id(text: str, *, prompt: str, instruction: str) -> bytes:
 def _roles(corpus: Path, queries: Path, source: Source, model: Model) -> tuple[_Texts, _Texts]:
     prompts = ("", "") if model.format == VECTORS else (model.passage_prompt, model.query_prompt)
     tables = zip(("passages", "queries"), (corpus, queries), prompts, strict=True)
-    passages, asked = (_Texts(role, path, prompt, source.instruction) for role, path, prompt in tables)
+    passages, asked = (
+        _Texts(role, path, prompt, source.instruction, hashlib.sha256()) for role, path, prompt in tables
+    )
     return passages, asked
 
 
@@ -169,15 +175,9 @@ def _place(retriever: Retriever, folder: Path) -> _Place:
 
 
 def _counted(roles: Sequence[_Texts], share: Share) -> dict[str, Any]:
-    """Return how many texts of each role there are, and a hash of their ids."""
-    found: dict[str, Any] = {}
-    for texts in roles:
-        hasher = hashlib.sha256()
-        rows = share.rows(count_rows(texts.path))
-        for batch in texts.batches(rows):
-            hasher.update(b"".join(map(doc_id, batch)))
-        found |= {texts.role: len(rows), f"{texts.role}_sha256": hasher.hexdigest()}
-    return found
+    """Return how many texts of each role there are, and a hash of their ids, once all were read."""
+    counts = {texts.role: len(share.rows(count_rows(texts.path))) for texts in roles}
+    return counts | {f"{texts.role}_sha256": texts.listing.hexdigest() for texts in roles}
 
 
 def _fill(
@@ -190,8 +190,7 @@ def _fill(
     with Progress(f"encode {source.name}", total=sum(map(len, rows)), unit="texts") as bar:
         for texts, wanted in zip(roles, rows, strict=True):
             what = f"source {source.name}: {texts.role}"
-            for batch in texts.batches(wanted):
-                ids = as_ids([doc_id(text) for text in batch])
+            for ids, batch in texts.batches(wanted):
                 missing = vectors.missing(ids)
                 counts["encoded"] += len(missing)
                 counts["reused"] += len(ids) - len(missing)
@@ -223,14 +222,14 @@ def _encode(encoder: "Encoder", texts: Sequence[str], *, what: str, bar: Progres
         raise SourceError(error.faults) from error
 
 
-def _look_up(roles: Sequence[_Texts], *, source: Source, retriever: Retriever) -> dict[str, Any]:
+def _look_up(roles: Sequence[_Texts], *, share: Share, source: Source, retriever: Retriever) -> dict[str, Any]:
     """Check that every text has a precomputed vector; return what the manifest says of them."""
     about, faults = read_json(Path(retriever.folder, "vectors.json")), []
     for texts in roles:
         store = VectorStore(Path(retriever.folder, texts.role), key=about["key"])
         absent, example = 0, ""
-        for batch in texts.batches(range(count_rows(texts.path))):
-            missing = store.missing(as_ids([doc_id(text) for text in batch]))
+        for ids, batch in texts.batches(share.rows(count_rows(texts.path))):
+            missing = store.missing(ids)
             example = example or (batch[missing[0]] if len(missing) else "")
             absent += len(missing)
         if absent:
