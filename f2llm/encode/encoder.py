@@ -4,7 +4,7 @@ A matrix product rounds differently in another shape, so a free batch would tie 
 neighbours. Here every batch has ROWS rows of one padded length. A causal model needs no mask for what
 lies behind a text. Another one does, and there texts that fill the padded length are kept apart from
 those that do not, because attention takes another path without a mask.
-Shapes: P poolings, N texts, B rows of a batch, T tokens, D dimensions.
+Shapes: P poolings, N texts, B rows of a batch, T tokens, I numbers of a pooled state, D dimensions of a vector.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from f2llm.encode.dense import DenseLayer, load_dense, run_dense
 from f2llm.encode.pooling import pool
 from f2llm.encode.precision import resolve_precision
 from f2llm.errors import InputError
@@ -47,10 +48,20 @@ class Encoder:
         device: "cuda" or "cpu".
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, pooling: str, max_length: int, precision: str) -> None:  # noqa: ANN401 - classes of transformers
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - a class of transformers
+        tokenizer: Any,  # noqa: ANN401 - a class of transformers
+        *,
+        pooling: str,
+        max_length: int,
+        precision: str,
+        dense: Sequence[DenseLayer] = (),
+    ) -> None:
         self.device = str(next(model.parameters()).device.type)
         self.precision = resolve_precision(precision, device=self.device)
-        self.dim = int(model.config.hidden_size)
+        self._width, self._dense = int(model.config.hidden_size), list(dense)
+        self.dim = len(self._dense[-1].weight_OI) if self._dense else self._width
         self._model, self._tokenizer = model, tokenizer
         self._pooling, self._max_length = pooling, max_length
         self._causal = _is_causal(model)
@@ -86,7 +97,8 @@ class Encoder:
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = model.eval().requires_grad_(False).to(device)
-        return cls(model, tokenizer, pooling=pooling, max_length=max_length, precision=precision)
+        settings = {"pooling": pooling, "max_length": max_length, "precision": precision}
+        return cls(model, tokenizer, dense=load_dense(folder), **settings)
 
     def encode(self, texts: Sequence[str], *, what: str, bar: Progress | None = None) -> NDArray[np.float32]:
         """Return the vectors of `texts`, [N, D] float32 of unit length, in their order.
@@ -112,13 +124,20 @@ class Encoder:
         if bar is None:
             with Progress(f"encode {what}", total=len(texts), unit="texts") as own:
                 return self.encode_poolings(texts, poolings=poolings, what=what, bar=own)
-        vectors_PND = np.zeros((len(poolings), len(texts), self.dim), np.float32)
+        pooled_PNI = np.zeros((len(poolings), len(texts), self._width), np.float32)
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[first : first + TEXTS_AT_ONCE]
             tokens = self._tokenise(part, what=what, first=first)
             for batch in batches(np.array([len(ids) for ids in tokens]), masked=not self._causal):
-                vectors_PND[:, first + batch.rows] = self._forward([tokens[row] for row in batch.rows], batch, poolings)
+                pooled_PNI[:, first + batch.rows] = self._forward([tokens[row] for row in batch.rows], batch, poolings)
                 bar.advance(len(batch.rows))
+        return self._finished(pooled_PNI, texts, what=what)
+
+    def _finished(self, pooled_PNI: NDArray[np.float32], texts: Sequence[str], *, what: str) -> NDArray[np.float32]:
+        """Return unit vectors [P, N, D] of pooled states."""
+        vectors_PND = pooled_PNI
+        if self._dense:
+            vectors_PND = np.stack([run_dense(pooled_NI, self._dense) for pooled_NI in pooled_PNI])
         for vectors_ND in vectors_PND:
             normalise(vectors_ND, texts, what=what)
         return vectors_PND

@@ -5,7 +5,8 @@ its text alone, as those of `Encoder` do, and no work is done for padding. Wheth
 (positions and token types are arguments, attention can be replaced) is not guessed from its name: when it is
 loaded, texts are run through both paths and must agree; where they do not, and on CUDA, the batches of
 `Encoder` are used. Measured: docs/benchmarks.md.
-Shapes: P poolings, N texts, T tokens of a pack, H heads, R texts of a run of equal length, L its length, D dimensions.
+Shapes: P poolings, N texts, T tokens of a pack, H heads, R texts of a run of equal length, L its length,
+I numbers of a pooled state, D dimensions.
 """
 
 import logging
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.encode.encoder import TEXTS_AT_ONCE, Batch, Encoder, normalise
+from f2llm.encode.encoder import TEXTS_AT_ONCE, Batch, Encoder
 from f2llm.encode.pooling import pool
 from f2llm.progress import Progress
 
@@ -72,17 +73,15 @@ class PackedEncoder(Encoder):
         if bar is None:
             with Progress(f"encode {what}", total=len(texts), unit="texts") as own:
                 return self.encode_poolings(texts, poolings=poolings, what=what, bar=own)
-        vectors_PND = np.zeros((len(poolings), len(texts), self.dim), np.float32)
+        pooled_PNI = np.zeros((len(poolings), len(texts), self._width), np.float32)
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[first : first + TEXTS_AT_ONCE]
             tokens = self._tokenise(part, what=what, first=first)
             for pack in packs([len(ids) for ids in tokens], size=self._pack_tokens):
                 rows = np.array(pack.rows) + first
-                vectors_PND[:, rows] = self._run([tokens[row] for row in pack.rows], pack.room, poolings)
+                pooled_PNI[:, rows] = self._run([tokens[row] for row in pack.rows], pack.room, poolings)
                 bar.advance(len(rows))
-        for vectors_ND in vectors_PND:
-            normalise(vectors_ND, texts, what=what)
-        return vectors_PND
+        return self._finished(pooled_PNI, texts, what=what)
 
     def _try_packs(self, max_length: int) -> None:
         """Run a few made-up texts both ways; adopt packs where the results agree."""

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from f2llm.config.benchmarks import Task
+from f2llm.encode.dense import vector_length
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
 from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.model import ORGANISATION
@@ -106,7 +107,6 @@ def _meta(candidate: Candidate, name: str, revision: str, datasets: Sequence[str
     """Return mteb's metadata of a model as its results repository keeps it."""
     from mteb.models.model_meta import ModelMeta
 
-    config = read_json(Path(candidate.folder, "config.json")) if Path(candidate.folder, "config.json").is_file() else {}
     overwrites = {
         "name": name,
         "revision": revision,
@@ -114,7 +114,7 @@ def _meta(candidate: Candidate, name: str, revision: str, datasets: Sequence[str
         "open_weights": True,
         "framework": ["Transformers", "safetensors"],
         "similarity_fn_name": "cosine",
-        "embed_dim": candidate.dimensions or config.get("hidden_size"),
+        "embed_dim": candidate.dimensions or vector_length(candidate.folder),
         "max_tokens": candidate.max_length,
         "use_instructions": bool(candidate.query_prompt),
         "training_datasets": None if datasets is None else set(datasets),

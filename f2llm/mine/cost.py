@@ -6,7 +6,7 @@ from typing import NamedTuple
 from f2llm.config.run import Run
 from f2llm.config.shares import mine_jobs
 from f2llm.config.sources import Source
-from f2llm.records.files import read_json
+from f2llm.encode.dense import vector_length
 
 # Measured on one thread of a processor with AVX-512 (benchmarks/mine.py: 5k-20k queries x 12k-100k passages).
 CPU_GFLOPS = 75.0
@@ -73,8 +73,4 @@ def _width(run: Run, results: str | Path) -> int:
     """Return the length of the retriever's vectors, 0 where it is not known yet."""
     if run.retriever.geometry:
         return run.retriever.geometry.hidden
-    folder = Path(results, "models", run.retriever.name, "model")
-    for name, key in (("config.json", "hidden_size"), ("vectors.json", "dim")):
-        if (folder / name).is_file():
-            return int(read_json(folder / name)[key])
-    return 0
+    return vector_length(Path(results, "models", run.retriever.name, "model")) or 0

