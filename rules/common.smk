@@ -56,6 +56,7 @@ TASKS_OF = {
     kind: [name for name, task in TASKS.items() if task.kind == kind]
     for kind in ("drawn", "mteb", "local")
 }
+NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
 CURATION = curation_key(RUN)
 EVALUATION_TEXTS = evaluation_texts_key(RUN)
 # Sources whose texts are compared with those of the others.
@@ -211,10 +212,10 @@ def model_memory_mb(wildcards):
 
 
 def packed():
-    """What the offline bundle holds: every source and model with the manifest of its files."""
+    """What the offline bundle holds: every source, model and task with the manifest of its files."""
     sources = [("source", source, source.fetch) for source in STANZAS.values()]
     models = [("model", model, (model.fetch,)) for model in MODELS.values()]
-    return [
+    stanzas = [
         {
             "kind": kind,
             "name": stanza.name,
@@ -224,6 +225,20 @@ def packed():
         }
         for kind, stanza, fetch in [*sources, *models]
     ]
+    return [*stanzas, *map(packed_task, [*TASKS_OF["mteb"], *TASKS_OF["local"]])]
+
+
+def packed_task(name):
+    """What the offline bundle holds of a task that is not drawn from sources."""
+    task = TASKS[name]
+    local = [{"kind": "local", "path": task.data}]
+    return {
+        "kind": "task",
+        "name": name,
+        "fetch": order_of(task)["fetch"] if task.mteb else local,
+        "licence": NOT_STATED,
+        "manifest": f"results/benchmarks/{name}/manifest.json" if task.mteb else "",
+    }
 
 
 def stanza_files():
@@ -372,12 +387,16 @@ def only(names):
 
 
 def task_order(wildcards):
-    """What is fetched of a task of mteb: the files of its data set at the pinned commit."""
-    task = TASKS[wildcards.task]
+    """What is fetched of a task of mteb."""
+    return order_of(TASKS[wildcards.task])
+
+
+def order_of(task):
+    """The files of the data set of a task of mteb at the pinned commit."""
     return {
         "name": task.name,
         "task": task.type,
-        "licence": {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""},
+        "licence": NOT_STATED,
         "fetch": [
             {
                 "kind": "hub",

@@ -20,6 +20,7 @@ rule pack_bundle:
     input:
         expand("results/sources/{source}/manifest.json", source=sorted(STANZAS)),
         expand("results/models/{model}/manifest.json", model=sorted(MODELS)),
+        expand("results/benchmarks/{task}/manifest.json", task=TASKS_OF["mteb"]),
     output:
         bundle=directory("results/bundle"),
         lineage="results/lineage/jobs/pack_bundle.json",

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,14 @@ MOST_NEAR = 3
 _FROM_MTEB = ("type", "repository", "main_score", "revision")
 
 
-def with_mteb(content: Mapping[str, Any], *, where: str) -> tuple[dict[str, Any], list[str]]:
+def with_mteb(
+    content: Mapping[str, Any], *, where: str, ask: Callable[[str, Sequence[str]], dict[str, Any]] | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """Return a benchmark's stanza with all that mteb knows filled in, and the faults found.
 
     `content` has passed the schema and has its defaults. Its `mteb` names a benchmark whose tasks are
-    all taken; an entry of `tasks` with the key `mteb` names a task, or changes one of the benchmark.
+    all taken; an entry of `tasks` with the key `mteb` names a task, or changes one of the benchmark. `ask` is
+    `registry`, or `answer` where mteb is loaded in this process anyway.
     """
     named = [task for task in content["tasks"] if task.get("mteb")]
     faults = _faults(content, where=where)
@@ -42,7 +45,7 @@ def with_mteb(content: Mapping[str, Any], *, where: str) -> tuple[dict[str, Any]
     }
     if faults or not (named or content["mteb"]):
         return content, faults
-    known = registry(content["mteb"], [task["mteb"] for task in named])
+    known = (ask or registry)(content["mteb"], [task["mteb"] for task in named])
     faults = [f"{where}: {fault}" for fault in known["faults"]]
     if faults:
         return dict(content), faults
@@ -81,9 +84,9 @@ def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> di
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no answer"])[-1]
         raise InputError(f"mteb {version} cannot be asked for its tasks: {last}; run `make setup`")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    write_json(path, answer)
-    return answer
+    found = json.loads(done.stdout.splitlines()[-1])
+    write_json(path, found)
+    return found
 
 
 def _faults(content: Mapping[str, Any], *, where: str) -> list[str]:
@@ -138,21 +141,21 @@ def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str
     return kept | {key: kept.get(key) or value for key, value in filled.items()} | {"mteb": data}, faults
 
 
-def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask mteb; runs in the other process."""
+def answer(benchmark: str, wanted: Sequence[str]) -> dict[str, Any]:
+    """Return what `registry` returns, of mteb in this process."""
     import mteb
 
     faults: list[str] = []
     names, tasks = [], {}
-    if question["benchmark"]:
+    if benchmark:
         try:
-            for task in mteb.get_benchmark(question["benchmark"]).tasks:
+            for task in mteb.get_benchmark(benchmark).tasks:
                 names.append(task.metadata.name)
                 tasks[task.metadata.name] = task
         except KeyError:
             known = [one.name for one in mteb.get_benchmarks()]
-            faults.append(_unknown("benchmark", question["benchmark"], known))
-    for name in question["tasks"]:
+            faults.append(_unknown("benchmark", benchmark, known))
+    for name in wanted:
         if name not in tasks:
             try:
                 tasks[name] = mteb.get_task(name)
@@ -208,4 +211,5 @@ def _texts(statistics: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_answer(json.load(sys.stdin))))
+    asked = json.load(sys.stdin)
+    print(json.dumps(answer(asked["benchmark"], asked["tasks"])))

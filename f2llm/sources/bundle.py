@@ -1,12 +1,12 @@
 """All that a run needs from elsewhere in one folder, for a machine without network, and the way back.
 
-    fetched/        the fetched files of sources and models, as results/.cache/fetched holds them
+    fetched/        the fetched files of sources, models and tasks of mteb, as results/.cache/fetched holds them
     local/          files of this machine that stanzas name, by their path
     config/         the run's config, its stanzas and the lock file
-    licences.md     rights on every source and model
+    licences.md     rights on every source, model and task
     bundle.json     sha256 of every file
 
-Fetched files are hard-linked where the file system can. Benchmark tasks are drawn from sources, so they come along.
+Fetched files are hard-linked where the file system can. Evaluation tasks that are drawn from sources come with these.
 """
 
 import shutil
@@ -33,13 +33,13 @@ MOST_FAULTS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A source or model of the bundle: its stanza's places and rights, and the manifest of what was fetched."""
+    """A source, model or task of the bundle: its stanza's places and rights, and the manifest of what was fetched."""
 
-    kind: str  # source | model
+    kind: str  # source | model | task
     name: str
     fetch: tuple[Fetch, ...]
     licence: Licence
-    manifest: str
+    manifest: str  # empty: nothing of it was fetched
 
 
 def make_bundle(
@@ -62,7 +62,7 @@ def make_bundle(
     with atomic_folder(folder) as aside:
         faults = []
         for one in packed:
-            for stored in _stored(read_json(one.manifest)["files"]):
+            for stored in _stored(read_json(one.manifest)["files"]) if one.manifest else ():
                 if (cache / stored).is_file():
                     link(cache / stored, aside / "fetched" / stored)
                 else:
@@ -80,6 +80,7 @@ def make_bundle(
         if pins.is_file():
             _copy(pins, aside / "config" / pins.name)
         settings = {key: value for key, value in config.items() if key != "stanzas"}
+        (aside / CONFIG).parent.mkdir(exist_ok=True)
         (aside / CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         (aside / "licences.md").write_text(_rights(packed), encoding="utf-8")
         files = {str(path.relative_to(aside)): path for path in sorted(aside.rglob("*")) if path.is_file()}

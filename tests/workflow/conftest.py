@@ -217,3 +217,7 @@ def write_stanzas(folder: Path) -> None:
         (folder / kind).mkdir(parents=True)
         for stanza in content:
             (folder / kind / f"{stanza['name']}.yaml").write_text(yaml.safe_dump(stanza, sort_keys=False))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mteb-tier", default="smoke", choices=("smoke", "nano", "full"), help="tasks of test_mteb_tasks")

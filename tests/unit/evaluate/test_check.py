@@ -4,15 +4,12 @@ import json
 
 import pytest
 
-from f2llm.config.benchmarks import Benchmark, MtebData, Task
-from f2llm.config.build import build
-from f2llm.config.mteb_tasks import with_mteb
+from f2llm.config.benchmarks import MtebData, Task
 from f2llm.errors import InputError
 from f2llm.evaluate.check import check_task, refuse
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
 
-DEFAULTS = {"mteb": "", "name": "b", "published": []}
 STS17 = MtebData(
     repository="mteb/sts17-crosslingual-sts", revision="f" * 40, splits=("test",), subsets=("en-en",), type="STS",
     main_score="cosine_spearman", texts=250,
@@ -67,38 +64,3 @@ def test_other_texts_are_a_warning_or_an_error_as_the_stanza_says(caplog):
     assert "test characters: 6 here, 5 in mteb's statistics" in caplog.text
     with pytest.raises(InputError, match="test characters"):
         refuse(task("strict"), found)
-
-
-def test_what_mteb_knows_is_filled_in(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    stanza = {"mteb": "STS17", "subsets": ["en-en"], "tiers": ["full"], "check": "counts", "instruction": ""}
-    content, faults = with_mteb(DEFAULTS | {"tasks": [stanza]}, where="b.yaml")
-    assert faults == []
-    (found,) = build(Benchmark, content).tasks
-    assert (found.name, found.type, found.batch, found.kind) == ("STS17", "sts", "", "mteb")
-    assert (found.mteb.subsets, found.mteb.texts, len(found.mteb.revision)) == (("en-en",), 250, 40)
-    assert found.instruction == "Retrieve semantically similar text."
-
-
-@pytest.mark.parametrize(
-    ("stanza", "said"),
-    [
-        ({"mteb": "STS71"}, "mteb has no task 'STS71'; near it: STS17"),
-        ({"mteb": "STS17", "subsets": ["en-en", "en-xx"]}, "subsets: there is no 'en-xx'; near it: en-"),
-        ({"mteb": "STS17", "revision": "0" * 40}, "revision 0000.* is pinned, mteb scores faeb7627"),
-        ({"mteb": "CQADupstackRetrieval"}, "is made of others; list these: CQADupstackAndroidRetrieval"),
-        ({"name": "x", "type": "sts"}, "give one of source, mteb and data"),
-        ({"name": "x", "type": "sts", "source": "s"}, "key 'split' is missing"),
-    ],
-)
-def test_what_a_stanza_gets_wrong_is_said_with_what_is_near(tmp_path, monkeypatch, stanza, said):
-    monkeypatch.chdir(tmp_path)
-    _, faults = with_mteb(DEFAULTS | {"tasks": [stanza]}, where="b.yaml")
-    with pytest.raises(InputError, match=said):
-        raise InputError(faults)
-
-
-def test_an_unknown_benchmark_shows_near_names(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    _, faults = with_mteb(DEFAULTS | {"mteb": "MTEB(engl, v2)", "tasks": []}, where="b.yaml")
-    assert "near it: MTEB(eng, v2)" in faults[0]

@@ -116,3 +116,14 @@ def test_a_fetched_file_that_is_gone_is_named_with_what_to_do(bundle):
     with pytest.raises(InputError, match=r"train.jsonl is gone; delete one/manifest.json and run again"):
         make_bundle([packed], config={}, stanzas=[], root="config", folder="again")
     assert not Path("again").exists()
+
+
+def test_a_task_of_ones_own_files_comes_along_though_nothing_of_it_was_fetched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("data/mine").mkdir(parents=True)
+    Path("data/mine/test.jsonl").write_text("{}\n")
+    place = Fetch(kind="local", path="data/mine")
+    packed = Packed(kind="task", name="Mine", fetch=(place,), licence=LICENCE, manifest="")
+    make_bundle([packed], config={}, stanzas=[], root="config", folder="bundle")
+    assert Path("bundle/local/data/mine/test.jsonl").read_text() == "{}\n"
+    assert "| task | Mine |" in Path("bundle/licences.md").read_text()

@@ -1,0 +1,59 @@
+"""What mteb says of tasks, asked in this process; one test asks it as a run does, in another."""
+
+import pytest
+
+from f2llm.config.benchmarks import Benchmark
+from f2llm.config.build import build
+from f2llm.config.mteb_tasks import answer, registry, with_mteb
+from f2llm.errors import InputError
+
+DEFAULTS = {"mteb": "", "name": "b", "published": []}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _mteb_keeps_its_folder_here(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTEB_CACHE", str(tmp_path_factory.mktemp("mteb")))
+        import mteb  # noqa: F401 - seconds, and a folder that it makes
+
+        yield
+
+
+def test_what_mteb_knows_is_filled_in():
+    stanza = {"mteb": "STS17", "subsets": ["en-en"], "tiers": ["full"], "check": "counts", "instruction": ""}
+    content, faults = with_mteb(DEFAULTS | {"tasks": [stanza]}, where="b.yaml", ask=answer)
+    assert faults == []
+    (found,) = build(Benchmark, content).tasks
+    assert (found.name, found.type, found.batch, found.kind) == ("STS17", "sts", "", "mteb")
+    assert (found.mteb.subsets, found.mteb.texts, len(found.mteb.revision)) == (("en-en",), 250, 40)
+    assert found.instruction == "Retrieve semantically similar text."
+
+
+@pytest.mark.parametrize(
+    ("stanza", "said"),
+    [
+        ({"mteb": "STS71"}, "mteb has no task 'STS71'; near it: STS17"),
+        ({"mteb": "STS17", "subsets": ["en-en", "en-xx"]}, "subsets: there is no 'en-xx'; near it: en-"),
+        ({"mteb": "STS17", "revision": "0" * 40}, "revision 0000.* is pinned, mteb scores faeb7627"),
+        ({"mteb": "CQADupstackRetrieval"}, "is made of others; list these: CQADupstackAndroidRetrieval"),
+        ({"name": "x", "type": "sts"}, "give one of source, mteb and data"),
+        ({"name": "x", "type": "sts", "source": "s"}, "key 'split' is missing"),
+    ],
+)
+def test_what_a_stanza_gets_wrong_is_said_with_what_is_near(stanza, said):
+    _, faults = with_mteb(DEFAULTS | {"tasks": [stanza]}, where="b.yaml", ask=answer)
+    with pytest.raises(InputError, match=said):
+        raise InputError(faults)
+
+
+def test_an_unknown_benchmark_shows_near_names():
+    _, faults = with_mteb(DEFAULTS | {"mteb": "MTEB(engl, v2)", "tasks": []}, where="b.yaml", ask=answer)
+    assert "near it: MTEB(eng, v2)" in faults[0]
+
+
+def test_an_answer_of_the_other_process_is_the_same_and_is_kept(tmp_path):
+    found = registry("", ["STS17"], cache=tmp_path)
+    assert found == answer("", ["STS17"])
+    (kept,) = tmp_path.iterdir()
+    kept.write_text('{"kept": 1}')
+    assert registry("", ["STS17"], cache=tmp_path) == {"kept": 1}
