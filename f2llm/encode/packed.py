@@ -2,14 +2,16 @@
 
 transformers hands every layer's attention to a function that is registered under a name, together
 with the keyword arguments of the model's forward; with a name of our own it builds no mask. Lengths
-are explicit, never guessed from positions. The same call runs on CUDA (variable-length flash kernels
-inside torch) and elsewhere (one dense call for each run of equal lengths: views, no copies).
+are explicit, never guessed from positions. The same call runs on CUDA (variable-length flash kernels:
+those of flash-attn where it is installed, else torch's own) and elsewhere (one dense call for each run of
+equal lengths: views, no copies).
 Only the state of each sequence's last token is wanted, so the last layer computes queries, attention
 output and feed-forward for these tokens alone: exact, and 1/9 of all work in a model of 8 layers.
 Shapes: S sequences, T tokens of all sequences, H heads, L tokens of one sequence, D dimensions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -208,6 +210,16 @@ def _runs(
         start = end
 
 
+@cache
+def flash_attention() -> Callable[..., "torch.Tensor"] | None:
+    """Return `flash_attn_varlen_func` of the package flash-attn (2.x), None where it cannot be imported."""
+    try:
+        from flash_attn import flash_attn_varlen_func
+    except ImportError:
+        return None
+    return flash_attn_varlen_func
+
+
 def _variable_length(
     query_HTD: "torch.Tensor",
     key_HTD: "torch.Tensor",
@@ -216,13 +228,16 @@ def _variable_length(
     longest: int,
     scaling: float | None,
 ) -> "torch.Tensor":
-    """Return [T, H, D] of torch's variable-length kernel.
+    """Return [T, H, D] of flash-attn's variable-length kernel where that package is installed, else of torch's own.
 
-    The tokens must end where the last sequence ends: beyond it gradients are NaN (pytorch issue 176793).
+    The tokens must end where the last sequence ends: beyond it gradients of torch's are NaN (pytorch issue 176793).
     """
+    query_THD, key_THD, value_THD = (x.transpose(0, 1).contiguous() for x in (query_HTD, key_HTD, value_HTD))
+    if kernel := flash_attention():
+        asked = (query_THD, key_THD, value_THD, starts, starts, longest, longest)
+        return kernel(*asked, softmax_scale=scaling, causal=True)
     from torch.nn.attention.varlen import varlen_attn
 
-    query_THD, key_THD, value_THD = (x.transpose(0, 1).contiguous() for x in (query_HTD, key_HTD, value_HTD))
     return varlen_attn(
         query_THD, key_THD, value_THD, starts, starts, longest, longest,
         window_size=(-1, 0), scale=scaling, enable_gqa=query_THD.shape[1] != key_THD.shape[1],

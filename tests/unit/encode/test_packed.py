@@ -1,10 +1,14 @@
 """The packed forward is the padded forward: values, gradients, and what it refuses."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
+from f2llm.encode import packed
 from f2llm.encode.packed import encode_packed, load_packed, pack, packed_attention
 from f2llm.errors import InputError
 
@@ -120,3 +124,31 @@ def test_attention_to_later_tokens_is_refused():
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no config\.json"):
         load_packed(tmp_path)
+
+
+def test_flash_attn_is_asked_for_causal_attention_within_each_sequence(monkeypatch):
+    # No CPU has its kernel: a plain one with its signature stands in for it.
+    def kernel(
+        q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, dropout_p=0.0, softmax_scale=None, causal=False
+    ):
+        assert (max_seqlen_q, max_seqlen_k, dropout_p) == (3, 3, 0.0)
+        assert torch.equal(cu_seqlens_q, cu_seqlens_k)
+        out = torch.empty_like(q)
+        for start, end in zip(cu_seqlens_q[:-1], cu_seqlens_q[1:], strict=True):
+            states = (whole[start:end].transpose(0, 1) for whole in (q, k, v))
+            attended = torch.nn.functional.scaled_dot_product_attention(
+                *states, is_causal=causal, scale=softmax_scale, enable_gqa=True
+            )
+            out[start:end] = attended.transpose(0, 1)
+        return out
+
+    monkeypatch.setitem(sys.modules, "flash_attn", SimpleNamespace(flash_attn_varlen_func=kernel))
+    packed.flash_attention.cache_clear()
+    torch.manual_seed(0)
+    states = torch.randn(4, 6, 8), torch.randn(2, 6, 8), torch.randn(2, 6, 8)
+    starts = torch.tensor([0, 3, 5, 6], dtype=torch.int32)
+    try:
+        found = packed._variable_length(*states, starts, 3, 0.3)
+    finally:
+        packed.flash_attention.cache_clear()
+    torch.testing.assert_close(found, torch.cat(list(packed._runs(*states, (3, 2, 1), 0.3))))
