@@ -57,6 +57,8 @@ TASKS_OF = {
     for kind in ("drawn", "mteb", "local")
 }
 NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
+# What of a task decides none of its texts.
+UNREAD = {"instruction": "", "batch": "", "tiers": [], "part_of": ""}
 CURATION = curation_key(RUN)
 EVALUATION_TEXTS = evaluation_texts_key(RUN)
 # Sources whose texts are compared with those of the others.
@@ -378,7 +380,7 @@ def task_queries(wildcards):
 
 def drawn_stanza(wildcards):
     """What of a task decides its rows: a change of its instruction or batch draws nothing anew."""
-    return task_stanza(wildcards) | {"instruction": "", "batch": "", "tiers": []}
+    return task_stanza(wildcards) | UNREAD
 
 
 def only(names):
@@ -410,7 +412,7 @@ def order_of(task):
 
 def checked_stanza(wildcards):
     """What of a task of mteb decides what is checked."""
-    return task_stanza(wildcards) | {"instruction": "", "batch": "", "tiers": []}
+    return task_stanza(wildcards) | UNREAD
 
 
 def task_files(wildcards):

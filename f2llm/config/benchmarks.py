@@ -45,6 +45,7 @@ class Task:
     batch: str = "small"  # tasks of one batch share a job; empty: a job of its own
     tiers: tuple[str, ...] = TIERS  # of which tiers it is part
     mteb: MtebData | None = None
+    part_of: str = ""  # the task of mteb whose score is the mean over this one and others
     data: str = ""  # folder of local files, relative to the repository root
     columns: dict[str, str] | None = None  # local files: our name of a column -> theirs
     check: str = "counts"  # mteb's descriptive statistics: strict | counts | off

@@ -49,24 +49,39 @@ def with_mteb(
     faults = [f"{where}: {fault}" for fault in known["faults"]]
     if faults:
         return dict(content), faults
-    own = {task["mteb"] for task in named}
+    content = dict(content) | {"tasks": _whole(content, known)}
+    whole = {part: name for name, parts in known["parts"].items() for part in parts}
+    tasks = []
+    for task in content["tasks"]:
+        if task.get("mteb"):
+            task, wrong = _filled(task | {"part_of": whole.get(task["mteb"], "")}, known["tasks"][task["mteb"]])
+            faults += [f"{where}: {fault}" for fault in wrong]
+        tasks.append(task)
+    return content | {"tasks": tasks}, faults
+
+
+def _whole(content: Mapping[str, Any], known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a stanza, a task made of others replaced by these, and the rest of its benchmark."""
     defaults = {
         "instruction": "",
         "tiers": ["full"] if content["tasks"] else ["smoke", "nano", "full"],
         "check": "counts",
     }
-    added = [defaults | {"mteb": name} for name in known["benchmark"] if name not in own]
-    tasks = []
+    named = {task["mteb"] for task in content["tasks"] if task.get("mteb")}
+    added = [defaults | {"mteb": name} for name in known["benchmark"] if name not in named]
+    entries = []
     for task in [*content["tasks"], *added]:
-        if task.get("mteb"):
-            task, wrong = _filled(task, known["tasks"][task["mteb"]])
-            faults += [f"{where}: {fault}" for fault in wrong]
-        tasks.append(task)
-    return dict(content) | {"tasks": tasks}, faults
+        parts = known["parts"].get(task.get("mteb"), [task.get("mteb")])
+        # A part that the stanza lists by itself is as it says there.
+        entries += [task | ({"mteb": part} if part else {}) for part in parts if len(parts) == 1 or part not in named]
+    return entries
 
 
 def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> dict[str, Any]:
-    """Return `tasks` (name -> what mteb says), `benchmark` (names of its tasks) and `faults`, a line each."""
+    """Return `tasks` (name -> what mteb says), `benchmark` (names of its tasks) and `faults`, a line each.
+
+    A task that is made of others is none of `tasks`: `parts` has the names of these, which are.
+    """
     question = {"benchmark": benchmark, "tasks": sorted(tasks)}
     version = importlib.metadata.version("mteb")
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
@@ -163,18 +178,18 @@ def answer(benchmark: str, wanted: Sequence[str]) -> dict[str, Any]:
                 from mteb.get_tasks import _TASKS_REGISTRY
 
                 faults.append(_unknown("task", name, list(_TASKS_REGISTRY)))
-    described = {}
+    described, parts = {}, {}
+    for task in [*tasks.values()]:
+        if task.is_aggregate:
+            tasks |= {part.metadata.name: part for part in task.metadata.tasks}
     for name, task in tasks.items():
-        parts = getattr(task.metadata, "tasks", None)
-        if parts:
-            faults.append(
-                f"task {name} is made of others; list these: {', '.join(part.metadata.name for part in parts)}"
-            )
+        if task.is_aggregate:
+            parts[name] = [part.metadata.name for part in task.metadata.tasks]
         elif task.metadata.modalities != ["text"]:
             faults.append(f"task {name} is of {', '.join(task.metadata.modalities)}; only texts can be scored")
         else:
             described[name] = _described(task)
-    return {"benchmark": names, "tasks": described, "faults": faults}
+    return {"benchmark": names, "tasks": described, "parts": parts, "faults": faults}
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

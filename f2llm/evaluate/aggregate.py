@@ -2,6 +2,7 @@
 
 A task's score is the mean of its main score over (split, subset); Mean (Task) is over tasks, Mean (TaskType)
 over the means of the types. A missing part makes every mean that it belongs to null. Scores are 0..1 here.
+Tasks that are parts of one (CQADupstackRetrieval has twelve) count as that one, with the mean of their scores.
 """
 
 import statistics
@@ -45,6 +46,19 @@ def mean(scores: Iterable[float | None]) -> float | None:
     """Return the mean, or null where a score is missing or there are none."""
     scores = list(scores)
     return None if not scores or None in scores else statistics.fmean(scores)
+
+
+def whole_of(task: Task) -> str:
+    """Return the name under which a task counts."""
+    return task.part_of or task.name
+
+
+def whole_scores(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, float | None]:
+    """Return the scores of the tasks that count; `scores` is task -> score."""
+    found: dict[str, list[float | None]] = {}
+    for task in tasks:
+        found.setdefault(whole_of(task), []).append(scores.get(task.name))
+    return {name: mean(parts) for name, parts in found.items()}
 
 
 def means(scores: Mapping[str, float | None], types: Mapping[str, str]) -> Means:

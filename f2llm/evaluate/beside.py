@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.benchmarks import Benchmark, Task
-from f2llm.evaluate.aggregate import borda, means, splits_of, subsets_of, task_score
+from f2llm.evaluate.aggregate import borda, means, splits_of, subsets_of, task_score, whole_of, whole_scores
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
 from f2llm.evaluate.jobs import RUN, Candidate
 from f2llm.evaluate.offline import offline
@@ -141,7 +141,7 @@ def cost_of(manifests: Sequence[str | Path]) -> dict[str, Any]:
 
 def summary_of(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, Any]:
     """Return the means of one model in points, four decimals; `scores` are 0..1."""
-    found = means(scores, {task.name: type_name_of(task) for task in tasks})
+    found = means(whole_scores(scores, tasks), {whole_of(task): type_name_of(task) for task in tasks})
     return {"task": _in_points(found.task), "task_type": _in_points(found.task_type),
             "types": {name: _in_points(score) for name, score in found.types.items()}}  # fmt: skip
 
@@ -152,7 +152,8 @@ def _in_points(score: float | None) -> float | None:
 
 def _published(folder: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     scores = {name: published_scores(path, tasks) for name, path in published_models(folder).items()}
-    ranks = borda(scores, [task.name for task in tasks])
+    whole = {name: whole_scores(found, tasks) for name, found in scores.items()}
+    ranks = borda(whole, list(dict.fromkeys(map(whole_of, tasks))))
     return [
         {"model": name, "means": summary_of(found, tasks), "borda_rank": ranks.get(name, (None,))[0],
          "scores": {task: _in_points(score) for task, score in found.items()}}

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
-from f2llm.evaluate.aggregate import borda, mean, splits_of, subsets_of, task_score
+from f2llm.evaluate.aggregate import borda, mean, splits_of, subsets_of, task_score, whole_of, whole_scores
 from f2llm.evaluate.aggregate import means as leaderboard_means
 from f2llm.evaluate.jobs import BASE_LAST, BASE_MEAN, Candidate
 from f2llm.evaluate.tasks import main_score_of, type_name_of
@@ -28,6 +28,7 @@ SCOREBOARD = pa.schema(
         pa.field("role", pa.string(), nullable=False),  # run | base_last | base_mean | ceiling | other | cut
         pa.field("revision", pa.string()),  # hash of all that decides a vector; null where nothing was scored
         pa.field("task", pa.string(), nullable=False),
+        pa.field("part_of", pa.string()),  # the task of mteb as which it counts in means, with others
         pa.field("type", pa.string(), nullable=False),  # as in the benchmark's stanza
         pa.field("source", pa.string(), nullable=False),  # or repository, or folder, of its rows
         pa.field("domain", pa.string(), nullable=False),  # in-domain: the source is trained on | untrained
@@ -50,6 +51,7 @@ class Cell(NamedTuple):
     role: str
     revision: str | None
     task: str
+    part_of: str | None
     type: str
     source: str
     domain: str
@@ -123,6 +125,7 @@ def build_scoreboard(
                 candidate.role,
                 result["model_revision"],
                 task.name,
+                task.part_of or None,
                 task.type,
                 origin,
                 IN_DOMAIN if task.source in trained or task.name in declared else UNTRAINED,
@@ -149,10 +152,11 @@ def _names(candidates: Sequence[Candidate]) -> list[str]:
 
 def _leaderboard(cells: Sequence[Cell], tasks: Sequence[Task]) -> dict[str, Any]:
     """Return by model the means of mteb's types, and the ranks of a Borda count over all tasks."""
-    types = {task.name: type_name_of(task) for task in tasks}
-    scores: dict[str, dict[str, float | None]] = {}
+    types = {whole_of(task): type_name_of(task) for task in tasks}
+    single: dict[str, dict[str, float | None]] = {}
     for cell in cells:
-        scores.setdefault(cell.model, {})[cell.task] = cell.score
+        single.setdefault(cell.model, {})[cell.task] = cell.score
+    scores = {name: whole_scores(found, tasks) for name, found in single.items()}
     ranks = borda(scores, list(types))
     return {
         "leaderboard": [
@@ -193,7 +197,14 @@ def summarise(cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def means(cells: Sequence[Cell]) -> Means:
-    """Return the means of one candidate's row of the scoreboard."""
+    """Return the means of one candidate's row of the scoreboard; parts of one task count as one, seen if one of them is."""
+    whole: dict[str, list[Cell]] = {}
+    for cell in cells:
+        whole.setdefault(cell.part_of or cell.task, []).append(cell)
+    cells = [
+        min(parts, key=lambda cell: cell.domain != IN_DOMAIN)._replace(score=mean(cell.score for cell in parts))
+        for parts in whole.values()
+    ]
     types = _grouped(cells, lambda cell: cell.type)
     domains = _grouped(cells, lambda cell: cell.domain)
     return Means(

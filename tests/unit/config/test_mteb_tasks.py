@@ -35,7 +35,6 @@ def test_what_mteb_knows_is_filled_in():
         ({"mteb": "STS71"}, "mteb has no task 'STS71'; near it: STS17"),
         ({"mteb": "STS17", "subsets": ["en-en", "en-xx"]}, "subsets: there is no 'en-xx'; near it: en-"),
         ({"mteb": "STS17", "revision": "0" * 40}, "revision 0000.* is pinned, mteb scores faeb7627"),
-        ({"mteb": "CQADupstackRetrieval"}, "is made of others; list these: CQADupstackAndroidRetrieval"),
         ({"name": "x", "type": "sts"}, "give one of source, mteb and data"),
         ({"name": "x", "type": "sts", "source": "s"}, "key 'split' is missing"),
     ],
@@ -57,3 +56,26 @@ def test_an_answer_of_the_other_process_is_the_same_and_is_kept(tmp_path):
     (kept,) = tmp_path.iterdir()
     kept.write_text('{"kept": 1}')
     assert registry("", ["STS17"], cache=tmp_path) == {"kept": 1}
+
+
+def test_a_task_made_of_others_becomes_these_which_say_so():
+    stanzas = [
+        {"mteb": "CQADupstackRetrieval", "tiers": ["full"], "check": "counts", "instruction": "Find copies."},
+        {"mteb": "CQADupstackUnixRetrieval", "tiers": ["full"], "check": "off", "instruction": "Find them."},
+        {"mteb": "ArguAna", "tiers": ["full"], "check": "counts", "instruction": ""},
+    ]
+    content, faults = with_mteb(DEFAULTS | {"tasks": stanzas}, where="b.yaml", ask=answer)
+    assert faults == []
+    tasks = {task.name: task for task in build(Benchmark, content).tasks}
+    assert len(tasks) == 13
+    assert {task.part_of for name, task in tasks.items() if name != "ArguAna"} == {"CQADupstackRetrieval"}
+    assert (tasks["ArguAna"].part_of, tasks["CQADupstackAndroidRetrieval"].instruction) == ("", "Find copies.")
+    assert (tasks["CQADupstackUnixRetrieval"].check, tasks["CQADupstackGisRetrieval"].check) == ("off", "counts")
+
+
+def test_a_benchmark_with_such_a_task_can_be_named():
+    content, faults = with_mteb(DEFAULTS | {"mteb": "MTEB(eng, v1)", "tasks": []}, where="b.yaml", ask=answer)
+    assert faults == []
+    tasks = build(Benchmark, content).tasks
+    assert len({task.part_of or task.name for task in tasks}) == 56
+    assert len(tasks) == 55 + 12

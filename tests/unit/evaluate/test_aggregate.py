@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from f2llm.config.benchmarks import MtebData, Task
 from f2llm.errors import InputError
-from f2llm.evaluate.aggregate import borda, means, task_score
+from f2llm.evaluate.aggregate import borda, means, task_score, whole_scores
 from f2llm.evaluate.published import published_models, published_scores
 
 
@@ -26,6 +27,13 @@ def test_a_task_is_the_mean_of_its_subsets_and_null_without_one():
     assert task_score(found, splits=["test"], subsets=["en", "es"]) is None
     assert task_score(found, splits=["test", "dev"], subsets=["en"]) is None
     assert task_score({"scores": {}}, splits=["test"], subsets=["en"]) is None
+
+
+def test_parts_of_one_task_count_as_one_with_their_mean():
+    parts = [replace(mteb_task(name), part_of="Whole") for name in ("P", "Q")]
+    tasks = [mteb_task("A"), *parts]
+    assert whole_scores({"A": 0.9, "P": 0.2, "Q": 0.4}, tasks) == {"A": 0.9, "Whole": pytest.approx(0.3)}
+    assert whole_scores({"A": 0.9, "P": 0.2}, tasks) == {"A": 0.9, "Whole": None}
 
 
 def test_nulls_reach_the_means_that_they_belong_to_and_no_other():
