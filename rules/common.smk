@@ -58,7 +58,7 @@ TASKS_OF = {
 }
 NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
 # What of a task decides none of its texts.
-UNREAD = {"instruction": "", "batch": "", "tiers": [], "part_of": ""}
+UNREAD = {"instruction": "", "batch": "", "tiers": []}
 CURATION = curation_key(RUN)
 EVALUATION_TEXTS = evaluation_texts_key(RUN)
 # Sources whose texts are compared with those of the others.

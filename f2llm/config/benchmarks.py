@@ -18,6 +18,7 @@ class MtebData:
     main_score: str
     texts: int  # rows of these splits, of all subsets; 0 where mteb does not say
     files: tuple[str, ...] = ("*",)  # glob patterns of the repository's files that are fetched
+    part_of: str = ""  # the task of mteb whose score is the mean over this one and others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +46,14 @@ class Task:
     batch: str = "small"  # tasks of one batch share a job; empty: a job of its own
     tiers: tuple[str, ...] = TIERS  # of which tiers it is part
     mteb: MtebData | None = None
-    part_of: str = ""  # the task of mteb whose score is the mean over this one and others
     data: str = ""  # folder of local files, relative to the repository root
     columns: dict[str, str] | None = None  # local files: our name of a column -> theirs
     check: str = "counts"  # mteb's descriptive statistics: strict | counts | off
+
+    @property
+    def part_of(self) -> str:
+        """The task of mteb as part of which it counts, or empty."""
+        return self.mteb.part_of if self.mteb else ""
 
     @property
     def kind(self) -> str:

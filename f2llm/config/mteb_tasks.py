@@ -26,7 +26,7 @@ TYPES = {
     "STS": "sts", "PairClassification": "pairs", "Summarization": "summarisation",
 }  # fmt: skip
 MOST_NEAR = 3
-_FROM_MTEB = ("type", "repository", "main_score", "revision")
+_FROM_MTEB = ("type", "repository", "main_score", "revision", "part_of")
 
 
 def with_mteb(
@@ -54,7 +54,8 @@ def with_mteb(
     tasks = []
     for task in content["tasks"]:
         if task.get("mteb"):
-            task, wrong = _filled(task | {"part_of": whole.get(task["mteb"], "")}, known["tasks"][task["mteb"]])
+            about = known["tasks"][task["mteb"]] | {"part_of": whole.get(task["mteb"], "")}
+            task, wrong = _filled(task, about)
             faults += [f"{where}: {fault}" for fault in wrong]
         tasks.append(task)
     return content | {"tasks": tasks}, faults

@@ -65,5 +65,5 @@ def _place(model: Model) -> str | list[str]:
 
 def _texts(run: Run) -> list[Task]:
     """Return what decides the texts of a benchmark: not what a model is told of a task, nor its job, tier or check."""
-    neutral = {"instruction": "", "batch": "", "tiers": (), "check": "", "part_of": ""}
+    neutral = {"instruction": "", "batch": "", "tiers": (), "check": ""}
     return [dataclasses.replace(task, **neutral) for task in run.benchmark.tasks]

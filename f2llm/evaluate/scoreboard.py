@@ -197,7 +197,10 @@ def summarise(cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def means(cells: Sequence[Cell]) -> Means:
-    """Return the means of one candidate's row of the scoreboard; parts of one task count as one, seen if one of them is."""
+    """Return the means of one candidate's row of the scoreboard.
+
+    Parts of one task count as one, in-domain if one of them is.
+    """
     whole: dict[str, list[Cell]] = {}
     for cell in cells:
         whole.setdefault(cell.part_of or cell.task, []).append(cell)

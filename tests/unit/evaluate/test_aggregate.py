@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -9,9 +8,16 @@ from f2llm.evaluate.aggregate import borda, means, task_score, whole_scores
 from f2llm.evaluate.published import published_models, published_scores
 
 
-def mteb_task(name, subsets=("default",), kind="STS"):
+def mteb_task(name, subsets=("default",), kind="STS", part_of=""):
     data = MtebData(
-        repository="mteb/x", revision="0" * 40, splits=("test",), subsets=subsets, type=kind, main_score="m", texts=1
+        repository="mteb/x",
+        revision="0" * 40,
+        splits=("test",),
+        subsets=subsets,
+        type=kind,
+        main_score="m",
+        texts=1,
+        part_of=part_of,
     )
     return Task(name=name, type="sts", mteb=data, batch="")
 
@@ -30,7 +36,7 @@ def test_a_task_is_the_mean_of_its_subsets_and_null_without_one():
 
 
 def test_parts_of_one_task_count_as_one_with_their_mean():
-    parts = [replace(mteb_task(name), part_of="Whole") for name in ("P", "Q")]
+    parts = [mteb_task(name, part_of="Whole") for name in ("P", "Q")]
     tasks = [mteb_task("A"), *parts]
     assert whole_scores({"A": 0.9, "P": 0.2, "Q": 0.4}, tasks) == {"A": 0.9, "Whole": pytest.approx(0.3)}
     assert whole_scores({"A": 0.9, "P": 0.2}, tasks) == {"A": 0.9, "Whole": None}
