@@ -36,17 +36,16 @@ def toy(fresh, request, monkeypatch):
     """A checkout whose benchmark is mteb's, and a hub that holds the tasks at their commits."""
     tier = request.config.getoption("--mteb-tier", default="smoke")
     content = yaml.safe_load((ROOT / "config/benchmarks/mteb-eng-v2.yaml").read_text())
-    tasks = [task | {"check": "off"} for task in content["tasks"] if tier in task["tiers"]]
-    stanza = {"name": "toy-eng-v2", "tasks": tasks}
+    stanza = content | {"name": "toy-eng-v2", "tasks": [task | {"check": "off"} for task in content["tasks"]]}
     (fresh.folder / "config/benchmarks/toy-eng-v2.yaml").write_text(yaml.safe_dump(stanza))
-    fresh.configure(benchmark="toy-eng-v2")
+    fresh.configure(benchmark="toy-eng-v2", evaluate={"tier": tier, "max_length": 40, "precision": "float32"})
     settings = yaml.safe_load((fresh.folder / "config/config.yaml").read_text())
     run = load_run(settings, folder=fresh.folder / "config", where="config")
     hub = stub_server.Server()
     for task in run.benchmark.tasks:
         hub.repositories[f"datasets/{task.mteb.repository}"] = {task.mteb.revision: mteb_like.files_of(task)}
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    fresh.tasks = [task.name for task in run.benchmark.tasks]
+    fresh.tasks = [task.name for task in run.benchmark.tasks if tier in task.tiers]
     yield fresh
     hub.shutdown()
     hub.server_close()
