@@ -13,7 +13,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-slurm lock lint setup clean help
+.PHONY: run test test-slurm test-slurm-faults lock lint setup clean help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/ready ## set up, then run the embedded default from data to report (TARGETS=mine stops at a stage)
@@ -24,7 +24,11 @@ test: $(VENV)/ready ## set up, then run unit, distributed and workflow tests
 
 test-slurm: $(VENV)/ready ## the toy run on a real Slurm of two pretended nodes (installs Debian's slurm where it may)
 	@command -v slurmctld > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh
-	$(BIN)/python -m pytest tests/slurm
+	$(BIN)/python -m pytest tests/slurm/test_cluster.py
+
+test-slurm-faults: $(VENV)/ready ## the same through cancelled, killed and lost jobs, nodes, controller, snakemake (FIGURES=file.json)
+	@command -v slurmctld > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh
+	$(BIN)/python -m pytest tests/slurm/test_faults.py $(if $(FIGURES),--figures $(FIGURES))
 
 lock: $(VENV)/ready ## take the sources of today on purpose: fetch all again, write config/sources.lock.yaml
 	f2llm lock --refresh

@@ -6,7 +6,12 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+# Used with `--sdm apptainer` only (docs/slurm.md).
+container: "containers/f2llm.sif"
+
+
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/sources.smk"
 include: "rules/curate.smk"
 include: "rules/mine.smk"
@@ -30,8 +35,15 @@ localrules:
     pack_bundle,
 
 
+if workflow.remote_exec:
+    check_this_node()
+elif workflow.is_main_process and not workflow.dryrun:
+    check_site()
+
+
 onstart:
     take_lock()
+    clear_queue()
 
 
 onsuccess:

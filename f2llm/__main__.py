@@ -35,13 +35,19 @@ def _parser() -> argparse.ArgumentParser:
     check = verb("check", _check, "check this environment and a config with all stanzas that it names")
     check.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
 
-    estimate = verb("estimate", _estimate, "say what a run will cost, from its config and its plan if there is one")
+    estimate = verb(
+        "estimate", _estimate, "say what a run will take and whether it can work here; exit code 1 says that it cannot"
+    )
     estimate.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
     estimate.add_argument("--results", default="results", help="where a plan may be; default: %(default)s")
     estimate.add_argument(
         "--tflops", type=float, default=790.0, help="matrix products of one GPU; default: %(default)s"
     )
     estimate.add_argument("--efficiency", type=float, default=0.45, help="share of it reached; default: %(default)s")
+    estimate.add_argument("--offline", action="store_true", help="do not ask whether sources can be reached")
+    estimate.add_argument(
+        "--record", action="store_true", help="write what a finished run counted into config/counts.lock.json, and end"
+    )
 
     status = verb("status", _status, "say what runs, what failed and why, and where the results of a finished run are")
     status.add_argument("run", nargs="?", default="embedded", help="name of the run; default: %(default)s")
@@ -88,16 +94,37 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
+    from f2llm.config.counts import Counts
     from f2llm.config.load import load_run_file
+    from f2llm.estimate import format_stages
     from f2llm.mine.cost import format_search, search_costs
-    from f2llm.train.estimate import Machine, estimate_run, format_estimate
+    from f2llm.preflight_run import Machine, check_run, describe_machine, stages_of
+    from f2llm.sources.reach import reach
+    from f2llm.train.estimate import Machine as Rate
+    from f2llm.train.estimate import estimate_run, format_estimate
 
-    run, machine = load_run_file(options.config), Machine(options.tflops, options.efficiency)
-    print(format_estimate(estimate_run(run, machine=machine, results=options.results), run=run, machine=machine))
-    if search := format_search(
-        search_costs(run, tflops=machine.tflops, results=options.results), tflops=machine.tflops
-    ):
+    run, rate = load_run_file(options.config), Rate(options.tflops, options.efficiency)
+    counts = Counts(run, results=options.results)
+    if options.record:
+        print(f"config/counts.lock.json: counts of {counts.record()} sources")
+        return
+    machine = Machine.here(options.results, tflops=options.tflops * options.efficiency)
+    found = stages_of(counts, machine)
+    print(describe_machine(machine))
+    print(format_stages(found, cores=machine.cores))
+    training = estimate_run(run, machine=rate, results=options.results)
+    if training.known or training.plan:
+        print(format_estimate(training, run=run, machine=rate))
+    if search := format_search(search_costs(run, tflops=rate.tflops, results=options.results), tflops=rate.tflops):
         print(search)
+    orders = [(f"source {source.name}", source.fetch) for source in run.stanzas]
+    models = {model.name: model for model in (run.backbone, run.retriever, *run.scored_models)}
+    orders += [(f"model {name}", (model.fetch,)) for name, model in models.items()]
+    places = reach(orders, ask=not options.offline)
+    asked = "not asked" if options.offline else "asked"
+    print(f"files        {places.stored} places are in the store already, {places.asked} others {asked}")
+    check_run(run, found, machine, lock=ROOT / "requirements.lock", unreachable=places.faults)
+    print("verdict      this run can work here")
 
 
 def _status(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import logging
 import platform
+import re
 import resource
 import sys
 import time
@@ -16,11 +17,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from f2llm.devices import claimed
 from f2llm.errors import InputError
 from f2llm.job_notes import end_note, note_path, start_note
 from f2llm.records.files import clear_asides, sha256_path, write_json
 
 ROOT = Path(__file__).parents[1]
+CODE = ("Snakefile", "rules", "workflow", "f2llm")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Import name -> distributions of which one is installed; only packages that can change results.
 RESULT_PACKAGES = {
@@ -40,6 +43,12 @@ RESULT_PACKAGES = {
     "transformers": ("transformers", "tokenizers"),
     "xxhash": ("xxhash",),
 }
+# Three ways in which a disk says that there is no room.
+FULL = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "your quota on this disk is used up",
+    errno.EFBIG: "the file would be larger than this machine allows (ulimit -f)",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -52,6 +61,7 @@ class JobContext(Protocol):
     params: Any
     log: Any
     wildcards: Any
+    resources: Any
 
 
 class Counts(dict[str, Any]):
@@ -74,7 +84,8 @@ def job(context: JobContext) -> Iterator[Counts]:
     counts, started = Counts(), time.monotonic()
     note = start_note(rule=context.rule, unit=" ".join(_wildcards(context)), log=context.log[0])
     try:
-        yield counts
+        with claimed(int(context.resources.get("device_slots", 0))):
+            yield counts
         _write_manifest(context, counts=counts, seconds=time.monotonic() - started)
     except Exception as error:
         handlers[0].stream.write(traceback.format_exc())
@@ -102,6 +113,16 @@ def code_digest(*scripts: str | Path) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def code_hash() -> str:
+    """Return a hash over all code of this checkout, as bytes."""
+    files = [ROOT / CODE[0], *(file for name in CODE[1:] for file in sorted((ROOT / name).rglob("*")))]
+    total = hashlib.sha256()
+    for file in files:
+        if file.is_file() and "__pycache__" not in file.parts:
+            total.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
+    return total.hexdigest()[:16]
+
+
 def result_versions() -> dict[str, str]:
     """Return the versions of all installed packages that can change results, and Python's."""
     return _versions(frozenset(RESULT_PACKAGES)) | {"python": platform.python_version()}
@@ -121,6 +142,7 @@ def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: 
             "versions": result_versions(),
             "counts": dict(counts),
             "seconds": round(seconds, 3),
+            "cpu_seconds": round(cpu_seconds(), 3),
             "peak_memory_mb": peak_memory_mb(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
@@ -128,16 +150,28 @@ def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: 
 
 
 def peak_memory_mb() -> int:
-    """Return the highest resident memory of this process so far, in MB of 2**20 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    """Return the highest resident memory of this process so far, in MB of 2**20 bytes.
+
+    Not `ru_maxrss`, which also counts the process that started this one, until then.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
+    return (int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) >> 10
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process and of its ended children so far, imports included."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _what(error: Exception) -> str:
     """Return what a person needs of an error, a line a fault."""
     if isinstance(error, InputError):
         return "\n".join(f"  {fault}" for fault in error.faults)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"  {error.filename or 'results'}: no space left on the disk; free some and run the same command again"
+    full = FULL.get(error.errno) if isinstance(error, OSError) else None
+    if full:
+        return f"  {error.filename or 'results'}: {full}; free some space and run the same command again"
     return f"  {type(error).__name__}: {error}; the traceback is in the log"
 
 

@@ -18,14 +18,14 @@ from f2llm.config.variants import (
     tokens_key,
 )
 from f2llm.curate.folder import audited_files
+from f2llm.digests import Digests
 from f2llm.errors import InputError
 from f2llm.preflight import check_environment
-from f2llm.provenance import code_digest as digest_of
 from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters
 from f2llm.sources.fetch import local_files
 from f2llm.status import closing_lines, failures_since
-from f2llm.train.cost import weights
+from f2llm.config.geometry import weights
 
 if "sources" not in config:
 
@@ -35,7 +35,7 @@ if "sources" not in config:
 try:
     check_environment(lock=Path(workflow.basedir) / "requirements.lock")
     RUN = load_run(config, folder=config.get("stanzas", "config"), where="config")
-    if faults := check_adapters(RUN.stanzas):
+    if workflow.is_main_process and (faults := check_adapters(RUN.stanzas)):
         raise InputError(faults)
 except InputError as error:
     raise WorkflowError(
@@ -43,6 +43,7 @@ except InputError as error:
     ) from None
 
 BEGAN = time.time()
+DIGESTS = Digests(shared=not workflow.is_main_process)
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
 RELEASED = {pair.source: pair.released for pair in RUN.compare}
 STANZAS = SOURCES | {source.name: source for source in RELEASED.values()}
@@ -83,7 +84,7 @@ wildcard_constraints:
 
 def code_digest(*paths):
     """Digest of what the paths (scripts of workflow/scripts by name, modules by path) run."""
-    return digest_of(
+    return DIGESTS.of(
         *(
             path if path.startswith("f2llm") else f"workflow/scripts/{path}"
             for path in paths
@@ -104,25 +105,6 @@ def model_stanza(wildcards):
 def task_stanza(wildcards):
     """The stanza of one evaluation task."""
     return plain(TASKS[wildcards.task])
-
-
-def training_resources():
-    """What training takes: CPUs a node, and for several nodes the one shape that Slurm's plugin gets right."""
-    train = RUN.train
-    asked = {
-        "mem_mb": 4000,
-        "runtime": 1440,
-        "cpus_per_task": train.threads * train.processes,
-    }
-    if train.nodes > 1:
-        # mpi: the job runs in the batch script and calls srun itself; tasks_per_gpu: keeps `tasks` what it says.
-        asked |= {
-            "nodes": train.nodes,
-            "tasks": train.nodes,
-            "tasks_per_gpu": 0,
-            "mpi": "srun",
-        }
-    return asked
 
 
 def print_barred():

@@ -19,8 +19,8 @@ rule index_texts:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=RUN.curate.memory_mb + 1000,
-        runtime=60,
+        mem_mb=growing(RUN.curate.memory_mb + 1000),
+        runtime=growing(60),
     params:
         tasks=list(TASKS),
         query_like=list(CLEAN.query_like),
@@ -51,8 +51,8 @@ rule curate_source:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=RUN.curate.memory_mb + 1000,
-        runtime=60,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         scope=curation_scope,
         settings=curation_settings,
@@ -80,8 +80,8 @@ rule check_splits:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=RUN.curate.memory_mb + 1000,
-        runtime=30,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         sources=list(SOURCES),
         scored=SCORED,
@@ -112,8 +112,8 @@ rule find_shared:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=RUN.curate.memory_mb + 1000,
-        runtime=60,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         sources=SHARED_AMONG,
         memory_mb=RUN.curate.memory_mb,
@@ -136,8 +136,8 @@ rule audit_folder:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=RUN.curate.memory_mb + 1000,
-        runtime=60,
+        mem_mb=growing(RUN.curate.memory_mb + 1000),
+        runtime=growing(60),
     params:
         path=audit_path,
         fields=audit_fields,

@@ -1,7 +1,5 @@
 """Evaluate: data of the tasks, mteb's scores for the run and the models beside it, scoreboard and gate."""
 
-from functools import partial
-
 from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths, shards
 
 EVALUATIONS = jobs(RUN)
@@ -54,8 +52,8 @@ rule fetch_task:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=240,
+        mem_mb=growing(500),
+        runtime=growing(240),
     params:
         stanza=task_order,
         on_error=RUN.on_source_error,
@@ -80,8 +78,8 @@ rule check_task:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         stanza=checked_stanza,
         code=code_digest("check_task.py"),
@@ -104,8 +102,8 @@ rule build_local_task:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         stanza=drawn_stanza,
         code=code_digest("build_local_task.py"),
@@ -129,8 +127,8 @@ rule build_task:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         stanza=drawn_stanza,
         code=code_digest("build_task.py"),
@@ -160,8 +158,9 @@ for job in EVALUATIONS:
                 "../environment.yml"
             threads: 1
             resources:
-                mem_mb=scoring_memory_mb,
-                runtime=scoring_minutes,
+                **USES_DEVICE,
+                mem_mb=growing(scoring_memory_mb),
+                runtime=growing(scoring_minutes),
             params:
                 candidates=plain(job.candidates),
                 tasks=scored_stanza,
@@ -197,8 +196,9 @@ for job in EVALUATIONS:
                 "../environment.yml"
             threads: 1
             resources:
-                mem_mb=scoring_memory_mb,
-                runtime=scoring_minutes,
+                **USES_DEVICE,
+                mem_mb=growing(scoring_memory_mb),
+                runtime=growing(scoring_minutes),
             params:
                 candidates=plain(job.candidates),
                 tasks=scored_stanza,
@@ -239,8 +239,9 @@ for job in EVALUATIONS:
                 "../environment.yml"
             threads: 1
             resources:
-                mem_mb=2000,
-                runtime=60,
+                **USES_DEVICE,
+                mem_mb=growing(2000),
+                runtime=growing(60),
             params:
                 candidates=plain(job.candidates),
                 tasks=plain(job.tasks),
@@ -271,8 +272,8 @@ rule build_scoreboard:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         candidates=plain(CANDIDATES),
         board=BOARD,
@@ -304,8 +305,8 @@ rule compare_models:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         candidates=plain(SCORED_MODELS),
         board=BOARD | UNTRAINED,
@@ -328,8 +329,8 @@ rule export_scores:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         candidates=plain(CANDIDATES),
         board=BOARD,
@@ -350,8 +351,8 @@ rule check_gate:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         gate=plain(RUN.evaluate.gate),
         code=code_digest("check_gate.py"),

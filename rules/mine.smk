@@ -20,8 +20,9 @@ rule embed_part:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **USES_DEVICE,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         stanza=source_stanza,
         retriever=plain(RUN.retriever),
@@ -49,8 +50,9 @@ rule embed_source:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **USES_DEVICE,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         stanza=source_stanza,
         retriever=plain(RUN.retriever),
@@ -84,8 +86,10 @@ rule mine_part:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **USES_DEVICE,
+        mem_mb=memory_mb,
+        runtime=minutes,
+        cpus_per_task=cpus,
     params:
         stanza=source_stanza,
         settings=plain(RUN.mine),
@@ -114,8 +118,10 @@ rule mine_source:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **USES_DEVICE,
+        mem_mb=memory_mb,
+        runtime=minutes,
+        cpus_per_task=cpus,
     params:
         stanza=source_stanza,
         settings=plain(RUN.mine),

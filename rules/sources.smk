@@ -30,8 +30,8 @@ rule pack_bundle:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=120,
+        mem_mb=growing(500),
+        runtime=growing(120),
     params:
         packed=packed(),
         config=dict(config),
@@ -55,8 +55,8 @@ rule fetch_source:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=240,
+        mem_mb=growing(500),
+        runtime=growing(240),
     params:
         stanza=fetch_stanza,
         on_error=RUN.on_source_error,
@@ -80,8 +80,8 @@ rule normalise_source:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=480,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         stanza=reading_stanza,
         on_error=RUN.on_source_error,
@@ -103,8 +103,8 @@ rule prepare_model:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=model_memory_mb,
-        runtime=60,
+        mem_mb=growing(model_memory_mb),
+        runtime=growing(60),
     params:
         stanza=model_stanza,
         code=code_digest("prepare_model.py"),

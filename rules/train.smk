@@ -27,8 +27,8 @@ rule tokenise_source:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         instruction=instruction,
         backbone=plain(RUN.backbone),
@@ -61,8 +61,8 @@ rule plan_run:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory_mb,
+        runtime=minutes,
     params:
         sources=TRAINED,
         settings=training_settings(RUN),

@@ -5,7 +5,6 @@ by SIGTERM or SIGINT after saving.
 """
 
 import argparse
-import errno
 import logging
 import os
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from f2llm.errors import InputError
+from f2llm.provenance import FULL
 from f2llm.train.life import StopRequest, die_with_launcher, lock_folder
 
 STOPPED = 143  # 128 + SIGTERM, as a shell reports it
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{FAILED}{fault}", file=sys.stderr, flush=True)
         return 1
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in FULL:
             raise
         print(f"{FAILED}{error}: free some disk space and run the same command again", file=sys.stderr, flush=True)
         return 1

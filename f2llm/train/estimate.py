@@ -5,15 +5,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from f2llm.config.geometry import (
+    STATE_BYTES,
+    activation_bytes,
+    forward_flops,
+    read_geometry,
+    training_flops,
+    weights,
+)
 from f2llm.config.models import Geometry
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.records.files import read_json
-from f2llm.train.cost import STATE_BYTES, forward_flops, read_geometry, training_flops, weights
 
-BYTES = {"float32": 4, "bfloat16": 2}
-# The last layer computes most for the last tokens only.
-LAST_LAYER = 0.2
 VECTOR_BYTES = 2
 TOKEN_BYTES = 4
 GB = 1e9
@@ -102,18 +106,6 @@ def tokens_per_tuple(source: Source, run: Run) -> float:
         negatives = min(negatives, (expected.passages or 2) - 1)
     query = min(expected.query_tokens or 0, run.tokens.query_max_length)
     return query + (1 + negatives) * min(expected.passage_tokens or 0, run.tokens.passage_max_length)
-
-
-def activation_bytes(geometry: Geometry, *, precision: str) -> float:
-    """Return about what a token keeps for the backward pass, in bytes.
-
-    Ten float32 vectors of the residual stream, four of the feed-forward block and four of the heads a
-    layer, and a fifth of that in the last one: a rule of thumb, within a quarter of what was measured on
-    three models; the trainer measures it on the model itself.
-    """
-    inner = 4 * geometry.intermediate + 4 * (geometry.heads + geometry.kv_heads) * geometry.head_dim
-    layer = 10 * geometry.hidden * BYTES["float32"] + inner * BYTES[precision]
-    return (geometry.layers - 1 + LAST_LAYER) * layer
 
 
 def format_estimate(estimate: Estimate, *, run: Run, machine: Machine) -> str:

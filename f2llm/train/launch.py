@@ -14,12 +14,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from f2llm.cluster import end_older_twins
 from f2llm.errors import InputError
 from f2llm.provenance import ROOT
 from f2llm.records.tables import read_table
 from f2llm.train.__main__ import FAILED
-from f2llm.train.life import LAUNCHER, STOPPED_LINE
-from f2llm.train.nodes import Shape, end_older_twins, launch_prefix
+from f2llm.train.life import ASKED_SIZE, LAUNCHER, STOPPED_LINE
+from f2llm.train.nodes import Shape, launch_prefix
 
 LAST_LINES = 15
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def launch_training(
         "--validation", str(validation),
     ]  # fmt: skip
     logger.info("%s", " ".join(command))
-    code, lines, stopped = _run(command, _environment(threads))
+    code, lines, stopped = _run(command, _environment(threads, processes=shape.nodes * shape.processes))
     if stopped or any(line.startswith(STOPPED_LINE) for line in lines):
         raise InputError(f"{run}: training was stopped and saved its state; run the same command to go on")
     if code:
@@ -60,11 +61,12 @@ def launch_training(
     return _counts(metrics)
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Return the child's environment: this library importable from any folder, threads as configured."""
+def _environment(threads: int, *, processes: int) -> dict[str, str]:
+    """Return the child's environment: this library importable from any folder, threads and processes as configured."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     own = f"{socket.gethostname()} {os.getpid()}"
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), LAUNCHER: own}
+    counts = {"OMP_NUM_THREADS": str(threads), ASKED_SIZE: str(processes)}
+    return {**os.environ, "PYTHONPATH": path, **counts, LAUNCHER: own}
 
 
 def _run(command: list[str], environment: dict[str, str]) -> tuple[int, deque[str], bool]:

@@ -15,6 +15,7 @@ import psutil
 from f2llm.errors import InputError
 
 LAUNCHER = "F2LLM_LAUNCHER"
+ASKED_SIZE = "F2LLM_WORLD_SIZE"  # set by the launcher: nodes x processes
 # What a trainer says when it was stopped and has saved its state; torchrun turns the exit code into 1.
 STOPPED_LINE = "stopped as asked"
 # An orphan needs a moment to see that its parent is gone.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from f2llm.config.geometry import read_geometry
 from f2llm.config.variants import digest
 from f2llm.encode.precision import resolve_precision
 from f2llm.provenance import code_digest
@@ -15,7 +16,6 @@ from f2llm.records.files import clear_asides, sha256_path
 from f2llm.train.backbone import compile_layers, load_backbone, merged
 from f2llm.train.batches import Batches
 from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
-from f2llm.train.cost import read_geometry
 from f2llm.train.export import export_model
 from f2llm.train.life import STOPPED_LINE, StopRequest
 from f2llm.train.memory import find_budget

@@ -1,4 +1,4 @@
-"""The training's processes on several nodes of one Slurm job: who meets where, and no second job for one run.
+"""The training's processes on several nodes of one Slurm job: who meets where.
 
 A rule with an `mpi` resource runs in the batch script on the first node, and Snakemake's jobstep plugin has
 removed nearly every SLURM_* variable there. So the inner srun is told everything on its command line, and starts
@@ -6,21 +6,18 @@ this module once on each node, which becomes torchrun.
 """
 
 import argparse
-import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from f2llm.cluster import ask
 from f2llm.errors import InputError
 
 JOIN_SECONDS = 300
-TWIN_SECONDS = 300.0
-LOOK_SECONDS = 2.0
-logger = logging.getLogger(__name__)
 
 
 class Shape(NamedTuple):
@@ -51,6 +48,10 @@ def launch_prefix(shape: Shape, *, run: str) -> list[str]:
             f"`torchrun --nnodes {shape.nodes} --rdzv-backend c10d --rdzv-endpoint HOST:PORT -m f2llm.train ...` on "
             "each node"
         )
+    if shutil.which("srun") is None:
+        raise InputError(
+            f"{run}: train.nodes is {shape.nodes}, but there is no srun on this node; put it on the PATH of jobs"
+        )
     head = f"{node_address()}:{_free_port()}"
     counts = {"nodes": shape.nodes, "ntasks": shape.nodes, "ntasks-per-node": 1, "cpus-per-task": shape.cpus}
     asked = [f"--{key}={value}" for key, value in counts.items()] + ([f"--gres={shape.gres}"] if shape.gres else [])
@@ -66,43 +67,10 @@ def node_address() -> str:
     """
     name = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
     try:
-        said = _ask("scontrol", "show", "node", "-o", name)
-    except (OSError, subprocess.CalledProcessError) as error:
+        said = ask("scontrol", "show", "node", "-o", name)
+    except (OSError, subprocess.SubprocessError) as error:
         raise InputError(f"node {name}: scontrol cannot say its address ({error}); run inside a Slurm job") from error
     return next(word.partition("=")[2] for word in said.split() if word.startswith("NodeAddr="))
-
-
-def end_older_twins() -> None:
-    """Inside a Slurm job of Snakemake: cancel older jobs that do the very same thing, and wait until they are gone.
-
-    After a kill -9 of Snakemake its jobs stay in the queue, and the next run submits them again. The same are
-    jobs with equal user, working directory and comment (the plugin's rule and wildcards); the newest wins, and
-    goes on from the checkpoint of the older one. Outside Slurm nothing happens.
-
-    Raises:
-        InputError: the older job does not end.
-    """
-    own = os.environ.get("SLURM_JOB_ID")
-    deadline = time.monotonic() + TWIN_SECONDS
-    while own and (twins := older_twins(_ask("squeue", "--me", "--noheader", "--format=%A|%Z|%k"), own=own)):
-        if time.monotonic() > deadline:
-            raise InputError(f"Slurm jobs {', '.join(twins)} do the same work and do not end; scancel them")
-        logger.info("this job (%s) ends older jobs with the same work: %s", own, ", ".join(twins))
-        subprocess.run(["scancel", *twins], check=False)
-        time.sleep(LOOK_SECONDS)
-
-
-def older_twins(queue: str, *, own: str) -> list[str]:
-    """Return older jobs with the same working directory and comment in lines of "id|directory|comment"."""
-    rows = {}
-    for line in queue.splitlines():
-        number, found, what = line.strip().partition("|")
-        if found and number.isdigit():
-            rows[int(number)] = what
-    mine = rows.get(int(own), "")
-    if not mine.rpartition("|")[2].startswith(("rule_", "group_")):
-        return []
-    return [str(number) for number, what in sorted(rows.items()) if what == mine and number < int(own)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -120,10 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]  # fmt: skip
     command = [*torchrun(options.processes, *meeting), *options.program]
     os.execv(command[0], command)
-
-
-def _ask(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _free_port() -> int:

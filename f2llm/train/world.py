@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from f2llm.errors import InputError
+from f2llm.train.life import ASKED_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +87,16 @@ def join_world(*, threads: int) -> World:
     """Return this process's world as torchrun describes it in the environment; a world of one without it.
 
     Fixes the number of threads and asks for deterministic kernels, since both decide the last bits.
+
+    Raises:
+        InputError: fewer or more processes than the launcher has asked for.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if size != int(os.environ.get(ASKED_SIZE, size)):
+        raise InputError(
+            f"processes: {size} have met, {os.environ[ASKED_SIZE]} are configured (train.nodes x train.processes); see "
+            "the log of each node for the others"
+        )
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device("cpu")

@@ -19,6 +19,12 @@ template, finished = workflow.template, workflow.finished
 POLLING = {"slurm-init-seconds-before-status-checks": 2, "max-status-checks-per-second": 5, "latency-wait": 5}
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--figures", metavar="FILE", help="JSON file for what the fault tests saw; entries are replaced by name"
+    )
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     missing = local_slurm.missing_programs()
@@ -40,8 +46,14 @@ class SlurmToy(workflow.Toy):
     def __init__(self, folder, cluster):
         super().__init__(folder)
         self._cluster = cluster
-        profile = folder / "slurm" / "config.yaml"
-        profile.write_text(yaml.safe_dump(yaml.safe_load(profile.read_text()) | POLLING))
+        self.profile()
+
+    def profile(self, **training):
+        """Edit the shipped profile as a site does: how often it asks, and what the training takes."""
+        path = self.folder / "slurm" / "config.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["set-resources"]["train_model"] |= {"gres": "gpu:1"} | training
+        path.write_text(yaml.safe_dump(content | POLLING))
 
     def command(self, *arguments):
         return [*super().command()[:3], "--cores", "all", "--profile", "slurm", *arguments]
@@ -53,6 +65,18 @@ class SlurmToy(workflow.Toy):
         """Return the rules that were submitted as Slurm jobs, from snakemake's own words."""
         logs = [line for line in said.splitlines() if "has been submitted with SLURM jobid" in line]
         return {line.partition("rule_")[2].partition("/")[0] for line in logs}
+
+
+@pytest.fixture(scope="session")
+def local():
+    """The workflow tests' own module: `Toy` runs on this machine, `TOY_RUN` is its config."""
+    return workflow
+
+
+@pytest.fixture(scope="session")
+def on_slurm(cluster):
+    """Make a toy of a folder whose snakemake submits to the cluster."""
+    return lambda folder: SlurmToy(folder, cluster)
 
 
 @pytest.fixture

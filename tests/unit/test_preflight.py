@@ -57,3 +57,10 @@ def test_conda_users_get_the_same_pins():
     extras = [line for line in pip if line not in pins]
     assert [line for line in pip if line in pins] == pins
     assert extras == ["faiss-gpu==1.15.1", "--editable ."]
+
+
+def test_the_image_has_the_pins_of_the_lock_and_the_faiss_of_the_conda_environment():
+    recipe = (ROOT / "containers" / "f2llm.def").read_text()
+    assert "pip install --no-cache-dir --requirement /opt/f2llm/requirements.lock faiss-gpu==1.15.1" in recipe
+    assert "requirements.lock /opt/f2llm/requirements.lock" in recipe  # of this checkout, not a copy
+    assert "faiss-cpu" not in LOCK.read_text()

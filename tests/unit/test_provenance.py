@@ -1,5 +1,8 @@
 """A comment re-runs nothing, a changed line re-runs what depends on it."""
 
+import errno
+import functools
+import os
 from pathlib import Path
 
 import pytest
@@ -88,7 +91,7 @@ def context(tmp_path):
     job.rule, job.wildcards = "mine_source", Named(source="toy")
     job.input, job.log = Named(table=tmp_path / "in"), [str(tmp_path / "log")]
     job.output = Named(table=tmp_path / "out", lineage=tmp_path / "lineage.json")
-    job.params = Named(code="abc", skip=5)
+    job.params, job.resources = Named(code="abc", skip=5), {}
     return job
 
 
@@ -126,11 +129,19 @@ def test_a_fault_of_the_input_ends_in_one_screen_without_a_traceback(context, tm
     assert not (tmp_path / "lineage.json").exists()
 
 
-def test_a_full_disk_is_said_in_words(context, capsys):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "no space left on the disk"),
+        (errno.EDQUOT, "your quota on this disk is used up"),
+        (errno.EFBIG, "the file would be larger than this machine allows"),
+    ],
+)
+def test_a_full_disk_is_said_in_words(context, capsys, number, said):
     with pytest.raises(SystemExit), provenance.job(context):
-        raise OSError(28, "No space left on device", "results/x")
+        raise OSError(number, "errno's own words", "results/x")
 
-    assert "results/x: no space left on the disk; free some and run the same command again" in capsys.readouterr().err
+    assert f"results/x: {said}" in capsys.readouterr().err
 
 
 def test_the_real_closure_of_a_script_is_found():
@@ -138,3 +149,31 @@ def test_the_real_closure_of_a_script_is_found():
     assert "f2llm/config/check.py" in modules
     assert "f2llm/errors.py" in modules
     assert "torch" not in packages
+
+
+def test_a_job_that_takes_a_device_sees_only_that_one(context, tmp_path, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr(provenance, "claimed", functools.partial(provenance.claimed, locks=tmp_path / "locks"))
+    context.resources = {"device_slots": 1}
+    with provenance.job(context):
+        (tmp_path / "out").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert (tmp_path / "out").read_text() == "0"
+
+
+def test_memory_and_processor_time_are_those_of_this_process():
+    assert 20 < provenance.peak_memory_mb() < 20_000
+    before = provenance.cpu_seconds()
+    sum(range(2_000_000))
+    assert 0 < provenance.cpu_seconds() - before < 60
+
+
+def test_the_hash_of_the_code_sees_every_byte(tmp_path, monkeypatch):
+    for name in ("f2llm", "rules", "workflow"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "Snakefile").write_text("rule all:\n")
+    (tmp_path / "f2llm" / "a.py").write_text("x = 1\n")
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    before = provenance.code_hash()
+    (tmp_path / "f2llm" / "a.py").write_text("x = 1  # a comment\n")
+    assert provenance.code_hash() != before

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
+from f2llm.config.geometry import activation_bytes, forward_flops, layer_weights, read_geometry, training_flops, weights
 from f2llm.config.load import load_run_file
 from f2llm.config.models import Geometry
 from f2llm.encode.packed import load_packed
 from f2llm.records.files import write_json
-from f2llm.train.cost import forward_flops, layer_weights, read_geometry, training_flops, weights
-from f2llm.train.estimate import Machine, activation_bytes, estimate_run, format_estimate, tokens_per_tuple
+from f2llm.train.estimate import Machine, estimate_run, format_estimate, tokens_per_tuple
 from f2llm.train.memory import bytes_per_token
 
 SMALL = Geometry(layers=2, hidden=8, intermediate=16, heads=4, kv_heads=2, head_dim=2, vocabulary=10)

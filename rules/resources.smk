@@ -1,0 +1,136 @@
+"""What jobs take and where they run: devices of this machine, or the partitions of a Slurm cluster."""
+
+from functools import partial
+
+from f2llm.cluster import (
+    Asked,
+    cancel_left_over_jobs,
+    check_cluster,
+    count_gpus,
+    wait_for_controller,
+)
+from f2llm.config.counts import Counts
+from f2llm.config.sizing import Sizes
+from f2llm.devices import visible_devices
+from f2llm.probe import announce, check_node, write_faults
+
+# Locally one job a device at a time; on a cluster the scheduler deals them out (gres).
+DEVICES = len(visible_devices())
+ON_CLUSTER = workflow.non_local_exec and not workflow.dryrun
+USES_DEVICE = {"device_slots": int(DEVICES > 0 and RUN.mine.device != "cpu")}
+SIZES = Sizes(Counts(RUN))
+TRAINING_DEVICES = RUN.train.processes if DEVICES else 0
+
+if workflow.is_main_process and workflow.local_exec and DEVICES:
+    workflow.register_resource("device_slots", DEVICES)
+
+
+def refuse(error):
+    """Say what is wrong without a traceback."""
+    raise WorkflowError(f"this run cannot work as it is:\n{error}") from None
+
+
+def check_this_node():
+    """On the node of a job: the files, the clock and the software of the login node."""
+    try:
+        check_node("results")
+    except InputError as error:
+        refuse(error)
+
+
+def constant(resource):
+    """The value of a resource that does not depend on the job; else None."""
+    if resource is None or resource.is_evaluable():
+        return None
+    return resource.value
+
+
+def asked_of_cluster():
+    """What each rule asks for, as far as it is the same for all its jobs."""
+    for each in workflow.rules:
+        if not workflow.is_local(each):
+            value = {
+                name: constant(each.resources.get(name))
+                for name in ("slurm_partition", "nodes", "gres", "gpu")
+            }
+            yield Asked(
+                each.name,
+                value["slurm_partition"],
+                nodes=value["nodes"] or 1,
+                gpus=value["gpu"] or count_gpus(value["gres"] or ""),
+                cpus=constant(each.resources.get("cpus_per_task")),
+                memory_mb=constant(each.resources.get("mem_mb")),
+                minutes=constant(each.resources.get("runtime")),
+            )
+
+
+def check_site():
+    """Refuse before the first job what would fail after hours: no place to write, no Slurm, no such partition or node."""
+    try:
+        if faults := write_faults("."):
+            raise InputError(faults)
+        if ON_CLUSTER:
+            check_cluster(asked_of_cluster())
+            wait_for_controller(bin_folder=Path(workflow.basedir) / "slurm/bin")
+            announce("results")
+    except InputError as error:
+        refuse(error)
+
+
+def clear_queue():
+    """Cancel what a killed snakemake left in the queue: this one submits it again."""
+    if ON_CLUSTER and (left := cancel_left_over_jobs(".")):
+        print(
+            f"slurm: cancelled jobs of an earlier run that was killed: {', '.join(left)}",
+            file=sys.stderr,
+        )
+
+
+def sizes(wildcards, rulename):
+    """What a job is asked for, from measured curves and the rows of its tables as they are when it is submitted."""
+    return SIZES.ask(rulename, dict(wildcards.items()))
+
+
+def memory_mb(wildcards, attempt, rulename):
+    """Memory of a job, more at each attempt."""
+    return sizes(wildcards, rulename).memory_mb * attempt
+
+
+def minutes(wildcards, attempt, rulename):
+    """Time limit of a job, likewise."""
+    return sizes(wildcards, rulename).minutes * attempt
+
+
+def cpus(wildcards, rulename):
+    """CPUs of a job on a cluster; on this machine `threads` counts, which --cores bounds."""
+    return sizes(wildcards, rulename).cpus
+
+
+def growing(base):
+    """A resource that is the same for all jobs, or a function of the job, more at each attempt."""
+    return partial(grown, base=base)
+
+
+def grown(wildcards, attempt, base):
+    """The same as a function that snakemake calls for each job."""
+    return (base(wildcards) if callable(base) else base) * attempt
+
+
+def training_resources():
+    """What training takes: CPUs a node, and for several nodes the one shape that Slurm's plugin gets right."""
+    train = RUN.train
+    asked = {
+        "mem_mb": memory_mb,
+        "runtime": minutes,
+        "cpus_per_task": train.threads * train.processes,
+        "device_slots": TRAINING_DEVICES,
+    }
+    if train.nodes > 1:
+        # mpi: the job runs in the batch script and calls srun itself; tasks_per_gpu: keeps `tasks` what it says.
+        asked |= {
+            "nodes": train.nodes,
+            "tasks": train.nodes,
+            "tasks_per_gpu": 0,
+            "mpi": "srun",
+        }
+    return asked
