@@ -3,10 +3,16 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from f2llm.errors import InputError
+
+if TYPE_CHECKING:
+    from f2llm.config.sources import Source
+    from f2llm.sources.replay import Mention
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,10 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     unbundle = verb("unbundle", _unbundle, "put the files of a bundle where a run without network finds them")
     unbundle.add_argument("folder", help="results/bundle of the machine that had the network, copied here")
 
-    trace = verb("trace", _trace, "follow a training tuple back to the rows and files that it came from")
-    trace.add_argument("tuple_id", help="32 hex digits, as in plan.parquet and the report")
-    trace.add_argument("--run", default="embedded", help="default: %(default)s")
-    trace.add_argument("--results", default="results", help="default: %(default)s")
+    _add_lineage(verb)
 
     compare = verb("compare", _compare, "compare the scores of two or more runs or models, and say what may be chance")
     compare.add_argument(
@@ -80,6 +83,33 @@ def _parser() -> argparse.ArgumentParser:
     accept.add_argument("reason", help="why the results are the same; recorded in results/lineage/accepted.jsonl")
     accept.add_argument("targets", nargs="*", help="snakemake targets; default: everything")
     return parser
+
+
+def _add_lineage(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    trace = verb("trace", _trace, "follow data back to the rows they came from, or forward to models and scores")
+    trace.add_argument("id", nargs="?", help="of a tuple, query or passage: 32 hex digits, as in the report")
+    trace.add_argument("--step", type=int, help="a step of training: what it saw")
+    trace.add_argument("--model", metavar="FOLDER", help="of a trained model: what lies behind it")
+    trace.add_argument("--score", metavar="MODEL/TASK", help="what lies behind it")
+    trace.add_argument("--source", metavar="NAME", help="what became of it")
+    trace.add_argument("--row", metavar="FILE:ROW", help="of a fetched file (or the end of its name), counted from 0")
+    trace.add_argument("--text", help="a query or passage, to the letter")
+    trace.add_argument("--like", metavar="TEXT", help="a query or passage, nearly")
+    trace.add_argument("--licence", metavar="ID", help="an SPDX id or its beginning: what became of its sources")
+    trace.add_argument("--run", help="default: all runs that are there")
+    trace.add_argument("--results", default="results", help="default: %(default)s")
+    trace.add_argument("--most", type=int, default=20, help="findings and tuples listed; default: %(default)s")
+    trace.add_argument("--json", action="store_true", help="print JSON")
+    trace.add_argument("--parquet", metavar="FILE", help="write a table, one row a finding")
+
+    verify = verb("verify", _verify, "compute all hashes of a run again: what is intact, changed, or cannot be checked")
+    verify.add_argument("run", help="its name, as in results/runs")
+    verify.add_argument("--results", default="results", help="default: %(default)s")
+    verify.add_argument("--sample", type=int, default=0, metavar="N", help="make N tuples again out of the raw files")
+    verify.add_argument("--removed", type=int, default=0, metavar="N", help="and look up N removed rows in them")
+    verify.add_argument("--seed", type=int, default=0, help="of the sample; default: %(default)s")
+    verify.add_argument("--commit", help="compare the code with that of a commit; default: the checkout")
+    verify.add_argument("--all", action="store_true", help="list what is intact, too")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -159,9 +189,50 @@ def _unbundle(options: argparse.Namespace) -> None:
 
 
 def _trace(options: argparse.Namespace) -> None:
-    from f2llm.lineage.trace import format_trace, trace_tuple
+    from f2llm.lineage.answers import Question, answer, as_json, as_text, write_parquet
 
-    print(format_trace(trace_tuple(Path(options.results), options.run, options.tuple_id)))
+    question = Question(**{name: getattr(options, name) for name in Question._fields})
+    answers = answer(options.results, question, run=options.run, most=options.most)
+    if options.parquet:
+        print(f"{options.parquet}: {write_parquet(options.parquet, answers)} findings")
+    else:
+        print(as_json(answers) if options.json else as_text(answers))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from f2llm.lineage.findings import finding_lines, has_changed
+    from f2llm.lineage.verify import verify_run
+
+    findings = verify_run(options.results, options.run, commit=options.commit)
+    print("\n".join(finding_lines(findings, everything=options.all)))
+    differences = _rederive(options) if options.sample or options.removed else 0
+    if has_changed(findings) or differences:
+        raise InputError(f"run {options.run!r} is not as it was made")
+
+
+def _rederive(options: argparse.Namespace) -> int:
+    """Make a sample again out of the raw files, say how that went, and return how many differ."""
+    from f2llm.lineage.layout import read_layout
+    from f2llm.lineage.rederive import rederive
+    from f2llm.sources.normalise import Reading
+    from f2llm.sources.replay import read_again
+
+    layout = read_layout(options.results, run=options.run)
+
+    def reread(source: "Source", ids: Collection[bytes]) -> "Mapping[tuple[str, bytes], Sequence[Mention]]":
+        folder = layout.source(source.name)
+        reading = Reading(
+            **{field.name: getattr(source, field.name) for field in fields(Reading)} | {"task": source.shape}
+        )
+        return read_again(reading, raw=folder / "raw", manifest=folder / "manifest.json", ids=ids)
+
+    found = rederive(layout, tuples=options.sample, removed=options.removed, seed=options.seed, reread=reread)
+    print("\n".join(f"differs            {one}" for one in found.differences))
+    print(
+        f"{found.tuples:,} tuples and {found.removed:,} removed rows made again out of the raw files "
+        f"({found.texts:,} texts): {len(found.differences):,} differ"
+    )
+    return len(found.differences)
 
 
 def _compare(options: argparse.Namespace) -> None:

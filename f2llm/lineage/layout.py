@@ -53,10 +53,28 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
     if not path.is_file():
         known = ", ".join(sorted(found.parent.name for found in Path(results).glob("runs/*/run.json"))) or "none yet"
         raise InputError(f"{path}: there is no run {run!r}; runs here: {known}")
-    content: dict[str, Any] = read_json(path)
-    settings = content["settings"]
-    sources = tuple(build(Source, source) for source in settings["sources"])
-    barred = tuple(build(Barred, one) for one in settings["barred"])
-    models = (build(Model, settings[role]) for role in ("backbone", "retriever"))
-    stages = build(Mine, settings["mine"]), build(Train, settings["train"])
-    return Layout(Path(results), run, content["variants"], sources, barred, *models, *stages)
+    try:
+        content: dict[str, Any] = read_json(path)
+        settings = content["settings"]
+        sources = tuple(build(Source, source) for source in settings["sources"])
+        barred = tuple(build(Barred, one) for one in settings["barred"])
+        models = tuple(build(Model, settings[role]) for role in ("backbone", "retriever"))
+        stages = build(Mine, settings["mine"]), build(Train, settings["train"])
+        return Layout(Path(results), run, content["variants"], sources, barred, *models, *stages)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "
+            "of this project: use that one, or run `snakemake --cores all train` again"
+        ) from None
+
+
+def runs_in(results: str | Path) -> list[str]:
+    """Return the names of all runs that have a plan, sorted.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = sorted(path.parent.name for path in Path(results).glob("runs/*/run.json"))
+    if not names:
+        raise InputError(f"{results}: there is no run here yet; `snakemake --cores all` makes one")
+    return names

@@ -1,16 +1,26 @@
 """A few rows of a large table, by position."""
 
+from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
 
-from f2llm.records.tables import read_batches
+import numpy as np
+import pyarrow.parquet as pq
 
 
-def rows_at(path: Path, column: str, wanted: set[int]) -> dict[int, tuple[bytes, str]]:
-    """Return position -> (id in `column`, text) of the wanted rows; memory is one batch."""
-    found, first = {}, 0
-    for batch in read_batches(path, columns=[column, "text"]):
-        for at in wanted:
-            if first <= at < first + len(batch):
-                found[at] = (batch[column][at - first].as_py(), batch["text"][at - first].as_py())
-        first += len(batch)
+def rows_at(path: Path, column: str, wanted: Collection[int]) -> dict[int, tuple[bytes, str]]:
+    """Return position -> (id in `column`, text) of the wanted rows; groups without any are not read.
+
+    Memory is one row group.
+    """
+    found = {}
+    with pq.ParquetFile(path) as file:
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        bounds = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).tolist()
+        for group, (first, end) in enumerate(pairwise(bounds)):
+            inside = [at for at in wanted if first <= at < end]
+            if inside:
+                rows = file.read_row_group(group, columns=[column, "text"]).take([at - first for at in inside])
+                cells = zip(rows[column].to_pylist(), rows["text"].to_pylist(), strict=True)
+                found |= dict(zip(inside, cells, strict=True))
     return found

@@ -1,7 +1,8 @@
 import pytest
 
 from f2llm.errors import InputError
-from f2llm.lineage.trace import format_trace, trace_tuple
+from f2llm.lineage.show import tuple_lines
+from f2llm.lineage.trace import trace_tuple
 from f2llm.records.ids import doc_id as passage_id
 from f2llm.records.ids import query_id, tuple_id
 
@@ -20,10 +21,11 @@ def test_a_tuple_is_followed_to_its_rows_files_and_steps(results):
 
 
 def test_the_trace_is_readable(results):
-    lines = format_trace(trace_tuple(results, "toyrun", TUPLE)).splitlines()
+    lines = tuple_lines(trace_tuple(results, "toyrun", TUPLE))
     assert lines[0] == f"tuple {TUPLE} of source toy"
     assert "    toy.jsonl: row 7, query" in lines
-    assert lines[-1].endswith("sha256 " + "a" * 64)
+    assert lines[-2].endswith("sha256 " + "a" * 64)
+    assert lines[-1] == "  seen by 2 steps of training, 0 to 1"
 
 
 def test_an_unknown_id_is_answered_with_the_nearest(results):

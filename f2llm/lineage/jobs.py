@@ -1,0 +1,55 @@
+"""The manifests of all jobs in a results folder: what made which file, out of what."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from f2llm.records.files import read_json
+
+FOLDER = Path("lineage", "jobs")
+NAME = "results"  # how manifests, which are written in the checkout, name the results folder
+
+
+class Job(NamedTuple):
+    """One job as its manifest has it. Paths are relative to the checkout, hashes are sha256."""
+
+    path: Path
+    rule: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    params: Mapping[str, Any]
+    code: str | None
+    wildcards: Mapping[str, str]
+    versions: Mapping[str, str]
+    counts: Mapping[str, Any]
+    seconds: float
+
+
+def read_jobs(results: str | Path) -> list[Job]:
+    """Return all jobs whose manifest can be read, by path; foreign files are passed over."""
+    found = []
+    for path in sorted(Path(results, FOLDER).rglob("*.json")):
+        try:
+            content = read_json(path)
+            found.append(Job(path, *(content[name] for name in Job._fields[1:])))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def upstream(jobs: Iterable[Job], wanted: Iterable[str]) -> list[Job]:
+    """Return the jobs that the files `wanted` came from, and those that theirs came from, nearest first."""
+    made = {output: job for job in jobs for output in job.outputs}
+    waiting, seen = list(wanted), []
+    while waiting:
+        job = made.get(waiting.pop(0))
+        if job is not None and job not in seen:
+            seen.append(job)
+            waiting += job.inputs
+    return seen
+
+
+def local(path: str, *, results: str | Path) -> Path:
+    """Return where a path of a manifest lies, given where the results folder is now."""
+    parts = Path(path).parts
+    return Path(results, *parts[1:]) if parts[:1] == (NAME,) else Path(results).parent / path

@@ -1,0 +1,166 @@
+"""Hashes along the whole chain of a run, computed again: what is intact, changed, or cannot be checked.
+
+Every job recorded the sha256 of what it read and wrote. An artefact is intact if it has the hash that its
+maker recorded, and every reader read just that. Checkpoints and vectors are no declared outputs: they carry
+hashes of their own. The manifests of the jobs are inputs of the report, so its manifest seals theirs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from f2llm.lineage.caches import cache_checks
+from f2llm.lineage.code import code_findings
+from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
+from f2llm.lineage.jobs import Job, local, read_jobs, upstream
+from f2llm.lineage.layout import read_layout
+from f2llm.records.files import read_json, sha256_file, sha256_path
+
+TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
+THREADS = 4
+SCOREBOARD = (
+    "results/scores/scoreboard.json",
+    "results/scores/scoreboard.parquet",
+    "results/scores/costs.json",
+    "results/lineage/jobs/build_scoreboard.json",
+)
+
+
+class _Hash(NamedTuple):
+    """A hash that the file or folder at `path` should have, and who says so."""
+
+    name: str  # as manifests have it
+    path: Path
+    sha256: str
+    said_by: str
+
+
+def verify_run(results: str | Path, run: str, *, commit: str | None = None) -> list[Finding]:
+    """Return one finding for each artefact, reader and piece of code in the chain of a run.
+
+    `commit` names the commit whose code is compared with that of the jobs, instead of the checkout's.
+
+    Raises:
+        InputError: there is no such run, or no such commit.
+    """
+    own = jobs_of(read_jobs(results), run)
+    found = verify_files(results, run) + code_findings(own, commit=commit)
+    return sorted(found, key=lambda one: (one.path, one.what))
+
+
+def verify_files(results: str | Path, run: str) -> list[Finding]:
+    """Return the same but for the code.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    results, layout = Path(results), read_layout(results, run=run)
+    every = read_jobs(results)
+    own = jobs_of(every, run)
+    makers = _makers(own)
+    reports = [job for job in every if job.rule == "build_report" and job not in own]
+    hashes = [_Hash(name, local(name, results=results), *said) for name, said in _expected(own, makers).items()]
+    checks: list[Callable[[], list[Finding]]] = [
+        lambda one=one: _compare(one, results, makers, reports) for one in hashes
+    ]
+    checks += cache_checks(layout)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = [finding for findings in pool.map(lambda check: check(), checks) for finding in findings]
+    found += _readers(own, makers, {output for job in every for output in job.outputs})
+    found += _unmade(layout.of_run(""), own, results)
+    return found
+
+
+def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
+    """Return the jobs of a run: those that made its own files, those that theirs came from, and its report."""
+    prefixes = (f"results/runs/{run}/", f"results/scores/{run}/")
+    last = [job for job in jobs if any(output.startswith(prefixes) for output in job.outputs)]
+    last += [job for job in jobs if job.rule == "build_scoreboard" and any(map(_starts(prefixes), job.inputs))]
+    last += [job for job in jobs if job.rule == "build_report" and job.path.stem == run]
+    behind = [job for job in upstream(jobs, [path for job in last for path in job.inputs]) if _of(job, run)]
+    return list({job.path: job for job in [*last, *behind]}.values())
+
+
+def _starts(prefixes: tuple[str, ...]) -> Callable[[str], bool]:
+    return lambda path: path.startswith(prefixes)
+
+
+def _of(job: Job, run: str) -> bool:
+    """Say whether a job that made something a run reads made it for this run: a scoreboard is of one run alone."""
+    return job.rule != "build_scoreboard" or any(path.startswith(f"results/scores/{run}/") for path in job.inputs)
+
+
+def _makers(jobs: Iterable[Job]) -> dict[str, Job]:
+    return {output: job for job in jobs for output in job.outputs}
+
+
+def _expected(jobs: Sequence[Job], makers: Mapping[str, Job]) -> dict[str, tuple[str, str]]:
+    """Return path -> (hash, who says so): what makers recorded, and what readers did of files that no job made."""
+    shared = _shared(jobs)
+    found = {name: (job.outputs[name], _name(job)) for name, job in makers.items()}
+    for job in jobs:
+        for name, sha256 in job.inputs.items():
+            if name not in found and name not in shared:
+                found[name] = (sha256, _name(job))
+    return found
+
+
+def _shared(jobs: Sequence[Job]) -> set[str]:
+    """Return the files that every run writes anew, where another run wrote them last: they tell nothing of this one."""
+    return set() if any(job.rule == "build_scoreboard" for job in jobs) else set(SCOREBOARD)
+
+
+def _compare(one: _Hash, results: Path, makers: Mapping[str, Job], reports: Sequence[Job]) -> list[Finding]:
+    job = makers.get(one.name)
+    if not one.path.exists():
+        if job is not None and job.rule in TEMPORARY:
+            return [Finding(UNCHECKED, one.name, "temporary, deleted after it was read")]
+        return [Finding(CHANGED, one.name, f"is missing; {one.said_by} recorded it")]
+    sha256 = sha256_path(one.path)
+    if sha256 == one.sha256:
+        return [Finding(INTACT, one.name, f"as {one.said_by} recorded")]
+    other = next((report for report in reports if report.outputs.get(one.name) == sha256), None)
+    if other is not None:
+        return [Finding(UNCHECKED, one.name, f"is that of run {other.path.stem}, which was made since")]
+    inside = _inside(one, results)
+    return [Finding(CHANGED, one.name, f"is not what {one.said_by} recorded{inside}")]
+
+
+def _inside(one: _Hash, results: Path) -> str:
+    """Name the fetched files of a source that are not as its manifest has them."""
+    manifest = one.path.parent / "manifest.json"
+    if one.path.name != "raw" or not manifest.is_file():
+        return ""
+    files = {file["name"]: file["sha256"] for file in read_json(manifest)["files"]}
+    wrong = [
+        name for name, sha256 in files.items() if not (path := one.path / name).is_file() or sha256_file(path) != sha256
+    ]
+    return f": {', '.join(wrong)}" if wrong else ": a file was added"
+
+
+def _readers(jobs: Sequence[Job], makers: Mapping[str, Job], made: set[str]) -> Iterator[Finding]:
+    """Yield what each job read that is not what its maker wrote."""
+    shared = _shared(jobs)
+    for job in jobs:
+        for name, sha256 in job.inputs.items():
+            maker = makers.get(name)
+            if maker is not None and maker.outputs[name] != sha256:
+                yield Finding(CHANGED, name, f"{_name(job)} read other bytes than {_name(maker)} wrote")
+            elif name in shared:
+                yield Finding(UNCHECKED, name, f"read by {_name(job)}, written anew by another run since")
+            elif maker is None and name in made:
+                yield Finding(UNCHECKED, name, f"read by {_name(job)}, made for another run")
+
+
+def _unmade(folder: Path, jobs: Sequence[Job], results: Path) -> Iterator[Finding]:
+    """Yield the files of a run's folder that no job declared: foreign ones, and logs of the training."""
+    declared = {local(output, results=results) for job in jobs for output in job.outputs}
+    for path in sorted(folder.iterdir()):
+        if path not in declared and path.name != "checkpoints":
+            name = str(Path("results", path.relative_to(results)))
+            yield Finding(UNCHECKED, name, "no job declares it")
+
+
+def _name(job: Job) -> str:
+    return " ".join([job.rule, *job.wildcards.values()])

@@ -1,0 +1,58 @@
+"""Raw files read once more: what the adapter makes of them today, to be compared with what the tables hold."""
+
+import contextlib
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from f2llm.records.files import read_json
+from f2llm.sources.adapters import read_records
+from f2llm.sources.archives import RawFile
+from f2llm.sources.normalise import Reading
+from f2llm.sources.records import PASSAGE, QUERY
+from f2llm.sources.staging import stage_records
+
+MEMORY_MB = 200
+
+
+class Mention(NamedTuple):
+    """A text as the adapter gives it from one place of the raw files."""
+
+    role: str  # query | passage
+    id: bytes
+    text: str
+    file: str
+    row: int
+    field: str
+
+
+def read_again(
+    source: Reading, *, raw: str | Path, manifest: str | Path, ids: Collection[bytes]
+) -> dict[tuple[str, bytes], list[Mention]]:
+    """Return (role, id) -> all mentions of these ids in the raw files, read and adapted as `normalise_source` does.
+
+    What is read is staged in a temporary folder, so memory does not grow with the source.
+
+    Raises:
+        InputError: a raw file is missing or not what the adapter expects.
+    """
+    import duckdb
+
+    with tempfile.TemporaryDirectory() as staging, contextlib.ExitStack() as stack:
+        files = [RawFile(Path(raw) / entry["name"], name=entry["name"]) for entry in read_json(manifest)["files"]]
+        for file in files:
+            stack.callback(file.close)
+        records = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
+        stage_records(records, Path(staging), task=source.task, source=source.name)
+        found: dict[tuple[str, bytes], list[Mention]] = {}
+        connection = stack.enter_context(duckdb.connect(":memory:", config={"memory_limit": f"{MEMORY_MB}MB"}))
+        for role, table, column in ((QUERY, "queries", "query_id"), (PASSAGE, "passages", "doc_id")):
+            rows = connection.execute(
+                f'SELECT {column}, text, file, "row", field FROM read_parquet(?) '
+                f"WHERE {column} IN (SELECT unnest(?)) ORDER BY ALL",
+                [str(Path(staging) / f"{table}.parquet"), list(ids)],
+            ).fetchall()
+            for identity, *rest in rows:
+                found.setdefault((role, identity), []).append(Mention(role, identity, *rest))
+    return found

@@ -1,0 +1,186 @@
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from f2llm.errors import InputError
+from f2llm.lineage.answers import Question, answer, as_json, as_text, write_parquet
+from f2llm.records.files import read_json, write_json
+from f2llm.records.ids import doc_id, query_id, tuple_id
+
+QUERY = query_id("retrieval", "what is asked?")
+POSITIVE, NEGATIVE, COPY = doc_id("The <script>alert(1)</script> answer"), doc_id("A third passage"), doc_id("A copy")
+TUPLE = tuple_id("toy", QUERY, POSITIVE)
+
+
+def ask(results, most=20, run="toyrun", **question):
+    return answer(results, Question(**question), run=run, most=most)
+
+
+def test_a_query_leads_to_its_tuples_and_steps(results):
+    (found,) = ask(results, id=QUERY.hex())
+    assert found.kind == "text"
+    assert [(use.tuple_id, use.part, use.steps) for use in found.finding.uses] == [(TUPLE.hex(), "query", [0, 1])]
+    assert found.finding.seen.steps == 2
+
+
+def test_a_negative_is_seen_only_where_the_plan_drew_it(results):
+    (found,) = ask(results, id=NEGATIVE.hex())
+    assert [(use.part, use.steps) for use in found.finding.uses] == [("mined", [1])]
+    assert (found.finding.seen.first, found.finding.seen.last) == (1, 1)
+
+
+def test_a_removed_text_says_why_and_what_stands_in_for_it(results):
+    (found,) = ask(results, id=COPY.hex())
+    assert found.finding.removed[0][:3] == ("near", "a copy", doc_id("Another answer").hex())
+    assert found.finding.seen.steps == 0
+    assert "  removed in near: a copy; " + doc_id("Another answer").hex() in as_text([found])
+
+
+def test_a_row_of_a_file_leads_to_all_its_texts(results):
+    found = ask(results, row="toy.jsonl:7")
+    assert [(one.finding.role, one.finding.id) for one in found] == [
+        ("query", QUERY.hex()),
+        ("passage", POSITIVE.hex()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [("toy.jsonl:8", "end at 7"), ("toi.jsonl:7", "nearest files: toy.jsonl"), ("toy.jsonl", "FILE:ROW")],
+)
+def test_a_row_that_gave_no_text_is_refused_with_what_there_is(results, row, said):
+    with pytest.raises(InputError, match=said):
+        ask(results, row=row)
+
+
+def test_a_text_is_found_to_the_letter_and_otherwise_nearly(results):
+    assert ask(results, text="what is asked?")[0].finding.id == QUERY.hex()
+    with pytest.raises(InputError, match="--like"):
+        ask(results, text="what is askd?")
+    assert ask(results, like="what is askd?")[0].finding.id == QUERY.hex()
+    with pytest.raises(InputError, match="no text like"):
+        ask(results, like="xylophone zebra")
+
+
+def test_the_index_of_texts_is_made_anew_when_a_table_changes(results):
+    ask(results, like="what is askd?")
+    (first,) = (results / "lineage/index").glob("*.parquet")
+    table = results / "sources/toy/queries.parquet"
+    table.touch()
+    ask(results, like="what is askd?")
+    (second,) = (results / "lineage/index").glob("*.parquet")
+    assert first.name != second.name
+
+
+@pytest.mark.parametrize("licence", ["CC0-1.0", "cc0"])
+def test_a_licence_leads_to_its_sources(results, licence):
+    (found,) = ask(results, licence=licence)
+    assert (found.finding.source, found.finding.tuples, found.finding.planned) == ("toy", 1, 2)
+
+
+def test_unknown_licences_and_sources_are_answered_with_those_there_are(results):
+    with pytest.raises(InputError, match=r"there are: CC0-1\.0"):
+        ask(results, licence="MIT")
+    with pytest.raises(InputError, match="nearest: toy"):
+        ask(results, source="toi")
+
+
+def test_a_step_shows_its_batch(results):
+    (found,) = ask(results, step=1)
+    assert (found.finding.tuple_id, found.finding.query) == (TUPLE.hex(), "what is asked?")
+    with pytest.raises(InputError, match="from 0 to 1"):
+        ask(results, step=2)
+
+
+def with_model(results):
+    write_json(results / "runs/toyrun/model/f2llm.json", {"digests": {"plan": "p" * 64}})
+    write_json(
+        results / "runs/toyrun/run.json", read_json(results / "runs/toyrun/run.json") | {"plan_sha256": "p" * 64}
+    )
+    job = {
+        "rule": "train_model", "inputs": {"results/runs/toyrun/plan.parquet": "a"}, "outputs": {"results/runs/toyrun/model": "b"},
+        "params": {}, "code": "c0de", "wildcards": {}, "versions": {}, "counts": {}, "seconds": 1.0,
+    }  # fmt: skip
+    write_json(results / "lineage/jobs/train_model/toyrun.json", job)
+    write_json(results / "lineage/jobs/foreign.json", ["not ours"])
+    scores = {"scores": {"test": [{"main_score": 0.25}, {"main_score": 0.75}]}}
+    write_json(results / "scores/toyrun/Good.json", scores)
+    (results / "runs/toyrun/checkpoints/abc/step_000001").mkdir(parents=True)
+    (results / "runs/toyrun/checkpoints/abc/step_000002").mkdir(parents=True)
+    (results / "runs/toyrun/checkpoints/abc/notes").mkdir(parents=True)
+
+
+def test_a_model_leads_to_its_run_and_sources_even_as_a_copy(results, tmp_path):
+    with_model(results)
+    (results / "runs/toyrun/model").rename(tmp_path / "copied")
+    (found,) = ask(results, model=str(tmp_path / "copied"))
+    assert (found.run, found.finding.sources, found.finding.steps) == ("toyrun", [("toy", "CC0-1.0", 2)], 2)
+    assert [job.rule for job in found.finding.jobs] == ["train_model"]
+    with pytest.raises(InputError, match="no model that this project trained"):
+        ask(results, model=str(tmp_path))
+
+
+def test_a_score_leads_to_its_points_and_unknown_ones_to_those_there_are(results):
+    with_model(results)
+    (found,) = ask(results, score="toyrun/Good")
+    assert found.finding.score == 50.0
+    assert found.finding.sources == [("toy", "CC0-1.0", 2)]
+    with pytest.raises(InputError, match="tasks of toyrun: Good"):
+        ask(results, score="toyrun/Bad")
+    with pytest.raises(InputError, match="models: toyrun"):
+        ask(results, score="nobody/Good")
+
+
+def test_what_follows_are_checkpoints_after_the_step_the_model_and_its_scores(results):
+    with_model(results)
+    seen = ask(results, id=NEGATIVE.hex())[0].finding.seen
+    assert seen.checkpoints == ["runs/toyrun/checkpoints/abc/step_000002"]
+    assert seen.models == ["runs/toyrun/model"]
+    assert seen.scores == ["scores/toyrun/Good.json"]
+
+
+def test_without_a_run_all_runs_are_asked(results):
+    write_json(results / "runs/other/run.json", read_json(results / "runs/toyrun/run.json"))
+    (results / "runs/other/plan.parquet").write_bytes((results / "runs/toyrun/plan.parquet").read_bytes())
+    assert [one.run for one in ask(results, run=None, id=TUPLE.hex())] == ["other", "toyrun"]
+
+
+def test_exactly_one_thing_is_asked_for(results):
+    for question in ({}, {"id": TUPLE.hex(), "step": 1}):
+        with pytest.raises(InputError, match="name one thing"):
+            ask(results, **question)
+
+
+def test_answers_as_json_and_as_a_table(results, tmp_path):
+    found = ask(results, id=TUPLE.hex())
+    (content,) = json.loads(as_json(found))
+    assert (content["kind"], content["tuple_id"], content["texts"][0]["places"][0]["row"]) == ("tuple", TUPLE.hex(), 7)
+    assert write_parquet(tmp_path / "answers.parquet", found) == 1
+    (row,) = pq.read_table(tmp_path / "answers.parquet").to_pylist()
+    assert (row["id"], row["licence"], row["steps"]) == (TUPLE.hex(), "CC0-1.0", 2)
+
+
+def test_a_deleted_table_is_named_with_what_makes_it(results):
+    (results / "mined/m-1/toy/tuples.parquet").unlink()
+    with pytest.raises(InputError, match=r"tuples\.parquet: is missing; `snakemake"):
+        ask(results, id=TUPLE.hex())
+
+
+def test_a_damaged_table_is_an_error_in_words(results):
+    (results / "mined/m-1/toy/tuples.parquet").write_bytes(b"PAR1 not a table PAR1")
+    with pytest.raises(InputError, match="cannot be read"):
+        ask(results, id=TUPLE.hex())
+
+
+def test_a_run_of_another_version_is_refused_in_words(results):
+    content = read_json(results / "runs/toyrun/run.json")
+    content["settings"]["mine"]["a_setting_of_old"] = 1
+    write_json(results / "runs/toyrun/run.json", content)
+    with pytest.raises(InputError, match="another version of this project"):
+        ask(results, id=TUPLE.hex())
+
+
+def test_no_run_at_all_is_an_error_in_words(tmp_path):
+    with pytest.raises(InputError, match="no run here yet"):
+        ask(tmp_path, run=None, id=TUPLE.hex())
