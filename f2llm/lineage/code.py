@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from f2llm.errors import InputError
-from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
+from f2llm.lineage.findings import INTACT, UNCHECKED, Finding
 from f2llm.lineage.jobs import Job
 from f2llm.provenance import ROOT, result_versions
 
