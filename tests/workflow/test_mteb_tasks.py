@@ -38,7 +38,8 @@ def toy(fresh, request, monkeypatch):
     content = yaml.safe_load((ROOT / "config/benchmarks/mteb-eng-v2.yaml").read_text())
     stanza = content | {"name": "toy-eng-v2", "tasks": [task | {"check": "off"} for task in content["tasks"]]}
     (fresh.folder / "config/benchmarks/toy-eng-v2.yaml").write_text(yaml.safe_dump(stanza))
-    fresh.configure(benchmark="toy-eng-v2", evaluate={"tier": tier, "max_length": 40, "precision": "float32"})
+    scored = {"tier": tier, "max_length": 40, "precision": "float32", "models": [{"model": "tiny-retriever"}]}
+    fresh.configure(benchmark="toy-eng-v2", evaluate=scored)
     settings = yaml.safe_load((fresh.folder / "config/config.yaml").read_text())
     run = load_run(settings, folder=fresh.folder / "config", where="config")
     hub = stub_server.Server()
