@@ -28,22 +28,25 @@ localrules:
     build_scoreboard,
     check_gate,
     check_splits,
+    compare_estimate,
     compare_models,
+    estimate_run,
     export_scores,
     fetch_source,
     fetch_task,
     pack_bundle,
 
 
+DIGESTS.keep()
 if workflow.remote_exec:
     check_this_node()
-elif workflow.is_main_process and not workflow.dryrun:
-    check_site()
+elif workflow.is_main_process:
+    check_place()
 
 
 onstart:
     take_lock()
-    clear_queue()
+    prepare_cluster()
 
 
 onsuccess:

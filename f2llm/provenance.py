@@ -84,7 +84,9 @@ def job(context: JobContext) -> Iterator[Counts]:
     counts, started = Counts(), time.monotonic()
     note = start_note(rule=context.rule, unit=" ".join(_wildcards(context)), log=context.log[0])
     try:
-        with claimed(int(context.resources.get("device_slots", 0))):
+        with claimed(int(context.resources.get("device_slots", 0))) as devices:
+            if devices:
+                logger.info("devices: %s", ", ".join(devices))
             yield counts
         _write_manifest(context, counts=counts, seconds=time.monotonic() - started)
     except Exception as error:

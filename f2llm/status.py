@@ -1,13 +1,15 @@
 """Where a run stands while it lives, why jobs failed, and where things are once it is done."""
 
 import re
+import shutil
+import subprocess
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from f2llm.cluster import ask
 from f2llm.errors import InputError
 from f2llm.job_notes import JobNote, is_gone, read_notes
 from f2llm.records.files import read_json
@@ -39,35 +41,67 @@ def status_lines(folder: str | Path, *, run: str, now: float | None = None) -> s
     lines = []
     if steps:
         notes = [note for note in read_notes(folder / "logs") if note.started >= steps.began]
-        lines.append(f"steps    {steps.done} of {steps.planned} done, begun {_ago(now - steps.began)} ago")
-        lines += running_lines(notes, folder=folder, now=now)
-        lines += failure_lines(notes, folder=folder)
-        done = Counter(note.rule for note in notes if note.state == "done")
-        if done:
-            lines.append("done     " + ", ".join(f"{rule} {count}" for rule, count in sorted(done.items())))
+        lines.append(
+            f"steps    {steps.done} of {steps.planned} done, begun {_ago(now - steps.began)} ago{_pace(steps, now)}"
+        )
+        gone = gone_notes(notes)
+        lines += running_lines([note for note in notes if note not in gone], folder=folder, now=now)
+        lines += failure_lines(notes, folder=folder, gone=gone)
+        lines += done_lines(notes)
     if finished:
         lines.append(closing_lines(folder / "results", run=run))
     return "\n".join(lines)
+
+
+def gone_notes(notes: Iterable[JobNote]) -> list[JobNote]:
+    """Return the notes that say `running` of jobs that are no more: no such process here, no such job in the queue.
+
+    A scheduler that does not answer leaves its jobs running.
+    """
+    running = [note for note in notes if note.state == "running"]
+    elsewhere = {note.slurm_job for note in running if note.slurm_job and not is_gone(note)}
+    queued = elsewhere
+    if elsewhere and shutil.which("squeue"):
+        try:
+            queued = set(ask("squeue", "--me", "--noheader", "--format=%A").split())
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return [note for note in running if is_gone(note) or (note.slurm_job and note.slurm_job not in queued)]
+
+
+def done_lines(notes: Iterable[JobNote]) -> list[str]:
+    """Return how many jobs of each rule are done, and how long one takes."""
+    seconds: dict[str, list[float]] = {}
+    for note in notes:
+        if note.state == "done" and note.ended is not None:
+            seconds.setdefault(note.rule, []).append(note.ended - note.started)
+    said = [f"{rule} {len(took)} ({_ago(sum(took) / len(took))} each)" for rule, took in sorted(seconds.items())]
+    return ["done     " + ", ".join(said)] if said else []
 
 
 def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list[str]:
     """Return a line for each live job: what it is, for how long, where, and the last line of its log."""
     lines = []
     for note in notes:
-        if note.state == "running" and not is_gone(note):
+        if note.state == "running":
             where = f", Slurm job {note.slurm_job} on {note.host}" if note.slurm_job else ""
             last = "".join(_tail(folder / note.log, lines=1))
             lines.append(f"running  {note.rule} {note.unit}, {_ago(now - note.started)}{where}: {last}")
     return lines
 
 
-def failure_lines(notes: Iterable[JobNote], *, folder: str | Path) -> list[str]:
-    """Return what each failed job said, and the last lines of those that died without a word."""
+def failure_lines(notes: Iterable[JobNote], *, folder: str | Path, gone: Collection[JobNote] = ()) -> list[str]:
+    """Return what each failed job said and the last lines of its log; of those in `gone` the last lines alone."""
     lines = []
     for note in notes:
         if note.state == "failed":
-            lines += [f"failed   {note.rule} {note.unit} ({note.log})", *(note.said or "").splitlines()]
-        elif is_gone(note):
+            said = (note.said or "").splitlines()
+            lines += [f"failed   {note.rule} {note.unit} ({note.log})", *said]
+            tail = [
+                line for line in _tail(Path(folder, note.log), lines=TAIL_LINES) if line.strip() not in "".join(said)
+            ]
+            lines += [f"  log: {line}" for line in tail]
+        elif note in gone:
             lines.append(f"killed   {note.rule} {note.unit} ({note.log}): no word (memory? a time limit?); last lines:")
             lines += [f"  {line}" for line in _tail(Path(folder, note.log), lines=TAIL_LINES)]
     return lines
@@ -76,7 +110,7 @@ def failure_lines(notes: Iterable[JobNote], *, folder: str | Path) -> list[str]:
 def failures_since(began: float, *, folder: str | Path = ".") -> str:
     """Return the failures of all jobs that began after a moment, for the end of a failed run."""
     notes = [note for note in read_notes(Path(folder, "logs")) if note.started >= began]
-    return "\n".join(failure_lines(notes, folder=folder))
+    return "\n".join(failure_lines(notes, folder=folder, gone=gone_notes(notes)))
 
 
 def read_steps(logs: Path) -> Steps | None:
@@ -125,6 +159,14 @@ def _tail(path: Path, *, lines: int) -> list[str]:
         return []
     said = [LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
     return said[-lines:]
+
+
+def _pace(steps: Steps, now: float) -> str:
+    """Return rate and ETA, if what is left takes as long as what is done."""
+    left, took = steps.planned - steps.done, now - steps.began
+    if not steps.done or left <= 0 or took <= 0:
+        return ""
+    return f", {60 * steps.done / took:.3g} a minute, ETA {_ago(took / steps.done * left)} if the rest takes as long"
 
 
 def _ago(seconds: float) -> str:

@@ -43,7 +43,9 @@ except InputError as error:
     ) from None
 
 BEGAN = time.time()
-DIGESTS = Digests(shared=not workflow.is_main_process)
+DIGESTS = Digests(
+    kept=".snakemake/code-digests.json", planning=workflow.is_main_process
+)
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
 RELEASED = {pair.source: pair.released for pair in RUN.compare}
 STANZAS = SOURCES | {source.name: source for source in RELEASED.values()}

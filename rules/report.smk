@@ -1,5 +1,9 @@
 """Report: one page that tells a person what the run was made of, what it gained, and what it cost."""
 
+from f2llm.config.variants import digest
+
+# Of an H100 in bfloat16, as the training reaches them: an assumption.
+GPU_TFLOPS = 790.0 * 0.45
 JOBS = [
     *expand("results/lineage/jobs/fetch_source/{source}.json", source=sorted(SOURCES)),
     *expand(
@@ -32,6 +36,50 @@ JOBS = [
 ]
 
 
+rule estimate_run:
+    output:
+        estimate=f"results/runs/{RUN.run}/estimate.json",
+        lineage=f"results/lineage/jobs/estimate_run/{RUN.run}.json",
+    log:
+        f"logs/estimate_run/{RUN.run}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        run=digest(RUN),
+        stanzas=config.get("stanzas", "config"),
+        nowhere="results/.nowhere",
+        tflops=GPU_TFLOPS,
+        code=code_digest("estimate_run.py"),
+    script:
+        "../workflow/scripts/estimate_run.py"
+
+
+rule compare_estimate:
+    input:
+        estimate=f"results/runs/{RUN.run}/estimate.json",
+        jobs=JOBS,
+    output:
+        table=f"results/runs/{RUN.run}/estimate.parquet",
+        lineage=f"results/lineage/jobs/compare_estimate/{RUN.run}.json",
+    log:
+        f"logs/compare_estimate/{RUN.run}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        run=RUN.run,
+        code=code_digest("compare_estimate.py"),
+    script:
+        "../workflow/scripts/compare_estimate.py"
+
+
 rule build_report:
     input:
         jobs=JOBS,
@@ -39,6 +87,7 @@ rule build_report:
         plan=f"results/runs/{RUN.run}/plan.parquet",
         metrics=f"results/runs/{RUN.run}/metrics.parquet",
         validation=f"results/runs/{RUN.run}/validation.parquet",
+        estimate=f"results/runs/{RUN.run}/estimate.parquet",
         scoreboard="results/scores/scoreboard.json",
         manifests=expand(
             "results/sources/{source}/manifest.json", source=sorted(SOURCES)

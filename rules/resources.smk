@@ -16,12 +16,13 @@ from f2llm.probe import announce, check_node, write_faults
 
 # Locally one job a device at a time; on a cluster the scheduler deals them out (gres).
 DEVICES = len(visible_devices())
-ON_CLUSTER = workflow.non_local_exec and not workflow.dryrun
 USES_DEVICE = {"device_slots": int(DEVICES > 0 and RUN.mine.device != "cpu")}
 SIZES = Sizes(Counts(RUN))
 TRAINING_DEVICES = RUN.train.processes if DEVICES else 0
 
-if workflow.is_main_process and workflow.local_exec and DEVICES:
+# Which executor runs is known at the start only; with one for a cluster, `jobs` is set.
+ON_THIS_MACHINE = workflow.is_main_process and workflow.resource_settings.nodes is None
+if ON_THIS_MACHINE and DEVICES and "device_slots" not in workflow.global_resources:
     workflow.register_resource("device_slots", DEVICES)
 
 
@@ -64,22 +65,23 @@ def asked_of_cluster():
             )
 
 
-def check_site():
-    """Refuse before the first job what would fail after hours: no place to write, no Slurm, no such partition or node."""
+def check_place():
+    """Refuse a checkout that cannot be written to."""
+    if faults := write_faults("."):
+        refuse(InputError(faults))
+
+
+def prepare_cluster():
+    """Before the first job: refuse what would fail after hours, and cancel what a killed snakemake left in the queue."""
+    if workflow.local_exec:
+        return
     try:
-        if faults := write_faults("."):
-            raise InputError(faults)
-        if ON_CLUSTER:
-            check_cluster(asked_of_cluster())
-            wait_for_controller(bin_folder=Path(workflow.basedir) / "slurm/bin")
-            announce("results")
+        check_cluster(asked_of_cluster())
+        wait_for_controller(bin_folder=Path(workflow.basedir) / "slurm/bin")
+        announce("results")
     except InputError as error:
         refuse(error)
-
-
-def clear_queue():
-    """Cancel what a killed snakemake left in the queue: this one submits it again."""
-    if ON_CLUSTER and (left := cancel_left_over_jobs(".")):
+    if left := cancel_left_over_jobs("."):
         print(
             f"slurm: cancelled jobs of an earlier run that was killed: {', '.join(left)}",
             file=sys.stderr,

@@ -14,6 +14,8 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from f2llm.errors import InputError
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
+# The same safe loader in C, five times as fast: a run reads a hundred files whenever it is planned.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LOOKS_LIKE_A_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
@@ -24,7 +26,7 @@ def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 - the YAML border
         InputError: no such file, or not YAML; with line and column.
     """
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=LOADER)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name against the files of that folder") from None
     except yaml.YAMLError as error:

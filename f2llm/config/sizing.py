@@ -21,12 +21,12 @@ LIGHT_MB, TORCH_MB, MTEB_MB = 220, 520, 740
 LIGHT_SECONDS, TORCH_SECONDS, MTEB_SECONDS = 1.0, 5.0, 14.0
 # GFLOP/s of one thread: encoding and training, with bfloat16 in hardware and without.
 ENCODE_GFLOPS = {True: 250.0, False: 60.0}
-TRAIN_GFLOPS = {True: 75.0, False: 40.0}
+TRAIN_GFLOPS = {True: 60.0, False: 35.0}
 SEARCH_GFLOPS, SEARCH_SECONDS_A_QUERY = 75.0, 2.5e-4
 # Adapters that parse programs: seconds a MB of files.
 PARSING = {"python_functions": 1.1, "python_modules": 1.1}
 # Memory of a training step on a CPU over what its activations hold: the allocator's gaps, gradients in flight.
-CPU_ACTIVATIONS = 2.8
+CPU_ACTIVATIONS = 3.8
 # A CUDA context and its libraries, a process.
 CUDA_MB = 3000
 # Where no count is known: what the largest embedded source takes many times over.

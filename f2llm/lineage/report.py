@@ -9,6 +9,7 @@ from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.lineage import figures
 from f2llm.lineage.curation import SIZES, hit_examples, read_contamination, read_shared
+from f2llm.lineage.estimate import read_estimate
 from f2llm.lineage.examples import cluster_example, removed_examples, tuple_examples
 from f2llm.lineage.funnel import Funnel, read_funnel
 from f2llm.lineage.layout import Layout, read_layout
@@ -129,6 +130,7 @@ def _content(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[Mappin
         "manifests": {source.name: read_json(layout.source(source.name) / "manifest.json") for source in sources},
         "sources": sources,
         "costs": _costs(jobs),
+        "estimate": read_estimate(layout.of_run("estimate.parquet")),
         "versions": jobs[-1]["versions"] if jobs else {},
         "platform": jobs[-1]["platform"] if jobs else "",
         "warnings": _skipped(layout, heldout) + _warnings(funnel, summary),

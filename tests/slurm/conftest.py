@@ -48,11 +48,13 @@ class SlurmToy(workflow.Toy):
         self._cluster = cluster
         self.profile()
 
-    def profile(self, **training):
-        """Edit the shipped profile as a site does: how often it asks, and what the training takes."""
+    def profile(self, *, mine_source=None, **training):
+        """Edit the shipped profile as a site does: how often it asks, and what mining and training take."""
         path = self.folder / "slurm" / "config.yaml"
         content = yaml.safe_load(path.read_text())
         content["set-resources"]["train_model"] |= {"gres": "gpu:1"} | training
+        if mine_source:
+            content["set-resources"]["mine_source"] = mine_source
         path.write_text(yaml.safe_dump(content | POLLING))
 
     def command(self, *arguments):

@@ -37,3 +37,13 @@ def test_two_training_nodes_give_the_same_tables_and_weights(toy, finished):
     assert "srun --nodes=2 --ntasks=2 --ntasks-per-node=1" in log
     assert "2 processes on cpu" in log
     assert read_json(toy.folder / "results/runs/toy/gate.json")["passed"] is True
+
+
+def test_what_the_cluster_does_not_have_is_refused_before_the_first_job(toy):
+    toy.profile(gres="gpu:3", slurm_partition="main", mine_source={"slurm_partition": "fast"})
+    done = toy.run(check=False)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert "train_model: 3 GPUs a node asked for, a node has 2 in partition main" in said
+    assert "mine_source: no partition 'fast' on this cluster (main); name one of these" in said
+    assert not toy.submitted(done.stdout + done.stderr)

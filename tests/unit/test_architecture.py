@@ -55,6 +55,7 @@ def test_only_the_command_line_and_the_report_read_all_tables(path):
         assert name(path).startswith("f2llm/lineage/") or name(path) in {
             "f2llm/__main__.py",
             "workflow/scripts/build_report.py",
+            "workflow/scripts/compare_estimate.py",
             "workflow/scripts/compare_source.py",
         }
 

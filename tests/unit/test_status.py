@@ -2,7 +2,7 @@
 
 import pytest
 
-from f2llm import job_notes
+from f2llm import job_notes, status
 from f2llm.errors import InputError
 from f2llm.job_notes import end_note, is_gone, read_notes, start_note
 from f2llm.records.files import read_json, write_json
@@ -43,15 +43,45 @@ def test_a_job_of_slurm_says_where_it_runs(checkout, monkeypatch):
 def test_finished_jobs_are_counted_by_rule(checkout):
     end_note(begin("news"), state="done")
     end_note(begin("code"), state="done")
-    assert status_lines(checkout, run="toy").splitlines()[-1] == "done     mine_source 2"
+    assert status_lines(checkout, run="toy").splitlines()[-1] == "done     mine_source 2 (0 s each)"
 
 
 def test_a_failed_job_says_again_what_was_wrong(checkout):
-    end_note(begin("news"), state="failed", said="  news: every query was dropped; lower `skip`")
+    note = begin(
+        "news",
+        text="2026-01-02 03:04:06,123 INFO f2llm.mine: search begins\nnews: every query was dropped; lower `skip`\n",
+    )
+    end_note(note, state="failed", said="  news: every query was dropped; lower `skip`")
     assert failures_since(0, folder=checkout).splitlines() == [
         "failed   mine_source news (logs/mine_source/news.log)",
         "  news: every query was dropped; lower `skip`",
+        "  log: search begins",
     ]
+
+
+def test_rate_and_time_left_are_said_while_jobs_are_left(checkout):
+    began = read_steps(checkout / ".snakemake" / "log").began
+    said = status_lines(checkout, run="toy", now=began + 90).splitlines()[0]
+    assert said == "steps    3 of 7 done, begun 90 s ago, 2 a minute, ETA 2 min if the rest takes as long"
+    (checkout / ".snakemake" / "log" / BEGAN).write_text("total         7\n7 of 7 steps (100%) done\n")
+    assert status_lines(checkout, run="toy", now=began + 90).splitlines()[0].endswith("begun 90 s ago")
+
+
+@pytest.mark.parametrize(("queue", "word"), [("41\n", "running"), ("7\n", "killed "), (None, "running")])
+def test_a_job_on_another_node_is_alive_while_it_is_in_the_queue(checkout, monkeypatch, queue, word):
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    note = begin("news", text="loading\n")
+    path = job_notes.note_path(note.log)
+    write_json(path, read_json(path) | {"host": "another"})
+
+    def answer(*_):
+        if queue is None:
+            raise OSError("the controller is away")
+        return queue
+
+    monkeypatch.setattr(status, "ask", answer)
+    monkeypatch.setattr(status.shutil, "which", lambda name: name)
+    assert status_lines(checkout, run="toy").splitlines()[1].startswith(word)
 
 
 def test_a_job_killed_without_a_word_is_known_by_its_dead_process(checkout):

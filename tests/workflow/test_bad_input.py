@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 
 import psutil
+import yaml
 
 
 def refused(toy, *targets, **changes):
@@ -81,3 +83,26 @@ def test_a_run_below_its_gate_fails_but_leaves_its_report(copied):
     assert "gate" in screen
     assert (copied.folder / "results/report/index.html").is_file()
     assert not (copied.folder / "results/runs/toy/gate.json").exists()
+
+
+def test_no_slurm_on_the_path(fresh, monkeypatch, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "bash", "which", "env"):  # of these alone the PATH is made
+        (tools / name).symlink_to(shutil.which(name))
+    environment = fresh.environment() | {"PATH": str(tools)}
+    monkeypatch.setattr(fresh, "environment", lambda: environment)
+    done = fresh.run("--profile", "slurm", check=False)
+    said = " ".join(done.stderr.split())
+    assert done.returncode != 0
+    assert "slurm: sbatch, srun, squeue, scancel, scontrol, sinfo not found; run on a login node" in said
+
+
+def test_several_training_nodes_without_slurm(fresh):
+    assert "train.nodes is 2, but this is no Slurm job; run with --profile slurm" in refused(
+        fresh, train=fresh_train(fresh) | {"nodes": 2}
+    )
+
+
+def fresh_train(toy):
+    return yaml.safe_load((toy.folder / "config/config.yaml").read_text())["train"]

@@ -1,0 +1,20 @@
+"""Rule `compare_estimate`: the estimate and the manifests of all jobs -> expected and true figures."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.lineage.estimate import compare_estimate
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        compare_estimate(
+            estimate=snakemake.input.estimate,
+            jobs=list(snakemake.input.jobs),
+            results="results",
+            run=snakemake.params.run,
+            output=snakemake.output.table,
+        )
+    )

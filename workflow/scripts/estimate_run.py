@@ -1,0 +1,22 @@
+"""Rule `estimate_run`: the config and counts of earlier runs -> what each stage is expected to take, before it runs."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.config.counts import Counts
+from f2llm.config.load import load_run
+from f2llm.estimate import as_json
+from f2llm.preflight_run import Machine, stages_of
+from f2llm.provenance import job
+from f2llm.records.files import write_json
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    run = load_run(snakemake.config, folder=snakemake.params.stanzas, where="config")
+    # Not what lies in results/ already: the same before the first job and after the last.
+    found = stages_of(
+        Counts(run, results=snakemake.params.nowhere), Machine.here("results", tflops=snakemake.params.tflops)
+    )
+    write_json(snakemake.output.estimate, as_json(found))
+    counts.update(stages=len(found.stages), unknown=list(found.unknown), guessed=list(found.guessed))
