@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.metadata
 import logging
+import os
 import platform
 import re
 import resource
@@ -62,6 +63,7 @@ class JobContext(Protocol):
     log: Any
     wildcards: Any
     resources: Any
+    threads: int
 
 
 class Counts(dict[str, Any]):
@@ -99,6 +101,13 @@ def job(context: JobContext) -> Iterator[Counts]:
         raise SystemExit(1) from None
     end_note(note, state="done")
     logger.info("done: %s", ", ".join(f"{key} {value}" for key, value in counts.items() if not isinstance(value, dict)))
+
+
+def job_threads(context: JobContext) -> int:
+    """Return the threads of a job: in a Slurm job its CPUs, since the login node's number of cores bounds `threads`."""
+    if "SLURM_JOB_ID" in os.environ:
+        return int(context.resources.get("cpus_per_task", context.threads))
+    return context.threads
 
 
 def code_digest(*scripts: str | Path) -> str:

@@ -26,16 +26,10 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory):
-    missing = local_slurm.missing_programs()
-    if missing:
-        pytest.skip(f"no Slurm here: {', '.join(missing)} missing; apt-get install {' '.join(local_slurm.PACKAGES)}")
-    made = local_slurm.LocalSlurm(tmp_path_factory.mktemp("slurm"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
+def cluster(local_cluster):
+    made = local_cluster()
+    yield made
+    made.stop()
 
 
 class SlurmToy(workflow.Toy):
@@ -76,9 +70,29 @@ def local():
 
 
 @pytest.fixture(scope="session")
-def on_slurm(cluster):
-    """Make a toy of a folder whose snakemake submits to the cluster."""
-    return lambda folder: SlurmToy(folder, cluster)
+def slurm_toy():
+    """The class of a toy in a folder whose snakemake submits to a cluster."""
+    return SlurmToy
+
+
+@pytest.fixture(scope="session")
+def local_cluster(tmp_path_factory):
+    """Start a cluster of two pretended nodes; its test stops it."""
+
+    def start(*, accounting=False):
+        more = local_slurm.missing_programs(local_slurm.ACCOUNTING_PROGRAMS) if accounting else []
+        packages = (*local_slurm.PACKAGES, *(local_slurm.ACCOUNTING_PACKAGES if accounting else ()))
+        if missing := local_slurm.missing_programs() + more:
+            pytest.skip(f"no Slurm here: {', '.join(missing)} missing; apt-get install {' '.join(packages)}")
+        made = local_slurm.LocalSlurm(tmp_path_factory.mktemp("slurm"), accounting=accounting)
+        try:
+            made.start()
+        except BaseException:
+            made.stop()
+            raise
+        return made
+
+    return start
 
 
 @pytest.fixture

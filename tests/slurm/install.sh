@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install Debian's Slurm without starting its services. Needs root.
+# Install Debian's Slurm without starting its services, and more packages by name. Needs root.
 set -eu
 made=
 if [ ! -e /usr/sbin/policy-rc.d ]; then
@@ -9,4 +9,4 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
 fi
 trap '[ -z "$made" ] || rm -f /usr/sbin/policy-rc.d' EXIT
 apt-cache policy slurmctld | grep -q 'Candidate: [0-9]' || apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends munge slurmctld slurmd slurm-client
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends munge slurmctld slurmd slurm-client "$@"

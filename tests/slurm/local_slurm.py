@@ -14,11 +14,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server")
+ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb", "mariadb-admin", "sacctmgr")
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "squeue", "scontrol")
-CLIENTS = ("srun", "sbatch", "salloc", "squeue", "scancel", "scontrol", "sinfo", "sacct")
+CLIENTS = ("srun", "sbatch", "salloc", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr")
 MARK = "F2LLM_LOCAL_SLURM"
 PATIENCE = 60.0
 CONFIG = """\
@@ -46,7 +49,7 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 MpiDefault=none
 SwitchType=switch/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 JobCompType=jobcomp/none
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0,default_queue_depth=1000
 SlurmdTimeout=20
@@ -60,6 +63,28 @@ ReturnToService=2
 JobRequeue=1
 SlurmdParameters=config_overrides
 """
+ACCOUNTING = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge/socket
+AccountingStoreFlags=job_comment"""
+DATABASE_DAEMON = """\
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
+DbdHost={host}
+DbdAddr=127.0.0.1
+DbdPort={port}
+SlurmUser={user}
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database}
+StorageUser=slurm
+StoragePass={password}
+StorageLoc=slurm_acct_db
+LogFile={folder}/log/slurmdbd.log
+PidFile={folder}/run/slurmdbd.pid
+"""
 NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} Boards=1 SocketsPerBoard=1 "
     "CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory} Gres=gpu:fake:{gpus} State=UNKNOWN\n"
@@ -67,18 +92,30 @@ NODE = (
 PARTITION = "PartitionName=main Nodes=ALL Default=YES MaxTime=7-0 DefaultTime=60 DefMemPerCPU=500 State=UP\n"
 
 
-def missing_programs() -> list[str]:
+def missing_programs(programs: Sequence[str] = PROGRAMS) -> list[str]:
     """Return what of Slurm is not installed."""
-    return [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
+    return [name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
 
 
 class LocalSlurm:
     """A cluster in `folder`; nodes n1, n2, ... may pretend more CPUs and memory than the machine has."""
 
-    def __init__(self, folder: Path, *, nodes: int = 2, cpus: int = 8, memory_mb: int = 16000, gpus: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        nodes: int = 2,
+        cpus: int = 8,
+        memory_mb: int = 16000,
+        gpus: int = 2,
+        accounting: bool = False,
+    ) -> None:
         self.folder, self._cpus, self._memory, self._gpus = Path(folder).resolve(), cpus, memory_mb, gpus
         self.nodes = [f"n{number + 1}" for number in range(nodes)]
         self._config = self.folder / "slurm.conf"
+        self._accounting = accounting
+        self._ports = iter(_free_ports(3 + nodes))
+        self._database_port, self._accounting_port = next(self._ports), next(self._ports)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -101,10 +138,44 @@ class LocalSlurm:
             f"--log-file={munge['log']}", f"--pid-file={munge['pid']}", f"--seed-file={munge['seed']}",
         )  # fmt: skip
         _wait("munged", lambda: munge["socket"].exists())
+        if self._accounting:
+            self._start_accounting()
         self.start_controller()
         for node in self.nodes:
             self.start_node(node)
         _wait("the nodes", lambda: self.ask("sinfo", "-h", "-o", "%t %D") == f"idle {len(self.nodes)}")
+
+    def _start_accounting(self) -> None:
+        """Start a private database and Slurm's daemon in front of it, and register this cluster."""
+        data, socket_path = self.folder / "database", self.folder / "run" / "database.sock"
+        password = os.urandom(12).hex()
+        path = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+        subprocess.run(
+            ["mariadb-install-db", "--no-defaults", f"--user={_user()}", f"--datadir={data}", "--skip-test-db",
+             "--auth-root-authentication-method=normal"], check=True, capture_output=True, env=path,
+        )  # fmt: skip
+        self._launch(
+            "mariadbd", "mariadbd", "--no-defaults", f"--user={_user()}", f"--datadir={data}", f"--socket={socket_path}",
+            f"--pid-file={self.folder}/run/mariadbd.pid", "--bind-address=127.0.0.1", f"--port={self._database_port}",
+            "--innodb-buffer-pool-size=32M", "--innodb-lock-wait-timeout=900",
+        )  # fmt: skip
+        client = ("--no-defaults", f"--socket={socket_path}", "-u", "root")
+        _wait("mariadbd", lambda: "alive" in self.ask("mariadb-admin", *client, "ping"))
+        self.ask(
+            "mariadb", *client, "-e", "CREATE DATABASE slurm_acct_db; CREATE USER slurm@127.0.0.1 IDENTIFIED BY "
+            f"'{password}'; GRANT ALL ON slurm_acct_db.* TO slurm@127.0.0.1;",
+        )  # fmt: skip
+        config = self.folder / "slurmdbd.conf"
+        config.write_text(
+            DATABASE_DAEMON.format(
+                folder=self.folder, host=socket.gethostname().partition(".")[0], port=self._accounting_port,
+                user=_user(), database=self._database_port, password=password,
+            )
+        )  # fmt: skip
+        config.chmod(0o600)
+        self._launch("slurmdbd", "slurmdbd", "-D")
+        _wait("slurmdbd", lambda: "local" in self.ask("sacctmgr", "-i", "add", "cluster", "local")
+              or "local" in self.ask("sacctmgr", "-n", "show", "cluster", "format=cluster"))  # fmt: skip
 
     def start_controller(self) -> None:
         """Start the controller, again after `kill`."""
@@ -154,8 +225,10 @@ class LocalSlurm:
 
     def _write_config(self) -> None:
         host = socket.gethostname().partition(".")[0]
-        ports = iter(_free_ports(1 + len(self.nodes)))
-        text = CONFIG.format(host=host, port=next(ports), user=_user(), folder=self.folder)
+        accounting = "AccountingStorageType=accounting_storage/none"
+        if self._accounting:
+            accounting = ACCOUNTING.format(port=self._accounting_port, folder=self.folder)
+        text = CONFIG.format(host=host, port=next(self._ports), user=_user(), folder=self.folder, accounting=accounting)
         gres = ""
         for node in self.nodes:
             devices = self.folder / "dev" / node
@@ -165,7 +238,7 @@ class LocalSlurm:
                 (devices / f"gpu{gpu}").symlink_to("/dev/null")
             gres += f"NodeName={node} Name=gpu Type=fake File={devices}/gpu[0-{self._gpus - 1}] AutoDetect=off\n"
             text += NODE.format(
-                name=node, host=host, port=next(ports), cpus=self._cpus, memory=self._memory, gpus=self._gpus
+                name=node, host=host, port=next(self._ports), cpus=self._cpus, memory=self._memory, gpus=self._gpus
             )
         self._config.write_text(text + PARTITION)
         (self.folder / "gres.conf").write_text(gres)

@@ -91,6 +91,13 @@ class Training:
     def finish(self):
         assert self.process.wait(timeout=PATIENCE) == 0, self.said()[-8000:]
 
+    def end(self):
+        """End what a failed test left."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.cluster.ask("scancel", *(self.jobs() or ["0"]))
+
     def resumed(self):
         """Return the step after which the last attempt went on."""
         text = (self.toy.folder / "logs/train_model/toy.log").read_text()
@@ -120,14 +127,11 @@ def undisturbed(planned, local, tmp_path_factory):
 
 
 @pytest.fixture
-def training(planned, cluster, on_slurm, tmp_path):
+def training(planned, cluster, slurm_toy, tmp_path):
     shutil.copytree(planned.folder, tmp_path / "checkout", symlinks=True)
-    made = Training(on_slurm(tmp_path / "checkout"), cluster)
+    made = Training(slurm_toy(tmp_path / "checkout", cluster), cluster)
     yield made
-    if made.process and made.process.poll() is None:
-        os.killpg(made.process.pid, signal.SIGKILL)
-        made.process.wait()
-    cluster.ask("scancel", *(made.jobs() or ["0"]))
+    made.end()
 
 
 def two_nodes(training):
@@ -210,14 +214,29 @@ def test_a_lost_node_of_two(training, undisturbed, figures):
     check(training, undisturbed, figures, "node daemon killed during two-node training", exact=False)
 
 
-def test_a_controller_that_is_away_for_half_a_minute(training, undisturbed, figures):
+def test_a_controller_that_is_away_for_half_a_minute(training, undisturbed, figures, accounting="no accounting"):
     training.start()
     training.reach(100)
     training.cluster.kill("slurmctld")
     time.sleep(30)
     training.cluster.start_controller()
     training.finish()
-    check(training, undisturbed, figures, "controller away for 30 s, no accounting", resumed=False)
+    check(training, undisturbed, figures, f"controller away for 30 s, {accounting}", resumed=False)
+
+
+@pytest.fixture
+def accounted(local_cluster, planned, slurm_toy, tmp_path):
+    """The same on a cluster with accounting."""
+    cluster = local_cluster(accounting=True)
+    shutil.copytree(planned.folder, tmp_path / "checkout", symlinks=True)
+    made = Training(slurm_toy(tmp_path / "checkout", cluster), cluster)
+    yield made
+    made.end()
+    cluster.stop()
+
+
+def test_a_controller_that_is_away_with_accounting(accounted, undisturbed, figures):
+    test_a_controller_that_is_away_for_half_a_minute(accounted, undisturbed, figures, accounting="with accounting")
 
 
 def test_a_submission_while_the_controller_is_away(training):

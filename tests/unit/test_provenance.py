@@ -177,3 +177,12 @@ def test_the_hash_of_the_code_sees_every_byte(tmp_path, monkeypatch):
     before = provenance.code_hash()
     (tmp_path / "f2llm" / "a.py").write_text("x = 1  # a comment\n")
     assert provenance.code_hash() != before
+
+
+@pytest.mark.parametrize(("slurm", "asked", "threads"), [(None, 4, 1), ("7", 4, 4), ("7", None, 1)])
+def test_a_slurm_job_uses_the_cpus_that_it_asked_for(context, monkeypatch, slurm, asked, threads):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if slurm:
+        monkeypatch.setenv("SLURM_JOB_ID", slurm)
+    context.threads, context.resources = 1, {} if asked is None else {"cpus_per_task": asked}
+    assert provenance.job_threads(context) == threads

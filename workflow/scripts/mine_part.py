@@ -8,7 +8,7 @@ from f2llm.config.sources import Source
 from f2llm.mine.outcome import Paths
 from f2llm.mine.share import Share
 from f2llm.mine.source import Tables, mine_part
-from f2llm.provenance import job
+from f2llm.provenance import job, job_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -23,7 +23,7 @@ with job(snakemake) as counts:
             source=build(Source, settings.stanza),
             rule=build(Mine, settings.settings),
             seed=settings.seed,
-            threads=snakemake.threads,
+            threads=job_threads(snakemake),
             on_source_error=settings.on_source_error,
         )
     )

@@ -7,7 +7,7 @@ from f2llm.config.run import Mine
 from f2llm.config.sources import Source
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_source
-from f2llm.provenance import job
+from f2llm.provenance import job, job_threads
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -21,7 +21,7 @@ with job(snakemake) as counts:
             source=build(Source, settings.stanza),
             rule=build(Mine, settings.settings),
             seed=settings.seed,
-            threads=snakemake.threads,
+            threads=job_threads(snakemake),
             on_source_error=settings.on_source_error,
             parts=[Paths(*paths) for paths in zip(given.tuples, given.rejected, strict=True)],
         )
