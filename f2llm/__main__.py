@@ -128,6 +128,7 @@ def _estimate(options: argparse.Namespace) -> None:
     from f2llm.config.load import load_run_file
     from f2llm.estimate import format_stages
     from f2llm.mine.cost import format_search, search_costs
+    from f2llm.preflight import describe_libraries
     from f2llm.preflight_run import Machine, check_run, describe_machine, stages_of
     from f2llm.sources.reach import reach
     from f2llm.train.estimate import Machine as Rate
@@ -140,7 +141,7 @@ def _estimate(options: argparse.Namespace) -> None:
         return
     machine = Machine.here(options.results, tflops=options.tflops * options.efficiency)
     found = stages_of(counts, machine)
-    print(describe_machine(machine))
+    print(describe_machine(machine), *describe_libraries(gpus=machine.gpus), sep="\n")
     print(format_stages(found, cores=machine.cores))
     training = estimate_run(run, machine=rate, results=options.results)
     if training.known or training.plan:

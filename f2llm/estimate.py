@@ -98,8 +98,8 @@ def estimate(counts: Counts, sizes: Sizes, *, cores: int) -> Estimate:
     stages = [
         Stage(
             part.stage, len(part.costs), sum((jobs / f"{name}.json").is_file() for name in part.manifests), part.rows,
-            part.disk_mb, max((cost.memory_mb for cost in part.costs), default=0.0),
-            sum(cost.seconds for cost in part.costs), _wall(part.costs, cores=cores),
+            part.disk_mb, max((cost.memory_mb for cost in _known(part)), default=0.0),
+            sum(cost.seconds for cost in _known(part)), _wall(_known(part), cores=cores),
         )
         for part in parts
     ]  # fmt: skip
@@ -110,6 +110,11 @@ def estimate(counts: Counts, sizes: Sizes, *, cores: int) -> Estimate:
         tuple(name for name, rows in known.items() if rows is None),
         tuple(name for name, rows in known.items() if rows and rows.how == "about"),
     )
+
+
+def _known(part: Part) -> list[Cost]:
+    """Return the costs that count: what is asked for on behalf of sources of unknown size is no estimate."""
+    return [cost for cost in part.costs if cost.known]
 
 
 def _wall(costs: Iterable[Cost], *, cores: int) -> float:

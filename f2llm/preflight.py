@@ -1,6 +1,7 @@
 """Say plainly, before anything runs, when this environment cannot work."""
 
 import importlib.metadata
+import platform
 import re
 import shutil
 import sys
@@ -10,6 +11,8 @@ from f2llm.errors import InputError
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_GB = 5
+# System and processor that the tests run on (docs/slurm.md says what is known of others).
+TRIED_PLATFORM = ("Linux", "x86_64")
 FAISS = ("faiss-cpu", "faiss-gpu")
 # Packages without which a stage cannot run; the pins are in requirements.lock.
 NEEDED = (
@@ -45,6 +48,25 @@ def check_environment(*, lock: str | Path, results: str | Path = ".") -> None:
         raise InputError(faults)
 
 
+def describe_libraries(*, gpus: int) -> list[str]:
+    """Return which builds of torch and faiss are here, and a line for what is untried or leaves GPUs idle."""
+    torch = _version("torch") or "not installed"
+    faiss = [f"{name} {_installed(name)}" for name in FAISS if _installed(name)]
+    lines = [f"libraries    torch {torch}, {', '.join(faiss) or 'no faiss'}"]
+    if gpus and torch.endswith("+cpu"):
+        lines.append("  torch is a build for CPUs: the GPUs would stay idle; take environment.yml or the container")
+    elif gpus and _installed("faiss-gpu"):
+        lines.append(
+            "  faiss-gpu and torch bring CUDA libraries of their own, untried in one process; if mining fails, "
+            "`mine: {backend: torch}` gives the same bytes"
+        )
+    elif gpus:
+        lines.append("  faiss has no GPU here: mining searches with torch, which gives the same bytes")
+    if (platform.system(), platform.machine()) != TRIED_PLATFORM:
+        lines.append(f"  {platform.system()} on {platform.machine()}: untried; Linux on x86_64 is what is tested")
+    return lines
+
+
 def read_pins(lock: str | Path) -> dict[str, str]:
     """Return name -> version of a requirements file of `name==version` lines."""
     lines = Path(lock).read_text(encoding="utf-8").splitlines()
@@ -62,7 +84,13 @@ def _faiss_faults() -> list[str]:
 
 
 def _installed(name: str) -> str | None:
+    version = _version(name)
+    return version.split("+")[0] if version else None
+
+
+def _version(name: str) -> str | None:
+    """Return the version with its local part, such as 2.13.0+cpu."""
     try:
-        return importlib.metadata.version(name).split("+")[0]
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None

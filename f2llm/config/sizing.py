@@ -43,6 +43,10 @@ class Cost(NamedTuple):
     memory_mb: float
     seconds: float
     threads: int = 1
+    known: bool = True  # False: no count of its rows, so room for a large source
+
+
+UNKNOWN = Cost(UNKNOWN_MB, UNKNOWN_SECONDS, known=False)
 
 
 class Ask(NamedTuple):
@@ -84,7 +88,7 @@ class Sizes:
         geometry = self._counts.geometry(model)
         memory, seconds = (MTEB_MB, MTEB_SECONDS) if mteb else (TORCH_MB, TORCH_SECONDS)
         if geometry is None:
-            return Cost(UNKNOWN_MB, UNKNOWN_SECONDS)
+            return UNKNOWN
         flops = forward_flops(geometry, tokens=tokens, mean_length=tokens / max(1.0, texts))
         weights_mb = 4 * weights(geometry) / MB
         return Cost(memory + 1.6 * weights_mb + self._context(), seconds + flops / self._rate(ENCODE_GFLOPS))
@@ -94,7 +98,8 @@ class Sizes:
         run, geometry = self.run, self._counts.geometry(self.run.backbone)
         train, tuples = run.train, self.tuples()
         if geometry is None or not tuples:
-            return Cost(max(UNKNOWN_MB, CUDA_MB * run.train.processes), 24 * 3600.0, train.threads * train.processes)
+            memory = max(UNKNOWN_MB, CUDA_MB * train.processes)
+            return Cost(memory, 24 * 3600.0, train.threads * train.processes, known=False)
         seen = tuples * train.epochs if train.epochs else (train.steps or 0) * train.batch_size * train.batches_per_step
         tokens = seen * self.tuple_tokens()
         flops = training_flops(geometry, tokens=tokens, mean_length=self.tuple_tokens() / (2 + train.negatives))
@@ -150,14 +155,14 @@ class Sizes:
     def _normalise_source(self, source: Source) -> Cost:
         rows, raw = self._counts.normalised(source), self._counts.raw_mb(source)
         if rows is None:
-            return Cost(UNKNOWN_MB, UNKNOWN_SECONDS)
+            return UNKNOWN
         seconds = LIGHT_SECONDS + 7.2e-5 * rows.texts + PARSING.get(source.adapter, 0.0) * (raw or 0.0)
         return Cost(LIGHT_MB + min(400, 0.9e-3 * rows.texts), seconds)
 
     def _curate_source(self, source: Source) -> Cost:
         rows = self._counts.normalised(source)
         if rows is None:
-            return Cost(self.run.curate.memory_mb + 1000, UNKNOWN_SECONDS)
+            return Cost(self.run.curate.memory_mb + 1000, UNKNOWN_SECONDS, known=False)
         seconds = LIGHT_SECONDS + 0.33 * rows.text_mb * max(1.0, rows.text_mb / 10) ** 0.23
         return Cost(max(245 + 30 * math.sqrt(rows.text_mb), 330 + 0.7e-3 * rows.passages), seconds)
 
@@ -169,7 +174,7 @@ class Sizes:
         if source.ready or source.task != "retrieval":
             return _light()
         if rows is None:
-            return Cost(UNKNOWN_MB, UNKNOWN_SECONDS)
+            return UNKNOWN
         jobs = embed_jobs(source, self.run.mine)
         texts = rows.texts / jobs
         return self.encoding(self.run.retriever, texts=texts, tokens=self._text_tokens(source, rows) / jobs)
@@ -183,7 +188,7 @@ class Sizes:
             return _light()
         geometry = self._counts.geometry(self.run.retriever)
         if rows is None or geometry is None:
-            return Cost(UNKNOWN_MB, UNKNOWN_SECONDS)
+            return UNKNOWN
         queries = rows.queries / mine_jobs(source, self.run.mine)
         flops = 2.0 * queries * rows.passages * geometry.hidden
         seconds = LIGHT_SECONDS + flops / (SEARCH_GFLOPS * GIGA) + queries * SEARCH_SECONDS_A_QUERY
@@ -192,7 +197,7 @@ class Sizes:
 
     def _tokenise_source(self, source: Source) -> Cost:
         rows = self._counts.curated(source)
-        return Cost(LIGHT_MB + 80, LIGHT_SECONDS + 0.7 * rows.text_mb) if rows else Cost(UNKNOWN_MB, UNKNOWN_SECONDS)
+        return Cost(LIGHT_MB + 80, LIGHT_SECONDS + 0.7 * rows.text_mb) if rows else UNKNOWN
 
     def _across(self) -> Cost:
         rows = [self._counts.curated(source) for source in self.run.sources]

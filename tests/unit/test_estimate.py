@@ -58,6 +58,7 @@ def test_sources_of_which_nothing_is_known_are_named():
     counts = Counts(RUN, results="nowhere", lock="nowhere")
     said = format_stages(estimate(counts, Sizes(counts), cores=2), cores=2)
     assert "not counted  icd_term, hpo_def" in said
+    assert estimate(counts, Sizes(counts), cores=2).cpu_seconds < 600  # nothing is made up for them
 
 
 def test_it_is_kept_as_plain_values(found, tmp_path):

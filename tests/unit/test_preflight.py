@@ -5,7 +5,7 @@ import yaml
 
 from f2llm import preflight
 from f2llm.errors import InputError
-from f2llm.preflight import check_environment, read_pins
+from f2llm.preflight import check_environment, describe_libraries, read_pins
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
@@ -64,3 +64,30 @@ def test_the_image_has_the_pins_of_the_lock_and_the_faiss_of_the_conda_environme
     assert "pip install --no-cache-dir --requirement /opt/f2llm/requirements.lock faiss-gpu==1.15.1" in recipe
     assert "requirements.lock /opt/f2llm/requirements.lock" in recipe  # of this checkout, not a copy
     assert "faiss-cpu" not in LOCK.read_text()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "torch", "faiss", "said"),
+    [
+        (0, "2.13.0+cpu", "faiss_cpu", None),
+        (2, "2.13.0+cpu", "faiss_cpu", "a build for CPUs: the GPUs would stay idle"),
+        (2, "2.13.0", "faiss_cpu", "faiss has no GPU here: mining searches with torch"),
+        (
+            2,
+            "2.13.0",
+            "faiss_gpu",
+            "untried in one process; if mining fails, `mine: {backend: torch}` gives the same bytes",
+        ),
+    ],
+)
+def test_builds_that_leave_gpus_idle_or_are_untried_are_said(monkeypatch, gpus, torch, faiss, said):
+    found = {"torch": torch, faiss.replace("_", "-"): "1.15.1"}
+    monkeypatch.setattr(preflight, "_version", found.get)
+    first, *more = describe_libraries(gpus=gpus)
+    assert first == f"libraries    torch {torch}, {faiss.replace('_', '-')} 1.15.1"
+    assert (len(more), not said or said in more[0]) == (int(said is not None), True)
+
+
+def test_another_platform_is_said(monkeypatch):
+    monkeypatch.setattr(preflight.platform, "machine", lambda: "aarch64")
+    assert describe_libraries(gpus=0)[-1] == "  Linux on aarch64: untried; Linux on x86_64 is what is tested"
