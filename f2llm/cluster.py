@@ -88,7 +88,7 @@ def read_partitions(text: str) -> dict[str, Partition]:
 def cluster_faults(asked: Iterable[Asked], partitions: dict[str, Partition]) -> list[str]:
     """Return what cannot be had, a line a fault."""
     default = next((name for name, partition in partitions.items() if partition.default), None)
-    faults: dict[str, list[str]] = {}  # said once for all rules alike
+    faults: dict[str, dict[str, None]] = {}  # said once for all rules alike
     for job in asked:
         # Slurm takes the first of several partitions that has room; each must exist, one must be large enough.
         names = (job.partition or default or "").split(",")
@@ -96,12 +96,12 @@ def cluster_faults(asked: Iterable[Asked], partitions: dict[str, Partition]) -> 
         if unknown:
             there = ", ".join(sorted(partitions))
             what = f"no partition {', '.join(map(repr, unknown))} on this cluster ({there}); name one of these"
-            faults.setdefault(what, []).append(job.rule)
+            faults.setdefault(what, {})[job.rule] = None
             continue
         lacks = [_lacks(job, partitions[name]) for name in names if name]
         if lacks and all(lacks):
             for what in lacks[0]:
-                faults.setdefault(what, []).append(job.rule)
+                faults.setdefault(what, {})[job.rule] = None
     return [f"{', '.join(rules)}: {what} (slurm/config.yaml or your site's profile)" for what, rules in faults.items()]
 
 

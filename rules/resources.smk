@@ -39,30 +39,29 @@ def check_this_node():
         refuse(error)
 
 
-def constant(resource):
-    """The value of a resource that does not depend on the job; else None."""
-    if resource is None or resource.is_evaluable():
-        return None
-    return resource.value
-
-
 def asked_of_cluster():
-    """What each rule asks for, as far as it is the same for all its jobs."""
-    for each in workflow.rules:
-        if not workflow.is_local(each):
-            value = {
-                name: constant(each.resources.get(name))
-                for name in ("slurm_partition", "nodes", "gres", "gpu")
-            }
-            yield Asked(
-                each.name,
-                value["slurm_partition"],
-                nodes=value["nodes"] or 1,
-                gpus=value["gpu"] or count_gpus(value["gres"] or ""),
-                cpus=constant(each.resources.get("cpus_per_task")),
-                memory_mb=constant(each.resources.get("mem_mb")),
-                minutes=constant(each.resources.get("runtime")),
+    """What each job that is to run asks for at its first attempt, each kind of demand once."""
+    asked = {}
+    for each in workflow.dag.needrun_jobs():
+        if not each.is_local:
+            wanted = each.resources
+            one = Asked(
+                each.rule.name,
+                wanted.get("slurm_partition"),
+                nodes=number(wanted, "nodes") or 1,
+                gpus=number(wanted, "gpu") or count_gpus(wanted.get("gres") or ""),
+                cpus=number(wanted, "cpus_per_task"),
+                memory_mb=number(wanted, "mem_mb"),
+                minutes=number(wanted, "runtime"),
             )
+            asked[one] = one
+    return list(asked)
+
+
+def number(resources, name):
+    """A resource that is a number; None where it is not there or not known yet."""
+    value = resources.get(name)
+    return value if isinstance(value, int) else None
 
 
 def check_place():

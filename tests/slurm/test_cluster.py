@@ -1,11 +1,27 @@
 """`snakemake --cores all --profile slurm` on a real Slurm gives what a laptop gives, at one and at two training nodes."""
 
+import shutil
+import subprocess
+
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from f2llm.records.files import read_json, sha256_file
 
-TABLES = ("corpus", "queries", "origins", "removed", "near", "tuples", "rejected", "plan")
+TABLES = (
+    "corpus",
+    "queries",
+    "origins",
+    "removed",
+    "near",
+    "hits",
+    "shared",
+    "tuples",
+    "rejected",
+    "plan",
+    "validation_plan",
+)
 
 
 def tables(folder):
@@ -18,23 +34,50 @@ def weights(toy):
     return torch.cat([stored[name].flatten().double() for name in sorted(stored)])
 
 
-def test_one_node_gives_the_bytes_of_a_local_run(toy, finished):
-    said = toy.run()
-    rules = toy.submitted(said.stdout + said.stderr)
+@pytest.fixture(scope="module")
+def runs(template, cluster, slurm_toy, tmp_path_factory):
+    """The whole DAG with the documented command in two checkouts side by side: most of the time is waiting for Slurm."""
+    started = {}
+    for nodes in (1, 2):
+        folder = tmp_path_factory.mktemp(f"nodes{nodes}") / "checkout"
+        shutil.copytree(template, folder)
+        toy = slurm_toy(folder, cluster)
+        toy.configure(train=toy.settings["train"] | {"nodes": nodes})
+        out = open(folder / "snakemake.out", "wb")
+        process = subprocess.Popen(toy.command(), cwd=folder, env=toy.environment(), stdout=out, stderr=out)
+        assert process.args[1:] == ["-m", "snakemake", "--cores", "all", "--profile", "slurm"]
+        started[nodes] = toy, process
+    yield started
+    for _, process in started.values():
+        process.kill()
+
+
+def wait(run):
+    toy, process = run
+    code = process.wait(timeout=900)
+    said = (toy.folder / "snakemake.out").read_text()
+    assert code == 0, said[-8000:]
+    return toy, said
+
+
+def test_one_node_gives_the_bytes_of_a_local_run(runs, finished):
+    toy, said = wait(runs[1])
+    rules = toy.submitted(said)
     assert {"mine_source", "train_model"} <= rules
     assert not {"fetch_source", "check_gate"} & rules  # the login node has the network, and small jobs stay there
+    assert list((toy.folder / ".snakemake/slurm_logs").glob("group_*"))  # tiny jobs share one
     assert tables(toy.folder) == tables(finished.folder)
     assert torch.equal(weights(toy), weights(finished))
     assert toy.planned() == {}
 
 
-def test_two_training_nodes_give_the_same_tables_and_weights(toy, finished):
-    toy.configure(train=toy.settings["train"] | {"nodes": 2})
-    toy.run()
+def test_two_training_nodes_give_the_same_tables_and_weights(runs, finished):
+    toy, _ = wait(runs[2])
     assert tables(toy.folder) == tables(finished.folder)
     assert (weights(toy) - weights(finished)).norm() <= 1e-5 * weights(finished).norm()
     log = (toy.folder / "logs/train_model/toy.log").read_text()
     assert "srun --nodes=2 --ntasks=2 --ntasks-per-node=1" in log
+    assert "--gres=gpu:1" in log
     assert "2 processes on cpu" in log
     assert read_json(toy.folder / "results/runs/toy/gate.json")["passed"] is True
 
