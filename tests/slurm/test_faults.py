@@ -258,7 +258,7 @@ def test_a_submission_while_the_controller_is_away(training):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_ended_snakemake_and_the_same_command(training, undisturbed, figures, number):
+def test_an_interrupted_or_killed_snakemake_and_the_same_command(training, undisturbed, figures, number):
     training.start()
     training.reach(100)
     training.process.send_signal(number)
@@ -271,7 +271,7 @@ def test_an_ended_snakemake_and_the_same_command(training, undisturbed, figures,
     check(training, undisturbed, figures, f"{number.name} of snakemake, same command again")
 
 
-def test_a_second_job_for_the_same_training_ends_the_older_one(training, undisturbed, figures):
+def test_an_older_job_for_the_same_training_is_cancelled_by_the_newer_one(training, undisturbed, figures):
     folder = training.toy.folder
     shutil.rmtree(folder / "results/runs")  # so that the plan is a job of its own, before the training
     training.start()

@@ -36,13 +36,6 @@ def test_two_devices_are_shared_by_jobs_that_use_one_and_nobody_else_waits(fresh
     )
 
 
-def test_a_profile_may_leave_devices_to_others(fresh, monkeypatch, tmp_path):
-    environment = fresh.environment() | {"CUDA_VISIBLE_DEVICES": "0,1", "TMPDIR": str(tmp_path)}
-    monkeypatch.setattr(fresh, "environment", lambda: environment)
-    said = fresh.run("-n", "--resources", "device_slots=1", "mine")
-    assert "device_slots=1" in said.stdout
-
-
 def test_training_takes_as_many_devices_as_it_has_processes(fresh, monkeypatch):
     fresh.configure(train=fresh_train(fresh) | {"processes": 2})
     environment = fresh.environment() | {"CUDA_VISIBLE_DEVICES": "0,1,2"}
