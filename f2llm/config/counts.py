@@ -6,7 +6,7 @@ same files, adapter and settings, and a guide for others.
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,13 +55,22 @@ class Counts:
     def __init__(self, run: Run, *, results: str | Path = "results", lock: str | Path = LOCK) -> None:
         self.run, self.results = run, Path(results)
         self.curation, self.mining = curation_key(run), mining_key(run)
+        self._digests: dict[tuple[str, str], str] = {}
         self._lock: dict[str, Any] = read_json(lock) if Path(lock).is_file() else {}
+
+    def stamps(self, source: Source) -> tuple[int, ...]:
+        """Return what changes when a table of a source is made or made anew."""
+        folders = (
+            self.results / "sources" / source.name / "queries.parquet",
+            self.results / "curated" / self.curation / source.name / "queries.parquet",
+        )
+        return tuple(_changed(path) for path in folders)
 
     def normalised(self, source: Source) -> Rows | None:
         """Return the rows of a source as it is read, all splits."""
         return (
             on_disk(self.results / "sources" / source.name)
-            or self._recorded("normalised", source.name, reading_digest(source))
+            or self._recorded("normalised", source.name, self._reading_digest(source))
             or _stated(source)
         )
 
@@ -151,11 +160,21 @@ class Counts:
         write_json(path, lock)
         return len(lock["normalised"])
 
+    def _reading_digest(self, source: Source) -> str:
+        return self._once("normalised", source, lambda: reading_digest(source))
+
     def _curated_digest(self, source: Source) -> str:
-        return digest([self.curation, source.max_queries, source.max_passages, reading_digest(source)])
+        caps = (source.max_queries, source.max_passages)
+        return self._once("curated", source, lambda: digest([self.curation, *caps, self._reading_digest(source)]))
 
     def _mined_digest(self, source: Source) -> str:
-        return digest([self.mining, self._curated_digest(source)])
+        return self._once("mined", source, lambda: digest([self.mining, self._curated_digest(source)]))
+
+    def _once(self, stage: str, source: Source, make: Callable[[], str]) -> str:
+        key = (stage, source.name)
+        if key not in self._digests:
+            self._digests[key] = make()
+        return self._digests[key]
 
     def _recorded(self, stage: str, name: str, key: str) -> Rows | None:
         entry: Mapping[str, Any] | None = self._lock.get(stage, {}).get(name)
@@ -163,6 +182,13 @@ class Counts:
             return None
         how = "recorded" if entry["digest"] == key else "about"
         return Rows(entry["queries"], entry["passages"], entry["query_mb"], entry["passage_mb"], how)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def on_disk(folder: str | Path) -> Rows | None:

@@ -64,6 +64,7 @@ class Sizes:
         """Use rates of a CPU with or without bfloat16, or of a GPU that reaches `gpu_tflops`."""
         self.run: Run = counts.run
         self._counts, self._bfloat16, self._gpu = counts, bfloat16, gpu_tflops
+        self._costs: dict[tuple[str, str, tuple[int, ...]], Cost] = {}
         self._sources = {source.name: source for source in counts.run.stanzas}
 
     def ask(self, rule: str, unit: Mapping[str, str]) -> Ask:
@@ -78,7 +79,11 @@ class Sizes:
         source = self._sources.get(unit.get("source", ""))
         made = getattr(self, f"_{rule}", None)
         if source is not None and made is not None:
-            return made(source)
+            # Asked three times for each of many parts of a source.
+            key = (rule, source.name, self._counts.stamps(source))
+            if key not in self._costs:
+                self._costs[key] = made(source)
+            return self._costs[key]
         if rule in ("find_shared", "check_splits"):
             return self._across()
         return {"plan_run": self._plan, "train_model": self.training}.get(rule, _light)()

@@ -167,3 +167,5 @@ def test_sacct_is_answered_by_squeue(tmp_path):
         command, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True
     )
     assert done.stdout == "--states=all --noheader --format=%i|%T --name run-7\n"
+    other = subprocess.run([command[0], "-nu", "me", "-o", "Account"], capture_output=True, text=True, check=False)
+    assert (other.returncode, other.stdout, other.stderr) == (1, "", "")  # as where there is no accounting

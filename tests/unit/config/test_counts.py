@@ -104,3 +104,13 @@ def test_the_shipped_record_is_that_of_the_embedded_default(tmp_path):
     assert {one.how for one in rows} == {"recorded"}
     assert {counts.normalised(source).how for source in (*RUN.sources, *RUN.heldout_sources)} == {"recorded"}
     assert counts.geometry(RUN.backbone).hidden == 576
+
+
+def test_a_table_that_is_made_meanwhile_is_seen(finished, tmp_path):
+    from f2llm.config.sizing import Sizes
+
+    counts = Counts(finished.run, results=tmp_path / "new", lock=tmp_path / "none.json")
+    sizes = Sizes(counts)
+    before = sizes.cost("curate_source", {"source": "news"})
+    write(tmp_path / "new/sources/news", passages=40, queries=30)
+    assert not before.known and sizes.cost("curate_source", {"source": "news"}).known

@@ -38,6 +38,9 @@ class Given:
 
     curated = tuples = normalised
 
+    def stamps(self, source):
+        return ()
+
     def raw_mb(self, source):
         return None
 
