@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from f2llm.config.check import load_schema, with_defaults
-from f2llm.records.files import write_json
+from f2llm.records.files import sha256_file, write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas import CORPUS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES
 from f2llm.records.tables import ROWS_PER_GROUP, write_table
@@ -25,8 +25,10 @@ def write_run(results: Path, *, sources: int, tuples: int, passages: int) -> dic
     names = [f"source{number:02d}" for number in range(sources)]
     ids = [_source(results, name, tuples=tuples, passages=passages) for name in names]
     write_table(results / "runs/large/plan.parquet", schema=PLAN, rows=_plan(names, ids))
-    write_json(results / "runs/large/run.json", {"settings": _settings(names), "variants": VARIANTS})
-    (results / "runs/large/model").mkdir(parents=True, exist_ok=True)
+    plan_sha256 = sha256_file(results / "runs/large/plan.parquet")
+    write_json(results / "runs/large/model/f2llm.json", {"digests": {"plan": plan_sha256}})
+    run = {"settings": _settings(names), "variants": VARIANTS, "plan_sha256": plan_sha256}
+    write_json(results / "runs/large/run.json", run)
     (results / "runs/large/checkpoints/1/step_000001").mkdir(parents=True, exist_ok=True)
     return {"sources": sources, "tuples": sources * tuples, "passages": sources * passages}
 

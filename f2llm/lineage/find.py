@@ -13,6 +13,7 @@ from f2llm.records.ids import ID_BYTES, doc_id, query_id
 
 TUPLE, QUERY, PASSAGE = "tuple", "query", "passage"
 NEAREST = 3
+QUARTER = ID_BYTES // 4
 TASKS = ("retrieval", "classification", "clustering", "sts")
 
 
@@ -57,16 +58,28 @@ def parse_id(text: str) -> bytes | None:
 
 
 def nearest_ids(layout: Layout, wanted: str) -> list[str]:
-    """Return the ids of the run that differ least from `wanted`, most alike first."""
+    """Return the ids of the run that differ least from `wanted`, most alike first.
+
+    An id with a few wrong digits shares a quarter with the right one; only where none does all are compared.
+    """
+    identity = parse_id(wanted)
+    quarters = [identity[at : at + QUARTER] for at in range(0, ID_BYTES, QUARTER)] if identity else []
+    close = " OR ".join(
+        f"{{0}}[{1 + number * QUARTER}:{(1 + number) * QUARTER}] = ${3 + number}" for number in range(len(quarters))
+    )
+    return (quarters and _nearest(layout, wanted, close, quarters)) or _nearest(layout, wanted, "true", [])
+
+
+def _nearest(layout: Layout, wanted: str, condition: str, values: Sequence[bytes]) -> list[str]:
     distance = "hamming" if len(wanted) == 2 * ID_BYTES else "levenshtein"
     known: list[tuple[bool, int, str]] = []
     for kind, column in COLUMNS.items():
         shown = f"lower(hex({column}))"
         sql = (
             f"SELECT NOT starts_with({shown}, $1), {distance}({shown}, $1) AS far, {shown} FROM read_parquet($2) "
-            f"ORDER BY ALL LIMIT {NEAREST}"
+            f"WHERE {condition.format(column)} ORDER BY ALL LIMIT {NEAREST}"
         )
-        known += ask(sql, wanted.lower(), tables(layout, kind))
+        known += ask(sql, wanted.lower(), tables(layout, kind), *values)
     return list(dict.fromkeys(text for _, _, text in sorted(known)))[:NEAREST]
 
 

@@ -1,0 +1,99 @@
+"""Time `f2llm trace` on a generated run as large as the paper's: each question a process of its own.
+
+    python benchmarks/trace.py --folder /tmp/large --out benchmarks/results/trace.json
+
+Tables of 60 sources with 100,000 tuples of 24 negatives and 50,000 passages each, one epoch of 6 million places in
+the plan with 7 negatives; 2 GB that are made first where they are not there. Seconds are wall time with the start of
+Python, memory is the most that the process held. The index is only for `--like`; it is made once, by a process of its
+own.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import commit, machine, versions
+from trace_data import write_run
+
+from f2llm.lineage.query import ask
+from f2llm.records.ids import doc_id
+
+RUN = "large"
+FRESH = (
+    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+)
+
+
+def main() -> None:
+    """Make the tables, ask all questions, print and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="of the generated results")
+    parser.add_argument("--sources", type=int, default=60, help="default: %(default)s")
+    parser.add_argument("--tuples", type=int, default=100_000, help="of each source; default: %(default)s")
+    parser.add_argument("--passages", type=int, default=50_000, help="of each source; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="JSON file")
+    options = parser.parse_args()
+    if not (options.folder / "runs" / RUN / "run.json").is_file():
+        write_run(options.folder, sources=options.sources, tuples=options.tuples, passages=options.passages)
+    asked = questions(options.folder)
+    for index in options.folder.glob("lineage/index/*.parquet"):
+        index.unlink()
+    made = trace(options.folder, asked["like"])
+    size = sum(path.stat().st_size for path in options.folder.glob("lineage/index/*.parquet"))
+    found: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit()}
+    sizes = {"sources": options.sources, "tuples": options.sources * options.tuples}
+    found |= sizes | {"passages": options.sources * options.passages, "index": made | {"bytes": size}, "questions": {}}
+    print("index", found["index"], flush=True)
+    for name, question in asked.items():
+        runs = [trace(options.folder, question) for _ in range(options.rounds)]
+        seconds = sorted(run["seconds"] for run in runs)
+        found["questions"][name] = {
+            "median_seconds": statistics.median(seconds),
+            "most_seconds": seconds[-1],
+            "most_memory_mb": max(run["memory_mb"] for run in runs),
+        }
+        print(name, found["questions"][name], flush=True)
+    if options.out:
+        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def questions(results: Path) -> dict[str, list[str]]:
+    """Return name -> arguments of `f2llm trace`, about the last source, which is found last."""
+    name = sorted(path.name for path in results.glob("sources/*"))[-1]
+    tuples, corpus = results / f"mined/m-1/{name}/tuples.parquet", results / f"sources/{name}/corpus.parquet"
+    identity, query = ask("SELECT tuple_id, query_id FROM read_parquet(?) LIMIT 1 OFFSET 777", [tuples])[0]
+    text = ask("SELECT text FROM read_parquet(?) LIMIT 1 OFFSET 777", [corpus])[0][0]
+    words = text.split()
+    return {
+        "tuple": [identity.hex()],
+        "query id": [query.hex()],
+        "passage id": [doc_id(text).hex()],
+        "unknown id": [f"{'0' if identity.hex()[0] != '0' else '1'}{identity.hex()[1:]}"],
+        "step": ["--step", "1234"],
+        "row": ["--row", f"{name}.jsonl:777"],
+        "text": ["--text", text],
+        "like": ["--like", " ".join([*words[:5], "changed", *words[6:]])],
+        "source": ["--source", name],
+        "licence": ["--licence", "CC0-1.0"],
+        "model": ["--model", str(results / "runs" / RUN / "model")],
+    }
+
+
+def trace(results: Path, question: list[str]) -> dict[str, float]:
+    """Return seconds and peak memory of one call."""
+    command = [sys.executable, "-m", "f2llm", "trace", *question, "--results", str(results)]
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", FRESH, *command], check=True, capture_output=True, text=True)
+    seconds = time.monotonic() - started
+    return {"seconds": round(seconds, 3), "memory_mb": int(done.stdout.split()[-1]) >> 10}
+
+
+if __name__ == "__main__":
+    main()
