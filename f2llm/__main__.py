@@ -102,6 +102,18 @@ def _add_lineage(verb: Callable[..., argparse.ArgumentParser]) -> None:
     trace.add_argument("--json", action="store_true", help="print JSON")
     trace.add_argument("--parquet", metavar="FILE", help="write a table, one row a finding")
 
+    forget = verb("forget", _forget, "list all that holds a row, a text or a source, and make a run again without it")
+    forget.add_argument("id", nargs="?", help="of a query or passage, wherever it occurs")
+    forget.add_argument("--row", metavar="FILE:ROW", help="of a fetched file, counted from 0")
+    forget.add_argument("--text", help="a query or passage, to the letter")
+    forget.add_argument("--source", metavar="NAME", help="all of it")
+    forget.add_argument("--reason", default="asked for", help="kept in config/exclude.yaml; default: %(default)s")
+    forget.add_argument("--rebuild", action="store_true", help="exclude it and run what depends on it again")
+    forget.add_argument("--delete-raw", action="store_true", help="with --rebuild: delete the fetched files, too")
+    forget.add_argument("--run", required=True, help="its name, as in results/runs")
+    forget.add_argument("--results", default="results", help="default: %(default)s")
+    forget.add_argument("--snakemake", nargs=argparse.REMAINDER, default=[], help="last: more arguments for snakemake")
+
     verify = verb("verify", _verify, "compute all hashes of a run again: what is intact, changed, or cannot be checked")
     verify.add_argument("run", help="its name, as in results/runs")
     verify.add_argument("--results", default="results", help="default: %(default)s")
@@ -198,6 +210,27 @@ def _trace(options: argparse.Namespace) -> None:
         print(f"{options.parquet}: {write_parquet(options.parquet, answers)} findings")
     else:
         print(as_json(answers) if options.json else as_text(answers))
+
+
+def _forget(options: argparse.Namespace) -> None:
+    from f2llm.lineage.answers import Question, found_by
+    from f2llm.lineage.find import check_source
+    from f2llm.lineage.forget import remains_lines, remains_of, remains_of_source
+    from f2llm.lineage.layout import read_layout
+    from f2llm.lineage.rebuild import rebuild
+
+    layout = read_layout(Path(options.results).resolve(), run=options.run)
+    question = Question(id=options.id, row=options.row, text=options.text, source=options.source)
+    if options.source:
+        found = remains_of_source(layout, check_source(layout, options.source), reason=options.reason)
+    else:
+        file, _, row = (options.row or "").rpartition(":")
+        place = (file, int(row)) if row.isdigit() else None
+        found = remains_of(layout, found_by(layout, question), reason=options.reason, row=place)
+    print("\n".join(remains_lines(found, results=layout.results)), flush=True)
+    if options.rebuild:
+        left = rebuild(layout, found, delete_raw=options.delete_raw, arguments=options.snakemake)
+        print("\n".join(f"still there       {line}" for line in left) or "nothing of it is left")
 
 
 def _verify(options: argparse.Namespace) -> None:

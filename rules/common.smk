@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from f2llm.config.build import plain
+from f2llm.config.exclusions import of_source
 from f2llm.config.load import load_run
 from f2llm.config.shares import embed_jobs, mine_jobs
 from f2llm.config.variants import (
@@ -151,9 +152,12 @@ def fetch_stanza(wildcards):
 def reading_stanza(wildcards):
     """What of a stanza decides the tables of the source."""
     stanza = source_stanza(wildcards) | {"task": STANZAS[wildcards.source].shape}
-    return {
-        key: stanza[key] for key in ("name", "task", "adapter", "options", "held_out")
-    }
+    keys = ("name", "task", "adapter", "options", "held_out")
+    excluded = of_source(RUN.exclude, wildcards.source)
+    # The key is there only where it says something, so that other sources are left as they are.
+    return {key: stanza[key] for key in keys} | (
+        {"exclude": excluded} if excluded else {}
+    )
 
 
 def reading_code(wildcards):

@@ -10,6 +10,7 @@ from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build
 from f2llm.config.check import check, load_schema, read_yaml, with_defaults
 from f2llm.config.evaluation import datasets_of, evaluation_faults
+from f2llm.config.exclusions import excluded_sources, read_exclusions, without_excluded
 from f2llm.config.licences import barred_sources
 from f2llm.config.models import Model
 from f2llm.config.mteb_tasks import with_mteb
@@ -56,12 +57,18 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     faults += _mining_faults(settings.get("mine"), models["backbone"], where=where)
     if faults:
         raise InputError(faults)
-    barred = barred_sources(sources, policy=settings["licences"])
+    settings["exclude"] = read_exclusions(folder / settings["exclude"])
+    benchmark = without_excluded(benchmark, settings["exclude"])
+    wanted = {task.source for task in benchmark.tasks if task.source}
+    heldout = [source for source in heldout if source.name in wanted]
+    excluded = excluded_sources(sources, settings["exclude"])
+    barred = excluded + barred_sources(sources, policy=settings["licences"])
     out = {one.name for one in barred}
     heldout += [source for source in sources if source.name in out and source.name in wanted]
     sources = [source for source in sources if source.name not in out]
     if not sources:
-        raise InputError(f"{where}: licences: {settings['licences']!r} keeps out all {len(barred)} sources; loosen it")
+        what = f"licences: {settings['licences']!r}" if not excluded else "licences and exclude"
+        raise InputError(f"{where}: {what} keeps out all {len(barred)} sources; loosen it")
     del settings["stanzas"]  # where stanzas lie decides nothing
     settings |= {"barred": barred, "sources": tuple(sources), "heldout_sources": tuple(heldout)}
     kept = {source.name for source in sources}

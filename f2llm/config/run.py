@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from f2llm.config.benchmarks import Benchmark
+from f2llm.config.exclusions import Exclusion
 from f2llm.config.licences import Barred
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
@@ -249,6 +250,7 @@ class Run:
     benchmark: Benchmark
     audit: dict[str, Audit]
     scored_models: tuple[Model, ...] = ()  # those of evaluate.models
+    exclude: tuple[Exclusion, ...] = ()  # what of the sources must not be used
     trained_datasets: tuple[str, ...] = ()  # mteb's names of what the run is trained on (config/mteb/datasets.yaml)
     curate: Curate
     mine: Mine

@@ -135,14 +135,19 @@ def _in_run(layout: Layout, question: Question, *, most: int) -> list[Answer]:
         if not alike:
             raise InputError(f"run {layout.run!r} has no text like this one")
         return of("text", [trace_text(layout, one.found, most=most) for one in alike])
-    found = _found(layout, question)
+    found = found_by(layout, question)
     tuples = [trace_found(layout, one) for one in found if one.kind == find.TUPLE]
     return of("tuple", tuples) + of(
         "text", [trace_text(layout, one, most=most) for one in found if one.kind != find.TUPLE][:most]
     )
 
 
-def _found(layout: Layout, question: Question) -> list[find.Found]:
+def found_by(layout: Layout, question: Question) -> list[find.Found]:
+    """Return what an id, a row or a text names in a run.
+
+    Raises:
+        InputError: nothing; with the nearest.
+    """
     if question.text is not None:
         found = find.find_text(layout, question.text)
         if not found:

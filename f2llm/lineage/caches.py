@@ -1,11 +1,10 @@
 """Checks of what is no declared output and carries hashes of its own: checkpoints and stored vectors."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
-from f2llm.lineage.layout import Layout
 from f2llm.records.files import read_json, sha256_file
 
 CHECKPOINT, MODEL = "checkpoint.json", "f2llm.json"
@@ -13,42 +12,41 @@ NAME_DIGITS = 24  # of the hash in a shard's name, as f2llm/encode/store.py make
 SUFFIXES = (".f16", ".f32")
 
 
-def cache_checks(layout: Layout) -> list[Callable[[], list[Finding]]]:
-    """Return a check for each checkpoint of a run, and for each shard of the vectors that it may have read."""
-    checkpoints = sorted(layout.of_run("checkpoints").glob("*/step_*"))
-    folders = [
-        layout.results / "vectors" / "store" / layout.variants["vectors"],
-        layout.results / "vectors/evaluation/store",
-    ]
-    shards = [path for folder in folders for path in sorted(folder.rglob("shard_*.json"))]
+def cache_checks(run: Path, *, stores: Sequence[Path], results: Path) -> list[Callable[[], list[Finding]]]:
+    """Return a check for each checkpoint in a run's folder, and for each shard of the vectors in some stores."""
+    checkpoints = sorted((run / "checkpoints").glob("*/step_*"))
+    shards = [path for folder in stores for path in sorted(folder.rglob("shard_*.json"))]
     checks: list[Callable[[], list[Finding]]] = [
-        lambda path=path: [check_checkpoint(path, layout=layout)] for path in checkpoints
+        lambda path=path: [check_checkpoint(path, model=run / "model" / MODEL, results=results)] for path in checkpoints
     ]
-    checks += [lambda path=path: [check_shard(path, results=layout.results)] for path in shards]
+    checks += [lambda path=path: [check_shard(path, results=results)] for path in shards]
     return checks
 
 
-def check_checkpoint(path: Path, *, layout: Layout) -> Finding:
-    """Return whether a checkpoint has the files and hashes that it was saved with, and is of this training."""
-    name = _name(path, layout.results)
+def check_checkpoint(path: Path, *, model: Path, results: Path) -> Finding:
+    """Return whether a checkpoint has the files and hashes that it was saved with, and is of the model's training."""
+    name = _name(path, results)
     try:
         about = read_json(path / CHECKPOINT)
         files = dict(about["files"])
         wrong = [file for file, sha256 in files.items() if not _has(path / file, sha256)]
-        named = path.name == f"step_{about['step']:06d}"
+        wrong += [] if path.name == f"step_{about['step']:06d}" else [CHECKPOINT]
         identity = about["identity"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Finding(CHANGED, f"{name}/{CHECKPOINT}", f"cannot be read ({type(error).__name__})")
-    wrong += [] if named else [CHECKPOINT]
     wrong += [file.name for file in sorted(path.iterdir()) if file.name not in {*files, CHECKPOINT}]
-    model = layout.of_run("model") / MODEL
-    if not wrong and model.is_file():
-        trained = read_json(model).get("digests")
-        if trained != identity:
-            return Finding(UNCHECKED, name, "of another training than the model of the run")
     if wrong:
         return Finding(CHANGED, f"{name}/{wrong[0]}", "is not as it was saved")
+    if _digests(model) != identity:
+        return Finding(UNCHECKED, name, "its files are as saved, but it is of another training than the model")
     return Finding(INTACT, name, "as it was saved")
+
+
+def _digests(model: Path) -> object:
+    try:
+        return read_json(model)["digests"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def check_shard(path: Path, *, results: Path) -> Finding:

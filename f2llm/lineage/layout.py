@@ -49,10 +49,7 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
     Raises:
         InputError: there is no such run; with those that are there.
     """
-    path = Path(results) / "runs" / run / "run.json"
-    if not path.is_file():
-        known = ", ".join(sorted(found.parent.name for found in Path(results).glob("runs/*/run.json"))) or "none yet"
-        raise InputError(f"{path}: there is no run {run!r}; runs here: {known}")
+    path = run_folder(results, run) / "run.json"
     try:
         content: dict[str, Any] = read_json(path)
         settings = content["settings"]
@@ -66,6 +63,19 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
             f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "
             "of this project: use that one, or run `snakemake --cores all train` again"
         ) from None
+
+
+def run_folder(results: str | Path, run: str) -> Path:
+    """Return the folder of a run.
+
+    Raises:
+        InputError: there is no such run; with those that are there.
+    """
+    folder = Path(results) / "runs" / run
+    if not (folder / "run.json").is_file():
+        known = ", ".join(sorted(found.parent.name for found in Path(results).glob("runs/*/run.json"))) or "none yet"
+        raise InputError(f"{folder / 'run.json'}: there is no run {run!r}; runs here: {known}")
+    return folder
 
 
 def runs_in(results: str | Path) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from f2llm.config.exclusions import EXCLUDED
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.lineage import figures
@@ -162,7 +163,12 @@ def _released(layout: Layout) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _skipped(layout: Layout, heldout: Sequence[Source]) -> list[str]:
     """Name the sources that the run went on without, and why."""
-    found = [f"{one.name}: left out by the licence policy of the run ({one.reason})." for one in layout.barred]
+    found = [
+        f"{one.name}: {one.reason}."
+        if one.reason.startswith(EXCLUDED)
+        else f"{one.name}: left out by the licence policy of the run ({one.reason})."
+        for one in layout.barred
+    ]
     reasons = {source.name: read_json(layout.source(source.name) / "manifest.json") for source in heldout}
     for name in (source.name for source in layout.sources):
         fetched = read_json(layout.source(name) / "manifest.json")

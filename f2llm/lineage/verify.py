@@ -14,7 +14,7 @@ from f2llm.lineage.caches import cache_checks
 from f2llm.lineage.code import code_findings
 from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
 from f2llm.lineage.jobs import Job, local, read_jobs, upstream
-from f2llm.lineage.layout import read_layout
+from f2llm.lineage.layout import run_folder
 from f2llm.records.files import read_json, sha256_file, sha256_path
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
@@ -55,7 +55,7 @@ def verify_files(results: str | Path, run: str) -> list[Finding]:
     Raises:
         InputError: there is no such run.
     """
-    results, layout = Path(results), read_layout(results, run=run)
+    results, folder = Path(results), run_folder(results, run)
     every = read_jobs(results)
     own = jobs_of(every, run)
     makers = _makers(own)
@@ -64,11 +64,11 @@ def verify_files(results: str | Path, run: str) -> list[Finding]:
     checks: list[Callable[[], list[Finding]]] = [
         lambda one=one: _compare(one, results, makers, reports) for one in hashes
     ]
-    checks += cache_checks(layout)
+    checks += cache_checks(folder, stores=_stores(own, results), results=results)
     with ThreadPoolExecutor(THREADS) as pool:
         found = [finding for findings in pool.map(lambda check: check(), checks) for finding in findings]
     found += _readers(own, makers, {output for job in every for output in job.outputs})
-    found += _unmade(layout.of_run(""), own, results)
+    found += _unmade(folder, own, results)
     return found
 
 
@@ -80,6 +80,12 @@ def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
     last += [job for job in jobs if job.rule == "build_report" and job.path.stem == run]
     behind = [job for job in upstream(jobs, [path for job in last for path in job.inputs]) if _of(job, run)]
     return list({job.path: job for job in [*last, *behind]}.values())
+
+
+def _stores(jobs: Sequence[Job], results: Path) -> list[Path]:
+    """Return the folders of vectors that jobs read or wrote."""
+    named = {job.params["store"] for job in jobs if isinstance(job.params.get("store"), str)}
+    return [local(name, results=results) for name in sorted(named)]
 
 
 def _starts(prefixes: tuple[str, ...]) -> Callable[[str], bool]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from f2llm.config.exclusions import Exclusion
 from f2llm.errors import InputError
 from f2llm.progress import progress
 from f2llm.records.files import clear_left_overs, read_json
@@ -26,6 +27,7 @@ from f2llm.records.tables import write_table
 from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import RawFile
 from f2llm.sources.collapse import merge_queries
+from f2llm.sources.exclude import without_excluded
 from f2llm.sources.records import PASSAGE, QUERY
 from f2llm.sources.staging import POSITIVE, Staged, stage_records
 
@@ -51,6 +53,7 @@ class Reading:
     adapter: str
     options: dict[str, Any] = field(default_factory=dict)
     held_out: bool = True
+    exclude: tuple[Exclusion, ...] = ()
 
 
 def normalise_source(
@@ -95,7 +98,8 @@ def _normalise(
     source: Reading, files: Sequence[RawFile], *, folder: Path, staging: Path, memory_mb: int
 ) -> dict[str, Any]:
     found = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
-    records = progress(found, f"read {source.name}", total=None, unit="records")
+    wanted = without_excluded(found, source.exclude, task=source.task) if source.exclude else found
+    records = progress(wanted, f"read {source.name}", total=None, unit="records")
     staged = stage_records(records, staging, task=source.task, source=source.name)
     with _database(staging, memory_mb) as database:
         _leave_out_ambiguous(database, staged)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from f2llm.records.files import read_json
 from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import RawFile
+from f2llm.sources.exclude import without_excluded
 from f2llm.sources.normalise import Reading
 from f2llm.sources.records import PASSAGE, QUERY
 from f2llm.sources.staging import stage_records
@@ -44,6 +45,8 @@ def read_again(
         for file in files:
             stack.callback(file.close)
         records = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
+        if source.exclude:
+            records = without_excluded(records, source.exclude, task=source.task)
         stage_records(records, Path(staging), task=source.task, source=source.name)
         found: dict[tuple[str, bytes], list[Mention]] = {}
         connection = stack.enter_context(duckdb.connect(":memory:", config={"memory_limit": f"{MEMORY_MB}MB"}))

@@ -1,0 +1,92 @@
+"""Forgetting carried out: exclude, delete what no job makes again, run what depends on it, and look again."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from f2llm.config.exclusions import FILE, add_exclusions
+from f2llm.encode.store_delete import delete_vectors
+from f2llm.errors import InputError
+from f2llm.lineage.forget import Remains, source_folders
+from f2llm.lineage.holders import find_holders
+from f2llm.lineage.jobs import read_jobs
+from f2llm.lineage.layout import Layout, read_layout, runs_in
+from f2llm.records.files import read_json
+
+STAGES = {"curated": ("curated", "shared"), "mined": ("mined",), "tokens": ("tokens",)}
+
+
+def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Sequence[str] = ()) -> list[str]:
+    """Exclude what is to be forgotten, make the run again without it, and return where it still is.
+
+    Runs snakemake in the checkout that the results folder lies in, with `arguments`; only what depends on
+    the changed sources is made again. Checkpoints that learned from it, the stored vectors of its texts,
+    the index of texts, and variants that no run refers to any more are deleted, with `delete_raw` the
+    fetched files that it came from, too (a later run fetches them again and leaves it out again).
+
+    Raises:
+        InputError: snakemake failed.
+    """
+    results = layout.results
+    add_exclusions(results.parent / "config" / FILE, remains.exclusions)
+    for vectors in (results / "vectors" / "store", results / "vectors" / "evaluation" / "store"):
+        delete_vectors(vectors, remains.vectors)
+    shutil.rmtree(results / "lineage" / "index", ignore_errors=True)
+    if not remains.traces or any(trace.seen.steps for trace in remains.traces):
+        shutil.rmtree(layout.of_run("checkpoints"), ignore_errors=True)
+    whole = [one.source for one in remains.exclusions if one.whole]
+    for name in whole:
+        _delete_source(results, name, delete_raw=delete_raw)
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", *arguments]
+    if subprocess.run(command, cwd=results.parent, check=False).returncode:
+        raise InputError("forget: the run could not be made again; mend what snakemake says and run it once more")
+    _delete_stale(results, layout)
+    for path in remains.raw if delete_raw else ():
+        path.unlink(missing_ok=True)
+    folders = [results, results.parent / "logs"]
+    ids = {*remains.needles.ids, *remains.vectors}
+    left = find_holders(folders, remains.needles._replace(ids=sorted(ids)))
+    return [f"{holder.path.relative_to(results.parent)}: {holder.where}" for holder in left]
+
+
+def _delete_source(results: Path, name: str, *, delete_raw: bool) -> None:
+    """Delete all tables of a source, and the tasks that are drawn from it."""
+    tasks = [job.wildcards["task"] for job in read_jobs(results) if _draws_from(job.params.get("stanza"), name)]
+    for folder in [*source_folders(results, name), *(results / "benchmarks" / task for task in tasks)]:
+        if folder == results / "sources" / name and not delete_raw:
+            for table in folder.glob("*.parquet"):
+                table.unlink()
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    for path in results.glob(f"vectors/*/*/{name}.json"):
+        path.unlink()
+    for task in tasks:
+        for path in [*results.glob(f"scores/*/{task}.json"), *results.glob(f"scores/*/items/{task}.parquet")]:
+            path.unlink()
+
+
+def _draws_from(stanza: object, name: str) -> bool:
+    return isinstance(stanza, dict) and stanza.get("kind", "drawn") == "drawn" and "split" in stanza and (
+        stanza.get("source") == name
+    )  # fmt: skip
+
+
+def _delete_stale(results: Path, before: Layout) -> None:
+    """Delete the variants of the run as it was that no run refers to any more, and the texts matched against then."""
+    now = [read_layout(results, run=run).variants for run in runs_in(results)]
+    for stage, folders in STAGES.items():
+        key = before.variants[stage]
+        if key not in {variants[stage] for variants in now}:
+            for folder in folders:
+                shutil.rmtree(results / folder / key, ignore_errors=True)
+    used = {path.parent.name for path in results.glob("evaluation_texts/*/*")}
+    current = {Path(name).name for job in read_jobs(results) if job.rule == "index_texts" for name in job.outputs}
+    for key in used:
+        manifest = results / "lineage/jobs/index_texts" / f"{key}.json"
+        lost = manifest.is_file() and not all(
+            (results.parent / name).exists() for name in read_json(manifest)["inputs"]
+        )
+        if key not in current or lost:
+            shutil.rmtree(results / "evaluation_texts" / key, ignore_errors=True)
