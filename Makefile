@@ -24,11 +24,11 @@ test: $(VENV)/ready ## set up, then run unit, distributed and workflow tests
 
 test-slurm: $(VENV)/ready ## the toy run on a real Slurm of two pretended nodes (installs Debian's slurm where it may)
 	@command -v slurmctld > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh
-	$(BIN)/python -m pytest tests/slurm/test_cluster.py
+	$(BIN)/python -m pytest -rs tests/slurm/test_cluster.py
 
 test-slurm-faults: $(VENV)/ready ## the same through cancelled, killed and lost jobs, nodes, controller, snakemake (FIGURES=file.json)
 	@command -v slurmctld slurmdbd mariadbd > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh slurmdbd mariadb-server
-	$(BIN)/python -m pytest tests/slurm/test_faults.py $(if $(FIGURES),--figures $(FIGURES))
+	$(BIN)/python -m pytest -rs tests/slurm/test_faults.py $(if $(FIGURES),--figures $(FIGURES))
 
 lock: $(VENV)/ready ## take the sources of today on purpose: fetch all again, write config/sources.lock.yaml
 	f2llm lock --refresh

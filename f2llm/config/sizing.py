@@ -32,7 +32,9 @@ CUDA_MB = 3000
 # Where no count is known: what the largest embedded source takes many times over.
 UNKNOWN_MB, UNKNOWN_SECONDS = 4000, 4 * 3600.0
 # What Slurm is asked for: more than expected, since nodes differ and a killed job costs a whole attempt.
-SNAKEMAKE_MB, MEMORY_MARGIN, TIME_MARGIN, LEAST_MINUTES, STEP_MB = 400, 1.3, 4.0, 15, 100
+SNAKEMAKE_MB, MEMORY_MARGIN, TIME_MARGIN, LEAST_MINUTES, STEP_MB = 500, 1.3, 4.0, 15, 100
+# Around the trainer: the job's script, torchrun, srun.
+LAUNCHERS_MB = 600
 MB, GIGA = 1e6, 1e9
 EIGHTY_PERCENT = 4  # threads beyond which the search reads faster than memory gives
 
@@ -70,7 +72,8 @@ class Sizes:
     def ask(self, rule: str, unit: Mapping[str, str]) -> Ask:
         """Return what Slurm is asked for."""
         cost = self.cost(rule, unit)
-        memory = math.ceil((cost.memory_mb * MEMORY_MARGIN + SNAKEMAKE_MB) / STEP_MB) * STEP_MB
+        around = SNAKEMAKE_MB + (LAUNCHERS_MB if rule == "train_model" else 0)
+        memory = math.ceil((cost.memory_mb * MEMORY_MARGIN + around) / STEP_MB) * STEP_MB
         minutes = math.ceil(cost.seconds * TIME_MARGIN / cost.threads / 60)
         return Ask(memory, max(LEAST_MINUTES, minutes), cost.threads)
 
