@@ -73,6 +73,22 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_lineage(verb)
 
+    search = verb("search", _search, "index your own texts with a trained model, and answer queries from them")
+    search.add_argument("model", help="its folder, such as results/runs/embedded/model")
+    search.add_argument("texts", help="a file or folder: .txt, .md and .rst by paragraph; tables by row")
+    search.add_argument("--query", action="append", default=[], help="may be given often; default: lines of the input")
+    search.add_argument("--column", default="text", help="of tables; default: %(default)s")
+    search.add_argument("--prompt", default="query", help="of the model, such as a source's; default: %(default)s")
+    search.add_argument("--most", type=int, default=5, help="answers; default: %(default)s")
+    search.add_argument("--index", type=Path, metavar="FOLDER", help="keep the index there")
+
+    push = verb("push", _push, "upload a model with its card and scores to a repository of a model hub")
+    push.add_argument("run", help="its name, as in results/runs")
+    push.add_argument("repository", help="OWNER/NAME; the token is read from the environment variable HF_TOKEN")
+    push.add_argument("--dry-run", action="store_true", help="list what would go, and end")
+    push.add_argument("--private", action="store_true", help="if the repository is made")
+    push.add_argument("--results", default="results", help="default: %(default)s")
+
     compare = verb("compare", _compare, "compare the scores of two or more runs or models, and say what may be chance")
     compare.add_argument(
         "names", nargs="+", metavar="RUN", help="folders of results/scores, the first is the yardstick"
@@ -101,6 +117,12 @@ def _add_lineage(verb: Callable[..., argparse.ArgumentParser]) -> None:
     trace.add_argument("--most", type=int, default=20, help="findings and tuples listed; default: %(default)s")
     trace.add_argument("--json", action="store_true", help="print JSON")
     trace.add_argument("--parquet", metavar="FILE", help="write a table, one row a finding")
+
+    diff = verb("diff", _diff, "say what differs between two runs, stage by stage, and why")
+    diff.add_argument("before", metavar="RUN", help="its name, as in results/runs")
+    diff.add_argument("after", metavar="RUN", help="the other")
+    diff.add_argument("--results", default="results", help="default: %(default)s")
+    diff.add_argument("--other-results", help="where the second run lies; default: the same")
 
     forget = verb("forget", _forget, "list all that holds a row, a text or a source, and make a run again without it")
     forget.add_argument("id", nargs="?", help="of a query or passage, wherever it occurs")
@@ -212,6 +234,13 @@ def _trace(options: argparse.Namespace) -> None:
         print(as_json(answers) if options.json else as_text(answers))
 
 
+def _diff(options: argparse.Namespace) -> None:
+    from f2llm.lineage.diff import diff_lines, diff_runs
+
+    before, after = Path(options.results), Path(options.other_results or options.results)
+    print("\n".join(diff_lines(diff_runs(before, options.before, after, options.after))))
+
+
 def _forget(options: argparse.Namespace) -> None:
     from f2llm.lineage.answers import Question, found_by
     from f2llm.lineage.find import check_source
@@ -267,6 +296,27 @@ def _rederive(options: argparse.Namespace) -> int:
         f"({found.texts:,} texts): {len(found.differences):,} differ"
     )
     return len(found.differences)
+
+
+def _search(options: argparse.Namespace) -> None:
+    from f2llm.search import OwnIndex, hit_lines
+
+    index = OwnIndex(options.model, options.texts, column=options.column, folder=options.index)
+    print(f"{len(index.texts):,} texts", file=sys.stderr)
+    for query in options.query or map(str.strip, sys.stdin):
+        print("\n".join([query, *hit_lines(index.ask(query, most=options.most, prompt=options.prompt))]), flush=True)
+
+
+def _push(options: argparse.Namespace) -> None:
+    from f2llm.push import check_repository, plan_push, push, push_lines
+
+    check_repository(options.repository)
+    uploads = plan_push(options.results, options.run)
+    print("\n".join(push_lines(uploads)))
+    if options.dry_run:
+        print(f"nothing was sent to {options.repository}")
+    else:
+        print(push(uploads, options.repository, private=options.private, message=f"Run {options.run}"))
 
 
 def _compare(options: argparse.Namespace) -> None:

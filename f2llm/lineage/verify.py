@@ -78,7 +78,8 @@ def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
     last = [job for job in jobs if any(output.startswith(prefixes) for output in job.outputs)]
     last += [job for job in jobs if job.rule == "build_scoreboard" and any(map(_starts(prefixes), job.inputs))]
     last += [job for job in jobs if job.rule == "build_report" and job.path.stem == run]
-    behind = [job for job in upstream(jobs, [path for job in last for path in job.inputs]) if _of(job, run)]
+    own = [job for job in jobs if _of(job, run)]
+    behind = upstream(own, [path for job in last for path in job.inputs])
     return list({job.path: job for job in [*last, *behind]}.values())
 
 

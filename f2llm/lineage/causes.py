@@ -1,0 +1,112 @@
+"""Why two runs differ: from an artefact back along both chains of jobs to the first things that are not the same."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from f2llm.lineage.jobs import Job
+
+# Keys of variants, e.g. `embedded-07a04ed5`: the same artefact of two runs lies below different ones.
+VARIANT = re.compile(r"-[0-9a-f]{8}(?=\.json|$)")
+MOST_SHOWN = 60  # characters of a value
+# Names and places of a run, which decide nothing.
+UNTOLD = ("run", "store", "processes", "nodes", "threads", "candidates", "variants", "backbone_folder", "reason")
+
+
+class Causes:
+    """Compares the jobs of two runs; `names` are their names, which occur in paths."""
+
+    def __init__(self, jobs: tuple[Sequence[Job], Sequence[Job]], *, names: tuple[str, str]) -> None:
+        self._names = names
+        self._jobs = tuple({self.key(job, side): job for job in own} for side, own in enumerate(jobs))
+        self._makers = tuple(
+            {self.same(name, side): (job, sha256) for job in own for name, sha256 in job.outputs.items()}
+            for side, own in enumerate(jobs)
+        )
+        self._known: dict[str, list[str]] = {}
+
+    def same(self, path: str, side: int) -> str:
+        """Return a path without what differs between the runs by name alone."""
+        own = self._names[side]
+        return "/".join(
+            "{run}" if part.removesuffix(".json") == own else VARIANT.sub("", part) for part in path.split("/")
+        )
+
+    def key(self, job: Job, side: int) -> tuple[str, str]:
+        """Return what a job and its counterpart have in common."""
+        return job.rule, self.same(" ".join(job.wildcards.values()), side)
+
+    def differs(self, path: str) -> bool | None:
+        """Say whether an artefact, named as `same` names it, differs; None where a run lacks it."""
+        one, two = (makers.get(path) for makers in self._makers)
+        return None if one is None or two is None else one[1] != two[1]
+
+    def artefacts(self) -> list[str]:
+        """Return all artefacts of both runs."""
+        return sorted({*self._makers[0], *self._makers[1]})
+
+    def of(self, path: str) -> list[str]:
+        """Return the root causes of a difference in an artefact, nearest first, each once."""
+        if path in self._known:
+            return self._known[path]
+        self._known[path] = []  # no chain has a cycle; this bounds a damaged one
+        one, two = (makers.get(path) for makers in self._makers)
+        if one is None and two is None:
+            found = []
+        elif one is None or two is None:
+            found = [f"only {self._names[0 if two is None else 1]} has {path}"]
+        elif one[1] == two[1]:
+            found = []
+        else:
+            found = list(dict.fromkeys(self._of_jobs(one[0], two[0])))
+        self._known[path] = found
+        return found
+
+    def _of_jobs(self, one: Job, two: Job) -> Iterator[str]:
+        yield from param_differences(one, two)
+        if one.code != two.code:
+            other = [
+                f"{name} {one.versions.get(name, 'none')} -> {two.versions.get(name, 'none')}"
+                for name in sorted({*one.versions, *two.versions})
+                if one.versions.get(name) != two.versions.get(name)
+            ]
+            yield f"code of {one.rule}" + (f" (or versions: {', '.join(other)})" if other else "")
+        sides = [
+            {self.same(name, side): sha256 for name, sha256 in job.inputs.items()}
+            for side, job in enumerate((one, two))
+        ]
+        for name in sorted({*sides[0], *sides[1]}):
+            if sides[0].get(name) != sides[1].get(name) and not name.startswith("results/lineage/"):
+                made = name in self._makers[0] and name in self._makers[1]
+                yield from self.of(name) if made else [_changed(name, sides, self._names)]
+
+
+def param_differences(one: Job, two: Job) -> list[str]:
+    """Return the settings of two jobs that differ, as "rule: key: before -> after"."""
+    before, after = dict(flat(one.params)), dict(flat(two.params))
+    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    told = [key for key in keys if key.split(".")[0] not in UNTOLD and key.split(".")[-1] not in UNTOLD]
+    return [f"{one.rule}: {key}: {shown(before.get(key))} -> {shown(after.get(key))}" for key in told]
+
+
+def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
+    """Yield (dotted key, value) of nested mappings; lists of named mappings by name."""
+    if isinstance(content, list) and content and all(isinstance(one, Mapping) and "name" in one for one in content):
+        content = {one["name"]: one for one in content}
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, content
+
+
+def shown(value: object) -> str:
+    """Return a value, cut where it is long."""
+    text = "none" if value is None else str(value)
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
+
+
+def _changed(name: str, sides: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
+    if name in sides[0] and name in sides[1]:
+        return f"{name} changed"
+    return f"only {names[0 if name in sides[0] else 1]} read {name}"
