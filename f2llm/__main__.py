@@ -95,6 +95,12 @@ def _add_uses(verb: Verb) -> None:
     search.add_argument("--most", type=int, default=5, help="answers; default: %(default)s")
     search.add_argument("--index", type=Path, metavar="FOLDER", help="keep the index there")
 
+    ablate = verb(
+        "ablate", _ablate, "run a config with each change of its `ablate`, and say what they did to the scores"
+    )
+    ablate.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
+    ablate.add_argument("--snakemake", nargs=argparse.REMAINDER, default=[], help="last: more arguments for snakemake")
+
     push = verb("push", _push, "upload a model with its card and scores to a repository of a model hub")
     push.add_argument("run", help="its name, as in results/runs")
     push.add_argument("repository", help="OWNER/NAME; the token is read from the environment variable HF_TOKEN")
@@ -187,6 +193,16 @@ def _search(options: argparse.Namespace) -> None:
     print(f"{len(index.texts):,} texts", file=sys.stderr)
     for query in options.query or map(str.strip, sys.stdin):
         print("\n".join([query, *hit_lines(index.ask(query, most=options.most, prompt=options.prompt))]), flush=True)
+
+
+def _ablate(options: argparse.Namespace) -> None:
+    from f2llm.ablate import FOLDER, run_ablations
+    from f2llm.evaluate.ablation import ablation_effects, effect_lines, write_effects
+
+    run, changed = run_ablations(options.config, arguments=options.snakemake)
+    effects = ablation_effects("results", run, changed)
+    write_effects(FOLDER / run / "scores.parquet", effects)
+    print(effect_lines(effects, run=run))
 
 
 def _push(options: argparse.Namespace) -> None:

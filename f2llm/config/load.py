@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from f2llm.config.ablations import changes_of
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build
 from f2llm.config.check import check, load_schema, read_yaml, with_defaults
@@ -71,6 +72,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
         raise InputError(f"{where}: {what} keeps out all {len(barred)} sources; loosen it")
     del settings["stanzas"]  # where stanzas lie decides nothing
     settings |= {"barred": barred, "sources": tuple(sources), "heldout_sources": tuple(heldout)}
+    settings["ablate"] = changes_of(settings["ablate"], sources=[source.name for source in sources])
     kept = {source.name for source in sources}
     compare = [Comparison(source=name, released=other) for name, other in released.items() if name in kept]
     audits = load_schema("config")["properties"]["audit"]["additionalProperties"]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from f2llm.config.ablations import Change
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.exclusions import Exclusion
 from f2llm.config.licences import Barred
@@ -250,6 +251,7 @@ class Run:
     benchmark: Benchmark
     audit: dict[str, Audit]
     scored_models: tuple[Model, ...] = ()  # those of evaluate.models
+    ablate: tuple[Change, ...] = ()  # runs that differ in one thing each
     exclude: tuple[Exclusion, ...] = ()  # what of the sources must not be used
     trained_datasets: tuple[str, ...] = ()  # mteb's names of what the run is trained on (config/mteb/datasets.yaml)
     curate: Curate

@@ -52,7 +52,7 @@ def compare_models(names: Sequence[str], *, results: str | Path) -> str:
         row += [_shown(means[name]), _signed(means[names[0]], means[name])]
     rows.append(row)
     notes = [f"not compared, since scored on different rows: {', '.join(other)}"] if other else []
-    return "\n".join([_table(rows), "* more than chance, ~ may be chance (paired bootstrap, 95 %)", *notes])
+    return "\n".join([table_of(rows), "* more than chance, ~ may be chance (paired bootstrap, 95 %)", *notes])
 
 
 def _files(folder: Path) -> list[Path]:
@@ -82,7 +82,8 @@ def _signed(one: float | None, two: float | None) -> str:
     return "" if one is None or two is None else f"{two - one:+.2f}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table_of(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines, all columns but the first to the right."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return "\n".join(
         "  ".join(

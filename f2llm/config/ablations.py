@@ -1,0 +1,43 @@
+"""Runs that differ from one run in one thing each: what `ablate` of its config asks for."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+LEAVE_ONE_OUT = "leave_one_source_out"
+NO_BOUND = {"gate": {"over_base_last": -100, "over_base_mean": -100}}  # a run that lost something may fall short
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A name for a run, and the keys of the config that it has other values of."""
+
+    name: str
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+def changes_of(ablate: str | Sequence[Mapping[str, Any]] | None, *, sources: Sequence[str]) -> tuple[Change, ...]:
+    """Return the changes that `ablate` stands for; `sources` are those trained on."""
+    if ablate == LEAVE_ONE_OUT:
+        return tuple(
+            Change(name=f"without-{name}", set={"sources": [other for other in sources if other != name]})
+            for name in sources
+        )
+    return tuple(Change(**one) for one in ablate or ())
+
+
+def changed_config(config: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """Return the config of the run of a change: another name, its values, no ablations and no bounds on scores."""
+    changed = _merged(config, change.set)
+    changed = _merged(changed, {"evaluate": NO_BOUND, "run": f"{config['run']}-{change.name}"})
+    changed.pop("ablate", None)
+    return changed
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    merged = deepcopy(dict(one))
+    for key, value in other.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else deepcopy(value)
+    return merged

@@ -1,0 +1,111 @@
+"""What each change of an ablation did to the scores: a table of differences with their uncertainty."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
+from f2llm.evaluate.compare import table_of
+from f2llm.records.files import read_json
+from f2llm.records.tables import write_rows
+
+MEAN = "mean of tasks"
+SPREAD = 2 * 1.96  # standard errors in an interval of 95 %
+
+# ablations/{run}/scores.parquet; changes in the order of the config, tasks in that of the benchmark, the mean last.
+ABLATIONS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),  # of the change
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # that the task is drawn from
+        pa.field("before", pa.float64()),  # points of the run without the change
+        pa.field("after", pa.float64()),
+        pa.field("points", pa.float64()),  # after less before
+        pa.field("low", pa.float64()),  # of 95 %: paired bootstrap; of the mean: tasks taken as independent
+        pa.field("high", pa.float64()),
+        pa.field("real", pa.bool_()),  # the interval is on one side of zero
+    ]
+)
+
+
+class Effect(NamedTuple):
+    """What a change did to the score of one task, or to the mean of all."""
+
+    run: str
+    task: str
+    source: str
+    before: float | None
+    after: float | None
+    points: float | None
+    low: float | None
+    high: float | None
+    real: bool | None
+
+
+def ablation_effects(results: str | Path, run: str, changed: Sequence[str]) -> list[Effect]:
+    """Return what each changed run's scores differ by from those of `run`; its scoreboard must be the last written."""
+    tasks = read_json(Path(results, "scores", "scoreboard.json"))["tasks"]
+    effects = []
+    for name in changed:
+        own = [_effect(Path(results, "scores"), run, name, task) for task in tasks]
+        effects += [*own, _mean(name, own)]
+    return effects
+
+
+def write_effects(path: str | Path, effects: Sequence[Effect]) -> int:
+    """Write the table (schema ABLATIONS) and return its rows."""
+    return write_rows(path, schema=ABLATIONS, rows=effects)
+
+
+def effect_lines(effects: Sequence[Effect], *, run: str) -> str:
+    """Return a table: changes down, tasks across, differences in points; a star marks more than chance."""
+    tasks = list(dict.fromkeys(one.task for one in effects))
+    rows = [[f"less {run}", *tasks]]
+    for name in dict.fromkeys(one.run for one in effects):
+        of = {one.task: one for one in effects if one.run == name}
+        rows.append([name.removeprefix(f"{run}-"), *(_shown(of[task]) for task in tasks)])
+    return "\n".join([table_of([list(row) for row in zip(*rows, strict=True)]), "* more than chance (95 %)"])
+
+
+def _effect(scores: Path, run: str, changed: str, task: dict[str, Any]) -> Effect:
+    name = task["task"]
+    before, after = (_points(scores / one / f"{name}.json") for one in (run, changed))
+    if before is None or after is None:
+        return Effect(changed, name, task["source"], before, after, None, None, None, None)
+    items = [scores / one / "items" / f"{name}.parquet" for one in (changed, run)]
+    found = paired_bootstrap(name, *map(read_items, items)) if all(path.is_file() for path in items) else None
+    told = (found.low, found.high, found.real) if found else (None, None, None)
+    return Effect(changed, name, task["source"], before, after, after - before, *told)
+
+
+def _mean(name: str, effects: Sequence[Effect]) -> Effect:
+    known = [one for one in effects if one.points is not None]
+    if not known:
+        return Effect(name, MEAN, "", None, None, None, None, None, None)
+    points = statistics.fmean(one.points for one in known)
+    bounded = all(one.low is not None for one in known)
+    half = (
+        math.sqrt(sum(((one.high - one.low) / SPREAD) ** 2 for one in known)) / len(known) * SPREAD / 2
+        if bounded
+        else None
+    )
+    told = (points - half, points + half, abs(points) > half) if half is not None else (None, None, None)
+    return Effect(
+        name, MEAN, "", statistics.fmean(one.before for one in known), statistics.fmean(one.after for one in known),
+        points, *told,
+    )  # fmt: skip
+
+
+def _points(path: Path) -> float | None:
+    if not path.is_file():
+        return None
+    cells = [cell.get("main_score") for split in read_json(path)["scores"].values() for cell in split]
+    return None if not cells or None in cells else 100 * statistics.fmean(cells)
+
+
+def _shown(effect: Effect) -> str:
+    return "-" if effect.points is None else f"{effect.points:+.2f}{'*' if effect.real else ''}"
