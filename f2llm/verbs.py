@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,8 +112,10 @@ def _verify(options: argparse.Namespace) -> None:
 
 def _rederive(options: argparse.Namespace) -> int:
     """Make a sample again out of the raw files, say how that went, and return how many differ."""
+    from f2llm.config.build import build
     from f2llm.lineage.layout import read_layout
     from f2llm.lineage.rederive import rederive
+    from f2llm.records.files import read_json
     from f2llm.sources.normalise import Reading
     from f2llm.sources.replay import read_again
 
@@ -122,9 +123,8 @@ def _rederive(options: argparse.Namespace) -> int:
 
     def reread(source: "Source", ids: Collection[bytes]) -> "Mapping[tuple[str, bytes], Sequence[Mention]]":
         folder = layout.source(source.name)
-        reading = Reading(
-            **{field.name: getattr(source, field.name) for field in fields(Reading)} | {"task": source.shape}
-        )
+        job = layout.results / "lineage" / "jobs" / "normalise_source" / f"{source.name}.json"
+        reading = build(Reading, read_json(job)["params"]["stanza"])
         return read_again(reading, raw=folder / "raw", manifest=folder / "manifest.json", ids=ids)
 
     found = rederive(layout, tuples=options.sample, removed=options.removed, seed=options.seed, reread=reread)

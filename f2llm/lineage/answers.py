@@ -10,7 +10,7 @@ import pyarrow as pa
 from f2llm.errors import InputError
 from f2llm.lineage import find, show
 from f2llm.lineage.alike import find_alike
-from f2llm.lineage.forward import trace_source, trace_text
+from f2llm.lineage.forward import trace_sources, trace_text
 from f2llm.lineage.layout import Layout, read_layout, runs_in
 from f2llm.lineage.trace import trace_found, trace_model, trace_score, trace_step, unknown_id
 from f2llm.records.tables import write_table
@@ -127,9 +127,9 @@ def _in_run(layout: Layout, question: Question, *, most: int) -> list[Answer]:
     if question.step is not None:
         return of("step", trace_step(layout, question.step))
     if question.source is not None:
-        return of("source", [trace_source(layout, find.check_source(layout, question.source))])
+        return of("source", trace_sources(layout, [find.check_source(layout, question.source)]))
     if question.licence is not None:
-        return of("source", [trace_source(layout, name) for name in find.find_licence(layout, question.licence)])
+        return of("source", trace_sources(layout, find.find_licence(layout, question.licence)))
     if question.like is not None:
         alike = find_alike(layout, question.like, most=most)
         if not alike:

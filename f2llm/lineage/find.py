@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from f2llm.errors import InputError
 from f2llm.lineage.layout import Layout
 from f2llm.lineage.query import ask
 from f2llm.records.ids import ID_BYTES, doc_id, query_id
+from f2llm.records.tables import read_batches
 
 TUPLE, QUERY, PASSAGE = "tuple", "query", "passage"
 NEAREST = 3
-QUARTER = ID_BYTES // 4
+IDS_AT_ONCE = 65_536
 TASKS = ("retrieval", "classification", "clustering", "sts")
 
 
@@ -60,27 +63,39 @@ def parse_id(text: str) -> bytes | None:
 def nearest_ids(layout: Layout, wanted: str) -> list[str]:
     """Return the ids of the run that differ least from `wanted`, most alike first.
 
-    An id with a few wrong digits shares a quarter with the right one; only where none does all are compared.
+    An id with a few wrong digits shares a quarter with the right one: those are compared first, all only
+    where none does, or `wanted` is not as long as an id.
     """
     identity = parse_id(wanted)
-    quarters = [identity[at : at + QUARTER] for at in range(0, ID_BYTES, QUARTER)] if identity else []
-    close = " OR ".join(
-        f"{{0}}[{1 + number * QUARTER}:{(1 + number) * QUARTER}] = ${3 + number}" for number in range(len(quarters))
-    )
-    return (quarters and _nearest(layout, wanted, close, quarters)) or _nearest(layout, wanted, "true", [])
-
-
-def _nearest(layout: Layout, wanted: str, condition: str, values: Sequence[bytes]) -> list[str]:
-    distance = "hamming" if len(wanted) == 2 * ID_BYTES else "levenshtein"
+    close = [] if identity is None else [
+        one.hex() for kind, column in COLUMNS.items() for path in tables(layout, kind)
+        for one in _sharing_a_quarter(path, column, identity)
+    ]  # fmt: skip
+    if close:
+        return sorted(set(close), key=lambda one: (_digits_off(one, wanted), one))[:NEAREST]
     known: list[tuple[bool, int, str]] = []
     for kind, column in COLUMNS.items():
         shown = f"lower(hex({column}))"
         sql = (
-            f"SELECT NOT starts_with({shown}, $1), {distance}({shown}, $1) AS far, {shown} FROM read_parquet($2) "
-            f"WHERE {condition.format(column)} ORDER BY ALL LIMIT {NEAREST}"
+            f"SELECT NOT starts_with({shown}, $1), levenshtein({shown}, $1) AS far, {shown} FROM read_parquet($2) "
+            f"ORDER BY ALL LIMIT {NEAREST}"
         )
-        known += ask(sql, wanted.lower(), tables(layout, kind), *values)
+        known += ask(sql, wanted.lower(), tables(layout, kind))
     return list(dict.fromkeys(text for _, _, text in sorted(known)))[:NEAREST]
+
+
+def _sharing_a_quarter(path: Path, column: str, wanted: bytes) -> list[bytes]:
+    found = []
+    for batch in read_batches(path, columns=[column], rows=IDS_AT_ONCE):
+        ids = batch[0]
+        own_N4 = np.frombuffer(ids.buffers()[1], "<u4")[ids.offset * 4 : (ids.offset + len(ids)) * 4].reshape(-1, 4)
+        hits = np.flatnonzero((own_N4 == np.frombuffer(wanted, "<u4")).any(1))
+        found += [own_N4[at].tobytes() for at in hits.tolist()]
+    return found
+
+
+def _digits_off(one: str, wanted: str) -> int:
+    return sum(left != right for left, right in zip(one, wanted.lower(), strict=True))
 
 
 def find_text(layout: Layout, text: str) -> list[Found]:

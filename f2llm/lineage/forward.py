@@ -1,13 +1,14 @@
 """From a text or a source forward: removed or kept, in which tuples, seen by which steps, models and scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from f2llm.lineage.find import QUERY, Found
 from f2llm.lineage.layout import Layout
-from f2llm.lineage.query import ask
+from f2llm.lineage.query import ask, require
 from f2llm.lineage.seen import Seen, seen_by, steps_of
 from f2llm.records.files import read_json
+from f2llm.records.tables import count_rows
 
 
 class Place(NamedTuple):
@@ -95,22 +96,26 @@ def trace_text(layout: Layout, found: Found, *, most: int) -> TextTrace:
     )
 
 
-def trace_source(layout: Layout, name: str) -> SourceTrace:
-    """Return what became of a source."""
-    manifest = read_json(layout.source(name) / "manifest.json")
-    paths = [
-        layout.source(name) / "origins.parquet",
-        layout.source(name) / "queries.parquet",
-        layout.source(name) / "corpus.parquet",
-        layout.curated(name) / "removed.parquet",
-        layout.mined(name) / "tuples.parquet",
-    ]
-    counts = [ask("SELECT count(*) FROM read_parquet(?)", [path])[0][0] for path in paths]
-    plan = "SELECT step, count(*) FROM read_parquet(?) WHERE source = ? GROUP BY step"
-    steps = dict(ask(plan, [layout.of_run("plan.parquet")], name))
-    return SourceTrace(
-        name, manifest["licence"]["id"], manifest["files"], *counts, sum(steps.values()), seen_by(layout, list(steps))
+def trace_sources(layout: Layout, names: Sequence[str]) -> list[SourceTrace]:
+    """Return what became of sources."""
+    sql = (
+        "SELECT source, step, count(*) FROM read_parquet(?) WHERE source IN (SELECT unnest(?)) "
+        "GROUP BY source, step ORDER BY step"
     )
+    steps: dict[str, dict[int, int]] = {name: {} for name in names}
+    for name, step, places in ask(sql, [layout.of_run("plan.parquet")], list(names)):
+        steps[name][step] = places
+    return [_source(layout, name, steps[name]) for name in names]
+
+
+def _source(layout: Layout, name: str, steps: Mapping[int, int]) -> SourceTrace:
+    manifest = read_json(layout.source(name) / "manifest.json")
+    paths = [layout.source(name) / f"{table}.parquet" for table in ("origins", "queries", "corpus")]
+    paths += [layout.curated(name) / "removed.parquet", layout.mined(name) / "tuples.parquet"]
+    require(paths)
+    counts = [count_rows(path) for path in paths]
+    seen = seen_by(layout, list(steps))
+    return SourceTrace(name, manifest["licence"]["id"], manifest["files"], *counts, sum(steps.values()), seen)
 
 
 def places_of(layout: Layout, found: Found) -> list[Place]:

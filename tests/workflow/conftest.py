@@ -36,6 +36,8 @@ PLACES = (
     "by the door",
 )
 TOPICS = {"animals": "the cat and the dog run", "cities": "streets and towers rise", "music": "a song is played loud"}
+# Nothing that is published may hold these.
+SECRETS = {"USER": "zq-somebody", "LOGNAME": "zq-somebody", "HF_TOKEN": "hf_zqSecretOfSomebody"}
 TOY_RUN = {
     "run": "toy",
     "sources": ["toy_pairs", "toy_kinds", "toy_topics"],
@@ -67,6 +69,7 @@ class Toy:
             "PYTHONPATH": str(self.folder),
             "XDG_CACHE_HOME": str(self.folder / ".cache"),
             "OMP_NUM_THREADS": "1",
+            **SECRETS,
         }
         return {**os.environ, **private}
 

@@ -1,5 +1,6 @@
 """Verify and trace over a real toy run."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -115,3 +116,34 @@ def test_every_tuple_of_the_plan_is_followed_to_rows_and_to_the_model(finished):
         assert all(text.places for text in found.finding.texts)
         assert found.finding.seen.models == ["runs/toy/model"]
         assert len(found.finding.seen.scores) == 3
+
+
+def test_nothing_that_is_published_tells_of_this_machine_its_user_or_a_token(finished):
+    results = finished.folder / "results"
+    secrets = ["zq-somebody", "hf_zqSecretOfSomebody", str(finished.folder), str(Path.home()), platform.node()]
+    secrets = [secret.encode() for secret in secrets if len(secret) > 5]
+    folders = (results / "lineage", results / "report", results / "runs", results / "scores", results / "sources")
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    files = [
+        path for path in files if path.suffix not in (".safetensors", ".distcp") and "tensorboard" not in path.parts
+    ]
+    assert len(files) > 80
+    assert [str(path) for path in files if any(secret in path.read_bytes() for secret in secrets)] == []
+
+
+def test_two_results_folders_with_runs_of_one_name_are_told_apart(finished, copied):
+    done = f2llm(copied, "diff", "toy", "toy", "--other-results", str(finished.folder / "results"))
+    assert (done.returncode, done.stdout.strip()) == (0, "nothing differs")
+    assert f2llm(copied, "diff", "toy", "toy").returncode == 1
+
+
+def test_a_run_that_is_half_done_is_followed_as_far_as_it_is(copied):
+    results = copied.folder / "results"
+    shutil.rmtree(results / "runs/toy/model")
+    shutil.rmtree(results / "scores")
+    row = read_table(results / "runs/toy/plan.parquet").to_pylist()[0]
+    (found,) = answer(results, Question(id=row["tuple_id"].hex()), run="toy", most=5)
+    assert row["step"] in found.finding.steps and found.finding.seen.models == []
+    done = f2llm(copied, "verify", "toy")
+    assert done.returncode == 1
+    assert "results/runs/toy/model: is missing; train_model" in done.stdout
