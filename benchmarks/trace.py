@@ -38,18 +38,16 @@ def main() -> None:
     parser.add_argument("--tuples", type=int, default=100_000, help="of each source; default: %(default)s")
     parser.add_argument("--passages", type=int, default=50_000, help="of each source; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--keep-index", action="store_true", help="do not make it anew, take its figures from --out")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
     if not (options.folder / "runs" / RUN / "run.json").is_file():
         write_run(options.folder, sources=options.sources, tuples=options.tuples, passages=options.passages)
     asked = questions(options.folder)
-    for index in options.folder.glob("lineage/index/*.parquet"):
-        index.unlink()
-    made = trace(options.folder, asked["like"])
-    size = sum(path.stat().st_size for path in options.folder.glob("lineage/index/*.parquet"))
+    index = json.loads(options.out.read_text())["index"] if options.keep_index else make_index(options.folder, asked)
     found: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit()}
     sizes = {"sources": options.sources, "tuples": options.sources * options.tuples}
-    found |= sizes | {"passages": options.sources * options.passages, "index": made | {"bytes": size}, "questions": {}}
+    found |= sizes | {"passages": options.sources * options.passages, "index": index, "questions": {}}
     print("index", found["index"], flush=True)
     for name, question in asked.items():
         runs = [trace(options.folder, question) for _ in range(options.rounds)]
@@ -62,6 +60,14 @@ def main() -> None:
         print(name, found["questions"][name], flush=True)
     if options.out:
         options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def make_index(results: Path, asked: dict[str, list[str]]) -> dict[str, float]:
+    """Return seconds, memory and bytes of making the index of texts."""
+    for old in results.glob("lineage/index/*.parquet"):
+        old.unlink()
+    made = trace(results, asked["like"])
+    return made | {"bytes": sum(path.stat().st_size for path in results.glob("lineage/index/*.parquet"))}
 
 
 def questions(results: Path) -> dict[str, list[str]]:

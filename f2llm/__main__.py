@@ -198,11 +198,14 @@ def _search(options: argparse.Namespace) -> None:
 def _ablate(options: argparse.Namespace) -> None:
     from f2llm.ablate import FOLDER, run_ablations
     from f2llm.evaluate.ablation import ablation_effects, effect_lines, write_effects
+    from f2llm.lineage.comparison import write_comparison
 
     run, changed = run_ablations(options.config, arguments=options.snakemake)
     effects = ablation_effects("results", run, changed)
-    write_effects(FOLDER / run / "scores.parquet", effects)
+    table, page = FOLDER / run / "scores.parquet", FOLDER / run / "index.html"
+    write_effects(table, effects)
     print(effect_lines(effects, run=run))
+    print(f"{write_comparison('results', run, table, page)} runs beside {run}: {page}")
 
 
 def _push(options: argparse.Namespace) -> None:

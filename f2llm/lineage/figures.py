@@ -51,6 +51,21 @@ def loss_curve(steps: Sequence[int], terms: Mapping[str, Sequence[float]]) -> st
     return _svg(figure)
 
 
+def intervals(values: Mapping[str, tuple[float, float, float]], *, label: str) -> str:
+    """Return one (middle, low, high) a line, with its interval, and a line at zero; nothing for no values."""
+    if not values:
+        return ""
+    figure, axes = _figure(8.2, 0.3 * len(values) + 0.8)
+    for place, (middle, low, high) in enumerate(values.values()):
+        axes.plot((low, high), (place, place), color=QUIET, linewidth=2)
+        axes.plot(middle, place, "o", color=STRONG, markersize=5)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    return _svg(figure)
+
+
 def _figure(width: float, height: float):  # noqa: ANN202 - a pair of matplotlib objects
     from matplotlib.figure import Figure
 

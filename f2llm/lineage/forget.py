@@ -45,7 +45,12 @@ def remains_of(layout: Layout, found: Sequence[Found], *, reason: str, row: tupl
     vectors = frozenset(_vector_ids(layout, texts))
     raw = sorted({path for one in gone for path in _raw(layout, one.source, places_of(layout, one))})
     folders = [layout.results, layout.results.parent / "logs"]
-    found_in = [holder for holder in find_holders(folders, needles._replace(ids=sorted(ids | vectors)))]
+    found_in = find_holders(folders, needles._replace(ids=sorted(ids | vectors)))
+    found_in += [
+        Holder(path, "tokens of its texts")
+        for name in sorted({one.source for one in gone})
+        for path in sorted(layout.results.glob(f"tokens/*/{name}/*.bin"))
+    ]
     return Remains(list(dict.fromkeys(exclusions)), needles, vectors, found_in, raw, traces)
 
 

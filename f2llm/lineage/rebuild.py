@@ -43,8 +43,8 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
     if subprocess.run(command, cwd=results.parent, check=False).returncode:
         raise InputError("forget: the run could not be made again; mend what snakemake says and run it once more")
     _delete_stale(results, layout)
-    for path in remains.raw if delete_raw else ():
-        path.unlink(missing_ok=True)
+    for folder in {path.relative_to(results).parts[1] for path in remains.raw} if delete_raw else ():
+        shutil.rmtree(results / "sources" / folder / "raw", ignore_errors=True)
     folders = [results, results.parent / "logs"]
     ids = {*remains.needles.ids, *remains.vectors}
     left = find_holders(folders, remains.needles._replace(ids=sorted(ids)))

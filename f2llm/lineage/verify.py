@@ -123,6 +123,8 @@ def _compare(one: _Hash, results: Path, makers: Mapping[str, Job], reports: Sequ
     if not one.path.exists():
         if job is not None and job.rule in TEMPORARY:
             return [Finding(UNCHECKED, one.name, "temporary, deleted after it was read")]
+        if job is not None and job.rule == "fetch_source" and one.path.name == "raw":
+            return [Finding(UNCHECKED, one.name, "the fetched files were deleted; their hashes are in manifest.json")]
         return [Finding(CHANGED, one.name, f"is missing; {one.said_by} recorded it")]
     sha256 = sha256_path(one.path)
     if sha256 == one.sha256:

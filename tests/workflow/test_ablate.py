@@ -35,3 +35,6 @@ def test_ablations_share_every_cached_stage_and_say_what_they_did(copied):
     assert len(effects) == len(names) * 4
     assert read_json(copied.folder / "results/scores/scoreboard.json")["run"] == "toy"
     assert "less toy" in done.stdout
+    page = (copied.folder / "results/ablations/toy/index.html").read_text()
+    assert "sources: toy_topics is left out" in page
+    assert all(f"without-{name}" in page for name in content["sources"])

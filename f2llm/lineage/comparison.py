@@ -1,0 +1,75 @@
+"""The second page: several runs beside the first of them, what differs in them, and what that did to the scores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from f2llm.lineage import figures
+from f2llm.lineage.diff import diff_runs
+from f2llm.lineage.layout import read_layout
+from f2llm.lineage.query import ask
+from f2llm.records.files import atomic_open
+from f2llm.records.tables import read_table
+
+TEMPLATES = Path(__file__).parent / "templates"
+MEAN = "mean of tasks"
+TOLD = ("settings", "sources", "code", "versions")  # what was done; the rest follows from it
+
+
+class ComparedRun(NamedTuple):
+    """A run beside the first one."""
+
+    name: str
+    differences: list[str]
+    sources: int
+    steps: int
+    places: int
+    effects: Mapping[str, Mapping[str, Any]]  # task -> row of the table of effects
+
+
+def write_comparison(results: str | Path, run: str, table: str | Path, output: str | Path) -> int:
+    """Write the page of the runs in a table of effects (`ablations/{run}/scores.parquet`) and return their number.
+
+    Raises:
+        InputError: a run is not there any more.
+    """
+    results = Path(results)
+    rows: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in read_table(table).to_pylist():
+        rows.setdefault(row["run"], {})[row["task"]] = row
+    runs = [_compared(results, run, name, effects) for name, effects in rows.items()]
+    tasks = [task for task in next(iter(rows.values())) if task != MEAN]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    html = environment.get_template("comparison.html.j2").render(
+        run=run,
+        runs=runs,
+        tasks=[*tasks, MEAN],
+        own=_compared(results, run, run, {}),
+        figure=figures.intervals(_means(runs, run), label="points"),
+        table=Path(table).name,
+    )
+    with atomic_open(output) as file:
+        file.write(html.encode())
+    return len(runs)
+
+
+def _compared(results: Path, run: str, name: str, effects: Mapping[str, Mapping[str, Any]]) -> ComparedRun:
+    layout = read_layout(results, run=name)
+    plan = [layout.of_run("plan.parquet")]
+    steps, places = ask("SELECT count(DISTINCT step), count(*) FROM read_parquet(?)", plan)[0]
+    found = [] if name == run else diff_runs(results, run, results, name)
+    told = [f"{one.section}: {one.what}" for one in found if one.section in TOLD]
+    return ComparedRun(name, told, len(layout.sources), steps, places, effects)
+
+
+def _means(runs: Sequence[ComparedRun], run: str) -> dict[str, tuple[float, float, float]]:
+    """Return name -> (points, low, high) of the mean of each run that has one."""
+    return {
+        one.name.removeprefix(f"{run}-"): (mean["points"], mean["low"], mean["high"])
+        for one in runs
+        if (mean := one.effects.get(MEAN)) and mean["low"] is not None
+    }
