@@ -101,7 +101,12 @@ def _digits_off(one: str, wanted: str) -> int:
 def find_text(layout: Layout, text: str) -> list[Found]:
     """Return the queries and passages with exactly this text (Unicode NFC)."""
     plain = unicodedata.normalize("NFC", text)
-    return find_ids(layout, [doc_id(plain), *(query_id(task, plain) for task in TASKS)], kinds=(QUERY, PASSAGE))
+    found = find_ids(layout, [doc_id(plain), *(query_id(task, plain) for task in TASKS)], kinds=(QUERY, PASSAGE))
+    # The id of a graded pair is that of both its texts.
+    pairs = [layout.source(source.name) / "queries.parquet" for source in layout.sources if source.shape == "sts"]
+    sql = "SELECT filename, query_id FROM read_parquet(?, filename = true) WHERE text = ? ORDER BY ALL"
+    rows = ask(sql, pairs, plain) if pairs else []
+    return [Found(QUERY, Path(name).parent.name, identity) for name, identity in rows] + found
 
 
 def find_row(layout: Layout, file: str, row: int, *, source: str | None = None) -> list[Found]:

@@ -27,14 +27,21 @@ class Job(NamedTuple):
 
 def read_jobs(results: str | Path) -> list[Job]:
     """Return all jobs whose manifest can be read, by path; foreign files are passed over."""
-    found = []
-    for path in sorted(Path(results, FOLDER).rglob("*.json")):
-        try:
-            content = read_json(path)
-            found.append(Job(path, *(content[name] for name in Job._fields[1:])))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
+    paths = sorted(Path(results, FOLDER).rglob("*.json"))
+    return [job for path in paths if (job := _read(path)) is not None]
+
+
+def unread_manifests(results: str | Path) -> list[Path]:
+    """Return the files among the manifests that are none, or none that this version reads."""
+    return [path for path in sorted(Path(results, FOLDER).rglob("*")) if path.is_file() and _read(path) is None]
+
+
+def _read(path: Path) -> Job | None:
+    try:
+        content = read_json(path)
+        return Job(path, *(content[name] for name in Job._fields[1:]))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def upstream(jobs: Iterable[Job], wanted: Iterable[str]) -> list[Job]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from f2llm.lineage.caches import cache_checks
 from f2llm.lineage.code import code_findings
 from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
-from f2llm.lineage.jobs import Job, local, read_jobs, upstream
+from f2llm.lineage.jobs import Job, local, read_jobs, unread_manifests, upstream
 from f2llm.lineage.layout import run_folder
 from f2llm.records.files import read_json, sha256_file, sha256_path
 
@@ -69,6 +69,10 @@ def verify_files(results: str | Path, run: str) -> list[Finding]:
         found = [finding for findings in pool.map(lambda check: check(), checks) for finding in findings]
     found += _readers(own, makers, {output for job in every for output in job.outputs})
     found += _unmade(folder, own, results)
+    found += [
+        Finding(UNCHECKED, str(Path("results", path.relative_to(results))), "no manifest that this version reads")
+        for path in unread_manifests(results)
+    ]
     return found
 
 

@@ -1,5 +1,6 @@
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -184,3 +185,14 @@ def test_a_run_of_another_version_is_refused_in_words(results):
 def test_no_run_at_all_is_an_error_in_words(tmp_path):
     with pytest.raises(InputError, match="no run here yet"):
         ask(tmp_path, run=None, id=TUPLE.hex())
+
+
+def test_the_first_text_of_a_graded_pair_is_found_too(results):
+    content = read_json(results / "runs/toyrun/run.json")
+    content["settings"]["sources"][0]["task"] = "sts"
+    write_json(results / "runs/toyrun/run.json", content)
+    path = results / "sources/toy/queries.parquet"
+    table = pq.read_table(path)
+    pair = query_id("sts", "what is asked?\x1fThe answer")
+    pq.write_table(table.slice(0, 1).set_column(0, table.schema.field(0), pa.array([pair], pa.binary(16))), path)
+    assert ask(results, text="what is asked?")[0].finding.id == pair.hex()
