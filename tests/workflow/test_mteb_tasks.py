@@ -63,7 +63,7 @@ def test_killed_in_the_middle_the_next_run_scores_only_the_rest_with_the_same_re
         toy.command("score_models"), cwd=toy.folder, env=toy.environment(), stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 60 * len(toy.tasks)
     while len(results(toy)) < len(toy.tasks) // 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     subprocess.run(["pkill", "-9", "-s", str(process.pid)], check=False)
