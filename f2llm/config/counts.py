@@ -4,6 +4,7 @@
 same files, adapter and settings, and a guide for others.
 """
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Mapping
@@ -95,7 +96,7 @@ class Counts:
     def tuples(self, source: Source) -> Rows | None:
         """Return the mined tuples of a source in `queries`."""
         path = self.results / "mined" / self.mining / source.name / "tuples.parquet"
-        if path.is_file():
+        with contextlib.suppress(OSError, ValueError):
             return Rows(_footer(str(path), path.stat().st_mtime_ns)[0], 0, 0.0, 0.0, "table")
         found = self._recorded("mined", source.name, self._mined_digest(source))
         curated = self.curated(source)
@@ -112,7 +113,7 @@ class Counts:
     def raw_mb(self, source: Source) -> float | None:
         """Return the size of a source's files as fetched."""
         manifest = self.results / "sources" / source.name / "manifest.json"
-        if manifest.is_file():
+        with contextlib.suppress(OSError, ValueError):
             return sum(file["bytes"] for file in read_json(manifest)["files"]) / MB
         entry = self._lock.get("normalised", {}).get(source.name, {})
         return entry.get("raw_mb")
@@ -120,7 +121,7 @@ class Counts:
     def model_files_mb(self, model: Model) -> float | None:
         """Return the size of a model's files as fetched, which stay in the store beside what is made of them."""
         manifest = self.results / "models" / model.name / "manifest.json"
-        if manifest.is_file():
+        with contextlib.suppress(OSError, ValueError):
             return sum(file["bytes"] for file in read_json(manifest)["files"]) / MB
         entry = self._lock.get("models", {}).get(model.name)
         return entry["files_mb"] if entry and entry["digest"] == model_digest(model) else None
@@ -130,7 +131,7 @@ class Counts:
         folder = self.results / "models" / model.name / "model"
         if model.geometry:
             return model.geometry
-        if (folder / "config.json").is_file() and "num_attention_heads" in read_json(folder / "config.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):  # not there, damaged, or of another family
             return read_geometry(folder)
         entry = self._lock.get("models", {}).get(model.name)
         return Geometry(**entry["geometry"]) if entry and entry["digest"] == model_digest(model) else None
@@ -192,12 +193,15 @@ def _changed(path: Path) -> int:
 
 
 def on_disk(folder: str | Path) -> Rows | None:
-    """Return the rows of corpus and queries in a folder, from the footers of the tables; None where one is missing."""
+    """Return the rows of corpus and queries in a folder, from the footers of the tables.
+
+    None where one is missing or damaged: planning says nothing of that, the job that reads it does.
+    """
     try:
         stamps = [(str(Path(folder, f"{name}.parquet")), os.stat(Path(folder, f"{name}.parquet"))) for name in TABLES]
-    except OSError:
+        (passages, corpus_bytes), (queries, query_bytes) = (_footer(path, stat.st_mtime_ns) for path, stat in stamps)
+    except (OSError, ValueError):
         return None
-    (passages, corpus_bytes), (queries, query_bytes) = (_footer(path, stat.st_mtime_ns) for path, stat in stamps)
     return Rows(queries, passages, query_bytes / MB, corpus_bytes / MB, "table")
 
 

@@ -55,6 +55,16 @@ def test_half_of_the_tables_is_none(tmp_path):
     assert on_disk(tmp_path / "a") is None
 
 
+def test_damaged_files_do_not_stop_planning(finished, tmp_path):
+    for path in finished.results.rglob("*.*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    counts = after(finished, tmp_path)
+    counts.results = finished.results
+    assert {counts.normalised(NEWS).how, counts.tuples(NEWS).how} == {"recorded"}
+    assert counts.raw_mb(NEWS) == 2.0
+
+
 def test_an_earlier_run_with_the_same_settings_is_exact(finished, tmp_path):
     counts = after(finished, tmp_path)
     assert counts.normalised(NEWS)[:2] == (30, 40)
