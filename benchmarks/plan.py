@@ -1,9 +1,9 @@
 """What planning costs: the paper's 60 sources cut into many jobs, scored on the 41 tasks of MTEB(eng, v2).
 
 `python benchmarks/plan.py --out benchmarks/results/plan.json`: a dry run of a fresh checkout; a dry run with all files
-there; then every job "run" by Snakemake's touch executor, which only touches the files (so what is left is scheduling); then a
-dry run and a real one with nothing to do. `--quick` ends before the touching. Time is processor time and wall time,
-memory that of the scheduling process.
+there; then every job "run" by Snakemake's touch executor, which only touches the files (so what is left is
+scheduling); then a dry run and a real one with nothing to do. `--quick` ends before the touching. Time is processor
+time and wall time, memory that of the scheduling process.
 """
 
 import argparse
