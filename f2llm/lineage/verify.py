@@ -13,7 +13,7 @@ from typing import NamedTuple
 from f2llm.lineage.caches import cache_checks
 from f2llm.lineage.code import code_findings
 from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
-from f2llm.lineage.jobs import Job, local, read_jobs, unread_manifests, upstream
+from f2llm.lineage.jobs import FOLDER, NAME, Job, local, read_jobs, unread_manifests, upstream
 from f2llm.lineage.layout import run_folder
 from f2llm.records.files import read_json, sha256_file, sha256_path
 
@@ -58,16 +58,16 @@ def verify_files(results: str | Path, run: str) -> list[Finding]:
     results, folder = Path(results), run_folder(results, run)
     every = read_jobs(results)
     own = jobs_of(every, run)
-    makers = _makers(own)
+    makers, shared = _makers(own), _shared(every, own)
     reports = [job for job in every if job.rule == "build_report" and job not in own]
-    hashes = [_Hash(name, local(name, results=results), *said) for name, said in _expected(own, makers).items()]
+    hashes = [_Hash(name, local(name, results=results), *said) for name, said in _expected(own, makers, shared).items()]
     checks: list[Callable[[], list[Finding]]] = [
         lambda one=one: _compare(one, results, makers, reports) for one in hashes
     ]
     checks += cache_checks(folder, stores=_stores(own, results), results=results)
     with ThreadPoolExecutor(THREADS) as pool:
         found = [finding for findings in pool.map(lambda check: check(), checks) for finding in findings]
-    found += _readers(own, makers, {output for job in every for output in job.outputs})
+    found += _readers(own, makers, made={output for job in every for output in job.outputs}, shared=shared)
     found += _unmade(folder, own, results)
     found += [
         Finding(UNCHECKED, str(Path("results", path.relative_to(results))), "no manifest that this version reads")
@@ -83,6 +83,8 @@ def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
     last += [job for job in jobs if job.rule == "build_scoreboard" and any(map(_starts(prefixes), job.inputs))]
     last += [job for job in jobs if job.rule == "build_report" and job.path.stem == run]
     own = [job for job in jobs if _of(job, run)]
+    manifests = {path for job in last for path in job.inputs if path.startswith(f"{NAME}/{FOLDER}/")}
+    last += [job for job in own if any(str(job.path).endswith(path.removeprefix(NAME)) for path in manifests)]
     behind = upstream(own, [path for job in last for path in job.inputs])
     return list({job.path: job for job in [*last, *behind]}.values())
 
@@ -106,9 +108,8 @@ def _makers(jobs: Iterable[Job]) -> dict[str, Job]:
     return {output: job for job in jobs for output in job.outputs}
 
 
-def _expected(jobs: Sequence[Job], makers: Mapping[str, Job]) -> dict[str, tuple[str, str]]:
+def _expected(jobs: Sequence[Job], makers: Mapping[str, Job], shared: set[str]) -> dict[str, tuple[str, str]]:
     """Return path -> (hash, who says so): what makers recorded, and what readers did of files that no job made."""
-    shared = _shared(jobs)
     found = {name: (job.outputs[name], _name(job)) for name, job in makers.items()}
     for job in jobs:
         for name, sha256 in job.inputs.items():
@@ -117,9 +118,10 @@ def _expected(jobs: Sequence[Job], makers: Mapping[str, Job]) -> dict[str, tuple
     return found
 
 
-def _shared(jobs: Sequence[Job]) -> set[str]:
+def _shared(every: Sequence[Job], own: Sequence[Job]) -> set[str]:
     """Return the files that every run writes anew, where another run wrote them last: they tell nothing of this one."""
-    return set() if any(job.rule == "build_scoreboard" for job in jobs) else set(SCOREBOARD)
+    boards = [job for job in every if job.rule == "build_scoreboard"]
+    return set(SCOREBOARD) if boards and not any(job in own for job in boards) else set()
 
 
 def _compare(one: _Hash, results: Path, makers: Mapping[str, Job], reports: Sequence[Job]) -> list[Finding]:
@@ -152,9 +154,8 @@ def _inside(one: _Hash, results: Path) -> str:
     return f": {', '.join(wrong)}" if wrong else ": a file was added"
 
 
-def _readers(jobs: Sequence[Job], makers: Mapping[str, Job], made: set[str]) -> Iterator[Finding]:
+def _readers(jobs: Sequence[Job], makers: Mapping[str, Job], *, made: set[str], shared: set[str]) -> Iterator[Finding]:
     """Yield what each job read that is not what its maker wrote."""
-    shared = _shared(jobs)
     for job in jobs:
         for name, sha256 in job.inputs.items():
             maker = makers.get(name)

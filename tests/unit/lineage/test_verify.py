@@ -4,6 +4,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from f2llm.config.variants import digest
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
 from f2llm.lineage.caches import check_checkpoint, check_shard
@@ -134,7 +135,8 @@ def test_an_unknown_run_is_refused_with_those_that_are_there(made):
 
 
 def test_a_checkpoint_is_checked_by_its_own_hashes(tmp_path):
-    path, model = tmp_path / "runs/r/checkpoints/1/step_000002", tmp_path / "runs/r/model/f2llm.json"
+    folder = digest({"plan": "p"})
+    path, model = tmp_path / f"runs/r/checkpoints/{folder}/step_000002", tmp_path / "runs/r/model/f2llm.json"
     path.mkdir(parents=True)
     (path / "0.distcp").write_bytes(b"state")
     about = {"step": 2, "files": {"0.distcp": sha256_file(path / "0.distcp")}, "identity": {"plan": "p"}}
@@ -145,13 +147,15 @@ def test_a_checkpoint_is_checked_by_its_own_hashes(tmp_path):
         return check_checkpoint(path, model=model, results=tmp_path)
 
     assert state().state == INTACT
-    write_json(path / "checkpoint.json", about | {"identity": {"plan": "q"}})
+    write_json(model, {"digests": {"plan": "q"}})
     assert state().state == UNCHECKED
+    write_json(path / "checkpoint.json", about | {"identity": {"plan": "q"}})
+    assert state().state == CHANGED
     write_json(path / "checkpoint.json", about | {"step": 3})
     assert state().state == CHANGED
     write_json(path / "checkpoint.json", about)
     (path / "0.distcp").write_bytes(b"stage")
-    assert state()[:2] == (CHANGED, "results/runs/r/checkpoints/1/step_000002/0.distcp")
+    assert state()[:2] == (CHANGED, f"results/runs/r/checkpoints/{folder}/step_000002/0.distcp")
     (path / "checkpoint.json").write_text("{")
     assert state().state == CHANGED
 
