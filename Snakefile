@@ -10,6 +10,10 @@ min_version("9.0")
 container: "containers/f2llm.sif"
 
 
+# What `snakemake --report report.html` says first.
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/sources.smk"

@@ -262,7 +262,11 @@ rule build_scoreboard:
             f"results/curated/{CURATION}/{{source}}/removed.parquet", source=TRAINED
         ),
     output:
-        table="results/scores/scoreboard.parquet",
+        table=report(
+            "results/scores/scoreboard.parquet",
+            caption="../workflow/report/scoreboard.rst",
+            category="Scores",
+        ),
         summary="results/scores/scoreboard.json",
         costs="results/scores/costs.json",
         lineage="results/lineage/jobs/build_scoreboard.json",

@@ -103,6 +103,9 @@ rule build_report:
             table=("corpus", "queries", "removed", "near", "hits"),
         ),
         shared=f"results/shared/{CURATION}/shared.json",
+        vectors=expand(
+            f"results/vectors/{ENCODER}/{CURATION}/{{source}}.json", source=TRAINED
+        ),
         released=expand(
             f"results/mined/{MINING}/{{source}}/released.json", source=sorted(RELEASED)
         ),
@@ -112,8 +115,19 @@ rule build_report:
             table=("tuples", "rejected"),
         ),
     output:
-        page="results/report/index.html",
-        tuples="results/report/tuples.html",
+        page=report(
+            "results/report/index.html",
+            caption="../workflow/report/page.rst",
+            category="The run",
+        ),
+        tables=directory("results/report/tables"),
+        figures=report(
+            directory("results/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="../workflow/report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         lineage=f"results/lineage/jobs/build_report/{RUN.run}.json",
     log:
         f"logs/build_report/{RUN.run}.log",

@@ -3,52 +3,175 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 QUIET, STRONG, THIRD = "#8a94a6", "#2f7ed8", "#d9822b"
 INK = "#7a8494"  # between the inks of the light and the dark page
+# Of middle lightness, so that they show on light and dark; further groups take the next of MARKS.
+COLOURS = ("#2f7ed8", "#d9822b", "#1b9e77", "#b8568a", "#8a6d3b", "#56a3c9", "#a05195", "#7f8c1f", "#c0504d", "#6b7a99")
+MARKS = ("o", "x", "^", "s", "+", "v")
+PANELS_A_ROW = 4
 
 
-def funnel_bars(stages: Mapping[str, Sequence[int]], *, sources: Sequence[str]) -> str:
-    """Return horizontal bars, one group a source, on a logarithmic axis."""
-    figure, axes = _figure(8.2, 0.55 * len(sources) + 0.8)
-    height = 0.8 / len(stages)
+class Line(NamedTuple):
+    """Values over steps, NaN where there is none."""
+
+    steps: Sequence[int] | NDArray[np.int64]
+    values: Sequence[float] | NDArray[np.float64]
+
+
+class Places(NamedTuple):
+    """Points of one group on a map, with a text for each."""
+
+    xs: Sequence[float]
+    ys: Sequence[float]
+    texts: Sequence[str]
+
+
+def funnel_bars(stages: Mapping[str, Sequence[int | None]], *, sources: Sequence[str]) -> str:
+    """Return horizontal bars, one group a source, on a logarithmic axis; no bar where the count is None."""
+    figure, axes = _figure(8.2, 0.5 * len(sources) + 0.8)
+    height = 0.86 / len(stages)
     for number, (stage, counts) in enumerate(stages.items()):
         places = [row + (number - (len(stages) - 1) / 2) * height for row in range(len(sources))]
-        shade = 0.35 + 0.65 * number / max(1, len(stages) - 1)
-        axes.barh(places, [max(count, 0.8) for count in counts], height, color=STRONG, alpha=shade, label=stage)
+        shade = 0.3 + 0.7 * number / max(1, len(stages) - 1)
+        axes.barh(places, [max(count or 0, 0.8) for count in counts], height, color=STRONG, alpha=shade, label=stage)
     axes.set_yticks(range(len(sources)), sources)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlabel("queries")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xlabel("queries, at the end tuples")
     axes.legend(
         frameon=False, labelcolor=INK, fontsize=8, ncols=len(stages), loc="lower center", bbox_to_anchor=(0.5, 1.0)
     )
     return _svg(figure)
 
 
-def score_histogram(edges: Sequence[float], *, positives: Sequence[int], negatives: Sequence[int]) -> str:
-    """Return the two distributions of retriever scores, given as counts between `edges`."""
-    figure, axes = _figure(3.6, 1.7)
-    for counts, colour, label in ((negatives, QUIET, "hard negatives"), (positives, STRONG, "positives")):
-        total = max(1, sum(counts))
-        axes.stairs([count / total for count in counts], edges, fill=True, color=colour, alpha=0.7, label=label)
+def score_histograms(
+    histograms: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, edges: Sequence[float] | NDArray[np.float64]
+) -> str:
+    """Return a panel for each source with the scores of (positives, hard negatives), as counts between `edges`."""
+    figure, panels = _panels(list(histograms), height=1.5)
+    for (name, (positives, negatives)), axes in zip(histograms.items(), panels, strict=True):
+        for counts, colour, label in ((negatives, QUIET, "hard negatives"), (positives, STRONG, "positives")):
+            total = max(1, sum(counts))
+            axes.stairs([count / total for count in counts], edges, fill=True, color=colour, alpha=0.7, label=label)
+        axes.set_yticks([])
+        axes.set_title(name, fontsize=8, color=INK)
+    _legend(figure, panels)
+    return _svg(figure)
+
+
+def curves(lines: Mapping[str, Mapping[str, Line]], *, zero: bool = False) -> str:
+    """Return a panel for each source with its named lines; all panels share their axes, from 0 where `zero`."""
+    figure, panels = _panels(list(lines), height=1.45, share=True)
+    for (name, own), axes in zip(lines.items(), panels, strict=True):
+        for (label, line), colour in zip(own.items(), (STRONG, THIRD, QUIET), strict=False):
+            values = np.asarray(line.values, np.float64)
+            known = ~np.isnan(values)
+            if known.any():
+                steps = np.asarray(line.steps)[known]
+                axes.plot(steps, values[known], "-o", color=colour, markersize=2, linewidth=0.8, label=label)
+        axes.set_title(name, fontsize=8, color=INK)
+    for axes in panels[:1] if zero else ():
+        axes.set_ylim(bottom=0)  # of all, since they share it; behind the last plot, else it cuts
+    _legend(figure, panels)
+    return _svg(figure)
+
+
+def differences(
+    rows: Sequence[str], groups: Mapping[str, Mapping[str, tuple[float, float, float, bool]]], *, label: str
+) -> str:
+    """Return points with intervals: a row for each of `rows`, a mark for each group.
+
+    A group maps rows to (points, low, high, more than chance); hollow marks may be chance.
+    """
+    figure, axes = _figure(8.2, 0.34 * len(rows) + 1.0)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    labelled: set[str] = set()
+    for number, (group, own) in enumerate(groups.items()):
+        colour, shift = COLOURS[number % len(COLOURS)], (number - (len(groups) - 1) / 2) * 0.7 / max(1, len(groups))
+        for real in (True, False):
+            picked = [(at, own[row]) for at, row in enumerate(rows) if row in own and own[row][3] is real]
+            if not picked:
+                continue
+            xs, ys = [found[0] for _, found in picked], [at + shift for at, _ in picked]
+            spread = [[max(0.0, f[0] - f[1]) for _, f in picked], [max(0.0, f[2] - f[0]) for _, f in picked]]
+            axes.errorbar(
+                xs, ys, xerr=spread, fmt="o", color=colour, markersize=4, linewidth=1,
+                markerfacecolor=colour if real else "none", label=None if group in labelled else group,
+            )  # fmt: skip
+            labelled.add(group)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    if groups:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    return _svg(figure)
+
+
+def scatter(groups: Mapping[str, Places], *, name: str) -> str:
+    """Return a map of points; each group is an element with the id `{name}-{number}`, each point says its text."""
+    figure, axes = _figure(8.2, 5.6)
+    for number, (group, own) in enumerate(groups.items()):
+        mark = MARKS[(number // len(COLOURS)) % len(MARKS)]
+        drawn = axes.scatter(
+            own.xs,
+            own.ys,
+            9,
+            color=COLOURS[number % len(COLOURS)],
+            marker=mark,
+            alpha=0.75,
+            linewidths=0.8,
+            label=group,
+        )
+        drawn.set_gid(f"{name}-{number}")
+    axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_xlabel("cosine of the retriever")
-    axes.legend(frameon=False, labelcolor=INK, fontsize=7)
-    return _svg(figure)
+    axes.legend(frameon=False, labelcolor=INK, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    text = _svg(figure)
+    for number, own in enumerate(groups.values()):
+        text = _titled(text, f"{name}-{number}", own.texts)
+    return text
 
 
-def loss_curve(steps: Sequence[int], terms: Mapping[str, Sequence[float]]) -> str:
-    """Return the loss terms over the steps, as points."""
-    figure, axes = _figure(8.2, 2.6)
-    for (name, values), colour in zip(terms.items(), (STRONG, THIRD, QUIET), strict=False):
-        present = [(step, value) for step, value in zip(steps, values, strict=True) if value]
-        if present:
-            axes.plot(*zip(*present, strict=True), "o", color=colour, markersize=3, label=name)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8)
-    return _svg(figure)
+def _titled(svg: str, group: str, texts: Sequence[str]) -> str:
+    """Give each point of a group its text, which a browser shows under the pointer."""
+    start = svg.index(f'<g id="{group}">')
+    body = svg[start : svg.index("\n   <g id=", start + 1) if "\n   <g id=" in svg[start + 1 :] else len(svg)]
+    waiting = iter(texts)
+
+    def titled(found: re.Match) -> str:
+        text = next(waiting, "")
+        return f"{found[1]}><title>{escape(text)}</title></use>"
+
+    return svg[:start] + re.sub(r"(<use\b[^>]*?)/>", titled, body) + svg[start + len(body) :]
+
+
+def _panels(names: Sequence[str], *, height: float, share: bool = False):  # noqa: ANN202 - matplotlib objects
+    from matplotlib.figure import Figure
+
+    wide = max(1, min(PANELS_A_ROW, len(names)))
+    high = max(1, -(-len(names) // wide))
+    figure = Figure(figsize=(8.2, height * high + 0.45), layout="constrained")
+    panels = figure.subplots(high, wide, squeeze=False, sharex=share, sharey=share).ravel()
+    for axes in panels:
+        _quiet(axes)
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    return figure, panels[: len(names)]
+
+
+def _legend(figure, panels) -> None:  # noqa: ANN001 - matplotlib objects
+    found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        found.values(), found.keys(), frameon=False, labelcolor=INK, fontsize=8, ncols=3, loc="outside upper left"
+    )
 
 
 def intervals(values: Mapping[str, tuple[float, float, float]], *, label: str) -> str:
@@ -71,13 +194,17 @@ def _figure(width: float, height: float):  # noqa: ANN202 - a pair of matplotlib
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.tick_params(colors=INK, labelsize=8)
+    _quiet(axes)
+    return figure, axes
+
+
+def _quiet(axes) -> None:  # noqa: ANN001 - a matplotlib object
+    axes.tick_params(colors=INK, labelsize=7)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
     for name, spine in axes.spines.items():
         spine.set_visible(name in ("left", "bottom"))
         spine.set_color(INK)
-    return figure, axes
 
 
 def _svg(figure: object) -> str:

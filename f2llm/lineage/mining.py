@@ -1,7 +1,7 @@
 """What mining found, for a person: kept and dropped by reason, scores, ranks of the positives, tuples to read."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from f2llm.config.run import Mine
-from f2llm.lineage import figures
 from f2llm.lineage.examples import shown_rows
 from f2llm.lineage.funnel import Funnel
 from f2llm.lineage.layout import Layout
+from f2llm.lineage.report_tables import COUNT, LONG, SCORE, SHARE, TEXT, Column, ReportTable
 from f2llm.records.tables import read_batches
 
 # What the miner's reasons mean to a person.
@@ -35,6 +35,23 @@ REJECTED_SHOWN = 8
 # Evenly spaced rows of a table sorted by ids, which are hashes, are a random sample.
 SCORES = np.linspace(-0.2, 1.0, 41)
 
+MINING = (
+    Column("source", "source", TEXT),
+    Column("kept", "kept", COUNT),
+    Column("rejected", "dropped", COUNT),
+    Column("reasons", "reasons", LONG),
+    Column("mean_positive", "mean score of positives", SCORE),
+    Column("mean_negative", "of hard negatives", SCORE),
+    Column("recall", "approximate index", TEXT),
+)
+HISTOGRAMS = (
+    Column("source", "source", TEXT),
+    Column("kind", "kind", TEXT),
+    Column("low", "from", SCORE),
+    Column("high", "to", SCORE),
+    Column("count", "scores", COUNT),
+)
+
 
 class Ranks(NamedTuple):
     """How many positives rank so high among the candidates of their queries; `beyond` lies outside the window."""
@@ -44,15 +61,22 @@ class Ranks(NamedTuple):
     known: int  # all pairs that were searched
 
 
+class Histogram(NamedTuple):
+    """Retriever scores counted between SCORES; positives and negatives are [bins]."""
+
+    positives: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+
+
 class Mining(NamedTuple):
     """What mining found in one source; None where nothing was scored."""
 
     source: str
     kept: int
-    rejected: Mapping[str, int]
+    rejected: Mapping[str, int]  # in words
     mean_positive: float | None
     mean_negative: float | None
-    histogram: str | None
+    histogram: "Histogram | None"
     ranks: Ranks | None
     recall: str | None  # of an approximate index, in words
 
@@ -87,6 +111,37 @@ def in_words(rejected: Mapping[str, int]) -> dict[str, int]:
     return {REASONS.get(reason, reason): count for reason, count in rejected.items()}
 
 
+def mining_tables(found: Sequence[Mining]) -> dict[str, ReportTable]:
+    """Return the tables `mining`, `ranks` and `score_histograms`."""
+    rows = [
+        (
+            row.source, row.kept, sum(row.rejected.values()),
+            ", ".join(f"{reason} {count:,}" for reason, count in row.rejected.items()),
+            row.mean_positive, row.mean_negative, row.recall,
+        )
+        for row in found
+    ]  # fmt: skip
+    ranks = [
+        (row.source, *(count / row.ranks.known for count in (*row.ranks.bands.values(), row.ranks.beyond)))
+        for row in found
+        if row.ranks
+    ]
+    bands = next((tuple(row.ranks.bands) for row in found if row.ranks), ())
+    columns = [*(Column(f"rank_{band}", f"rank {band}", SHARE) for band in bands), Column("beyond", "beyond", SHARE)]
+    bins = [
+        (row.source, kind, float(low), float(high), int(count))
+        for row in found
+        if row.histogram
+        for kind, counts in row.histogram._asdict().items()
+        for low, high, count in zip(SCORES[:-1], SCORES[1:], counts, strict=True)
+    ]
+    return {
+        "mining": ReportTable(MINING, rows),
+        "ranks": ReportTable([Column("source", "source", TEXT), *columns], ranks),
+        "score_histograms": ReportTable(HISTOGRAMS, bins),
+    }
+
+
 def read_mining(layout: Layout, row: Funnel, *, counts: Mapping[str, Any]) -> Mining:
     """Return what mining found in a source; `counts` are those of its job. Memory is one batch of the tables."""
     folder, nothing = layout.mined(row.source), _Scores(0.0, 0, np.zeros(len(SCORES) - 1, np.int64))
@@ -98,7 +153,7 @@ def read_mining(layout: Layout, row: Funnel, *, counts: Mapping[str, Any]) -> Mi
     histogram = None
     if positives.count and negatives.count:
         means = positives.total / positives.count, negatives.total / negatives.count
-        histogram = figures.score_histogram(SCORES, positives=positives.bins, negatives=negatives.bins)
+        histogram = Histogram(positives.bins, negatives.bins)
     recall = None
     if "recall" in counts:
         recall = (
@@ -106,7 +161,7 @@ def read_mining(layout: Layout, row: Funnel, *, counts: Mapping[str, Any]) -> Mi
             f"measured on {counts['recall_queries']:,} queries"
         )
     return Mining(
-        row.source, row.tuples, in_words(row.rejected), *means, histogram, _ranks(folder, layout.mine), recall
+        row.source, row.tuples or 0, in_words(row.rejected), *means, histogram, _ranks(folder, layout.mine), recall
     )
 
 

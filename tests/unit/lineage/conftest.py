@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from f2llm.config.check import load_schema, with_defaults
+from f2llm.encode.store import VectorStore
 from f2llm.records.files import write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas import CORPUS, HITS, METRICS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES, VALIDATION
@@ -97,13 +99,42 @@ def scoreboard() -> dict:
             }
             for name, own, last, mean in tasks
         ],
+        "differences": [
+            {"model": "toyrun", "other": "base-last", "task": "Good", "points": 40.0, "low": 31.5, "high": 48.5, "items": 20, "real": True},
+            {"model": "toyrun", "other": "base-mean", "task": "Good", "points": 30.0, "low": -1.5, "high": 61.5, "items": 20, "real": False},
+        ],
+        "paper": [{"model": "a paper's model", "mean": 77.0, "reference": "made up"}],
         "tasks_not_improved": ["Worse"],
         "tasks_skipped": [],
     }  # fmt: skip
 
 
+def vectors(results: Path) -> None:
+    texts = QUERIES_TEXT[:2] + PASSAGES[:3]
+    VectorStore(results / "vectors/store/finder/k", key="k").put(
+        [doc_id(text) for text in texts], np.eye(5, 4, dtype=np.float32) + 0.1, precision="float32"
+    )
+    about = {
+        "store": "results/vectors/store/finder/k",
+        "key": "k",
+        "passages": 3,
+        "queries": 2,
+        "instruction": "Find it.",
+    }
+    write_json(results / "vectors/v-1/c-1/toy.json", about | {"query_prompt": "", "passage_prompt": ""})
+
+
+@pytest.fixture(scope="session")
+def results_writer():
+    return write_results
+
+
 @pytest.fixture
 def results(tmp_path):
+    return write_results(tmp_path)
+
+
+def write_results(tmp_path: Path) -> Path:
     source, curated, mined = tmp_path / "sources/toy", tmp_path / "curated/c-1/toy", tmp_path / "mined/m-1/toy"
     corpus(source / "corpus.parquet", PASSAGES)
     queries(source / "queries.parquet", QUERIES_TEXT, ["train", "train", "test"])
@@ -155,10 +186,13 @@ def results(tmp_path):
     write_table(tmp_path / "runs/toyrun/validation.parquet", schema=VALIDATION, rows=[table(VALIDATION, **validation)])
     write_table(tmp_path / "runs/toyrun/metrics.parquet", schema=METRICS, rows=[table(METRICS, **metrics)])
     write_json(tmp_path / "runs/toyrun/run.json", run_file())
+    vectors(tmp_path)
     write_json(tmp_path / "scores/scoreboard.json", scoreboard())
     job = {
         "rule": "mine_source", "wildcards": {"source": "toy"}, "seconds": 61.0, "peak_memory_mb": 300, "counts": {"peak_memory_mb_of_children": 700},
         "versions": {"torch": "2.13.0"}, "platform": "Linux x86_64",
     }  # fmt: skip
     write_json(tmp_path / "job.json", job)
+    read = {"rule": "normalise_source", "peak_memory_mb": 100, "seconds": 1.5, "counts": {"queries_read": 5}}
+    write_json(tmp_path / "read.json", job | read)
     return tmp_path

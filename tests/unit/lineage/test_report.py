@@ -1,70 +1,171 @@
+import html.parser
 import re
 
+import pyarrow.parquet as pq
 import pytest
 
 from f2llm.errors import InputError
 from f2llm.lineage.funnel import read_funnel
+from f2llm.lineage.gaps import Gaps
 from f2llm.lineage.layout import read_layout
 from f2llm.lineage.mining import read_mining
-from f2llm.lineage.report import build_report
+from f2llm.lineage.report import SECTIONS, build_report
 from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas import VALIDATION
+from f2llm.records.tables import read_table, write_table
 
 
-def build(results):
+def build(results, **changes):
+    jobs = [str(results / name) for name in ("job.json", "read.json")]
     return build_report(
-        results, run="toyrun", heldout=[], jobs=[str(results / "job.json")], output=results / "index.html"
+        results, **({"run": "toyrun", "heldout": [], "jobs": jobs, "output": results / "report/index.html"} | changes)
     )
 
 
-def page(results, name="index"):
-    build(results)
-    return (results / f"{name}.html").read_text()
+def page(results, **changes):
+    build(results, **changes)
+    return (results / "report/index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def built(results_writer, tmp_path_factory):
+    """A results folder with its report, made once; tests must leave it as it is."""
+    folder = results_writer(tmp_path_factory.mktemp("built"))
+    build(folder)
+    return folder
+
+
+def text_of(built):
+    return (built / "report/index.html").read_text()
+
+
+def rows(results, name):
+    return read_table(results / "report/tables" / f"{name}.parquet").to_pylist()
+
+
+def section(text, name):
+    return re.search(rf'<section id="{name}">.*?\n<p class="file">.*?</section>', text, re.DOTALL)[0]
+
+
+class Tables(html.parser.HTMLParser):
+    """The cells of all tables of a page, by the name of the table."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.name, self.cell = {}, None, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "table":
+            self.name = dict(attrs)["data-table"]
+            self.found.setdefault(self.name, [])
+        elif tag == "tr":
+            self.found[self.name].append([])
+        elif tag in ("td", "th"):
+            self.cell = ""
+
+    def handle_endtag(self, tag):
+        if tag == "td":
+            self.found[self.name][-1].append(self.cell)
+        if tag in ("td", "th"):
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell is not None:
+            self.cell += data
+
+
+def funnel(results):
+    jobs = [read_json(results / "read.json")]
+    return read_funnel(read_layout(results, run="toyrun"), jobs=jobs, gaps=Gaps(results))
 
 
 def test_the_funnel_counts_the_tables(results):
-    (row,) = read_funnel(read_layout(results, run="toyrun"))
-    assert (row.normalised, row.held_out, row.curated, row.tuples, row.planned) == (3, 1, 2, 1, 2)
+    (row,) = funnel(results)
+    assert (row.raw, row.normalised, row.held_out, row.training) == (5, 3, 1, 2)
+    assert (row.exact, row.near, row.clean, row.curated) == (2, 2, 2, 2)
+    assert (row.mined, row.tuples, row.trained, row.planned) == (1, 1, 1, 2)
     assert row.removed == {("passage", "near", "a copy"): 1}
     assert row.rejected == {"filtered_out": 2}
 
 
-def test_texts_from_data_are_never_markup(results):
-    assert "<script" not in page(results)
-    html = page(results, "tuples")
-    assert "<script" not in html
-    assert "The &lt;script&gt;alert(1)&lt;/script&gt; answer" in html
+def test_each_stage_of_the_funnel_has_what_the_stages_before_left(results):
+    path = results / "curated/c-1/toy/removed.parquet"
+    table = read_table(path)
+    row = table.to_pylist()[0] | {"role": "query"}
+    stages = ("split", "exact", "across", "near", "decontaminate", "positive")
+    write_table(path, schema=table.schema, rows=[table.from_pylist([row | {"stage": s} for s in stages], table.schema)])
+    (found,) = funnel(results)
+    assert (found.training, found.exact, found.near, found.clean) == (1, -1, -2, -3)
+    assert found.held_out == 2
 
 
-def test_gains_and_the_tasks_that_did_not_improve_are_said(results):
-    html = page(results)
-    assert "+30.0" in html
-    assert "+20.0" in html
-    assert re.search(r"Not better than the better pooling of the base model: Worse\.", html)
+def test_every_section_has_its_numbers_and_says_where_they_lie(built):
+    text = text_of(built)
+    for name in [*SECTIONS, "overview"]:
+        if name != "estimate":
+            named = re.findall(r"tables/(\w+)\.parquet", section(text, name))
+            assert named, name
+            assert any(len(rows(built, table)) for table in named), name
 
 
-def test_a_source_that_lost_most_of_its_tuples_is_warned_about(results):
-    assert "toy: mining dropped 2 of 3 tuples" in page(results)
+def test_what_the_tables_of_the_page_show_is_what_lies_on_disk(built):
+    found = Tables(text_of(built)).found
+    assert {"funnel", "mining", "training", "scores", "differences", "licences", "costs", "neighbours"} <= set(found)
+    for name, shown in found.items():
+        on_disk = {str(value) for row in rows(built, name) for value in row.values()}
+        for cell in (cell for row in shown for cell in row):
+            number = cell.replace(",", "").removesuffix("%").lstrip("+")
+            if re.fullmatch(r"-?\d+(\.\d+)?", number):
+                scale = 100 if cell.endswith("%") else 1
+                numbers = [float(value) for value in on_disk if re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", value)]
+                digits = len(number.partition(".")[2])
+                assert any(f"{scale * value:.{digits}f}" == number for value in numbers) or cell in on_disk, (
+                    name,
+                    cell,
+                )
 
 
-def test_the_page_asks_no_network_and_names_no_path_of_this_machine(results):
-    for html in (page(results), page(results, "tuples")):
-        assert not re.search(r'(src|href)="(?!#|tuples.html|index.html)', html)
-        assert str(results) not in html
-        assert "@import" not in html
+def test_the_first_screen_has_result_cost_and_warnings_of_the_tables(built):
+    text = section(text_of(built), "overview")
+    overview = {row["name"]: row["value"] for row in rows(built, "overview")}
+    assert overview["run task"] == 50.0 and overview["gain over base_mean"] == 20.0 and overview["seconds"] == 62.5
+    assert "20.0 &rarr; 50.0" in text and "+30.0 / +20.0" in text and "at most 700 MB" in text
+    assert overview["open warnings"] == len(rows(built, "warnings")) == text.count("<li>")
 
 
-def test_memory_of_child_processes_counts(results):
-    assert "at most 700 MB" in page(results)
+def test_texts_from_data_are_never_markup(built):
+    text = text_of(built)
+    assert text.count("<script") == 1
+    assert "The &lt;script&gt;alert(1)&lt;/script&gt; answer" in text
+    assert re.search(r"default-src 'none'.*script-src 'sha256-[A-Za-z0-9+/=]{44}'", text)
+
+
+def test_tasks_that_did_not_improve_are_said(built):
+    assert re.search(r"Not better than the better pooling of the base model: Worse\.", text_of(built))
+
+
+def test_a_difference_says_whether_it_may_be_chance(built):
+    found = {row["other"]: (row["low"], row["high"], row["verdict"]) for row in rows(built, "differences")}
+    assert found == {"base-last": (31.5, 48.5, "more than chance"), "base-mean": (-1.5, 61.5, "may be chance")}
+
+
+def test_a_source_that_lost_most_of_its_tuples_is_warned_about(built):
+    assert "toy: mining dropped 2 of 3 tuples" in text_of(built)
+
+
+def test_the_page_asks_no_network_and_names_no_path_of_this_machine(built):
+    text = text_of(built)
+    assert not re.search(r'(src|href)="(?!#)', text)
+    assert str(built) not in text
+    assert "@import" not in text and "url(" not in text.replace("url(#", "")
 
 
 def test_the_same_tables_give_the_same_bytes(results):
-    assert page(results) == page(results)
-
-
-def test_a_missing_table_is_named(results):
-    (results / "runs/toyrun/metrics.parquet").unlink()
-    with pytest.raises(InputError, match=r"a table is missing .*metrics\.parquet"):
-        build(results)
+    first = page(results)
+    kept = {path.name: path.read_bytes() for path in (results / "report").rglob("*.*") if path.is_file()}
+    assert page(results) == first
+    assert {path.name: path.read_bytes() for path in (results / "report").rglob("*.*") if path.is_file()} == kept
 
 
 def test_a_run_that_is_not_there_is_named_with_those_that_are(results):
@@ -72,10 +173,8 @@ def test_a_run_that_is_not_there_is_named_with_those_that_are(results):
         read_layout(results, run="other")
 
 
-def test_a_source_that_the_licence_policy_keeps_out_is_named(results):
-    assert "news: left out by the licence policy of the run (licence CC-BY-NC-4.0, commercial use: no)." in page(
-        results
-    )
+def test_a_source_that_the_licence_policy_keeps_out_is_named(built):
+    assert "news: left out by the licence policy of the run (licence CC-BY-NC-4.0, commercial use: no)." in page(built)
 
 
 def test_a_skipped_source_is_named_with_its_reason(results):
@@ -90,8 +189,8 @@ def test_counts_of_a_publication_stand_beside_ours_where_there_are_any(results):
     run = read_json(path)
     run["settings"]["sources"][0]["expected"] = {"queries": 98_765}
     write_json(path, run)
-    html = page(results)
-    assert '<th class="n">published</th>' in html and "98,765" in html
+    text = page(results)
+    assert '<th class="n">published</th>' in text and "98,765" in text
 
 
 def test_a_comparison_with_published_tuples_is_shown(results):
@@ -106,11 +205,9 @@ def test_a_comparison_with_published_tuples_is_shown(results):
 
 
 def test_the_ranks_of_positives_are_counted_over_kept_and_rejected_pairs(results):
-    ranks = read_mining(
-        read_layout(results, run="toyrun"), *read_funnel(read_layout(results, run="toyrun")), counts={}
-    ).ranks
+    ranks = read_mining(read_layout(results, run="toyrun"), *funnel(results), counts={}).ranks
     assert ranks == ({"1": 0, "2-5": 1, "6-10": 1}, 1, 3)
-    assert re.search(r"rank 2-5.*33.3 %.*33.3 %.*33.3 %", page(results), re.DOTALL)
+    assert re.search(r"rank 2-5.*33.3%.*33.3%.*33.3%", page(results), re.DOTALL)
 
 
 def test_an_approximate_search_is_said_with_its_recall(results):
@@ -121,7 +218,44 @@ def test_an_approximate_search_is_said_with_its_recall(results):
     assert "ivf: 87.3% of the 10 nearest found, measured on 200 queries" in page(results)
 
 
-def test_tuples_and_rejected_pairs_are_there_to_read(results):
-    html = page(results, "tuples")
-    assert "what is asked?" in html and "(rank 3)" in html and "A third passage" in html
-    assert "too few passages within the score limits" in html and "what else is asked?" in html
+def test_tuples_and_rejected_pairs_are_there_to_read(built):
+    text = section(text_of(built), "tuples")
+    assert "what is asked?" in text and "(rank 3)" in text and "A third passage" in text
+    assert "too few passages within the score limits" in text and "what else is asked?" in text
+
+
+def test_losses_of_a_source_are_those_of_its_batches_and_of_its_held_out_tuples(built):
+    (row,) = rows(built, "training")
+    assert (row["first"], row["last"], row["tokens"], row["tokens_per_second"]) == (2.0, 1.0, 20, 10.0)
+    assert (row["held_out"], row["held_out_before"], row["held_out_after"]) == (7, 3.0, 1.5)
+    assert [(row["step"], row["loss"], row["loss_in_batch"]) for row in rows(built, "curves")] == [
+        (0, 2.0, None),
+        (1, 1.0, None),
+    ]
+
+
+def test_a_run_that_holds_nothing_out_has_its_training_all_the_same(results):
+    write_table(results / "runs/toyrun/validation.parquet", schema=VALIDATION, rows=[])
+    assert "Missing" not in section(page(results), "training")
+    assert rows(results, "training")[0]["held_out"] is None
+
+
+def test_jobs_of_different_versions_are_warned_about(results):
+    assert "different versions" not in page(results)
+    job = read_json(results / "read.json")
+    write_json(results / "read.json", job | {"versions": {"torch": "2.12.0"}})
+    assert "The jobs ran with different versions of torch: 2.12.0, 2.13.0." in page(results)
+
+
+def test_an_estimate_that_was_made_stands_beside_what_came(results):
+    assert 'id="estimate"' not in page(results)
+    table = pq.read_table(results / "report/tables/costs.parquet").from_pylist(
+        [{"stage": "train", "figure": "rows", "expected": 15.0, "truth": 10.0, "stated_error": 0.25, "within": False}]
+    )
+    pq.write_table(table, results / "runs/toyrun/estimate.parquet")
+    assert re.search(r'id="estimate".*train.*15\.0.*10\.0.*50\.0%.*25\.0%', page(results), re.DOTALL)
+
+
+def test_figures_lie_beside_the_page(built):
+    names = {path.stem for path in (built / "report/figures").glob("*.svg")}
+    assert names == {"funnel", "mining", "loss", "throughput", "differences", "map"}

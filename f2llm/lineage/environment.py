@@ -1,0 +1,95 @@
+"""What a run took and what it ran on: time and memory of its jobs, versions, the kind of machine."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from f2llm.config.run import Train
+from f2llm.lineage.report_tables import COUNT, LONG, SECONDS, TEXT, Column, ReportTable
+from f2llm.lineage.withheld import withheld
+
+STAGE_OF_RULE = {
+    "fetch_source": "fetch",
+    "normalise_source": "fetch",
+    "prepare_model": "fetch",
+    "build_task": "evaluate",
+    "curate_source": "curate",
+    "index_texts": "curate",
+    "check_splits": "curate",
+    "find_shared": "curate",
+    "audit_folder": "curate",
+    "embed_source": "mine",
+    "embed_part": "mine",
+    "mine_source": "mine",
+    "mine_part": "mine",
+    "tokenise_source": "train",
+    "plan_run": "train",
+    "train_model": "train",
+}
+STAGES = ("fetch", "curate", "mine", "train", "evaluate")
+LONGEST_SHOWN = 10
+COSTS = (
+    Column("stage", "stage", TEXT),
+    Column("jobs", "jobs", COUNT),
+    Column("seconds", "seconds", SECONDS),
+    Column("peak_memory_mb", "peak memory (MB)", COUNT),
+)
+LONGEST = (
+    Column("rule", "rule", TEXT),
+    Column("unit", "of", TEXT),
+    Column("seconds", "seconds", SECONDS),
+    Column("peak_memory_mb", "peak memory (MB)", COUNT),
+)
+ENVIRONMENT = (Column("name", "what", TEXT), Column("value", "value", LONG), Column("jobs", "jobs", COUNT))
+
+
+def cost_tables(jobs: Sequence[Mapping[str, Any]]) -> dict[str, ReportTable]:
+    """Return the tables `costs` (by stage, jobs added up) and `longest_jobs`."""
+    stages: dict[str, list[Mapping[str, Any]]] = {}
+    for job in jobs:
+        stages.setdefault(STAGE_OF_RULE.get(job["rule"], "evaluate"), []).append(job)
+    costs = [
+        (stage, len(stages[stage]), sum(job["seconds"] for job in stages[stage]), max(map(_memory, stages[stage])))
+        for stage in STAGES
+        if stage in stages
+    ]
+    longest = sorted(jobs, key=lambda job: (-job["seconds"], job["rule"], _unit(job)))[:LONGEST_SHOWN]
+    rows = [(job["rule"], _unit(job), job["seconds"], _memory(job)) for job in longest]
+    return {"costs": ReportTable(COSTS, costs), "longest_jobs": ReportTable(LONGEST, rows)}
+
+
+def environment_table(jobs: Sequence[Mapping[str, Any]], *, train: Train) -> ReportTable:
+    """Return what decided results: kind of machine, versions, processes, with the number of jobs of each value."""
+    found: Counter[tuple[str, str]] = Counter()
+    for job in jobs:
+        found[("machine", withheld(job["platform"]))] += 1
+        for name in ("device", "precision"):
+            if isinstance(job["counts"].get(name), str):
+                found[(name, withheld(job["counts"][name]))] += 1
+        found.update(job["versions"].items())
+    rows = [(name, value, count) for (name, value), count in found.items()]
+    first = ("machine", "device", "precision", "python")
+    rows.sort(key=lambda row: (first.index(row[0]) if row[0] in first else len(first), row))
+    settings = [
+        (f"training {name}", str(getattr(train, name)), None) for name in ("nodes", "processes", "threads", "recipe")
+    ]
+    return ReportTable(ENVIRONMENT, [*rows, *settings])
+
+
+def mixed(table: ReportTable) -> list[str]:
+    """Return what several jobs of a run had differently, in words: its results are those of no one environment."""
+    values: dict[str, list[str]] = {}
+    for name, value, _ in table.rows:
+        values.setdefault(name, []).append(value)
+    several = {name: found for name, found in values.items() if len(found) > 1 and name not in ("device", "precision")}
+    return [f"The jobs ran with different versions of {name}: {', '.join(found)}." for name, found in several.items()]
+
+
+def _memory(job: Mapping[str, Any]) -> int:
+    """Return the peak memory of a job or of the processes that it started."""
+    children = [value for key, value in job["counts"].items() if "peak_memory_mb" in key]
+    return int(max([job["peak_memory_mb"], *children]))
+
+
+def _unit(job: Mapping[str, Any]) -> str:
+    return " ".join(str(value) for value in job.get("wildcards", {}).values())

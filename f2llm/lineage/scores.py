@@ -1,0 +1,116 @@
+"""The scoreboard for a person: every model on every task, means, and what of a difference may be chance."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from f2llm.lineage.report_tables import COUNT, GAIN, LONG, POINTS, TEXT, Column, ReportTable
+
+IN_DOMAIN = "in-domain"
+ROLES = {
+    "run": "this run",
+    "base_last": "base, last token",
+    "base_mean": "base, mean of tokens",
+    "ceiling": "retriever",
+    "other": "also scored",
+    "cut": "cut vectors",
+}
+MEANS = (
+    Column("model", "model", TEXT),
+    Column("role", "what", TEXT),
+    Column("task", "mean of tasks", POINTS),
+    Column("task_type", "mean of types", POINTS),
+    Column("in_domain", "in-domain", POINTS),
+    Column("untrained", "untrained (zero-shot)", POINTS),
+)
+DIFFERENCES = (
+    Column("task", "task", TEXT),
+    Column("domain", "domain", TEXT),
+    Column("other", "this run less", TEXT),
+    Column("points", "points", GAIN),
+    Column("low", "from", GAIN),
+    Column("high", "to", GAIN),
+    Column("items", "items", COUNT),
+    Column("verdict", "", TEXT),
+)
+BESIDE = (
+    Column("model", "model", TEXT),
+    Column("kind", "from", TEXT),
+    Column("task", "mean of tasks", POINTS),
+    Column("reference", "reference", LONG),
+)
+REAL, CHANCE = "more than chance", "may be chance"
+
+
+class Interval(NamedTuple):
+    """A difference of this run to another model on one task, with its 95 % interval, in points."""
+
+    task: str
+    points: float
+    low: float
+    high: float
+    real: bool
+
+
+def score_tables(summary: Mapping[str, Any]) -> dict[str, ReportTable]:
+    """Return the tables `scores`, `score_means`, `differences` and `beside` of a scoreboard's summary."""
+    models = [model["model"] for model in summary["models"]]
+    columns = [
+        Column("task", "task", TEXT),
+        Column("type", "type", TEXT),
+        Column("domain", "domain", TEXT),
+        Column("metric", "metric", TEXT),
+        *(Column(model, model, POINTS) for model in models),
+        Column("gain_over_last", "gain (last)", GAIN),
+        Column("gain_over_mean", "gain (mean)", GAIN),
+    ]
+    rows = [
+        (
+            row["task"], row["type"], row["domain"], row["metric"],
+            *(row["scores"].get(model) for model in models), row["gain_over_last"], row["gain_over_mean"],
+        )
+        for row in sorted(summary["tasks"], key=lambda row: (row["domain"] != IN_DOMAIN, row["type"], row["task"]))
+    ]  # fmt: skip
+    means = [
+        (
+            model["model"],
+            ROLES.get(model["role"], model["role"]),
+            *(model["means"][column.name] for column in MEANS[2:]),
+        )
+        for model in summary["models"]
+    ]
+    return {
+        "scores": ReportTable(columns, rows),
+        "score_means": ReportTable(MEANS, means),
+        "differences": ReportTable(DIFFERENCES, _differences(summary)),
+        "beside": ReportTable(BESIDE, _beside(summary)),
+    }
+
+
+def intervals(summary: Mapping[str, Any]) -> dict[str, list[Interval]]:
+    """Return what each other model is less than this run, by model and in the order of the tasks."""
+    found: dict[str, list[Interval]] = {}
+    for row in summary.get("differences", ()):
+        shown = Interval(row["task"], row["points"], row["low"], row["high"], row["real"])
+        found.setdefault(row["other"], []).append(shown)
+    return found
+
+
+def means_of(summary: Mapping[str, Any], role: str) -> Mapping[str, float | None]:
+    """Return the means of the model of a role; empty where none has it."""
+    return next((model["means"] for model in summary["models"] if model["role"] == role), {})
+
+
+def _differences(summary: Mapping[str, Any]) -> list[tuple]:
+    domains = {row["task"]: row["domain"] for row in summary["tasks"]}
+    return [
+        (row["task"], domains.get(row["task"], ""), row["other"], row["points"], row["low"], row["high"], row["items"],
+         REAL if row["real"] else CHANCE)
+        for row in summary.get("differences", ())
+    ]  # fmt: skip
+
+
+def _beside(summary: Mapping[str, Any]) -> Sequence[tuple]:
+    rows = [(one["model"], "a paper", one["mean"], one["reference"]) for one in summary.get("paper", ())]
+    rows += [(one["model"], "the leaderboard", one["means"]["task"], "") for one in summary.get("published", ())]
+    rows += [(one["model"], "an earlier run here", one["means"]["task"], "") for one in summary.get("earlier_runs", ())]
+    return rows
