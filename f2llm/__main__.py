@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
         "names", nargs="+", metavar="RUN", help="folders of results/scores, the first is the yardstick"
     )
     compare.add_argument("--results", default="results", help="default: %(default)s")
+    compare.add_argument(
+        "--page", nargs="?", const="", metavar="PATH", help="also write a page; default: RESULTS/report/compare.html"
+    )
+
+    report = verb("report", _report, "write the report of a run from what is there; a half-done run says what it lacks")
+    report.add_argument("run", nargs="?", default="embedded", help="default: %(default)s")
+    report.add_argument("--results", default="results", help="default: %(default)s")
+    report.add_argument("--output", metavar="FOLDER", help="default: RESULTS/report/RUN")
 
     accept = verb("accept", _accept, "take existing outputs as unchanged after a code change that keeps results")
     accept.add_argument("reason", help="why the results are the same; recorded in results/lineage/accepted.jsonl")
@@ -221,9 +229,27 @@ def _push(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from f2llm.evaluate.compare import compare_models
+    from f2llm.evaluate.compare import format_comparison, read_comparison
 
-    print(compare_models(options.names, results=options.results))
+    found = read_comparison(options.names, results=options.results)
+    print(format_comparison(found))
+    if options.page is not None:
+        from f2llm.lineage.compare_runs import Score, build_comparison
+
+        page = options.page or Path(options.results, "report", "compare.html")
+        scores = [Score(*row) for row in found.rows]
+        print(build_comparison(options.names, results=options.results, scores=scores, output=page))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from f2llm.lineage.report import report_of
+
+    folder = Path(options.output or Path(options.results, "report", options.run))
+    counts = report_of(options.results, run=options.run, output=folder / "index.html")
+    print(
+        f"{folder / 'index.html'}"
+        + (f" ({counts['gaps']} things are missing, it says which)" if counts["gaps"] else "")
+    )
 
 
 def _accept(options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
@@ -12,11 +12,31 @@ from f2llm.records.files import read_json
 LEFT_OUT = ("scoreboard", "costs")
 
 
-def compare_models(names: Sequence[str], *, results: str | Path) -> str:
-    """Return a table of the tasks that all `names` (folders of results/scores) have scores of, and their means.
+class Compared(NamedTuple):
+    """A model's score on a task in points, and its difference to the first model; None where there is none.
 
-    Behind each score but the first model's stands its difference; a star marks one that is more
-    than chance (paired bootstrap, 95 %), a tilde one that may be chance.
+    `low` and `high` hold 95 % of the draws of a paired bootstrap; `real`: both are on one side of zero.
+    """
+
+    task: str
+    model: str
+    score: float | None
+    points: float | None
+    low: float | None
+    high: float | None
+    real: bool | None
+
+
+class Comparison(NamedTuple):
+    """Scores of several models: rows by task and then in the order of `names`, the first being the yardstick."""
+
+    names: tuple[str, ...]
+    rows: tuple[Compared, ...]
+    left_out: tuple[str, ...]  # tasks that were scored on different rows
+
+
+def read_comparison(names: Sequence[str], *, results: str | Path) -> Comparison:
+    """Return the scores of all tasks that all `names` (folders of results/scores) have on the same rows.
 
     Raises:
         InputError: fewer than two models, one without scores, none in common, or scores on other rows.
@@ -38,20 +58,46 @@ def compare_models(names: Sequence[str], *, results: str | Path) -> str:
         raise InputError(
             f"{', '.join(names)}: no task was scored for all of them on the same rows; run them on one benchmark"
         )
-    rows = [["task", names[0], *(cell for name in names[1:] for cell in (name, ""))]]
     points = {key: _points(result) for key, result in loaded.items()}
+    rows = []
     for task in tasks:
-        row = [task, _shown(points[names[0], task])]
+        first = points[names[0], task]
+        rows.append(Compared(task, names[0], first, None, None, None, None))
         for name in names[1:]:
-            pair = points[names[0], task], points[name, task]
-            row += [_shown(pair[1]), _difference((folders[names[0]], folders[name]), task, *pair)]
+            rows.append(_compared(folders[names[0]], folders[name], task, first, points[name, task]))
+    return Comparison(tuple(names), tuple(rows), tuple(other))
+
+
+def compare_models(names: Sequence[str], *, results: str | Path) -> str:
+    """Return a table of the tasks that all `names` (folders of results/scores) have scores of, and their means.
+
+    Behind each score but the first model's stands its difference; a star marks one that is more
+    than chance (paired bootstrap, 95 %), a tilde one that may be chance.
+
+    Raises:
+        InputError: fewer than two models, one without scores, none in common, or scores on other rows.
+    """
+    return format_comparison(read_comparison(names, results=results))
+
+
+def format_comparison(found: Comparison) -> str:
+    """Return a comparison as lines."""
+    names = found.names
+    tasks = list(dict.fromkeys(row.task for row in found.rows))
+    cells = {(row.model, row.task): row for row in found.rows}
+    rows = [["task", names[0], *(cell for name in names[1:] for cell in (name, ""))]]
+    for task in tasks:
+        row = [task, _shown(cells[names[0], task].score)]
+        for one in (cells[name, task] for name in names[1:]):
+            mark = "" if one.real is None or one.points is None else "*" if one.real else "~"
+            row += [_shown(one.score), "" if one.points is None else f"{one.points:+.2f}{mark}"]
         rows.append(row)
-    means = {name: mean(points[name, task] for task in tasks) for name in names}
+    means = {name: mean(cells[name, task].score for task in tasks) for name in names}
     row = [f"mean of {len(tasks)}", _shown(means[names[0]])]
     for name in names[1:]:
         row += [_shown(means[name]), _signed(means[names[0]], means[name])]
     rows.append(row)
-    notes = [f"not compared, since scored on different rows: {', '.join(other)}"] if other else []
+    notes = [f"not compared, since scored on different rows: {', '.join(found.left_out)}"] if found.left_out else []
     return "\n".join([table_of(rows), "* more than chance, ~ may be chance (paired bootstrap, 95 %)", *notes])
 
 
@@ -65,13 +111,14 @@ def _points(result: dict[str, Any]) -> float | None:
     return None if score is None else 100 * score
 
 
-def _difference(folders: tuple[Path, Path], task: str, one: float | None, two: float | None) -> str:
-    shown = _signed(one, two)
-    first, second = (folder / "items" / f"{task}.parquet" for folder in folders)
-    if not shown or not first.is_file() or not second.is_file():
-        return shown
-    found = paired_bootstrap(task, read_items(second), read_items(first))
-    return shown if found is None else f"{shown}{'*' if found.real else '~'}"
+def _compared(yardstick: Path, folder: Path, task: str, one: float | None, two: float | None) -> Compared:
+    points = None if one is None or two is None else two - one
+    first, second = (each / "items" / f"{task}.parquet" for each in (yardstick, folder))
+    found = None
+    if points is not None and first.is_file() and second.is_file():
+        found = paired_bootstrap(task, read_items(second), read_items(first))
+    interval = (None, None, None) if found is None else (found.low, found.high, found.real)
+    return Compared(task, folder.name, two, points, *interval)
 
 
 def _shown(score: float | None) -> str:

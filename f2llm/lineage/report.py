@@ -14,6 +14,7 @@ from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.page import write_page
 from f2llm.lineage.parts import Part, Run
 from f2llm.lineage.report_tables import LONG, SCORE, TEXT, Column, ReportTable, write_tables
+from f2llm.lineage.run_jobs import jobs_of
 from f2llm.lineage.run_sections import (
     cost_section,
     environment_section,
@@ -86,6 +87,16 @@ def build_report(
     content = {"run": layout, "parts": parts, "gaps": gaps.notes, "values": {row[0]: row[1] for row in overview}}
     written = write_page("report", Path(output), content)
     return {"bytes": written, "sources": len(layout.sources), "gaps": sum(map(len, gaps.notes.values()))}
+
+
+def report_of(results: str | Path, *, run: str, output: str | Path) -> dict[str, Any]:
+    """Write the report of a run from what lies below `results` alone, whether or not the run is done.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    layout = read_layout(results, run=run)
+    return build_report(results, run=run, heldout=[], jobs=jobs_of(layout), output=output)
 
 
 def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str], gaps: Gaps) -> Run:

@@ -143,3 +143,23 @@ def test_it_prints_without_tools_and_within_the_paper(browser, report):
     browser.open(report, width=700, media="print")
     assert browser.run('getComputedStyle(document.getElementById("tuple-tools")).display') == "none"
     assert len(browser.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"]) > 10_000
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_that_compares_runs_opens_likewise(browser, report, tmp_path, width):
+    from f2llm.lineage.compare_runs import Score, build_comparison
+
+    results = report.parents[1]
+    if not (results / "runs/toyrun").is_dir():
+        pytest.skip("the given report is not that of the small run")
+    scores = [
+        Score("Good", "toyrun", 60.0, None, None, None, None),
+        Score("Good", "finder", 61.0, 1.0, -2.5, 4.5, False),
+    ]
+    page = Path(
+        build_comparison(["toyrun", "finder"], results=results, scores=scores, output=tmp_path / "compare.html")
+    )
+    browser.open(page, width=width)
+    assert browser.complaints() == [] and browser.requests() == [page.as_uri()]
+    assert browser.run("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert browser.run('document.querySelectorAll("td.n").length') > 10
