@@ -262,11 +262,7 @@ rule build_scoreboard:
             f"results/curated/{CURATION}/{{source}}/removed.parquet", source=TRAINED
         ),
     output:
-        table=report(
-            "results/scores/scoreboard.parquet",
-            caption="../workflow/report/scoreboard.rst",
-            category="Scores",
-        ),
+        table="results/scores/scoreboard.parquet",
         summary="results/scores/scoreboard.json",
         costs="results/scores/costs.json",
         lineage="results/lineage/jobs/build_scoreboard.json",

@@ -120,6 +120,11 @@ rule build_report:
             caption="../workflow/report/page.rst",
             category="The run",
         ),
+        scores=report(
+            "results/report/scores.csv",
+            caption="../workflow/report/scores.rst",
+            category="Scores",
+        ),
         tables=directory("results/report/tables"),
         figures=report(
             directory("results/report/figures"),

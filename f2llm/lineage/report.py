@@ -13,7 +13,7 @@ from f2llm.lineage.gaps import Gaps
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.page import write_page
 from f2llm.lineage.parts import Part, Run
-from f2llm.lineage.report_tables import LONG, SCORE, TEXT, Column, ReportTable, write_tables
+from f2llm.lineage.report_tables import LONG, SCORE, TEXT, Column, ReportTable, write_csv, write_tables
 from f2llm.lineage.run_jobs import jobs_of
 from f2llm.lineage.run_sections import (
     cost_section,
@@ -49,13 +49,14 @@ OVERVIEW = (
     Column("unit", "unit", TEXT),
     Column("note", "note", LONG),
 )
+NO_SCORES = (Column("task", "task", TEXT),)
 WARNINGS = (Column("section", "section", TEXT), Column("warning", "warning", LONG))
 
 
 def build_report(
     results: str | Path, *, run: str, heldout: Sequence[Source], jobs: Sequence[str], output: str | Path
 ) -> dict[str, Any]:
-    """Write the report of a run to `output`, and beside it the folders `tables` (Parquet) and `figures` (SVG).
+    """Write the report of a run to `output`, beside it scores.csv, the folders tables (Parquet) and figures (SVG).
 
     `heldout` are the sources only scored on, `jobs` the manifests of all jobs. Of a run half done the report
     says what is missing; the same when a table cannot be read.
@@ -84,6 +85,7 @@ def build_report(
         for part in parts.values():
             for name, figure in part.figures.items():
                 (aside / f"{name}.svg").write_text(figure, encoding="utf-8")
+    write_csv(folder / "scores.csv", parts["scores"].tables.get("scores", ReportTable(NO_SCORES, ())))
     content = {"run": layout, "parts": parts, "gaps": gaps.notes, "values": {row[0]: row[1] for row in overview}}
     written = write_page("report", Path(output), content)
     return {"bytes": written, "sources": len(layout.sources), "gaps": sum(map(len, gaps.notes.values()))}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from f2llm.records.files import atomic_path
 from f2llm.records.tables import write_table
 
 TEXT, LONG, COUNT, POINTS, GAIN = "text", "long", "count", "points", "gain"
@@ -88,6 +89,14 @@ class ReportTable(NamedTuple):
         """Return the rows with `value` in the column `name`."""
         at = [column.name for column in self.columns].index(name)
         return self._replace(rows=[row for row in self.rows if row[at] == value])
+
+
+def write_csv(path: Path, table: ReportTable) -> None:
+    """Write a table as CSV, for programs that read no Parquet."""
+    from pyarrow import csv
+
+    with atomic_path(path) as aside:
+        csv.write_csv(table.arrow(), aside)
 
 
 def write_tables(folder: Path, tables: Mapping[str, ReportTable]) -> None:

@@ -1,3 +1,4 @@
+import csv
 import html.parser
 import re
 
@@ -254,6 +255,15 @@ def test_an_estimate_that_was_made_stands_beside_what_came(results):
     )
     pq.write_table(table, results / "runs/toyrun/estimate.parquet")
     assert re.search(r'id="estimate".*train.*15\.0.*10\.0.*50\.0%.*25\.0%', page(results), re.DOTALL)
+
+
+def test_the_scores_are_there_as_csv_too(built):
+    with open(built / "report/scores.csv", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["task"], row["toyrun"], row["gain_over_last"]) for row in found] == [
+        ("Good", "60", "40"),
+        ("Worse", "40", "20"),
+    ]
 
 
 def test_figures_lie_beside_the_page(built):
