@@ -15,6 +15,8 @@ from f2llm.lineage.layout import Layout, read_layout, runs_in
 from f2llm.lineage.trace import trace_found, trace_model, trace_score, trace_step, unknown_id
 from f2llm.records.tables import write_table
 
+ALIKE_SHOWN = 3
+
 
 class Question(NamedTuple):
     """What is traced: exactly one of these is given."""
@@ -131,7 +133,7 @@ def _in_run(layout: Layout, question: Question, *, most: int) -> list[Answer]:
     if question.licence is not None:
         return of("source", trace_sources(layout, find.find_licence(layout, question.licence)))
     if question.like is not None:
-        alike = find_alike(layout, question.like, most=most)
+        alike = find_alike(layout, question.like, most=min(most, ALIKE_SHOWN))
         if not alike:
             raise InputError(f"run {layout.run!r} has no text like this one")
         return of("text", [trace_text(layout, one.found, most=most) for one in alike])

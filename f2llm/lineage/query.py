@@ -1,6 +1,7 @@
 """Questions to many Parquet tables at once, asked in SQL of DuckDB, in bounded memory."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +42,17 @@ def ask(sql: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - cell
     plain = [[str(one) if isinstance(one, Path) else one for one in value] if isinstance(value, list) else value
              for value in values]  # fmt: skip
     try:
-        with database() as connection:
-            return connection.execute(sql, plain).fetchall()
+        return _standing().cursor().execute(sql, plain).fetchall()
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise InputError(f"a table cannot be read ({error}); run the stage that makes it again") from None
+
+
+@functools.cache
+def _standing() -> "DuckDBPyConnection":
+    """Return the one database of this process that all questions are put to: opening one takes longer than most."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"memory_limit": f"{MEMORY_MB}MB", "enable_external_file_cache": "false"})
 
 
 def require(paths: Sequence[Path]) -> None:

@@ -11,7 +11,6 @@ from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.tables import read_table
 
-QUERY, ANSWER = "where is the tiger number 3?", "The tiger number 3 is near the harbour."
 SHARED = "A passage that many queries share, and that has to go."
 
 
@@ -36,26 +35,35 @@ def holders(toy, *texts):
     ]
 
 
-def row_of(toy, query):
-    lines = (toy.folder / "data/pairs.jsonl").read_text().splitlines()
-    return next(number for number, line in enumerate(lines) if json.loads(line)["query"] == query)
+def planned_row(toy):
+    """Return number, query and answer of a row that training saw."""
+    results = toy.folder / "results"
+    plan = read_table(results / "runs/toy/plan.parquet").to_pylist()
+    row = next(row["query_row"] for row in plan if row["source"] == "toy_pairs")
+    (table,) = results.glob("curated/*/toy_pairs/queries.parquet")
+    query = read_table(table)["text"][row].as_py()
+    lines = list(map(json.loads, (toy.folder / "data/pairs.jsonl").read_text().splitlines()))
+    return next((number, query, line["positive"]) for number, line in enumerate(lines) if line["query"] == query)
 
 
 def test_without_rebuild_nothing_is_changed_and_all_that_holds_it_is_listed(finished):
     before = tables(finished)
-    said = forget(finished, "--text", QUERY)
+    _, query, _ = planned_row(finished)
+    said = forget(finished, "--text", query)
     assert tables(finished) == before
     assert not (finished.folder / "config/exclude.yaml").exists()
     for path in ("sources/toy_pairs/queries.parquet", "sources/toy_pairs/raw/pairs.jsonl"):
         assert path in said
     assert "to exclude        toy_pairs: text" in said
+    assert "learned from it   runs/toy/model" in said
 
 
 def test_a_row_is_gone_from_everything_and_all_else_is_as_it_was(copied):
     before = tables(copied)
-    assert holders(copied, QUERY, ANSWER)
-    said = forget(copied, "--row", f"pairs.jsonl:{row_of(copied, QUERY)}", "--rebuild", "--delete-raw")
-    assert holders(copied, QUERY, ANSWER) == []
+    row, *texts = planned_row(copied)
+    assert len(holders(copied, *texts)) > 5
+    said = forget(copied, "--row", f"pairs.jsonl:{row}", "--rebuild", "--delete-raw")
+    assert holders(copied, *texts) == []
     assert "nothing of it is left" in said
     after = tables(copied)
     own = {path: digest for path, digest in before.items() if "/toy_pairs/" not in path}
