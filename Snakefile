@@ -6,12 +6,12 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# Used with `--sdm apptainer` only (docs/slurm.md).
-container: "containers/f2llm.sif"
-
-
 # What `snakemake --report report.html` says first.
 report: "workflow/report/workflow.rst"
+
+
+# Used with `--sdm apptainer` only (docs/slurm.md).
+container: "containers/f2llm.sif"
 
 
 include: "rules/common.smk"

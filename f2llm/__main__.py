@@ -72,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     add_lineage(verb)
     _add_uses(verb)
 
+    _add_pages(verb)
+
+    accept = verb("accept", _accept, "take existing outputs as unchanged after a code change that keeps results")
+    accept.add_argument("reason", help="why the results are the same; recorded in results/lineage/accepted.jsonl")
+    accept.add_argument("targets", nargs="*", help="snakemake targets; default: everything")
+    return parser
+
+
+def _add_pages(verb: Verb) -> None:
+    """Add the verbs that show runs to a person."""
     compare = verb("compare", _compare, "compare the scores of two or more runs or models, and say what may be chance")
     compare.add_argument(
         "names", nargs="+", metavar="RUN", help="folders of results/scores, the first is the yardstick"
@@ -85,11 +95,6 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", nargs="?", default="embedded", help="default: %(default)s")
     report.add_argument("--results", default="results", help="default: %(default)s")
     report.add_argument("--output", metavar="FOLDER", help="default: RESULTS/report/RUN")
-
-    accept = verb("accept", _accept, "take existing outputs as unchanged after a code change that keeps results")
-    accept.add_argument("reason", help="why the results are the same; recorded in results/lineage/accepted.jsonl")
-    accept.add_argument("targets", nargs="*", help="snakemake targets; default: everything")
-    return parser
 
 
 def _add_uses(verb: Verb) -> None:

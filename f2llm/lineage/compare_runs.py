@@ -30,7 +30,7 @@ from f2llm.records.tables import read_table
 
 # Of run.json: names that differ between any two runs, and lists that are told source by source.
 NOT_TOLD = ("run", "sources", "barred")
-MOST_POINTS = 120
+MOST_POINTS = 120  # of the loss of a run
 RUNS = (
     Column("run", "run", TEXT),
     Column("mean", "mean score", POINTS),

@@ -15,6 +15,7 @@ INK = "#7a8494"  # between the inks of the light and the dark page
 COLOURS = ("#2f7ed8", "#d9822b", "#1b9e77", "#b8568a", "#8a6d3b", "#56a3c9", "#a05195", "#7f8c1f", "#c0504d", "#6b7a99")
 MARKS = ("o", "x", "^", "s", "+", "v")
 PANELS_A_ROW = 4
+MOST_MARKED = 40  # points of a line that are marked one by one
 
 
 class Line(NamedTuple):
@@ -76,7 +77,8 @@ def curves(lines: Mapping[str, Mapping[str, Line]], *, zero: bool = False) -> st
             known = ~np.isnan(values)
             if known.any():
                 steps = np.asarray(line.steps)[known]
-                axes.plot(steps, values[known], "-o", color=colour, markersize=2, linewidth=0.8, label=label)
+                mark = "o" if known.sum() <= MOST_MARKED else ""  # marks are most of the bytes of a long curve
+                axes.plot(steps, values[known], marker=mark, color=colour, markersize=2, linewidth=0.8, label=label)
         axes.set_title(name, fontsize=8, color=INK)
     for axes in panels[:1] if zero else ():
         axes.set_ylim(bottom=0)  # of all, since they share it; behind the last plot, else it cuts

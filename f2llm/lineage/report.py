@@ -56,7 +56,7 @@ WARNINGS = (Column("section", "section", TEXT), Column("warning", "warning", LON
 def build_report(
     results: str | Path, *, run: str, heldout: Sequence[Source], jobs: Sequence[str], output: str | Path
 ) -> dict[str, Any]:
-    """Write the report of a run to `output`, beside it scores.csv, the folders tables (Parquet) and figures (SVG).
+    """Write the report of a run to `output`, and beside it scores.csv and the folders tables and figures.
 
     `heldout` are the sources only scored on, `jobs` the manifests of all jobs. Of a run half done the report
     says what is missing; the same when a table cannot be read.

@@ -8,23 +8,21 @@ from f2llm.lineage.environment import cost_tables, environment_table, mixed
 from f2llm.lineage.estimate import read_estimate
 from f2llm.lineage.obligations import licence_tables
 from f2llm.lineage.parts import Part, Run
-from f2llm.lineage.report_tables import POINTS, SHARE, TEXT, Column, ReportTable
+from f2llm.lineage.report_tables import SECONDS, SHARE, TEXT, Column, ReportTable
 from f2llm.lineage.scores import ROLES, intervals, score_tables
 from f2llm.lineage.similarity import Map, map_tables, read_map
 from f2llm.lineage.training import LOSSES, Curve, read_training, training_tables
 from f2llm.records.files import read_json
 
-# runs/{run}/estimate.parquet, where there is one: what was foretold before the run, beside what came.
 ESTIMATE = (
     Column("stage", "stage", TEXT),
     Column("figure", "figure", TEXT),
-    Column("expected", "expected", POINTS),
-    Column("truth", "true", POINTS),
+    Column("expected", "expected", SECONDS),
+    Column("truth", "true", SECONDS),
     Column("off", "off by", SHARE),
     Column("stated_error", "stated error", SHARE),
 )
-
-UNITS = {"rows": "rows", "disk": "disk, MB", "memory": "memory, MB", "cpu": "processor time, s"}
+FIGURES = {"rows": "rows", "disk": "disk, MB", "memory": "memory, MB", "cpu": "processor time, s"}
 
 
 def training_section(run: Run) -> Part:
@@ -123,15 +121,13 @@ def environment_section(run: Run) -> Part:
 
 def estimate_section(run: Run) -> Part:
     """Return what was foretold before the run beside what came; nothing where nothing was foretold."""
-    figures_found = read_estimate(run.layout.of_run("estimate.parquet"))
-    if not figures_found:
-        return Part()
-    # Only these are held to the stated errors (f2llm.lineage.estimate.compare_estimate).
-    held = {one: one.stage == "all" or one.figure == "rows" for one in figures_found}
     rows = [
-        (one.stage, UNITS[one.figure], one.expected, one.truth, one.off, one.stated_error if held[one] else None)
-        for one in figures_found
-    ]
+        (one.stage, FIGURES[one.figure], one.expected, one.truth, one.off,
+         one.stated_error if one.stage == "all" or one.figure == "rows" else None)
+        for one in read_estimate(run.layout.of_run("estimate.parquet"))
+    ]  # fmt: skip
+    if not rows:
+        return Part()
     return Part({"estimate": ReportTable(ESTIMATE, rows)}, also=(f"results/runs/{run.layout.run}/estimate.parquet",))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from f2llm.lineage.report_tables import COUNT, LOSS, SECONDS, TEXT, Column, ReportTable
 from f2llm.records.tables import read_table
 
-MOST_POINTS = 120  # of a curve; more batches are averaged in blocks of neighbours
+MOST_POINTS = 80  # of a curve; more batches are averaged in blocks of neighbours
 EDGE = 0.1  # share of the batches of a source that "first" and "last" average over
 LOSSES = ("loss", "loss_hard", "loss_in_batch")
 

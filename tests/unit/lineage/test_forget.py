@@ -29,6 +29,7 @@ def test_a_text_is_found_in_every_table_and_file_that_holds_it(results):
         "curated/c-1/toy/corpus.parquet", "curated/c-1/toy/queries.parquet", "curated/c-1/toy/hits.parquet",
         "mined/m-1/toy/tuples.parquet", "mined/m-1/toy/rejected.parquet", "runs/toyrun/plan.parquet",
         "report/index.html", "scores/notes.json",
+        *(str(path.relative_to(results)) for path in results.glob("vectors/store/finder/k/*.ids")),
     }  # fmt: skip
     assert found.exclusions == [Exclusion(source="toy", id=doc_id(ANSWER).hex(), reason="r")]
 

@@ -2,10 +2,11 @@ import csv
 import html.parser
 import re
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pytest
 
 from f2llm.errors import InputError
+from f2llm.lineage.estimate import SCHEMA
 from f2llm.lineage.funnel import read_funnel
 from f2llm.lineage.gaps import Gaps
 from f2llm.lineage.layout import read_layout
@@ -250,11 +251,9 @@ def test_jobs_of_different_versions_are_warned_about(results):
 
 def test_an_estimate_that_was_made_stands_beside_what_came(results):
     assert 'id="estimate"' not in page(results)
-    table = pq.read_table(results / "report/tables/costs.parquet").from_pylist(
-        [{"stage": "train", "figure": "rows", "expected": 15.0, "truth": 10.0, "stated_error": 0.25, "within": False}]
-    )
-    pq.write_table(table, results / "runs/toyrun/estimate.parquet")
-    assert re.search(r'id="estimate".*train.*15\.0.*10\.0.*50\.0%.*25\.0%', page(results), re.DOTALL)
+    row = {"stage": "all", "figure": "cpu", "expected": 1500.0, "truth": 1000.0, "stated_error": 0.6, "within": True}
+    write_table(results / "runs/toyrun/estimate.parquet", schema=SCHEMA, rows=[pa.Table.from_pylist([row], SCHEMA)])
+    assert re.search(r'id="estimate".*processor time.*1,500.*1,000.*50\.0%.*60\.0%', page(results), re.DOTALL)
 
 
 def test_the_scores_are_there_as_csv_too(built):
