@@ -1,4 +1,4 @@
-"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, audit, mine, compare, train, evaluate, report;
+"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, audit, mine, compare, train, evaluate, report, forms;
 fetch_benchmark, score_models, submission."""
 
 from snakemake.utils import min_version
@@ -23,6 +23,7 @@ include: "rules/compare.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/forms.smk"
 
 
 # On a cluster these run where snakemake runs: there is the network, and their work takes seconds.
@@ -39,6 +40,8 @@ localrules:
     fetch_source,
     fetch_task,
     pack_bundle,
+    write_cards,
+    write_crate,
 
 
 DIGESTS.keep()
@@ -66,3 +69,4 @@ rule all:
     input:
         f"results/runs/{RUN.run}/gate.json",
         "results/report/index.html",
+        "results/lineage/ro-crate",

@@ -58,6 +58,8 @@ def test_only_the_command_line_and_the_report_read_all_tables(path):
             "workflow/scripts/build_report.py",
             "workflow/scripts/compare_estimate.py",
             "workflow/scripts/compare_source.py",
+            "workflow/scripts/write_cards.py",
+            "workflow/scripts/write_crate.py",
         }
 
 

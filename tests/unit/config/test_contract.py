@@ -25,6 +25,7 @@ PAIRS = [
     (CONFIG["train"]["properties"]["losses"]["items"], run.LossTerm),
     (CONFIG["evaluate"], run.Evaluate),
     (CONFIG["evaluate"]["properties"]["gate"], run.Gate),
+    (CONFIG["energy"], run.Energy),
 ]
 
 

@@ -196,3 +196,41 @@ def write_results(tmp_path: Path) -> Path:
     read = {"rule": "normalise_source", "peak_memory_mb": 100, "seconds": 1.5, "counts": {"queries_read": 5}}
     write_json(tmp_path / "read.json", job | read)
     return tmp_path
+
+
+def manifest(rule: str, *, wildcards: dict, inputs: dict, outputs: dict, params: dict | None = None) -> dict:
+    return {
+        "rule": rule, "wildcards": wildcards, "seconds": 3.5, "peak_memory_mb": 100, "counts": {}, "versions": {}, "platform": "Linux x86_64",
+        "code": "0123456789abcdef", "params": params or {}, "inputs": inputs, "outputs": outputs,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def scored(results):
+    """The toy run with a model, scores and the manifests of three jobs; returns (results, manifests)."""
+    run = run_file()
+    run["settings"]["curate"] = with_defaults({}, load_schema("config")["properties"]["curate"])
+    write_json(results / "runs/toyrun/run.json", run)
+    card = results / "runs/toyrun/model/README.md"
+    card.parent.mkdir()
+    card.write_text("---\nlicense: mit\n---\n# toyrun\n\nWhat the model is.\n")
+    subset = {"main_score": 0.6, "hf_subset": "default", "languages": ["eng-Latn"]}
+    for task in ("Good", "Worse"):
+        write_json(results / f"scores/toyrun/{task}.json", {"mteb_version": "2.0", "scores": {"test": [subset]}})
+    file = {"kind": "local", "package": "", "version": "", "name": "toy.jsonl", "bytes": 10, "sha256": "a" * 64}
+    write_json(results / "sources/toy/manifest.json", {"source": "toy", "licence": LICENCE, "files": [file]})
+    tuples, model = "results/mined/m-1/toy/tuples.parquet", "results/runs/toyrun/model"
+    jobs = {
+        "fetch_source/toy": manifest(
+            "fetch_source", wildcards={"source": "toy"}, inputs={}, outputs={"results/sources/toy/manifest.json": "b" * 64}
+        ),
+        "mine_source/m-1/toy": manifest(
+            "mine_source", wildcards={"source": "toy"}, inputs={"results/curated/c-1/toy/corpus.parquet": "c" * 64}, outputs={tuples: "d" * 64}
+        ),
+        "train_model/toyrun": manifest(
+            "train_model", wildcards={}, inputs={tuples: "d" * 64}, outputs={model: "e" * 64}, params={"threads": 2, "processes": 1, "nodes": 1}
+        ),
+    }  # fmt: skip
+    for name, content in jobs.items():
+        write_json(results / f"lineage/jobs/{name}.json", content)
+    return results, sorted((results / "lineage/jobs").rglob("*.json"))

@@ -1,0 +1,25 @@
+"""Rule `write_cards`: a scored run -> model card, data card, Croissant file and the estimate of its energy."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from f2llm.config.benchmarks import Task
+from f2llm.config.build import build
+from f2llm.config.run import Energy
+from f2llm.lineage.cards import write_cards
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    counts.update(
+        write_cards(
+            "results",
+            run=snakemake.params.run,
+            tasks=[build(Task, task) for task in snakemake.params.tasks],
+            jobs=list(snakemake.input.jobs),
+            energy=build(Energy, snakemake.params.energy),
+            folder=Path(snakemake.output.model_card).parent,
+        )
+    )
