@@ -14,6 +14,7 @@ from f2llm.config.run import Curate, Energy
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.lineage.croissant import write_croissant
+from f2llm.lineage.dates import newest
 from f2llm.lineage.energy import JobEnergy, assumptions, estimate_energy
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.licences import OTHER, canonical, hub_name
@@ -74,7 +75,7 @@ def write_cards(
     write_rows(folder / ENERGY_TABLE, schema=ENERGY, rows=estimates)
     _write(folder / MODEL_CARD, _model_card(layout, board, tasks, body=body, said=said))
     _write(folder / DATA_CARD, _data_card(layout, board, counted, curate=curate, said=said))
-    write_croissant(folder / CROISSANT, layout=layout, description=said["statement"])
+    write_croissant(folder / CROISSANT, layout=layout, description=said["statement"], published=newest(jobs))
     return {
         "tuples": sum(row.tuples for row in counted),
         "kwh": round(sum(row.kwh for row in estimates), 6),

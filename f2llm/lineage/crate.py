@@ -6,10 +6,9 @@ is named by an arcp URI of the run (its path in it) with its sha256, raw files a
 crate may be given away where the data may not.
 """
 
-import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rocrate.rocrate import ROCrate
 
 from f2llm.lineage.crate_files import CrateFiles
 from f2llm.lineage.crate_steps import Steps
+from f2llm.lineage.dates import newest
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.licences import licence_url
 from f2llm.provenance import ROOT
@@ -49,7 +49,7 @@ def write_crate(
     layout = read_layout(results, run=run)
     manifests = {str(path): read_json(path) for path in sorted(map(str, jobs))}
     crate = ROCrate(version=VERSION)
-    _describe_root(crate, layout, published=_newest(manifests))
+    _describe_root(crate, layout, published=newest(manifests))
     files = CrateFiles(crate, layout, archive=_archive(layout))
     files.add_raw()
     workflow = _add_workflow(crate)
@@ -115,13 +115,6 @@ def _products(layout: Layout) -> dict[str, str]:
 def _archive(layout: Layout) -> str:
     """Return the arcp authority of a run: a UUID made from its run.json."""
     return f"arcp://uuid,{uuid.uuid5(uuid.NAMESPACE_OID, sha256_file(layout.of_run('run.json')))}/"
-
-
-def _newest(manifests: Iterable[str] | Mapping[str, Any]) -> datetime:
-    """Return when the last job ended, by its manifest, in UTC; SOURCE_DATE_EPOCH stands in for it."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    seconds = int(given) if given else max((int(Path(path).stat().st_mtime) for path in manifests), default=0)
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _below_jobs(path: str) -> str:

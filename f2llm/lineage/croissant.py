@@ -7,6 +7,7 @@ croissant.json.
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from f2llm.records.schemas import CORPUS, QUERIES, TUPLES
 if TYPE_CHECKING:
     import mlcroissant
 
-PARQUET = "application/vnd.apache.parquet"
+PARQUET = "application/x-parquet"  # as mlcroissant, and so its readers, name it
 CONFORMS = "http://mlcommons.org/croissant/1.1"
 VERSION = "1.0.0"
 # mlcroissant's names of data types by Arrow's; ids are raw bytes, which Croissant has no type for: they are text there.
@@ -49,7 +50,7 @@ MEANING = {
 }
 
 
-def write_croissant(path: str | Path, *, layout: Layout, description: str) -> None:
+def write_croissant(path: str | Path, *, layout: Layout, description: str, published: datetime) -> None:
     """Write the Croissant file of a run's tuples, with the queries and passages that they point to.
 
     Raises:
@@ -78,6 +79,7 @@ def write_croissant(path: str | Path, *, layout: Layout, description: str) -> No
             cite_as="F2LLM technical report, arXiv 2510.02294",
             url="https://arxiv.org/abs/2510.02294",
             version=VERSION,
+            date_published=published,
             distribution=files,
             record_sets=records,
             data_collection="; ".join(f"{source.name}: {source.reference}" for source in layout.sources),
