@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.errors import InputError
+from f2llm.records.files import read_json, sha256_path
 
 TOKEN = "HF_TOKEN"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+CARD = "README.md"
+JOBS = "lineage/jobs"
 SCORES = "scores"  # folder of the repository
 LEFT_OUT = ("scoreboard.json", "costs.json", ".snakemake_timestamp")
 TEXT_SUFFIXES = (".json", ".md", ".txt", ".jinja")
@@ -29,7 +32,8 @@ def plan_push(results: str | Path, run: str) -> list[Upload]:
     """Return what a push of a run's model takes along: its folder, and the result files of its scores.
 
     Raises:
-        InputError: the run has no model or no card yet, or a text file names this machine or its user.
+        InputError: the run has no model or no card yet, its card with scores is of another model, or a text file
+            names this machine or its user.
     """
     model, scores = Path(results, "runs", run, "model"), Path(results, "scores", run)
     if not (model / "README.md").is_file():
@@ -43,10 +47,29 @@ def plan_push(results: str | Path, run: str) -> list[Upload]:
     uploads += [
         Upload(path, f"{SCORES}/{path.name}") for path in sorted(scores.glob("*.json")) if path.name not in LEFT_OUT
     ]
+    card = _scored_card(Path(results), run, model=model)
+    uploads = [Upload(card, CARD) if card and upload.name == CARD else upload for upload in uploads]
     told = [fault for upload in uploads for fault in _told(upload.path)]
     if told:
         raise InputError(told)
     return uploads
+
+
+def _scored_card(results: Path, run: str, *, model: Path) -> Path | None:
+    """Return the card that was written after evaluation, if there is one; it goes in place of that of training.
+
+    Raises:
+        InputError: it was written for other weights than these.
+    """
+    card, manifest = results / "cards" / run / "model_card.md", results / JOBS / "write_cards" / f"{run}.json"
+    if not (card.is_file() and manifest.is_file()):
+        return None
+    written = [digest for path, digest in read_json(manifest)["inputs"].items() if path.endswith(f"runs/{run}/model")]
+    if written != [sha256_path(model)]:
+        raise InputError(
+            f"{card}: was written for another model than is in {model}; `snakemake --cores all forms` makes it anew"
+        )
+    return card
 
 
 def push(uploads: Sequence[Upload], repository: str, *, private: bool, message: str) -> str:

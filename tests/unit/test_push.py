@@ -6,7 +6,7 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.push import check_repository, plan_push, push, push_lines, secrets
-from f2llm.records.files import write_json
+from f2llm.records.files import sha256_path, write_json
 
 
 @pytest.fixture
@@ -30,6 +30,18 @@ def test_model_card_and_scores_go_and_nothing_else(results):
 def test_a_run_without_a_model_is_refused_with_those_that_have_one(results):
     with pytest.raises(InputError, match="runs that have one: toy"):
         plan_push(results, "other")
+
+
+def test_the_card_with_scores_goes_in_place_of_that_of_training_unless_it_is_of_other_weights(results):
+    card, model = results / "cards/toy/model_card.md", results / "runs/toy/model"
+    card.parent.mkdir(parents=True)
+    card.write_text("# toy, scored\n")
+    inputs = {"results/runs/toy/model": sha256_path(model)}
+    write_json(results / "lineage/jobs/write_cards/toy.json", {"inputs": inputs})
+    assert {upload.name: upload.path for upload in plan_push(results, "toy")}["README.md"] == card
+    (model / "1_Pooling/config.json").write_text("[]")
+    with pytest.raises(InputError, match="another model .*forms"):
+        plan_push(results, "toy")
 
 
 @pytest.mark.parametrize("what", ["home", "token"])
