@@ -13,12 +13,12 @@ from f2llm.config.build import build
 from f2llm.config.run import Curate, Energy
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
+from f2llm.lineage.card_scores import evaluation_results, languages_of, mteb_version, read_scoreboard
 from f2llm.lineage.croissant import write_croissant
 from f2llm.lineage.dates import newest
 from f2llm.lineage.energy import JobEnergy, assumptions, estimate_energy
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.licences import OTHER, canonical, hub_name
-from f2llm.lineage.card_scores import evaluation_results, languages_of, mteb_version, read_scoreboard
 from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas import ENERGY
 from f2llm.records.tables import count_rows, write_rows
