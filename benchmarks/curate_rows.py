@@ -77,7 +77,7 @@ def curate_here(folder: str, setting: Setting) -> dict[str, Any]:
     began = cpu_seconds()
     counts = curate_source(
         Tables(top / "corpus.parquet", top / "queries.parquet"), out, evaluation_texts="", earlier={}, held_out={},
-        trained=[], source=source, settings=settings, seed=0, threads=setting.threads,
+        in_part=[], source=source, settings=settings, seed=0, threads=setting.threads,
     )  # fmt: skip
     return {
         "cpu_seconds": cpu_seconds() - began,

@@ -1,8 +1,17 @@
 """Curate: exact and near copies, evaluation texts and held-out copies out of every trained source."""
 
 SCORED = sorted({TASKS[task].source for task in TASKS_OF["drawn"]})
-# Only these, so that adding a source that is not scored leaves the others as they are.
-SCORED_AND_TRAINED = [source for source in SCORED if source in TRAINED]
+SPLITS_OF = {
+    source: {task.split for task in TASKS.values() if task.source == source}
+    for source in SCORED
+}
+# Of these the train split is not scored. That follows from the benchmark, so that a run without one of its sources shares
+# what is curated of the others. (A source that is trained on cannot be scored whole: f2llm/config/load.py.)
+SCORED_IN_PART = [
+    source
+    for source in SCORED
+    if source in TRAINED or not {"all", "train"} & SPLITS_OF[source]
+]
 CLEAN = RUN.curate.decontaminate
 
 
@@ -59,7 +68,7 @@ rule curate_source:
         earlier=earlier_sources,
         seed=RUN.seed,
         scored=SCORED,
-        trained=SCORED_AND_TRAINED,
+        in_part=SCORED_IN_PART,
         code=code_digest("curate_source.py"),
     script:
         "../workflow/scripts/curate_source.py"
@@ -85,6 +94,7 @@ rule check_splits:
     params:
         sources=list(SOURCES),
         scored=SCORED,
+        in_part=SCORED_IN_PART,
         trained=TRAINED,
         memory_mb=RUN.curate.memory_mb,
         code=code_digest("check_splits.py"),

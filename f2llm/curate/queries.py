@@ -111,15 +111,15 @@ def query_keys(path: str | Path) -> NDArray[np.bytes_]:
     return np.concatenate([np.zeros(0, "S16"), *parts])
 
 
-def held_out_queries(paths: Mapping[str, str | Path], *, trained: Collection[str]) -> HeldOut:
+def held_out_queries(paths: Mapping[str, str | Path], *, in_part: Collection[str]) -> HeldOut:
     """Return the held-out queries of several sources (name -> queries.parquet).
 
-    Of a source that is trained on, the rows outside the train split; of any other, all rows.
+    Of a source that is scored on `in_part`, the rows outside the train split; of any other, all rows.
     """
     sources: dict[str, str] = {}
     for name in sorted(paths):
         for batch in read_batches(paths[name], columns=["text", "split"]):
             for text, split in zip(batch["text"].to_pylist(), batch["split"].to_pylist(), strict=True):
-                if name not in trained or split != TRAIN:
+                if name not in in_part or split != TRAIN:
                     sources.setdefault(content_key(text), name)
     return HeldOut(sources)

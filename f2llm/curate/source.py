@@ -56,7 +56,7 @@ def curate_source(
     evaluation_texts: str | Path,
     earlier: Mapping[str, str | Path],
     held_out: Mapping[str, str | Path],
-    trained: Sequence[str],
+    in_part: Sequence[str],
     source: Scope,
     settings: Curate,
     seed: int,
@@ -70,7 +70,7 @@ def curate_source(
         evaluation_texts: the index of the evaluation texts of the run.
         earlier: curated queries.parquet by name of the sources whose queries this one shall not repeat.
         held_out: queries.parquet by name of the sources that are scored on.
-        trained: names of those of them that are trained on; of the others all rows are held out.
+        in_part: names of those of them whose train split is not scored; of the others all rows are held out.
         source: name, task and caps of the source.
         settings: policies and thresholds.
         seed: key of the samples.
@@ -87,7 +87,7 @@ def curate_source(
             store=store,
             source=source,
             settings=settings,
-            held_out=held_out_queries(others, trained={*trained, source.name}),
+            held_out=held_out_queries(others, in_part={*in_part, source.name}),
         )
         curation.split()
         curation.exact()

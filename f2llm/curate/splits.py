@@ -18,20 +18,22 @@ def check_splits(
     queries: Mapping[str, str | Path],
     curated: Mapping[str, str | Path],
     scored: Sequence[str],
+    in_part: Sequence[str],
     output: str | Path,
     memory_mb: int,
 ) -> dict[str, Any]:
     """Write counts to `output`, or raise.
 
     `queries` maps every source to its normalised queries, `curated` every source that is
-    trained on to its curated ones; `scored` names the sources that the benchmark scores.
+    trained on to its curated ones; `scored` names the sources that the benchmark scores, `in_part` those of
+    them whose train split it does not.
 
     Raises:
         InputError: a group lies in two splits, within a source or across sources; or a curated
             training query equals (E1) a held-out query of a scored source.
     """
     groups = _straddling_groups(queries, memory_mb=memory_mb)
-    held_out = held_out_queries({name: queries[name] for name in scored}, trained=curated).sources
+    held_out = held_out_queries({name: queries[name] for name in scored}, in_part=in_part).sources
     faults = [*groups, *_leaks(curated, held_out)]
     if faults:
         more = [f"... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []

@@ -14,6 +14,7 @@ with job(snakemake) as counts:
             queries=dict(zip(snakemake.params.sources, snakemake.input.queries, strict=True)),
             curated=dict(zip(snakemake.params.trained, snakemake.input.curated, strict=True)),
             scored=snakemake.params.scored,
+            in_part=snakemake.params.in_part,
             output=snakemake.output.counts,
             memory_mb=snakemake.params.memory_mb,
         )

@@ -19,7 +19,7 @@ with job(snakemake) as counts:
             evaluation_texts=snakemake.input.evaluation_texts,
             earlier=dict(zip(snakemake.params.earlier, snakemake.input.earlier, strict=True)),
             held_out=dict(zip(snakemake.params.scored, snakemake.input.held_out, strict=True)),
-            trained=snakemake.params.trained,
+            in_part=snakemake.params.in_part,
             source=Scope(**snakemake.params.scope),
             settings=build(Curate, snakemake.params.settings),
             seed=snakemake.params.seed,

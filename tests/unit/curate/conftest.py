@@ -175,7 +175,7 @@ def curate(tmp_path):
         paths = Outputs(*(folder / f"{name}.parquet" for name in Outputs._fields))
         counts = curate_source(
             Tables(folder / "in_corpus", folder / "in_queries"), paths, evaluation_texts=folder / "index",
-            earlier={name: folder / f"earlier_{name}" for name in earlier or {}}, held_out={"other": folder / "other_queries"}, trained=["other"], source=Scope(**{"name": "toy", "task": task, "max_queries": None, "max_passages": None} | (caps or {})),
+            earlier={name: folder / f"earlier_{name}" for name in earlier or {}}, held_out={"other": folder / "other_queries"}, in_part=["other"], source=Scope(**{"name": "toy", "task": task, "max_queries": None, "max_passages": None} | (caps or {})),
             settings=settings(**changes), seed=0, threads=threads,
         )  # fmt: skip
         assert not list(folder.glob(".*"))

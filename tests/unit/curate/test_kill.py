@@ -32,7 +32,7 @@ if given["point"]:
     setattr(owner, name, killed)
 curate_source(
     Tables(*given["tables"]), Outputs(*given["outputs"]), evaluation_texts=given["index"], earlier={}, held_out={},
-    trained=[], source=Scope("toy", "retrieval", 10, 25), settings=build(Curate, given["settings"]), seed=0,
+    in_part=[], source=Scope("toy", "retrieval", 10, 25), settings=build(Curate, given["settings"]), seed=0,
 )
 """
 POINTS = (

@@ -15,7 +15,7 @@ def check(tmp_path, write_query_rows):
         return check_splits(
             queries={name: tmp_path / "raw" / name for name in sources},
             curated={name: tmp_path / "curated" / name for name in curated},
-            scored=scored, output=tmp_path / "splits.json", memory_mb=100,
+            scored=scored, in_part=tuple(curated), output=tmp_path / "splits.json", memory_mb=100,
         )  # fmt: skip
 
     return run
