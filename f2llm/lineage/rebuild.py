@@ -45,9 +45,11 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
     _delete_stale(results, layout)
     for folder in {path.relative_to(results).parts[1] for path in remains.raw} if delete_raw else ():
         shutil.rmtree(results / "sources" / folder / "raw", ignore_errors=True)
-    folders = [results, results.parent / "logs"]
     ids = {*remains.needles.ids, *remains.vectors}
-    left = find_holders(folders, remains.needles._replace(ids=sorted(ids)))
+    folders = [path for path in sorted(results.iterdir()) if path.name != "lineage"]
+    left = find_holders([*folders, results.parent / "logs"], remains.needles._replace(ids=sorted(ids)))
+    # Manifests name what is excluded by its id, from which no text follows.
+    left += find_holders([results / "lineage"], remains.needles._replace(ids=[]))
     return [f"{holder.path.relative_to(results.parent)}: {holder.where}" for holder in left]
 
 

@@ -2,7 +2,7 @@
 
 Every job recorded the sha256 of what it read and wrote. An artefact is intact if it has the hash that its
 maker recorded, and every reader read just that. Checkpoints and vectors are no declared outputs: they carry
-hashes of their own. The manifests of the jobs are inputs of the report, so its manifest seals theirs.
+hashes of their own. The manifests of the jobs are inputs of the report and of the crate, so the manifests of these two seal theirs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from f2llm.lineage.layout import run_folder
 from f2llm.records.files import read_json, sha256_file, sha256_path
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
+REPORTS = ("build_report", "write_crate")  # rules whose outputs are those of the run that was made last
 THREADS = 4
 SCOREBOARD = (
     "results/scores/scoreboard.json",
@@ -59,7 +60,7 @@ def verify_files(results: str | Path, run: str) -> list[Finding]:
     every = read_jobs(results)
     own = jobs_of(every, run)
     makers, shared = _makers(own), _shared(every, own)
-    reports = [job for job in every if job.rule == "build_report" and job not in own]
+    reports = [job for job in every if job.rule in REPORTS and job not in own]
     hashes = [_Hash(name, local(name, results=results), *said) for name, said in _expected(own, makers, shared).items()]
     checks: list[Callable[[], list[Finding]]] = [
         lambda one=one: _compare(one, results, makers, reports) for one in hashes
@@ -78,10 +79,10 @@ def verify_files(results: str | Path, run: str) -> list[Finding]:
 
 def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
     """Return the jobs of a run: those that made its own files, those that theirs came from, and its report."""
-    prefixes = (f"results/runs/{run}/", f"results/scores/{run}/")
+    prefixes = (f"results/runs/{run}/", f"results/scores/{run}/", f"results/cards/{run}/")
     last = [job for job in jobs if any(output.startswith(prefixes) for output in job.outputs)]
     last += [job for job in jobs if job.rule == "build_scoreboard" and any(map(_starts(prefixes), job.inputs))]
-    last += [job for job in jobs if job.rule == "build_report" and job.path.stem == run]
+    last += [job for job in jobs if job.rule in REPORTS and job.path.stem == run]
     own = [job for job in jobs if _of(job, run)]
     manifests = {path for job in last for path in job.inputs if path.startswith(f"{NAME}/{FOLDER}/")}
     last += [job for job in own if any(str(job.path).endswith(path.removeprefix(NAME)) for path in manifests)]
