@@ -47,9 +47,9 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
         shutil.rmtree(results / "sources" / folder / "raw", ignore_errors=True)
     ids = {*remains.needles.ids, *remains.vectors}
     folders = [path for path in sorted(results.iterdir()) if path.name != "lineage"]
-    left = find_holders([*folders, results.parent / "logs"], remains.needles._replace(ids=sorted(ids)))
-    # Manifests name what is excluded by its id, from which no text follows.
-    left += find_holders([results / "lineage"], remains.needles._replace(ids=[]))
+    left = find_holders(folders, remains.needles._replace(ids=sorted(ids)))
+    # Manifests and logs name what is excluded by its id, from which no text follows.
+    left += find_holders([results / "lineage", results.parent / "logs"], remains.needles._replace(ids=[]))
     return [f"{holder.path.relative_to(results.parent)}: {holder.where}" for holder in left]
 
 

@@ -2,7 +2,8 @@
 
 Every job recorded the sha256 of what it read and wrote. An artefact is intact if it has the hash that its
 maker recorded, and every reader read just that. Checkpoints and vectors are no declared outputs: they carry
-hashes of their own. The manifests of the jobs are inputs of the report and of the crate, so the manifests of these two seal theirs.
+hashes of their own. The manifests of the jobs are inputs of the report
+and of the crate, so the manifests of these two seal theirs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

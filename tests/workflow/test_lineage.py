@@ -13,8 +13,10 @@ from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED
 from f2llm.lineage.verify import verify_files
 from f2llm.records.tables import read_table
 
-# Caches of no content, and the three manifests that nothing after them seals.
-UNSEALED = (".lock", ".snakemake_timestamp", "check_gate/toy.json", "build_report/toy.json", "write_crate/toy.json")
+# Caches of no content, and the manifests that nothing after them seals.
+UNSEALED = (".lock", ".snakemake_timestamp") + tuple(
+    f"{rule}/toy.json" for rule in ("check_gate", "build_report", "write_crate", "compare_estimate", "estimate_run")
+)
 
 
 def f2llm(toy, *arguments):
