@@ -12,7 +12,9 @@ TABLES = ("corpus", "queries", "origins", "removed", "near", "tuples", "rejected
 
 
 def tables(folder: Path) -> dict[str, str]:
-    found = sorted(path for path in (folder / "results").rglob("*.parquet") if path.stem in TABLES)
+    found = sorted(
+        path for path in (folder / "results").rglob("*.parquet") if path.stem in TABLES and "report" not in path.parts
+    )
     return {str(path.relative_to(folder)): sha256_file(path) for path in found}
 
 
