@@ -128,10 +128,17 @@ class Encoder:
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[first : first + TEXTS_AT_ONCE]
             tokens = self._tokenise(part, what=what, first=first)
-            for batch in batches(np.array([len(ids) for ids in tokens]), masked=not self._causal):
-                pooled_PNI[:, first + batch.rows] = self._forward([tokens[row] for row in batch.rows], batch, poolings)
-                bar.advance(len(batch.rows))
+            for rows, pooled_PBI in self._pooled(tokens, poolings):
+                pooled_PNI[:, first + rows] = pooled_PBI
+                bar.advance(len(rows))
         return self._finished(pooled_PNI, texts, what=what)
+
+    def _pooled(
+        self, tokens: list[list[int]], poolings: Sequence[str]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the pooled states [P, B, I] of all texts, with their places in `tokens`, [B]."""
+        for batch in batches(np.array([len(ids) for ids in tokens]), masked=not self._causal):
+            yield batch.rows, self._forward([tokens[row] for row in batch.rows], batch, poolings)
 
     def _finished(self, pooled_PNI: NDArray[np.float32], texts: Sequence[str], *, what: str) -> NDArray[np.float32]:
         """Return unit vectors [P, N, D] of pooled states."""

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.encode.encoder import TEXTS_AT_ONCE, Batch, Encoder
+from f2llm.encode.encoder import Batch, Encoder
 from f2llm.encode.pooling import pool
-from f2llm.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -60,28 +59,14 @@ class PackedEncoder(Encoder):
         logger.info("%s: %s", folder, "packs without padding" if encoder.packed else "padded batches")
         return encoder
 
-    def encode_poolings(
-        self, texts: Sequence[str], *, poolings: Sequence[str], what: str, bar: Progress | None = None
-    ) -> NDArray[np.float32]:
-        """Return the vectors of `texts` under each of `poolings`, [P, N, D], from one forward pass.
-
-        Raises:
-            InputError: a text has no tokens, or its vector is zero or not finite.
-        """
+    def _pooled(
+        self, tokens: list[list[int]], poolings: Sequence[str]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         if not self.packed:
-            return super().encode_poolings(texts, poolings=poolings, what=what, bar=bar)
-        if bar is None:
-            with Progress(f"encode {what}", total=len(texts), unit="texts") as own:
-                return self.encode_poolings(texts, poolings=poolings, what=what, bar=own)
-        pooled_PNI = np.zeros((len(poolings), len(texts), self._width), np.float32)
-        for first in range(0, len(texts), TEXTS_AT_ONCE):
-            part = texts[first : first + TEXTS_AT_ONCE]
-            tokens = self._tokenise(part, what=what, first=first)
-            for pack in packs([len(ids) for ids in tokens], size=self._pack_tokens):
-                rows = np.array(pack.rows) + first
-                pooled_PNI[:, rows] = self._run([tokens[row] for row in pack.rows], pack.room, poolings)
-                bar.advance(len(rows))
-        return self._finished(pooled_PNI, texts, what=what)
+            yield from super()._pooled(tokens, poolings)
+            return
+        for pack in packs([len(ids) for ids in tokens], size=self._pack_tokens):
+            yield np.array(pack.rows), self._run([tokens[row] for row in pack.rows], pack.room, poolings)
 
     def _try_packs(self, max_length: int) -> None:
         """Run a few made-up texts both ways; adopt packs where the results agree."""
