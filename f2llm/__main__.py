@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
 
     add_lineage(verb)
     _add_uses(verb)
-
     _add_pages(verb)
 
     accept = verb("accept", _accept, "take existing outputs as unchanged after a code change that keeps results")
@@ -239,11 +238,10 @@ def _compare(options: argparse.Namespace) -> None:
     found = read_comparison(options.names, results=options.results)
     print(format_comparison(found))
     if options.page is not None:
-        from f2llm.lineage.compare_runs import Score, build_comparison
+        from f2llm.lineage.compare_runs import build_comparison
 
         page = options.page or Path(options.results, "report", "compare.html")
-        scores = [Score(*row) for row in found.rows]
-        print(build_comparison(options.names, results=options.results, scores=scores, output=page))
+        print(build_comparison(options.names, results=options.results, scores=found.rows, output=page))
 
 
 def _report(options: argparse.Namespace) -> None:

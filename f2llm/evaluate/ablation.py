@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
-from f2llm.evaluate.compare import table_of
+from f2llm.evaluate.compare import compared, table_of
 from f2llm.records.files import read_json
+from f2llm.records.scores import points_of
 from f2llm.records.tables import write_rows
 
 MEAN = "mean of tasks"
@@ -73,13 +73,10 @@ def effect_lines(effects: Sequence[Effect], *, run: str) -> str:
 
 def _effect(scores: Path, run: str, changed: str, task: dict[str, Any]) -> Effect:
     name = task["task"]
-    before, after = (_points(scores / one / f"{name}.json") for one in (run, changed))
-    if before is None or after is None:
-        return Effect(changed, name, task["source"], before, after, None, None, None, None)
-    items = [scores / one / "items" / f"{name}.parquet" for one in (changed, run)]
-    found = paired_bootstrap(name, *map(read_items, items)) if all(path.is_file() for path in items) else None
-    told = (found.low, found.high, found.real) if found else (None, None, None)
-    return Effect(changed, name, task["source"], before, after, after - before, *told)
+    paths = [scores / one / f"{name}.json" for one in (run, changed)]
+    before, after = (points_of(read_json(path)) if path.is_file() else None for path in paths)
+    found = compared(paths[0].parent, paths[1].parent, name, before, after)
+    return Effect(changed, name, task["source"], before, after, found.points, found.low, found.high, found.real)
 
 
 def _mean(name: str, effects: Sequence[Effect]) -> Effect:
@@ -98,13 +95,6 @@ def _mean(name: str, effects: Sequence[Effect]) -> Effect:
         name, MEAN, "", statistics.fmean(one.before for one in known), statistics.fmean(one.after for one in known),
         points, *told,
     )  # fmt: skip
-
-
-def _points(path: Path) -> float | None:
-    if not path.is_file():
-        return None
-    cells = [cell.get("main_score") for split in read_json(path)["scores"].values() for cell in split]
-    return None if not cells or None in cells else 100 * statistics.fmean(cells)
 
 
 def _shown(effect: Effect) -> str:

@@ -2,29 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
 from f2llm.records.files import read_json
-
-LEFT_OUT = ("scoreboard", "costs")
-
-
-class Compared(NamedTuple):
-    """A model's score on a task in points, and its difference to the first model; None where there is none.
-
-    `low` and `high` hold 95 % of the draws of a paired bootstrap; `real`: both are on one side of zero.
-    """
-
-    task: str
-    model: str
-    score: float | None
-    points: float | None
-    low: float | None
-    high: float | None
-    real: bool | None
+from f2llm.records.scores import Compared, points_of, score_files
 
 
 class Comparison(NamedTuple):
@@ -44,13 +28,13 @@ def read_comparison(names: Sequence[str], *, results: str | Path) -> Comparison:
     if len(set(names)) < 2:
         raise InputError("name at least two different runs or models")
     folders = {name: Path(results, "scores", name) for name in names}
-    missing = [name for name, folder in folders.items() if not _files(folder)]
+    missing = [name for name, folder in folders.items() if not score_files(folder)]
     if missing:
         there = sorted(path.name for path in Path(results, "scores").glob("*") if path.is_dir())
         raise InputError(
             [f"{name}: has no scores below {results}/scores; there are: {', '.join(there)}" for name in missing]
         )
-    common = sorted(set.intersection(*({path.stem for path in _files(folder)} for folder in folders.values())))
+    common = sorted(set.intersection(*({path.stem for path in score_files(folder)} for folder in folders.values())))
     loaded = {(name, task): read_json(folders[name] / f"{task}.json") for name in names for task in common}
     other = [task for task in common if len({loaded[name, task]["dataset_revision"] for name in names}) > 1]
     tasks = [task for task in common if task not in other]
@@ -58,30 +42,22 @@ def read_comparison(names: Sequence[str], *, results: str | Path) -> Comparison:
         raise InputError(
             f"{', '.join(names)}: no task was scored for all of them on the same rows; run them on one benchmark"
         )
-    points = {key: _points(result) for key, result in loaded.items()}
+    points = {(name, task): points_of(loaded[name, task]) for name in names for task in tasks}
     rows = []
     for task in tasks:
         first = points[names[0], task]
         rows.append(Compared(task, names[0], first, None, None, None, None))
         for name in names[1:]:
-            rows.append(_compared(folders[names[0]], folders[name], task, first, points[name, task]))
+            rows.append(compared(folders[names[0]], folders[name], task, first, points[name, task]))
     return Comparison(tuple(names), tuple(rows), tuple(other))
 
 
-def compare_models(names: Sequence[str], *, results: str | Path) -> str:
-    """Return a table of the tasks that all `names` (folders of results/scores) have scores of, and their means.
+def format_comparison(found: Comparison) -> str:
+    """Return a table of tasks and means.
 
     Behind each score but the first model's stands its difference; a star marks one that is more
     than chance (paired bootstrap, 95 %), a tilde one that may be chance.
-
-    Raises:
-        InputError: fewer than two models, one without scores, none in common, or scores on other rows.
     """
-    return format_comparison(read_comparison(names, results=results))
-
-
-def format_comparison(found: Comparison) -> str:
-    """Return a comparison as lines."""
     names = found.names
     tasks = list(dict.fromkeys(row.task for row in found.rows))
     cells = {(row.model, row.task): row for row in found.rows}
@@ -101,17 +77,8 @@ def format_comparison(found: Comparison) -> str:
     return "\n".join([table_of(rows), "* more than chance, ~ may be chance (paired bootstrap, 95 %)", *notes])
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.json")) if path.stem not in LEFT_OUT]
-
-
-def _points(result: dict[str, Any]) -> float | None:
-    cells = [cell.get("main_score") for split in result["scores"].values() for cell in split]
-    score = mean(cells)
-    return None if score is None else 100 * score
-
-
-def _compared(yardstick: Path, folder: Path, task: str, one: float | None, two: float | None) -> Compared:
+def compared(yardstick: Path, folder: Path, task: str, one: float | None, two: float | None) -> Compared:
+    """Return what the model scored in `folder` differs by from that of `yardstick` on a task; `one`, `two`: points."""
     points = None if one is None or two is None else two - one
     first, second = (each / "items" / f"{task}.parquet" for each in (yardstick, folder))
     found = None

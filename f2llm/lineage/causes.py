@@ -34,7 +34,7 @@ class Causes:
 
     def key(self, job: Job, side: int) -> tuple[str, str]:
         """Return what a job and its counterpart have in common."""
-        return job.rule, self.same(" ".join(job.wildcards.values()), side)
+        return job.rule, self.same(job.unit, side)
 
     def differs(self, path: str) -> bool | None:
         """Say whether an artefact, named as `same` names it, differs; None where a run lacks it."""

@@ -26,6 +26,7 @@ from f2llm.lineage.report_tables import (
 from f2llm.lineage.training import read_training
 from f2llm.lineage.withheld import withheld
 from f2llm.records.files import atomic_folder, read_json
+from f2llm.records.scores import Compared
 from f2llm.records.tables import read_table
 
 # Of run.json: names that differ between any two runs, and lists that are told source by source.
@@ -55,18 +56,6 @@ SCORES = (
 )
 
 
-class Score(NamedTuple):
-    """A score on a task in points, and its difference to that of the first run with its 95 % interval."""
-
-    task: str
-    model: str
-    score: float | None
-    points: float | None
-    low: float | None
-    high: float | None
-    real: bool | None  # more than chance; None where that was not asked
-
-
 class _Trained(NamedTuple):
     """What the tables of a run say of its training; empty where it has none."""
 
@@ -76,7 +65,9 @@ class _Trained(NamedTuple):
     settings: Mapping[str, str] = {}
 
 
-def build_comparison(names: Sequence[str], *, results: str | Path, scores: Sequence[Score], output: str | Path) -> str:
+def build_comparison(
+    names: Sequence[str], *, results: str | Path, scores: Sequence[Compared], output: str | Path
+) -> str:
     """Write a page that compares runs, the first being the yardstick, and its tables in the folder of the same name.
 
     `names` are runs, or models that were only scored: of these the page has the scores alone. Returns the page's path.
@@ -124,7 +115,7 @@ def _flat(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, s
             yield f"{before}{key}", withheld(str(value))
 
 
-def _summaries(runs: Mapping[str, _Trained], scores: Sequence[Score]) -> list[tuple]:
+def _summaries(runs: Mapping[str, _Trained], scores: Sequence[Compared]) -> list[tuple]:
     own = {name: [row.score for row in scores if row.model == name] for name in runs}
     means = {name: sum(found) / len(found) if found and None not in found else None for name, found in own.items()}
     first = means[next(iter(runs))]
@@ -172,7 +163,7 @@ def _sources(runs: Mapping[str, _Trained]) -> ReportTable:
     return ReportTable(columns, rows)
 
 
-def _grid(names: Sequence[str], scores: Sequence[Score]) -> ReportTable:
+def _grid(names: Sequence[str], scores: Sequence[Compared]) -> ReportTable:
     """Return the scores with a column a run and one for its difference, for the page alone."""
     cells = {(row.task, row.model): row for row in scores}
     columns = [Column("task", "task", TEXT), Column(names[0], names[0], POINTS)]
@@ -195,7 +186,7 @@ def _verdict(real: bool | None) -> str:
     return "" if real is None else "more than chance" if real else "may be chance"
 
 
-def _intervals(names: Sequence[str], scores: Sequence[Score]) -> str:
+def _intervals(names: Sequence[str], scores: Sequence[Compared]) -> str:
     tasks = list(dict.fromkeys(row.task for row in scores if row.low is not None))
     groups = {
         name: {

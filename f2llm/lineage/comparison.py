@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
-
 from f2llm.lineage import figures
 from f2llm.lineage.diff import diff_runs
 from f2llm.lineage.layout import read_layout
+from f2llm.lineage.page import write_page
 from f2llm.lineage.query import ask
-from f2llm.records.files import atomic_open
 from f2llm.records.tables import read_table
 
-TEMPLATES = Path(__file__).parent / "templates"
 MEAN = "mean of tasks"
 TOLD = ("settings", "sources", "code", "versions")  # what was done; the rest follows from it
 
@@ -41,19 +38,15 @@ def write_comparison(results: str | Path, run: str, table: str | Path, output: s
         rows.setdefault(row["run"], {})[row["task"]] = row
     runs = [_compared(results, run, name, effects) for name, effects in rows.items()]
     tasks = [task for task in next(iter(rows.values())) if task != MEAN]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    html = environment.get_template("comparison.html.j2").render(
-        run=run,
-        runs=runs,
-        tasks=[*tasks, MEAN],
-        own=_compared(results, run, run, {}),
-        figure=figures.intervals(_means(runs, run), label="points"),
-        table=Path(table).name,
-    )
-    with atomic_open(output) as file:
-        file.write(html.encode())
+    content = {
+        "run": run,
+        "runs": runs,
+        "tasks": [*tasks, MEAN],
+        "own": _compared(results, run, run, {}),
+        "figure": figures.intervals(_means(runs, run), label="points"),
+        "table": Path(table).name,
+    }
+    write_page("comparison", Path(output), content)
     return len(runs)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from f2llm.config.run import Energy
+from f2llm.lineage.jobs import peak_memory_of, unit_of
 
 TRAINING = "train_model"
 MB = 1 << 20  # bytes, as peak memory is counted
@@ -51,18 +52,16 @@ def assumptions(energy: Energy) -> list[tuple[str, str, str]]:
 
 
 def _estimate(job: Mapping[str, Any], *, energy: Energy, on_gpu: bool) -> JobEnergy:
-    params, counts = job.get("params", {}), job["counts"]
+    params = job.get("params", {})
     processes = int(params.get("processes", 1)) * int(params.get("nodes", 1))
     cores = int(job.get("threads") or params.get("threads") or 1)
     gpus = 1 if _on_gpu(job) else 0
     if job["rule"] == TRAINING:
         cores, gpus = int(params.get("threads", 1)) * processes, processes if on_gpu else 0
-    peak_mb = max([job["peak_memory_mb"], *(value for key, value in counts.items() if "peak_memory_mb" in key)])
-    memory_gb = peak_mb * MB / BYTES_PER_GB
+    memory_gb = peak_memory_of(job) * MB / BYTES_PER_GB
     watts = cores * energy.watts_per_core + memory_gb * energy.watts_per_gb + gpus * energy.watts_per_gpu
     kwh = job["seconds"] / SECONDS_PER_HOUR * watts / WATTS_PER_KILOWATT * energy.overhead
-    unit = " ".join(str(value) for value in job["wildcards"].values())
-    return JobEnergy(job["rule"], unit, job["seconds"], cores, gpus, memory_gb, kwh, kwh * energy.grams_per_kwh)
+    return JobEnergy(job["rule"], unit_of(job), job["seconds"], cores, gpus, memory_gb, kwh, kwh * energy.grams_per_kwh)
 
 
 def _on_gpu(job: Mapping[str, Any]) -> bool:

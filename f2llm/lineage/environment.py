@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from f2llm.config.run import Train
+from f2llm.lineage.jobs import peak_memory_of, unit_of
 from f2llm.lineage.report_tables import COUNT, LONG, SECONDS, TEXT, Column, ReportTable
 from f2llm.lineage.withheld import withheld
 
@@ -49,12 +50,17 @@ def cost_tables(jobs: Sequence[Mapping[str, Any]]) -> dict[str, ReportTable]:
     for job in jobs:
         stages.setdefault(STAGE_OF_RULE.get(job["rule"], "evaluate"), []).append(job)
     costs = [
-        (stage, len(stages[stage]), sum(job["seconds"] for job in stages[stage]), max(map(_memory, stages[stage])))
+        (
+            stage,
+            len(stages[stage]),
+            sum(job["seconds"] for job in stages[stage]),
+            max(map(peak_memory_of, stages[stage])),
+        )
         for stage in STAGES
         if stage in stages
     ]
-    longest = sorted(jobs, key=lambda job: (-job["seconds"], job["rule"], _unit(job)))[:LONGEST_SHOWN]
-    rows = [(job["rule"], _unit(job), job["seconds"], _memory(job)) for job in longest]
+    longest = sorted(jobs, key=lambda job: (-job["seconds"], job["rule"], unit_of(job)))[:LONGEST_SHOWN]
+    rows = [(job["rule"], unit_of(job), job["seconds"], peak_memory_of(job)) for job in longest]
     return {"costs": ReportTable(COSTS, costs), "longest_jobs": ReportTable(LONGEST, rows)}
 
 
@@ -83,13 +89,3 @@ def mixed(table: ReportTable) -> list[str]:
         values.setdefault(name, []).append(value)
     several = {name: found for name, found in values.items() if len(found) > 1 and name not in ("device", "precision")}
     return [f"The jobs ran with different versions of {name}: {', '.join(found)}." for name, found in several.items()]
-
-
-def _memory(job: Mapping[str, Any]) -> int:
-    """Return the peak memory of a job or of the processes that it started."""
-    children = [value for key, value in job["counts"].items() if "peak_memory_mb" in key]
-    return int(max([job["peak_memory_mb"], *children]))
-
-
-def _unit(job: Mapping[str, Any]) -> str:
-    return " ".join(str(value) for value in job.get("wildcards", {}).values())

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from f2llm.lineage.jobs import peak_memory_of
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table, write_rows
 
@@ -91,8 +92,7 @@ def truth(manifests: Sequence[Mapping[str, Any]], *, results: str | Path, run: s
         counts = job["counts"]
         stage["rows"] += counts.get(ROWS_OF_RULE.get(rule, ""), 0)
         stage["cpu"] += job.get("cpu_seconds", job["seconds"])
-        children = [value for key, value in counts.items() if "peak_memory_mb" in key]
-        stage["memory"] = max([stage["memory"], job["peak_memory_mb"], *children])
+        stage["memory"] = max(stage["memory"], peak_memory_of(job))
         stage["disk"] += sum(_size(Path(path), seen) for path in job["outputs"])
     undeclared = UNDECLARED | {"train": (f"runs/{run}/checkpoints",)}
     for name, folders in undeclared.items():

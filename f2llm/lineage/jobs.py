@@ -24,6 +24,22 @@ class Job(NamedTuple):
     counts: Mapping[str, Any]
     seconds: float
 
+    @property
+    def unit(self) -> str:
+        """What of its rule it made: the values of the wildcards."""
+        return " ".join(self.wildcards.values())
+
+
+def unit_of(manifest: Mapping[str, Any]) -> str:
+    """Return the same of a manifest as it was read."""
+    return " ".join(str(value) for value in manifest.get("wildcards", {}).values())
+
+
+def peak_memory_of(manifest: Mapping[str, Any]) -> int:
+    """Return the peak memory of a job or of the processes that it started, in MB of 2**20 bytes."""
+    children = [value for key, value in manifest["counts"].items() if "peak_memory_mb" in key]
+    return int(max([manifest["peak_memory_mb"], *children]))
+
 
 def read_jobs(results: str | Path) -> list[Job]:
     """Return all jobs whose manifest can be read, by path; foreign files are passed over."""

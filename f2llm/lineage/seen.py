@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.lineage.layout import Layout
 from f2llm.lineage.query import ask
-from f2llm.records.files import read_json
+from f2llm.records.scores import score_files
 
-LEFT_OUT = ("scoreboard", "costs")  # files beside the scores of tasks
 STEP = re.compile(r"step_(\d+)")
 
 
@@ -38,20 +36,9 @@ def seen_by(layout: Layout, steps: Sequence[int]) -> Seen:
     checkpoints = [path for path, match in numbers if match and int(match[1]) > first]
     model = layout.of_run("model")
     models = [model] if model.is_dir() else []
-    scores = score_files(layout.results, layout.run) if models else []
+    scores = score_files(layout.results / "scores" / layout.run) if models else []
     shown = [[str(path.relative_to(layout.results)) for path in paths] for paths in (checkpoints, models, scores)]
     return Seen(layout.run, len(set(steps)), first, last, *shown)
-
-
-def score_files(results: Path, model: str) -> list[Path]:
-    """Return the result files of a model, by task."""
-    return [path for path in sorted((results / "scores" / model).glob("*.json")) if path.stem not in LEFT_OUT]
-
-
-def points_of(path: Path) -> float | None:
-    """Return the main score of a result file of mteb's in points, the mean over its splits and subsets."""
-    cells = [cell.get("main_score") for split in read_json(path)["scores"].values() for cell in split]
-    return None if not cells or None in cells else 100 * sum(cells) / len(cells)
 
 
 def steps_of(layout: Layout, source: str, tuple_rows: Sequence[int]) -> list[tuple[int, int]]:

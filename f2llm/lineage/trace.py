@@ -10,8 +10,9 @@ from f2llm.lineage.jobs import Job, read_jobs, upstream
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.query import ask
 from f2llm.lineage.rows import rows_at
-from f2llm.lineage.seen import Seen, points_of, score_files, seen_by, steps_of
+from f2llm.lineage.seen import Seen, seen_by, steps_of
 from f2llm.records.files import read_json
+from f2llm.records.scores import points_of, score_files
 
 MODEL_FILE = "f2llm.json"
 
@@ -157,13 +158,15 @@ def trace_score(results: Path, score: str) -> ModelTrace:
     path = results.joinpath("scores", *parts[:1], f"{parts[-1]}.json")
     if len(parts) != 2 or not path.is_file():
         models = sorted(found.name for found in results.glob("scores/*") if found.is_dir())
-        tasks = [found.stem for found in score_files(results, parts[0])]
+        tasks = [found.stem for found in score_files(results / "scores" / parts[0])]
         raise InputError(
             f"score {score!r}: there is none; name it MODEL/TASK; "
             f"{f'tasks of {parts[0]}: ' + ', '.join(tasks) if tasks else 'models: ' + ', '.join(models)}"
         )
     run = parts[0] if (results / "runs" / parts[0] / "run.json").is_file() else None
-    return _model(results, str(path), run, f"results/scores/{parts[0]}/{parts[1]}.json", score=points_of(path))
+    return _model(
+        results, str(path), run, f"results/scores/{parts[0]}/{parts[1]}.json", score=points_of(read_json(path))
+    )
 
 
 def _model(results: Path, shown: str, run: str | None, output: str, *, score: float | None) -> ModelTrace:
@@ -183,7 +186,7 @@ def _model(results: Path, shown: str, run: str | None, output: str, *, score: fl
 def _made(job: Job, read: set[str]) -> Made:
     """Return a job with those of its outputs that the chain reads."""
     outputs = {path: digest for path, digest in job.outputs.items() if path in read}
-    return Made(job.rule, " ".join(job.wildcards.values()), job.code, outputs)
+    return Made(job.rule, job.unit, job.code, outputs)
 
 
 def _places(layout: Layout, source: str, ids: list[bytes]) -> dict[tuple[bytes, str], list[Place]]:

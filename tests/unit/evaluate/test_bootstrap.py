@@ -3,7 +3,7 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.evaluate.bootstrap import Scored, paired_bootstrap
-from f2llm.evaluate.compare import compare_models
+from f2llm.evaluate.compare import format_comparison, read_comparison
 from f2llm.evaluate.items import ITEMS, Item
 from f2llm.records.files import write_json
 from f2llm.records.tables import write_rows
@@ -61,7 +61,7 @@ def test_compare_shows_scores_differences_and_what_may_be_chance(results):
     write("two", "B", 0.55, [1, 0] * 9 + [1, 1])
     write("one", "C", 0.5, [0.5] * 20)
     write("two", "C", 0.5, [0.5] * 20, revision="other rows")
-    lines = compare_models(["one", "two"], results=folder).splitlines()
+    lines = format_comparison(read_comparison(["one", "two"], results=folder)).splitlines()
     assert lines[1].split() == ["A", "50.00", "60.00", "+10.00*"]
     assert lines[2].split() == ["B", "50.00", "55.00", "+5.00~"]
     assert lines[3].split() == ["mean", "of", "2", "50.00", "57.50", "+7.50"]
@@ -72,6 +72,6 @@ def test_compare_names_what_is_not_there(results):
     folder, write = results
     write("one", "A", 0.5, [0.5] * 20)
     with pytest.raises(InputError, match="three: has no scores"):
-        compare_models(["one", "three"], results=folder)
+        read_comparison(["one", "three"], results=folder)
     with pytest.raises(InputError, match="at least two"):
-        compare_models(["one", "one"], results=folder)
+        read_comparison(["one", "one"], results=folder)

@@ -2,17 +2,18 @@ import shutil
 
 import pytest
 
-from f2llm.lineage.compare_runs import Score, build_comparison
+from f2llm.lineage.compare_runs import build_comparison
 from f2llm.records.files import read_json, write_json
+from f2llm.records.scores import Compared
 from f2llm.records.tables import read_table
 
 SCORES = [
-    Score("Good", "toyrun", 60.0, None, None, None, None),
-    Score("Good", "other", 64.0, 4.0, 1.5, 6.5, True),
-    Score("Good", "finder", 61.0, 1.0, -2.5, 4.5, False),
-    Score("Worse", "toyrun", 40.0, None, None, None, None),
-    Score("Worse", "other", 40.5, 0.5, None, None, None),
-    Score("Worse", "finder", 41.0, 1.0, None, None, None),
+    Compared("Good", "toyrun", 60.0, None, None, None, None),
+    Compared("Good", "other", 64.0, 4.0, 1.5, 6.5, True),
+    Compared("Good", "finder", 61.0, 1.0, -2.5, 4.5, False),
+    Compared("Worse", "toyrun", 40.0, None, None, None, None),
+    Compared("Worse", "other", 40.5, 0.5, None, None, None),
+    Compared("Worse", "finder", 41.0, 1.0, None, None, None),
 ]
 
 
