@@ -147,14 +147,15 @@ def test_it_prints_without_tools_and_within_the_paper(browser, report):
 
 @pytest.mark.parametrize("width", [400, 1400])
 def test_the_page_that_compares_runs_opens_likewise(browser, report, tmp_path, width):
-    from f2llm.lineage.compare_runs import Score, build_comparison
+    from f2llm.lineage.compare_runs import build_comparison
+    from f2llm.records.scores import Compared
 
     results = report.parents[1]
     if not (results / "runs/toyrun").is_dir():
         pytest.skip("the given report is not that of the small run")
     scores = [
-        Score("Good", "toyrun", 60.0, None, None, None, None),
-        Score("Good", "finder", 61.0, 1.0, -2.5, 4.5, False),
+        Compared("Good", "toyrun", 60.0, None, None, None, None),
+        Compared("Good", "finder", 61.0, 1.0, -2.5, 4.5, False),
     ]
     page = Path(
         build_comparison(["toyrun", "finder"], results=results, scores=scores, output=tmp_path / "compare.html")
