@@ -1,6 +1,6 @@
 """Tasks of MTEB(eng, v2) from a hub on this machine: fetched, read and scored by mteb itself.
 
-`--mteb-tier full` takes all 41 tasks (about ten minutes), else those of the smoke tier; their data are made up.
+`--mteb-tier full` takes all 41 tasks (half an hour on two cores), else those of the smoke tier; their data are made up.
 """
 
 import importlib.util
