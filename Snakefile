@@ -1,5 +1,5 @@
 """F2LLM pipeline. Targets: all (default), fetch, bundle, curate, audit, mine, compare, train, evaluate, report, forms;
-fetch_benchmark, score_models, submission."""
+ablate, fetch_benchmark, score_models, submission."""
 
 from snakemake.utils import min_version
 
@@ -22,6 +22,7 @@ include: "rules/mine.smk"
 include: "rules/compare.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/ablate.smk"
 include: "rules/report.smk"
 include: "rules/forms.smk"
 

@@ -107,12 +107,6 @@ def _add_uses(verb: Verb) -> None:
     search.add_argument("--most", type=int, default=5, help="answers; default: %(default)s")
     search.add_argument("--index", type=Path, metavar="FOLDER", help="keep the index there")
 
-    ablate = verb(
-        "ablate", _ablate, "run a config with each change of its `ablate`, and say what they did to the scores"
-    )
-    ablate.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
-    ablate.add_argument("--snakemake", nargs=argparse.REMAINDER, default=[], help="last: more arguments for snakemake")
-
     push = verb("push", _push, "upload a model with its card and scores to a repository of a model hub")
     push.add_argument("run", help="its name, as in results/runs")
     push.add_argument("repository", help="OWNER/NAME; the token is read from the environment variable HF_TOKEN")
@@ -122,14 +116,19 @@ def _add_uses(verb: Verb) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from f2llm.config.changed_runs import load_changed_runs
+    from f2llm.config.check import read_yaml
     from f2llm.config.load import load_run_file
+    from f2llm.evaluate.jobs import candidates
     from f2llm.preflight import check_environment
 
     check_environment(lock=ROOT / "requirements.lock")
-    run = load_run_file(options.config)
-    print(
-        f"{options.config}: run {run.run!r}, {len(run.sources)} sources, {len(run.benchmark.tasks)} tasks; all is well"
-    )
+    run, place = load_run_file(options.config), {"folder": Path(options.config).parent, "where": options.config}
+    taken = [candidate.name for candidate in candidates(run)]
+    changed = load_changed_runs(run, read_yaml(options.config), **place, taken=taken)
+    counts = f"{len(run.sources)} sources, {len(run.benchmark.tasks)} tasks"
+    counts += f", {len(changed)} changed runs" if changed else ""
+    print(f"{options.config}: run {run.run!r}, {counts}; all is well")
 
 
 def _estimate(options: argparse.Namespace) -> None:
@@ -205,19 +204,6 @@ def _search(options: argparse.Namespace) -> None:
     print(f"{len(index.texts):,} texts", file=sys.stderr)
     for query in options.query or map(str.strip, sys.stdin):
         print("\n".join([query, *hit_lines(index.ask(query, most=options.most, prompt=options.prompt))]), flush=True)
-
-
-def _ablate(options: argparse.Namespace) -> None:
-    from f2llm.ablate import FOLDER, run_ablations
-    from f2llm.evaluate.ablation import ablation_effects, effect_lines, write_effects
-    from f2llm.lineage.comparison import write_comparison
-
-    run, changed = run_ablations(options.config, arguments=options.snakemake)
-    effects = ablation_effects("results", run, changed)
-    table, page = FOLDER / run / "scores.parquet", FOLDER / run / "index.html"
-    write_effects(table, effects)
-    print(effect_lines(effects, run=run))
-    print(f"{write_comparison('results', run, table, page)} runs beside {run}: {page}")
 
 
 def _push(options: argparse.Namespace) -> None:

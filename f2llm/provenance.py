@@ -44,6 +44,8 @@ RESULT_PACKAGES = {
     "transformers": ("transformers", "tokenizers"),
     "xxhash": ("xxhash",),
 }
+# Wildcards that are variant keys: they stand in the paths, and name nothing that a person or another run knows.
+KEYS = ("curation", "evaluation_texts", "encoder", "mining", "tokens")
 # Three ways in which a disk says that there is no room.
 FULL = {
     errno.ENOSPC: "no space left on the disk",
@@ -145,7 +147,7 @@ def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: 
         context.output.lineage,
         {
             "rule": context.rule,
-            "wildcards": dict(context.wildcards.items()),
+            "wildcards": {key: value for key, value in context.wildcards.items() if key not in (*KEYS, "run")},
             "inputs": {str(path): sha256_path(path) for path in context.input},
             "outputs": outputs,
             "params": {key: value for key, value in context.params.items() if key != "code"},
@@ -191,7 +193,7 @@ def _unit(context: JobContext) -> str:
 
 
 def _wildcards(context: JobContext) -> list[str]:
-    return [str(value) for _, value in context.wildcards.items()]
+    return [str(value) for key, value in context.wildcards.items() if key not in KEYS]
 
 
 @functools.cache

@@ -1,26 +1,24 @@
-"""The validated run, the paths' variant keys, and the few functions that rules share."""
+"""The validated runs, the paths' variant keys, and the few functions that rules share."""
 
 import re
 import sys
 import time
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from f2llm.config.build import plain
+from f2llm.config.changed_runs import load_changed_runs
 from f2llm.config.exclusions import of_source
 from f2llm.config.load import load_run
 from f2llm.config.shares import embed_jobs, mine_jobs
-from f2llm.config.variants import (
-    curation_key,
-    encoder_key,
-    evaluation_texts_key,
-    mining_key,
-    tokens_key,
-)
+from f2llm.config.variants import keys_of
 from f2llm.curate.folder import audited_files
 from f2llm.digests import Digests
 from f2llm.errors import InputError
+from f2llm.evaluate.jobs import candidates
 from f2llm.preflight import check_environment
 from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters
@@ -35,8 +33,16 @@ if "sources" not in config:
 
 try:
     check_environment(lock=Path(workflow.basedir) / "requirements.lock")
-    RUN = load_run(config, folder=config.get("stanzas", "config"), where="config")
-    if workflow.is_main_process and (faults := check_adapters(RUN.stanzas)):
+    PLACE = {"folder": config.get("stanzas", "config"), "where": "config"}
+    RUN = load_run(config, **PLACE)
+    CANDIDATES = candidates(RUN)
+    CHANGED = load_changed_runs(
+        RUN, config, **PLACE, taken=[candidate.name for candidate in CANDIDATES]
+    )
+    # All runs of this workflow: the config's own comes first, and makes what others share with it.
+    RUNS = {run.run: run for run in (RUN, *CHANGED)}
+    STANZAS = {source.name: source for run in RUNS.values() for source in run.stanzas}
+    if workflow.is_main_process and (faults := check_adapters(STANZAS.values())):
         raise InputError(faults)
 except InputError as error:
     raise WorkflowError(
@@ -49,10 +55,18 @@ DIGESTS = Digests(
 )
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
 RELEASED = {pair.source: pair.released for pair in RUN.compare}
-STANZAS = SOURCES | {source.name: source for source in RELEASED.values()}
 TRAINED = [source.name for source in RUN.sources]
 MODELS = {
     model.name: model for model in (RUN.backbone, RUN.retriever, *RUN.scored_models)
+}
+# With those of the changed runs.
+ALL_SOURCES = {
+    source.name: source
+    for run in RUNS.values()
+    for source in (*run.sources, *run.heldout_sources)
+}
+ALL_MODELS = MODELS | {
+    model.name: model for run in CHANGED for model in (run.backbone, run.retriever)
 }
 TASKS = {task.name: task for task in RUN.benchmark.tasks}
 # Where the rows of a task come from (drawn | mteb | local) -> its names.
@@ -63,20 +77,41 @@ TASKS_OF = {
 NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
 # What of a task decides none of its texts.
 UNREAD = {"instruction": "", "batch": "", "tiers": []}
-CURATION = curation_key(RUN)
-EVALUATION_TEXTS = evaluation_texts_key(RUN)
+# What stands in the paths of each run, and the keys in those of the config's own.
+KEYS = {
+    name: keys_of(run)._asdict()
+    | {"run": name, "backbone": run.backbone.name, "retriever": run.retriever.name}
+    for name, run in RUNS.items()
+}
+CURATION, EVALUATION_TEXTS, ENCODER, MINING, TOKENS = keys_of(RUN)
+SOURCES_OF = {
+    name: {source.name for source in run.stanzas} for name, run in RUNS.items()
+}
 # Sources whose texts are compared with those of the others.
 SHARED_AMONG = [
     source.name
     for source in RUN.sources
     if RUN.curation_of(source).across.policy != "off"
 ]
-ENCODER = encoder_key(RUN.retriever, max_length=RUN.mine.max_length)
-MINING = mining_key(RUN)
-TOKENS = tokens_key(RUN)
+
+
+def only(names):
+    """A wildcard's pattern of these names alone."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+def known(key):
+    """What stands for a wildcard in the paths of the runs."""
+    return sorted({keys[key] for keys in KEYS.values()})
 
 
 wildcard_constraints:
+    run=only(RUNS),
+    curation=only(known("curation")),
+    evaluation_texts=only(known("evaluation_texts")),
+    encoder=only(known("encoder")),
+    mining=only(known("mining")),
+    tokens=only(known("tokens")),
     source="[a-z0-9_]+",
     model="[a-z0-9._-]+",
     task="[A-Za-z0-9][A-Za-z0-9._-]*",
@@ -95,6 +130,37 @@ def code_digest(*paths):
     )
 
 
+def run_of(wildcards):
+    """The first run that has what a job makes: what runs share is the same for all of them."""
+    given = dict(wildcards.items())
+    return next(
+        run
+        for name, run in RUNS.items()
+        if all(given.get(key, own) == own for key, own in KEYS[name].items())
+        and ("source" not in given or given["source"] in SOURCES_OF[name])
+    )
+
+
+def setting(wildcards, name):
+    """A setting of the job's run, such as `mine.max_length`."""
+    return plain(attrgetter(name)(run_of(wildcards)))
+
+
+def upstream(wildcards, path):
+    """A file that a job reads, with the keys of its run, its source and the like filled in."""
+    return path.format(**(KEYS[run_of(wildcards).run] | dict(wildcards.items())))
+
+
+def upstream_of_all(wildcards, paths):
+    """Files of all sources that a run is trained on."""
+    run = run_of(wildcards)
+    return [
+        path.format(source=source.name, **KEYS[run.run])
+        for source in run.sources
+        for path in paths
+    ]
+
+
 def source_stanza(wildcards):
     """The stanza of one source; only its own change re-runs its jobs."""
     return plain(STANZAS[wildcards.source])
@@ -102,7 +168,7 @@ def source_stanza(wildcards):
 
 def model_stanza(wildcards):
     """The stanza of one model."""
-    return plain(MODELS[wildcards.model])
+    return plain(ALL_MODELS[wildcards.model])
 
 
 def task_stanza(wildcards):
@@ -135,6 +201,19 @@ def print_closing_lines():
     """Say where model, scoreboard and report are, once the whole run is there."""
     if Path(f"results/runs/{RUN.run}/gate.json").is_file():
         print(closing_lines("results", run=RUN.run))
+    if CHANGED and Path(EFFECTS).is_file() and Path(EFFECTS).stat().st_mtime > BEGAN:
+        print_effects()
+
+
+def print_effects():
+    """Say what each change did to the scores, once that was made."""
+    from f2llm.evaluate.ablation import (
+        effect_lines,
+        read_effects,
+    )  # not heavy, but for the end alone
+
+    print(f"\n{effect_lines(read_effects(EFFECTS), run=RUN.run)}")
+    print(f"page        {Path(EFFECTS).with_name('index.html')}")
 
 
 def print_failures():
@@ -176,7 +255,7 @@ def source_files(wildcards):
 
 def model_files(wildcards):
     """Local files of a model."""
-    path = MODELS[wildcards.model].fetch.path
+    path = ALL_MODELS[wildcards.model].fetch.path
     return local_files(path) if path else []
 
 
@@ -197,14 +276,14 @@ def released_queries(wildcards):
 
 def model_memory_mb(wildcards):
     """Memory to convert a model: its weights in float32 as they are read and once more as they are written."""
-    geometry = MODELS[wildcards.model].geometry
+    geometry = ALL_MODELS[wildcards.model].geometry
     return 4000 + (2 * 4 * weights(geometry) // 10**6 if geometry else 0)
 
 
 def packed():
     """What the offline bundle holds: every source, model and task with the manifest of its files."""
     sources = [("source", source, source.fetch) for source in STANZAS.values()]
-    models = [("model", model, (model.fetch,)) for model in MODELS.values()]
+    models = [("model", model, (model.fetch,)) for model in ALL_MODELS.values()]
     stanzas = [
         {
             "kind": kind,
@@ -236,9 +315,9 @@ def stanza_files():
     return [
         *(
             f"sources/{name}.yaml"
-            for name in sorted({*SOURCES, *config.get("compare", {}).values()})
+            for name in sorted({*ALL_SOURCES, *config.get("compare", {}).values()})
         ),
-        *(f"models/{name}.yaml" for name in sorted(MODELS)),
+        *(f"models/{name}.yaml" for name in sorted(ALL_MODELS)),
         f"benchmarks/{RUN.benchmark.name}.yaml",
     ]
 
@@ -251,34 +330,39 @@ def curation_scope(wildcards):
 
 def curation_settings(wildcards):
     """The policies and thresholds of one source: the run's, but for what its stanza says."""
-    return plain(RUN.curation_of(SOURCES[wildcards.source]))
+    return plain(run_of(wildcards).curation_of(STANZAS[wildcards.source]))
 
 
 def earlier_sources(wildcards):
     """The sources whose queries this one shall not repeat: of the same shape, before it in the config."""
-    source = SOURCES[wildcards.source]
-    if RUN.curation_of(source).across.policy != "drop":
+    run, source = run_of(wildcards), STANZAS[wildcards.source]
+    if run.curation_of(source).across.policy != "drop":
         return []
-    earlier = RUN.sources[: TRAINED.index(source.name)]
+    earlier = run.sources[: [other.name for other in run.sources].index(source.name)]
     return [other.name for other in earlier if other.shape == source.shape]
 
 
 def earlier_queries(wildcards):
     """The curated queries of these sources."""
     return [
-        f"results/curated/{CURATION}/{name}/queries.parquet"
+        f"results/curated/{wildcards.curation}/{name}/queries.parquet"
         for name in earlier_sources(wildcards)
     ]
 
 
-def missing_texts():
-    """Whether tasks without test data stop the run: not where nothing is matched against them."""
-    policies = {RUN.curation_of(source).decontaminate.policy for source in RUN.sources}
-    return (
-        RUN.curate.decontaminate.missing
-        if RUN.audit or policies != {"off"}
-        else "allow"
+def missing_texts(wildcards):
+    """Whether tasks without test data stop the runs: not where nothing is matched against them."""
+    runs = [
+        run
+        for name, run in RUNS.items()
+        if KEYS[name]["evaluation_texts"] == wildcards.evaluation_texts
+    ]
+    matched = any(
+        run.audit or run.curation_of(source).decontaminate.policy != "off"
+        for run in runs
+        for source in run.sources
     )
+    return runs[0].curate.decontaminate.missing if matched else "allow"
 
 
 def declared_tasks():
@@ -327,18 +411,18 @@ def parts(jobs, path):
 
 def embedded_parts(wildcards):
     """Manifests of the jobs that encode a large source."""
-    path = f"results/vectors/{ENCODER}/{CURATION}/{wildcards.source}"
+    path = upstream(wildcards, "results/vectors/{encoder}/{curation}/{source}")
     return parts(
-        embed_jobs(STANZAS[wildcards.source], RUN.mine),
+        embed_jobs(STANZAS[wildcards.source], run_of(wildcards).mine),
         f"{path}-{{part}}-of-{{parts}}.json",
     )
 
 
 def mined_tuples(wildcards):
     """Tuples of the jobs that search for a large source."""
-    path = f"results/mined/{MINING}/{wildcards.source}"
+    path = upstream(wildcards, "results/mined/{mining}/{source}")
     return parts(
-        mine_jobs(STANZAS[wildcards.source], RUN.mine),
+        mine_jobs(STANZAS[wildcards.source], run_of(wildcards).mine),
         f"{path}/part-{{part}}-of-{{parts}}/tuples.parquet",
     )
 
@@ -349,6 +433,27 @@ def mined_rejected(wildcards):
         path.replace("tuples.parquet", "rejected.parquet")
         for path in mined_tuples(wildcards)
     ]
+
+
+def trained_sources(wildcards):
+    """The names of the sources of a run."""
+    return [source.name for source in run_of(wildcards).sources]
+
+
+def run_settings(wildcards):
+    """What of a run decides its training."""
+    return training_settings(run_of(wildcards))
+
+
+def run_keys(wildcards):
+    """A stage's folder -> the variant key of a run."""
+    folders = {
+        "curated": "curation",
+        "vectors": "encoder",
+        "mined": "mining",
+        "tokens": "tokens",
+    }
+    return {folder: KEYS[wildcards.run][key] for folder, key in folders.items()}
 
 
 def task_source_table(wildcards, table):
@@ -369,11 +474,6 @@ def task_queries(wildcards):
 def drawn_stanza(wildcards):
     """What of a task decides its rows: a change of its instruction or batch draws nothing anew."""
     return task_stanza(wildcards) | UNREAD
-
-
-def only(names):
-    """A wildcard's pattern of these names alone."""
-    return "|".join(re.escape(name) for name in names) or "(?!)"
 
 
 def task_order(wildcards):
@@ -414,6 +514,24 @@ def task_inputs(names):
     return [f"results/benchmarks/{name}/checked.json" for name in mteb]
 
 
+def scored_names(job):
+    """The names of a job's candidates in paths, where those of the run stand for all runs."""
+    names = [candidate.name for candidate in job.candidates]
+    return (
+        [f"{{run}}{name.removeprefix(RUN.run)}" for name in names]
+        if job.folder == OF_RUN
+        else names
+    )
+
+
+def scored_models(wildcards, job):
+    """The candidates that a job scores: those of the run, or the same for all runs."""
+    if job.folder != OF_RUN:
+        return plain(job.candidates)
+    own = upstream(wildcards, MODEL)
+    return plain([one for one in candidates(run_of(wildcards)) if one.folder == own])
+
+
 def scored_stanza(wildcards):
     """The stanza of the one task that a job scores."""
     return [plain(INSTRUCTED[wildcards.task])]
@@ -433,7 +551,7 @@ def shard_manifests(wildcards, model):
     """Passages of a large task that other jobs encode before it is scored."""
     count = shards(TASKS[wildcards.task], shard_texts=RUN.evaluate.shard_texts)
     return [
-        f"results/vectors/evaluation/{model}/{wildcards.task}/{part}-of-{count}.json"
+        f"results/vectors/evaluation/{model.format(**dict(wildcards.items()))}/{wildcards.task}/{part}-of-{count}.json"
         for part in range(count)
     ]
 
@@ -441,9 +559,9 @@ def shard_manifests(wildcards, model):
 def scoring_memory_mb(wildcards):
     """Memory to score one task: weights in float32, and its vectors up to three times."""
     task = TASKS[wildcards.task]
-    known = [model.geometry for model in MODELS.values() if model.geometry]
-    size = max([600, *(4 * weights(geometry) // 10**6 for geometry in known)])
-    width = max([768, *(geometry.hidden for geometry in known)])
+    found = [model.geometry for model in ALL_MODELS.values() if model.geometry]
+    size = max([600, *(4 * weights(geometry) // 10**6 for geometry in found)])
+    width = max([768, *(geometry.hidden for geometry in found)])
     texts = task.mteb.texts if task.mteb else 0
     return 2000 + size + 3 * 4 * width * texts // 10**6
 

@@ -18,12 +18,12 @@ CLEAN = RUN.curate.decontaminate
 rule index_texts:
     input:
         texts=expand("results/benchmarks/{task}/texts.parquet", task=TASKS),
-        extra=list(CLEAN.texts),
+        extra=partial(setting, name="curate.decontaminate.texts"),
     output:
-        index=directory(f"results/evaluation_texts/{EVALUATION_TEXTS}"),
-        lineage=f"results/lineage/jobs/index_texts/{EVALUATION_TEXTS}.json",
+        index=directory("results/evaluation_texts/{evaluation_texts}"),
+        lineage="results/lineage/jobs/index_texts/{evaluation_texts}.json",
     log:
-        f"logs/index_texts/{EVALUATION_TEXTS}.log",
+        "logs/index_texts/{evaluation_texts}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -32,8 +32,8 @@ rule index_texts:
         runtime=growing(60),
     params:
         tasks=list(TASKS),
-        query_like=list(CLEAN.query_like),
-        missing=missing_texts(),
+        query_like=partial(setting, name="curate.decontaminate.query_like"),
+        missing=missing_texts,
         memory_mb=RUN.curate.memory_mb,
         code=code_digest("index_texts.py"),
     script:
@@ -44,18 +44,20 @@ rule curate_source:
     input:
         corpus="results/sources/{source}/corpus.parquet",
         queries="results/sources/{source}/queries.parquet",
-        evaluation_texts=f"results/evaluation_texts/{EVALUATION_TEXTS}",
+        evaluation_texts=partial(
+            upstream, path="results/evaluation_texts/{evaluation_texts}"
+        ),
         held_out=expand("results/sources/{scored}/queries.parquet", scored=SCORED),
         earlier=earlier_queries,
     output:
-        corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
-        queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
-        removed=f"results/curated/{CURATION}/{{source}}/removed.parquet",
-        near=f"results/curated/{CURATION}/{{source}}/near.parquet",
-        hits=f"results/curated/{CURATION}/{{source}}/hits.parquet",
-        lineage=f"results/lineage/jobs/curate_source/{CURATION}/{{source}}.json",
+        corpus="results/curated/{curation}/{source}/corpus.parquet",
+        queries="results/curated/{curation}/{source}/queries.parquet",
+        removed="results/curated/{curation}/{source}/removed.parquet",
+        near="results/curated/{curation}/{source}/near.parquet",
+        hits="results/curated/{curation}/{source}/hits.parquet",
+        lineage="results/lineage/jobs/curate_source/{curation}/{source}.json",
     log:
-        f"logs/curate_source/{CURATION}/{{source}}.log",
+        "logs/curate_source/{curation}/{source}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -66,7 +68,7 @@ rule curate_source:
         scope=curation_scope,
         settings=curation_settings,
         earlier=earlier_sources,
-        seed=RUN.seed,
+        seed=partial(setting, name="seed"),
         scored=SCORED,
         in_part=SCORED_IN_PART,
         code=code_digest("curate_source.py"),

@@ -1,12 +1,12 @@
 """Evaluate: data of the tasks, mteb's scores for the run and the models beside it, scoreboard and gate."""
 
-from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths, shards
+from f2llm.evaluate.jobs import instructed_tasks, jobs, score_paths, shards
 
 EVALUATIONS = jobs(RUN)
-CANDIDATES = candidates(RUN)
 INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}
 SCORES = score_paths(RUN, folder="results/scores")
-OF_RUN = f"results/runs/{RUN.run}/model"
+MODEL = "results/runs/{run}/model"
+OF_RUN = MODEL.format(run=RUN.run)
 # Scored without the run by `score_models`: those of evaluate.models, or where none is named the standing ones.
 NAMED = [f"results/models/{model.name}/model" for model in RUN.scored_models] or [
     candidate.folder for candidate in CANDIDATES if candidate.folder != OF_RUN
@@ -144,14 +144,14 @@ for job in EVALUATIONS:
             name:
                 job.name.replace("evaluate", "encode")
             input:
-                model=job.folder,
+                model=MODEL if job.folder == OF_RUN else job.folder,
                 texts="results/benchmarks/{task}/texts.parquet",
                 verdict=scored_verdict,
             output:
-                manifest=f"results/vectors/evaluation/{job.candidates[0].name}/{{task}}/{{part}}-of-{{parts}}.json",
-                lineage=f"results/lineage/jobs/{job.name.replace('evaluate', 'encode')}/{job.candidates[0].name}/{{task}}-{{part}}-of-{{parts}}.json",
+                manifest=f"results/vectors/evaluation/{scored_names(job)[0]}/{{task}}/{{part}}-of-{{parts}}.json",
+                lineage=f"results/lineage/jobs/{job.name.replace('evaluate', 'encode')}/{scored_names(job)[0]}/{{task}}-{{part}}-of-{{parts}}.json",
             log:
-                f"logs/{job.name.replace('evaluate', 'encode')}/{job.candidates[0].name}/{{task}}-{{part}}-of-{{parts}}.log",
+                f"logs/{job.name.replace('evaluate', 'encode')}/{scored_names(job)[0]}/{{task}}-{{part}}-of-{{parts}}.log",
             wildcard_constraints:
                 task=only(task.name for task in job.tasks),
             conda:
@@ -162,7 +162,7 @@ for job in EVALUATIONS:
                 mem_mb=growing(scoring_memory_mb),
                 runtime=growing(scoring_minutes),
             params:
-                candidates=plain(job.candidates),
+                candidates=partial(scored_models, job=job),
                 tasks=scored_stanza,
                 settings=SCORING,
                 store="results/vectors/evaluation/store",
@@ -174,22 +174,22 @@ for job in EVALUATIONS:
             name:
                 job.name
             input:
-                model=job.folder,
+                model=MODEL if job.folder == OF_RUN else job.folder,
                 data=scored_data,
                 verdict=scored_verdict,
-                shards=partial(shard_manifests, model=job.candidates[0].name),
+                shards=partial(shard_manifests, model=scored_names(job)[0]),
             output:
                 scores=expand(
                     "results/scores/{candidate}/{{task}}.json",
-                    candidate=[candidate.name for candidate in job.candidates],
+                    candidate=scored_names(job),
                 ),
                 single=expand(
                     "results/scores/{candidate}/items/{{task}}.parquet",
-                    candidate=[candidate.name for candidate in job.candidates],
+                    candidate=scored_names(job),
                 ),
-                lineage=f"results/lineage/jobs/{job.name}/{job.candidates[0].name}/{{task}}.json",
+                lineage=f"results/lineage/jobs/{job.name}/{scored_names(job)[0]}/{{task}}.json",
             log:
-                f"logs/{job.name}/{job.candidates[0].name}/{{task}}.log",
+                f"logs/{job.name}/{scored_names(job)[0]}/{{task}}.log",
             wildcard_constraints:
                 task=only(task.name for task in job.tasks),
             conda:
@@ -200,7 +200,7 @@ for job in EVALUATIONS:
                 mem_mb=growing(scoring_memory_mb),
                 runtime=growing(scoring_minutes),
             params:
-                candidates=plain(job.candidates),
+                candidates=partial(scored_models, job=job),
                 tasks=scored_stanza,
                 settings=SCORING,
                 # Vectors by content, shared by tasks and runs: no declared output, safe to delete.
@@ -215,7 +215,7 @@ for job in EVALUATIONS:
             name:
                 job.name
             input:
-                model=job.folder,
+                model=MODEL if job.folder == OF_RUN else job.folder,
                 data=expand(
                     "results/benchmarks/{task}/data",
                     task=[task.name for task in job.tasks],
@@ -224,17 +224,17 @@ for job in EVALUATIONS:
             output:
                 scores=expand(
                     "results/scores/{candidate}/{task}.json",
-                    candidate=[candidate.name for candidate in job.candidates],
+                    candidate=scored_names(job),
                     task=[task.name for task in job.tasks],
                 ),
                 single=expand(
                     "results/scores/{candidate}/items/{task}.parquet",
-                    candidate=[candidate.name for candidate in job.candidates],
+                    candidate=scored_names(job),
                     task=[task.name for task in job.tasks],
                 ),
-                lineage=f"results/lineage/jobs/{job.name}/{job.candidates[0].name}.json",
+                lineage=f"results/lineage/jobs/{job.name}/{scored_names(job)[0]}.json",
             log:
-                f"logs/{job.name}/{job.candidates[0].name}.log",
+                f"logs/{job.name}/{scored_names(job)[0]}.log",
             conda:
                 "../environment.yml"
             threads: 1
@@ -243,7 +243,7 @@ for job in EVALUATIONS:
                 mem_mb=growing(2000),
                 runtime=growing(60),
             params:
-                candidates=plain(job.candidates),
+                candidates=partial(scored_models, job=job),
                 tasks=plain(job.tasks),
                 settings=SCORING,
                 store="results/vectors/evaluation/store",

@@ -6,16 +6,16 @@ Large sources are encoded and searched by several jobs, each on a share of the r
 
 rule embed_part:
     input:
-        corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
-        queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
-        model=f"results/models/{RUN.retriever.name}/model",
+        corpus="results/curated/{curation}/{source}/corpus.parquet",
+        queries="results/curated/{curation}/{source}/queries.parquet",
+        model=partial(upstream, path="results/models/{retriever}/model"),
     output:
         manifest=temp(
-            f"results/vectors/{ENCODER}/{CURATION}/{{source}}-{{part}}-of-{{parts}}.json"
+            "results/vectors/{encoder}/{curation}/{source}-{part}-of-{parts}.json"
         ),
-        lineage=f"results/lineage/jobs/embed_part/{ENCODER}/{CURATION}/{{source}}-{{part}}-of-{{parts}}.json",
+        lineage="results/lineage/jobs/embed_part/{encoder}/{curation}/{source}-{part}-of-{parts}.json",
     log:
-        f"logs/embed_part/{ENCODER}/{CURATION}/{{source}}-{{part}}-of-{{parts}}.log",
+        "logs/embed_part/{encoder}/{curation}/{source}-{part}-of-{parts}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -25,10 +25,10 @@ rule embed_part:
         runtime=minutes,
     params:
         stanza=source_stanza,
-        retriever=plain(RUN.retriever),
-        max_length=RUN.mine.max_length,
+        retriever=partial(setting, name="retriever"),
+        max_length=partial(setting, name="mine.max_length"),
         device=RUN.mine.device,
-        store=f"results/vectors/store/{ENCODER}",
+        store=partial(upstream, path="results/vectors/store/{encoder}"),
         on_source_error=RUN.on_source_error,
         code=code_digest("embed_part.py"),
     script:
@@ -37,15 +37,15 @@ rule embed_part:
 
 rule embed_source:
     input:
-        corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
-        queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
-        model=f"results/models/{RUN.retriever.name}/model",
+        corpus="results/curated/{curation}/{source}/corpus.parquet",
+        queries="results/curated/{curation}/{source}/queries.parquet",
+        model=partial(upstream, path="results/models/{retriever}/model"),
         parts=embedded_parts,
     output:
-        manifest=f"results/vectors/{ENCODER}/{CURATION}/{{source}}.json",
-        lineage=f"results/lineage/jobs/embed_source/{ENCODER}/{CURATION}/{{source}}.json",
+        manifest="results/vectors/{encoder}/{curation}/{source}.json",
+        lineage="results/lineage/jobs/embed_source/{encoder}/{curation}/{source}.json",
     log:
-        f"logs/embed_source/{ENCODER}/{CURATION}/{{source}}.log",
+        "logs/embed_source/{encoder}/{curation}/{source}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -55,11 +55,11 @@ rule embed_source:
         runtime=minutes,
     params:
         stanza=source_stanza,
-        retriever=plain(RUN.retriever),
-        max_length=RUN.mine.max_length,
+        retriever=partial(setting, name="retriever"),
+        max_length=partial(setting, name="mine.max_length"),
         device=RUN.mine.device,
         # Vectors by content, shared by all runs: no declared output, safe to delete.
-        store=f"results/vectors/store/{ENCODER}",
+        store=partial(upstream, path="results/vectors/store/{encoder}"),
         on_source_error=RUN.on_source_error,
         code=code_digest("embed_source.py"),
     script:
@@ -68,20 +68,26 @@ rule embed_source:
 
 rule mine_part:
     input:
-        corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
-        queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
-        near=f"results/curated/{CURATION}/{{source}}/near.parquet",
-        vectors=f"results/vectors/{ENCODER}/{CURATION}/{{source}}.json",
+        corpus=partial(
+            upstream, path="results/curated/{curation}/{source}/corpus.parquet"
+        ),
+        queries=partial(
+            upstream, path="results/curated/{curation}/{source}/queries.parquet"
+        ),
+        near=partial(upstream, path="results/curated/{curation}/{source}/near.parquet"),
+        vectors=partial(
+            upstream, path="results/vectors/{encoder}/{curation}/{source}.json"
+        ),
     output:
         tuples=temp(
-            f"results/mined/{MINING}/{{source}}/part-{{part}}-of-{{parts}}/tuples.parquet"
+            "results/mined/{mining}/{source}/part-{part}-of-{parts}/tuples.parquet"
         ),
         rejected=temp(
-            f"results/mined/{MINING}/{{source}}/part-{{part}}-of-{{parts}}/rejected.parquet"
+            "results/mined/{mining}/{source}/part-{part}-of-{parts}/rejected.parquet"
         ),
-        lineage=f"results/lineage/jobs/mine_part/{MINING}/{{source}}-{{part}}-of-{{parts}}.json",
+        lineage="results/lineage/jobs/mine_part/{mining}/{source}-{part}-of-{parts}.json",
     log:
-        f"logs/mine_part/{MINING}/{{source}}-{{part}}-of-{{parts}}.log",
+        "logs/mine_part/{mining}/{source}-{part}-of-{parts}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -92,8 +98,8 @@ rule mine_part:
         cpus_per_task=cpus,
     params:
         stanza=source_stanza,
-        settings=plain(RUN.mine),
-        seed=RUN.seed,
+        settings=partial(setting, name="mine"),
+        seed=partial(setting, name="seed"),
         on_source_error=RUN.on_source_error,
         code=code_digest("mine_part.py"),
     script:
@@ -102,18 +108,24 @@ rule mine_part:
 
 rule mine_source:
     input:
-        corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
-        queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
-        near=f"results/curated/{CURATION}/{{source}}/near.parquet",
-        vectors=f"results/vectors/{ENCODER}/{CURATION}/{{source}}.json",
+        corpus=partial(
+            upstream, path="results/curated/{curation}/{source}/corpus.parquet"
+        ),
+        queries=partial(
+            upstream, path="results/curated/{curation}/{source}/queries.parquet"
+        ),
+        near=partial(upstream, path="results/curated/{curation}/{source}/near.parquet"),
+        vectors=partial(
+            upstream, path="results/vectors/{encoder}/{curation}/{source}.json"
+        ),
         tuples=mined_tuples,
         rejected=mined_rejected,
     output:
-        tuples=f"results/mined/{MINING}/{{source}}/tuples.parquet",
-        rejected=f"results/mined/{MINING}/{{source}}/rejected.parquet",
-        lineage=f"results/lineage/jobs/mine_source/{MINING}/{{source}}.json",
+        tuples="results/mined/{mining}/{source}/tuples.parquet",
+        rejected="results/mined/{mining}/{source}/rejected.parquet",
+        lineage="results/lineage/jobs/mine_source/{mining}/{source}.json",
     log:
-        f"logs/mine_source/{MINING}/{{source}}.log",
+        "logs/mine_source/{mining}/{source}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -124,8 +136,8 @@ rule mine_source:
         cpus_per_task=cpus,
     params:
         stanza=source_stanza,
-        settings=plain(RUN.mine),
-        seed=RUN.seed,
+        settings=partial(setting, name="mine"),
+        seed=partial(setting, name="seed"),
         on_source_error=RUN.on_source_error,
         code=code_digest("mine_source.py"),
     script:

@@ -1,6 +1,6 @@
 """What jobs take and where they run: devices of this machine, or the partitions of a Slurm cluster."""
 
-from functools import partial
+import functools
 
 from f2llm.cluster import (
     Asked,
@@ -17,7 +17,6 @@ from f2llm.probe import announce, check_node, write_faults
 # Locally one job a device at a time; on a cluster the scheduler deals them out (gres).
 DEVICES = len(visible_devices())
 USES_DEVICE = {"device_slots": int(DEVICES > 0 and RUN.mine.device != "cpu")}
-SIZES = Sizes(Counts(RUN))
 TRAINING_DEVICES = RUN.train.processes if DEVICES else 0
 
 # Which executor runs is known at the start only; with one for a cluster, `jobs` is set.
@@ -89,7 +88,13 @@ def prepare_cluster():
 
 def sizes(wildcards, rulename):
     """What a job is asked for, from measured curves and the rows of its tables as they are when it is submitted."""
-    return SIZES.ask(rulename, dict(wildcards.items()))
+    return sizes_of(run_of(wildcards).run).ask(rulename, dict(wildcards.items()))
+
+
+@functools.cache
+def sizes_of(run):
+    """The same of all jobs of a run."""
+    return Sizes(Counts(RUNS[run]))
 
 
 def memory_mb(wildcards, attempt, rulename):

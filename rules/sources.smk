@@ -5,10 +5,10 @@ rule fetch:
     input:
         expand(
             "results/sources/{source}/{table}.parquet",
-            source=sorted(SOURCES),
+            source=sorted(ALL_SOURCES),
             table=("corpus", "queries", "origins"),
         ),
-        expand("results/models/{model}/model", model=sorted(MODELS)),
+        expand("results/models/{model}/model", model=sorted(ALL_MODELS)),
 
 
 rule bundle:
@@ -19,7 +19,7 @@ rule bundle:
 rule pack_bundle:
     input:
         expand("results/sources/{source}/manifest.json", source=sorted(STANZAS)),
-        expand("results/models/{model}/manifest.json", model=sorted(MODELS)),
+        expand("results/models/{model}/manifest.json", model=sorted(ALL_MODELS)),
         expand("results/benchmarks/{task}/manifest.json", task=TASKS_OF["mteb"]),
     output:
         bundle=directory("results/bundle"),

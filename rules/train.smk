@@ -2,27 +2,39 @@
 
 from f2llm.train.settings import training_settings
 
-BACKBONE = f"results/models/{RUN.backbone.name}/model"
+BACKBONE = "results/models/{backbone}/model"
+TUPLES = "results/mined/{mining}/{source}/tuples.parquet"
 TOKEN_FILES = [
     f"{rows}.{kind}"
     for rows in ("passages", "queries", "positives")
     for kind in ("bin", "offsets")
 ]
+TOKENISED = [
+    f"results/tokens/{{tokens}}/{{source}}/{file}"
+    for file in ["meta.json", *TOKEN_FILES]
+]
+LENGTHS = [
+    f"results/tokens/{{tokens}}/{{source}}/{rows}.{kind}"
+    for rows in ("passages", "queries")
+    for kind in ("offsets", "bin")
+]
 
 
 rule tokenise_source:
     input:
-        corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
-        queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
-        model=BACKBONE,
-    output:
-        meta=f"results/tokens/{TOKENS}/{{source}}/meta.json",
-        rows=expand(
-            f"results/tokens/{TOKENS}/{{{{source}}}}/{{file}}", file=TOKEN_FILES
+        corpus=partial(
+            upstream, path="results/curated/{curation}/{source}/corpus.parquet"
         ),
-        lineage=f"results/lineage/jobs/tokenise_source/{TOKENS}/{{source}}.json",
+        queries=partial(
+            upstream, path="results/curated/{curation}/{source}/queries.parquet"
+        ),
+        model=partial(upstream, path=BACKBONE),
+    output:
+        meta="results/tokens/{tokens}/{source}/meta.json",
+        rows=expand("results/tokens/{{tokens}}/{{source}}/{file}", file=TOKEN_FILES),
+        lineage="results/lineage/jobs/tokenise_source/{tokens}/{source}.json",
     log:
-        f"logs/tokenise_source/{TOKENS}/{{source}}.log",
+        "logs/tokenise_source/{tokens}/{source}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -31,8 +43,8 @@ rule tokenise_source:
         runtime=minutes,
     params:
         instruction=instruction,
-        backbone=plain(RUN.backbone),
-        settings=plain(RUN.tokens),
+        backbone=partial(setting, name="backbone"),
+        settings=partial(setting, name="tokens"),
         code=code_digest("tokenise_source.py"),
     script:
         "../workflow/scripts/tokenise_source.py"
@@ -40,23 +52,18 @@ rule tokenise_source:
 
 rule plan_run:
     input:
-        tuples=expand(
-            f"results/mined/{MINING}/{{source}}/tuples.parquet", source=TRAINED
+        tuples=partial(upstream_of_all, paths=[TUPLES]),
+        tokens=partial(
+            upstream_of_all, paths=["results/tokens/{tokens}/{source}/meta.json"]
         ),
-        tokens=expand(f"results/tokens/{TOKENS}/{{source}}/meta.json", source=TRAINED),
-        lengths=expand(
-            f"results/tokens/{TOKENS}/{{source}}/{{rows}}.{{kind}}",
-            source=TRAINED,
-            rows=["passages", "queries"],
-            kind=["offsets", "bin"],
-        ),
+        lengths=partial(upstream_of_all, paths=LENGTHS),
     output:
-        plan=f"results/runs/{RUN.run}/plan.parquet",
-        validation=f"results/runs/{RUN.run}/validation_plan.parquet",
-        run=f"results/runs/{RUN.run}/run.json",
-        lineage=f"results/lineage/jobs/plan_run/{RUN.run}.json",
+        plan="results/runs/{run}/plan.parquet",
+        validation="results/runs/{run}/validation_plan.parquet",
+        run="results/runs/{run}/run.json",
+        lineage="results/lineage/jobs/plan_run/{run}.json",
     log:
-        f"logs/plan_run/{RUN.run}.log",
+        "logs/plan_run/{run}.log",
     conda:
         "../environment.yml"
     threads: 1
@@ -64,15 +71,10 @@ rule plan_run:
         mem_mb=memory_mb,
         runtime=minutes,
     params:
-        sources=TRAINED,
-        settings=training_settings(RUN),
-        variants={
-            "curated": CURATION,
-            "vectors": ENCODER,
-            "mined": MINING,
-            "tokens": TOKENS,
-        },
-        backbone_folder=BACKBONE,
+        sources=trained_sources,
+        settings=run_settings,
+        variants=run_keys,
+        backbone_folder=partial(upstream, path=BACKBONE),
         on_error=RUN.on_source_error,
         code=code_digest("plan_run.py"),
     script:
@@ -81,25 +83,19 @@ rule plan_run:
 
 rule train_model:
     input:
-        run=f"results/runs/{RUN.run}/run.json",
-        plan=f"results/runs/{RUN.run}/plan.parquet",
-        validation=f"results/runs/{RUN.run}/validation_plan.parquet",
-        tuples=expand(
-            f"results/mined/{MINING}/{{source}}/tuples.parquet", source=TRAINED
-        ),
-        tokens=expand(
-            f"results/tokens/{TOKENS}/{{source}}/{{file}}",
-            source=TRAINED,
-            file=["meta.json", *TOKEN_FILES],
-        ),
-        model=BACKBONE,
+        run="results/runs/{run}/run.json",
+        plan="results/runs/{run}/plan.parquet",
+        validation="results/runs/{run}/validation_plan.parquet",
+        tuples=partial(upstream_of_all, paths=[TUPLES]),
+        tokens=partial(upstream_of_all, paths=TOKENISED),
+        model=partial(upstream, path=BACKBONE),
     output:
-        model=directory(f"results/runs/{RUN.run}/model"),
-        metrics=f"results/runs/{RUN.run}/metrics.parquet",
-        validation=f"results/runs/{RUN.run}/validation.parquet",
-        lineage=f"results/lineage/jobs/train_model/{RUN.run}.json",
+        model=directory("results/runs/{run}/model"),
+        metrics="results/runs/{run}/metrics.parquet",
+        validation="results/runs/{run}/validation.parquet",
+        lineage="results/lineage/jobs/train_model/{run}.json",
     log:
-        f"logs/train_model/{RUN.run}.log",
+        "logs/train_model/{run}.log",
     conda:
         "../environment.yml"
     threads: RUN.train.threads * RUN.train.processes

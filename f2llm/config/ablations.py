@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LEAVE_ONE_OUT = "leave_one_source_out"
-NO_BOUND = {"gate": {"over_base_last": -100, "over_base_mean": -100}}  # a run that lost something may fall short
+# What of a config decides a model. All runs of an ablation are scored alike, else their scores could not be compared.
+MAY_CHANGE = ("seed", "licences", "sources", "backbone", "retriever", "curate", "mine", "tokens", "train")
+# Of `train`, where it runs: the same for all runs, whose trainings are jobs of one rule.
+PLACE = ("threads", "processes", "nodes")
+# What concerns the run itself alone.
+OF_ONE_RUN = ("ablate", "audit", "compare")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +33,11 @@ def changes_of(ablate: str | Sequence[Mapping[str, Any]] | None, *, sources: Seq
 
 
 def changed_config(config: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """Return the config of the run of a change: another name, its values, no ablations and no bounds on scores."""
-    changed = _merged(config, change.set)
-    changed = _merged(changed, {"evaluate": NO_BOUND, "run": f"{config['run']}-{change.name}"})
-    changed.pop("ablate", None)
-    return changed
+    """Return the config of the run of a change: another name, other values, nothing for `config` alone."""
+    changed = _merged(config, {key: value for key, value in change.set.items() if key in MAY_CHANGE})
+    return {key: value for key, value in changed.items() if key not in OF_ONE_RUN} | {
+        "run": f"{config['run']}-{change.name}"
+    }
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """YAML read and checked against a JSON schema: all faults at once, defaults filled in."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -33,8 +34,9 @@ def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 - the YAML border
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}; mend that line") from error
 
 
-def load_schema(name: str) -> dict[str, Any]:
-    """Return workflow/schemas/{name}.schema.yaml."""
+@functools.cache
+def load_schema(name: str) -> Mapping[str, Any]:
+    """Return workflow/schemas/{name}.schema.yaml, read once: a config and all its changed runs are checked with it."""
     return read_yaml(SCHEMAS / f"{name}.schema.yaml")
 
 

@@ -25,10 +25,49 @@ PLACEHOLDER = "{source}"
 Stanza = TypeVar("Stanza")
 
 
-def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> Run:
+class Stanzas:
+    """The stanzas of a folder, each read and checked once, however many runs name it."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._schemas = {kind: load_schema(kind.removesuffix("s")) for kind in ("sources", "models", "benchmarks")}
+        self._read: dict[tuple[str, str], tuple[Any, list[str]]] = {}
+
+    def noting(self, faults: list[str]) -> Callable[..., Any]:
+        """Return a function that returns one stanza, or notes its faults and returns None."""
+
+        def stanza(kind: str, name: object, record: type[Stanza]) -> Stanza | None:
+            if not isinstance(name, str):
+                return None  # the config's own schema has said so
+            if (kind, name) not in self._read:
+                self._read[kind, name] = self._stanza(kind, name, record)
+            found, own = self._read[kind, name]
+            faults.extend(own)
+            return found
+
+        return stanza
+
+    def _stanza(self, kind: str, name: str, record: type[Stanza]) -> tuple[Stanza | None, list[str]]:
+        path = self._folder / kind / f"{name}.yaml"
+        if not path.is_file():
+            near = difflib.get_close_matches(name, [file.stem for file in path.parent.glob("*.yaml")], n=1)
+            advice = f"did you mean {near[0]!r}?" if near else f"add {path}"
+            return None, [f"{path}: there is no such stanza ({kind}: {name!r}); {advice}"]
+        content = read_yaml(path)
+        found = check(content, schema=self._schemas[kind], where=str(path))
+        if not found and content["name"] != name:
+            found = [f"{path}: name is {content['name']!r}; it must equal the file name {name!r}"]
+        filled = None if found else with_defaults(content, self._schemas[kind])
+        if filled and record is Benchmark:
+            filled, found = with_mteb(filled, where=str(path))
+        return None if found else build(record, filled), found
+
+
+def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str, stanzas: Stanzas | None = None) -> Run:
     """Return the run that `content` (a parsed config.yaml) describes.
 
-    `folder` holds sources/, models/ and benchmarks/; `where` names the config in errors.
+    `folder` holds sources/, models/ and benchmarks/; `where` names the config in errors; `stanzas` are those of the
+    folder, where other runs have read them.
 
     Raises:
         InputError: every fault of the config and of all stanzas it names, in one go.
@@ -36,7 +75,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str) -> R
     schema, folder = load_schema("config"), Path(folder)
     faults = check(content, schema=schema, where=where)
     settings = with_defaults(_with_recipe(content), schema)
-    stanza = _reader(folder, faults)
+    stanza = (stanzas or Stanzas(folder)).noting(faults)
     names = settings.get("sources") if isinstance(settings.get("sources"), list) else []
     sources = [stanza("sources", name, Source) for name in names]
     models = {role: stanza("models", settings.get(role), Model) for role in ("backbone", "retriever")}
@@ -91,32 +130,6 @@ def load_run_file(path: str | Path) -> Run:
     """Read a run from its YAML file; stanzas lie beside it (sources/, models/, benchmarks/)."""
     path = Path(path)
     return load_run(read_yaml(path), folder=path.parent, where=str(path))
-
-
-def _reader(folder: Path, faults: list[str]) -> Callable[..., Any]:
-    """Return a function that reads one stanza, or notes its faults and returns None."""
-    schemas = {kind: load_schema(kind.removesuffix("s")) for kind in ("sources", "models", "benchmarks")}
-
-    def stanza(kind: str, name: object, record: type[Stanza]) -> Stanza | None:
-        if not isinstance(name, str):
-            return None  # the config's own schema has said so
-        path = folder / kind / f"{name}.yaml"
-        if not path.is_file():
-            near = difflib.get_close_matches(name, [file.stem for file in path.parent.glob("*.yaml")], n=1)
-            advice = f"did you mean {near[0]!r}?" if near else f"add {path}"
-            faults.append(f"{path}: there is no such stanza ({kind}: {name!r}); {advice}")
-            return None
-        content = read_yaml(path)
-        found = check(content, schema=schemas[kind], where=str(path))
-        if not found and content["name"] != name:
-            found = [f"{path}: name is {content['name']!r}; it must equal the file name {name!r}"]
-        filled = None if found else with_defaults(content, schemas[kind])
-        if filled and record is Benchmark:
-            filled, found = with_mteb(filled, where=str(path))
-        faults.extend(found)
-        return None if found else build(record, filled)
-
-    return stanza
 
 
 def _with_recipe(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -266,7 +266,7 @@ class Run:
     benchmark: Benchmark
     audit: dict[str, Audit]
     scored_models: tuple[Model, ...] = ()  # those of evaluate.models
-    ablate: tuple[Change, ...] = ()  # runs that differ in one thing each
+    ablate: tuple[Change, ...] = ()  # runs beside this one that differ in one thing each
     exclude: tuple[Exclusion, ...] = ()  # what of the sources must not be used
     trained_datasets: tuple[str, ...] = ()  # mteb's names of what the run is trained on (config/mteb/datasets.yaml)
     curate: Curate

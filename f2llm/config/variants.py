@@ -7,7 +7,7 @@ source's own stanza is not part of a key: the source has a path component of its
 import dataclasses
 import hashlib
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import plain
@@ -19,6 +19,22 @@ DIGITS = 8
 HOW_NOT_WHAT = ("backend", "device", "block_rows", "texts_per_job", "queries_per_job")
 
 
+class Keys(NamedTuple):
+    """The variant keys of a run."""
+
+    curation: str
+    evaluation_texts: str
+    encoder: str
+    mining: str
+    tokens: str
+
+
+def keys_of(run: Run) -> Keys:
+    """Return the variant keys of a run."""
+    encoder = encoder_key(run.retriever, max_length=run.mine.max_length)
+    return Keys(curation_key(run), evaluation_texts_key(run), encoder, mining_key(run), tokens_key(run))
+
+
 def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
     """Return 8 hex digits of the sha256 of the canonical JSON of `content`."""
     text = json.dumps(plain(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -26,9 +42,14 @@ def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
 
 
 def curation_key(run: Run) -> str:
-    """Return the key of curated/: curation settings, seed and the benchmark decontaminated against."""
+    """Return the key of curated/: curation settings, seed and the benchmark decontaminated against.
+
+    Where queries that an earlier source has are dropped, the sources and their order decide the tables, too.
+    """
     settings = plain(run.curate) | {"memory_mb": None}
-    return f"{run.benchmark.name}-{digest([settings, run.seed, _texts(run)])}"
+    drops = any(run.curation_of(source).across.policy == "drop" for source in run.sources)
+    order = [[(source.name, source.shape) for source in run.sources]] if drops else []
+    return f"{run.benchmark.name}-{digest([settings, run.seed, _texts(run), *order])}"
 
 
 def evaluation_texts_key(run: Run) -> str:

@@ -2,16 +2,16 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from f2llm.evaluate.compare import compared, table_of
 from f2llm.records.files import read_json
 from f2llm.records.scores import points_of
-from f2llm.records.tables import write_rows
+from f2llm.records.tables import read_table, write_rows
 
 MEAN = "mean of tasks"
 SPREAD = 2 * 1.96  # standard errors in an interval of 95 %
@@ -46,19 +46,29 @@ class Effect(NamedTuple):
     real: bool | None
 
 
-def ablation_effects(results: str | Path, run: str, changed: Sequence[str]) -> list[Effect]:
-    """Return what each changed run's scores differ by from those of `run`; its scoreboard must be the last written."""
-    tasks = read_json(Path(results, "scores", "scoreboard.json"))["tasks"]
+def ablation_effects(scores: str | Path, *, run: str, changed: Sequence[str], tasks: Mapping[str, str]) -> list[Effect]:
+    """Return what each changed run's scores differ by from those of `run`.
+
+    `scores` holds the folders of result files; `tasks` maps each task to the source that it is drawn from, or "".
+    """
     effects = []
     for name in changed:
-        own = [_effect(Path(results, "scores"), run, name, task) for task in tasks]
+        own = [_effect(Path(scores), run, name, task, source) for task, source in tasks.items()]
         effects += [*own, _mean(name, own)]
     return effects
 
 
-def write_effects(path: str | Path, effects: Sequence[Effect]) -> int:
+def write_effects(
+    scores: str | Path, *, run: str, changed: Sequence[str], tasks: Mapping[str, str], table: str | Path
+) -> int:
     """Write the table (schema ABLATIONS) and return its rows."""
-    return write_rows(path, schema=ABLATIONS, rows=effects)
+    effects = ablation_effects(scores, run=run, changed=changed, tasks=tasks)
+    return write_rows(table, schema=ABLATIONS, rows=effects)
+
+
+def read_effects(table: str | Path) -> list[Effect]:
+    """Return the rows of the table."""
+    return [Effect(**row) for row in read_table(table).to_pylist()]
 
 
 def effect_lines(effects: Sequence[Effect], *, run: str) -> str:
@@ -71,12 +81,11 @@ def effect_lines(effects: Sequence[Effect], *, run: str) -> str:
     return "\n".join([table_of([list(row) for row in zip(*rows, strict=True)]), "* more than chance (95 %)"])
 
 
-def _effect(scores: Path, run: str, changed: str, task: dict[str, Any]) -> Effect:
-    name = task["task"]
-    paths = [scores / one / f"{name}.json" for one in (run, changed)]
+def _effect(scores: Path, run: str, changed: str, task: str, source: str) -> Effect:
+    paths = [scores / one / f"{task}.json" for one in (run, changed)]
     before, after = (points_of(read_json(path)) if path.is_file() else None for path in paths)
-    found = compared(paths[0].parent, paths[1].parent, name, before, after)
-    return Effect(changed, name, task["source"], before, after, found.points, found.low, found.high, found.real)
+    found = compared(paths[0].parent, paths[1].parent, task, before, after)
+    return Effect(changed, task, source, before, after, found.points, found.low, found.high, found.real)
 
 
 def _mean(name: str, effects: Sequence[Effect]) -> Effect:

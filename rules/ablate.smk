@@ -1,0 +1,53 @@
+"""Ablate: runs that differ from this one in one thing each, and what that did to their scores.
+
+Their jobs are those of the rules before this one, with another `run` (and, where a change concerns an earlier stage,
+another variant key) in their paths: what runs have in common is made once.
+"""
+
+EFFECTS = f"results/ablations/{RUN.run}/scores.parquet"
+
+
+def effects(wildcards):
+    """What the target `ablate` makes; a config without changes has nothing to compare."""
+    if not CHANGED:
+        raise WorkflowError(
+            "config: there is no `ablate`; say `ablate: leave_one_source_out`, or list changes (docs/evaluation.md)"
+        )
+    return EFFECTS
+
+
+if CHANGED:
+
+    rule compare_changes:
+        input:
+            scores=expand("results/scores/{run}/{task}.json", run=RUNS, task=INSTRUCTED),
+            single=expand(
+                "results/scores/{run}/items/{task}.parquet", run=RUNS, task=INSTRUCTED
+            ),
+            runs=expand("results/runs/{run}/run.json", run=RUNS),
+            plans=expand("results/runs/{run}/plan.parquet", run=RUNS),
+        output:
+            table=EFFECTS,
+            page=f"results/ablations/{RUN.run}/index.html",
+            lineage=f"results/lineage/jobs/compare_changes/{RUN.run}.json",
+        log:
+            f"logs/compare_changes/{RUN.run}.log",
+        conda:
+            "../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(60),
+        params:
+            run=RUN.run,
+            changed=[run.run for run in CHANGED],
+            tasks={task.name: task.source for task in INSTRUCTED.values()},
+            code=code_digest("compare_changes.py"),
+        script:
+            "../workflow/scripts/compare_changes.py"
+
+
+rule ablate:
+    input:
+        "results/scores/scoreboard.parquet",
+        effects,

@@ -1,0 +1,21 @@
+"""Rule `compare_changes`: scores of a run and of its changed runs -> what each change did to them, and a page of it."""
+
+from typing import TYPE_CHECKING
+
+from f2llm.evaluate.ablation import write_effects
+from f2llm.lineage.comparison import write_comparison
+from f2llm.provenance import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as counts:
+    rows = write_effects(
+        "results/scores",
+        run=snakemake.params.run,
+        changed=snakemake.params.changed,
+        tasks=snakemake.params.tasks,
+        table=snakemake.output.table,
+    )
+    runs = write_comparison("results", snakemake.params.run, snakemake.output.table, snakemake.output.page)
+    counts.update(rows=rows, runs=runs)
