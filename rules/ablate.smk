@@ -7,15 +7,6 @@ another variant key) in their paths: what runs have in common is made once.
 EFFECTS = f"results/ablations/{RUN.run}/scores.parquet"
 
 
-def effects(wildcards):
-    """What the target `ablate` makes; a config without changes has nothing to compare."""
-    if not CHANGED:
-        raise WorkflowError(
-            "config: there is no `ablate`; say `ablate: leave_one_source_out`, or list changes (docs/evaluation.md)"
-        )
-    return EFFECTS
-
-
 if CHANGED:
 
     rule compare_changes:

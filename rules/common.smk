@@ -581,3 +581,12 @@ def manifests_of(job):
         f"results/lineage/jobs/{job.name}/{first}/{task.name}.json"
         for task in job.tasks
     ]
+
+
+def effects(wildcards):
+    """What the target `ablate` makes; a config without changes has nothing to compare."""
+    if not CHANGED:
+        raise WorkflowError(
+            "config: there is no `ablate`; say `ablate: leave_one_source_out`, or list changes (docs/evaluation.md)"
+        )
+    return EFFECTS

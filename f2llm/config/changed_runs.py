@@ -26,14 +26,15 @@ def load_changed_runs(
     stanzas, faults, changed = Stanzas(folder), _name_faults(run, where=where, taken=taken), []
     for change in run.ablate:
         place = f"{where}: ablate: {change.name}"
-        faults += _key_faults(change, where=place)
+        wrong = _key_faults(change, where=place)
+        faults += wrong
         try:
             one = load_run(changed_config(content, change), folder=folder, where=place, stanzas=stanzas)
         except InputError as error:
             faults += error.faults
             continue
         changed.append(one)
-        if one == replace(run, run=one.run, ablate=(), audit={}, compare=()):
+        if not wrong and one == replace(run, run=one.run, ablate=(), audit={}, compare=()):
             faults.append(f"{place}: this changes nothing of {run.run!r}; take it out, or change something")
     if faults:
         raise InputError(list(dict.fromkeys(faults)))

@@ -30,6 +30,7 @@ class Board:
     report: tuple[str, ...]  # sources in which they were counted only
     benchmark: Benchmark
     leaderboard: str  # folder of published results, or empty
+    changed: tuple[str, ...] = ()  # runs of the same workflow, which are no earlier ones
 
 
 CONTAMINATED = "decontaminate"  # stage of a row of removed.parquet
@@ -60,7 +61,7 @@ def build_board(
         seen = in_domain(board.datasets, board.tasks)
         extras = beside(
             candidates, board.tasks, benchmark=board.benchmark, scores=Path(scores[0]).parents[1],
-            leaderboard=board.leaderboard, removed=removed, checked=checked,
+            leaderboard=board.leaderboard, removed=removed, checked=checked, changed=board.changed,
         )  # fmt: skip
     write_json(costs, cost_of(manifests))
     missing = [task for folder in index for task in read_json(Path(folder, "index.json"))["missing"]]
@@ -102,12 +103,13 @@ def beside(
     leaderboard: str,
     removed: Sequence[str | Path],
     checked: Sequence[str | Path],
+    changed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what the summary of the scoreboard says beside the scores themselves.
 
-    `scores` is the folder with the results of this checkout, also of earlier runs; `leaderboard` a folder
-    of published results, or empty; `removed` are the tables of what curation removed; `checked` the
-    verdicts on the data of mteb's tasks.
+    `scores` is the folder with the results of this checkout, also of earlier runs, and of those `changed`
+    from this one; `leaderboard` a folder of published results, or empty; `removed` are the tables of what curation
+    removed; `checked` the verdicts on the data of mteb's tasks.
     """
     whole = {task.name for task in benchmark.tasks} == {task.name for task in tasks}
     verdicts = [read_json(path) for path in checked]
@@ -117,7 +119,7 @@ def beside(
             for one in (benchmark.published if whole else ())
         ],
         "published": _published(leaderboard, tasks) if leaderboard else [],
-        "earlier_runs": _earlier(Path(scores), candidates, tasks),
+        "earlier_runs": _earlier(Path(scores), candidates, tasks, changed),
         "differences": _chance(Path(scores), candidates, tasks),
         "contaminated": _contaminated(removed, tasks),
         "data_differs": {one["task"]: len(one["differences"]) for one in verdicts if one["differences"]},
@@ -161,13 +163,15 @@ def _published(folder: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _earlier(scores: Path, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> list[dict[str, Any]]:
+def _earlier(
+    scores: Path, candidates: Sequence[Candidate], tasks: Sequence[Task], changed: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return the means of earlier runs of this checkout that were scored on the same rows."""
     own = candidates[0].name
     now = {task.name: read_json(scores / own / f"{task.name}.json")["dataset_revision"] for task in tasks}
-    found = []
+    found, others = [], {*changed, *(one.name for one in candidates)}
     for folder in sorted(path for path in scores.iterdir() if path.is_dir()):
-        if folder.name in {one.name for one in candidates} or not (scores.parent / "runs" / folder.name).is_dir():
+        if folder.name in others or not (scores.parent / "runs" / folder.name).is_dir():
             continue
         points = {}
         for task in tasks:

@@ -56,6 +56,7 @@ def test_only_the_command_line_and_the_report_read_all_tables(path):
         assert name(path).startswith("f2llm/lineage/") or name(path) in {
             *(f"f2llm/{name}" for name in COMMAND_LINE),
             "workflow/scripts/build_report.py",
+            "workflow/scripts/compare_changes.py",
             "workflow/scripts/compare_estimate.py",
             "workflow/scripts/compare_source.py",
             "workflow/scripts/write_cards.py",

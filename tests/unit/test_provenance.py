@@ -108,6 +108,14 @@ def test_a_job_leaves_a_manifest_with_hashes_params_and_counts(context, tmp_path
     assert "torch" in manifest["versions"]
 
 
+def test_a_manifest_names_what_a_job_made_without_variant_keys_and_the_run(context, tmp_path, capsys):
+    context.wildcards = Named(run="toy", mining="tiny-1328f59c", source="toy_pairs")
+    with provenance.job(context):
+        (tmp_path / "out").write_text("out")
+    assert read_json(tmp_path / "lineage.json")["wildcards"] == {"source": "toy_pairs"}
+    assert "[mine_source toy toy_pairs] done" in capsys.readouterr().err
+
+
 def test_what_a_killed_attempt_left_half_written_is_deleted(context, tmp_path):
     for name in (".lineage.json.host-1.part", ".out.host-2.part", ".log.job.json.host-3.part"):
         (tmp_path / name).write_text("half")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from f2llm.config.load import load_run_file
-from f2llm.config.variants import curation_key, encoder_key, mining_key, tokens_key
+from f2llm.config.variants import curation_key, encoder_key, keys_of, mining_key, tokens_key
 
 RUN = load_run_file(Path(__file__).parents[3] / "config" / "config.yaml")
 
@@ -49,6 +49,21 @@ def test_a_curation_setting_moves_everything_after_it():
 )
 def test_what_cannot_change_bytes_moves_nothing(section, settings):
     assert keys(changed(section, **settings)) == keys(RUN)
+
+
+@pytest.mark.parametrize(("policy", "moves"), [("report", False), ("drop", True)])
+def test_the_sources_of_a_run_move_its_tables_only_where_a_source_drops_what_an_earlier_one_has(policy, moves):
+    run = dataclasses.replace(
+        RUN, curate=dataclasses.replace(RUN.curate, across=dataclasses.replace(RUN.curate.across, policy=policy))
+    )
+    fewer = dataclasses.replace(run, sources=run.sources[1:])
+    assert (keys(fewer) != keys(run)) == moves
+
+
+def test_a_run_has_a_key_for_each_stage():
+    encoder = encoder_key(RUN.retriever, max_length=RUN.mine.max_length)
+    found = keys_of(RUN)
+    assert (found.curation, found.mining, found.tokens, found.encoder) == (*keys(RUN), encoder)
 
 
 def test_training_settings_move_no_table():

@@ -1,0 +1,18 @@
+import pytest
+
+from f2llm.config.benchmarks import Benchmark
+from f2llm.evaluate.beside import beside
+from f2llm.evaluate.jobs import RUN, Candidate
+
+
+@pytest.mark.parametrize(("changed", "earlier"), [((), ["new-long", "old"]), (("new-long",), ["old"])])
+def test_runs_that_were_changed_from_this_one_are_no_earlier_ones(tmp_path, changed, earlier):
+    for name in ("new", "new-long", "old"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "scores" / name).mkdir(parents=True)
+    own = Candidate(name="new", role=RUN, folder="", pooling="last", query_prompt="")
+    found = beside(
+        [own], [], benchmark=Benchmark(name="none", tasks=()), scores=tmp_path / "scores", leaderboard="",
+        removed=[], checked=[], changed=changed,
+    )  # fmt: skip
+    assert [one["model"] for one in found["earlier_runs"]] == earlier
