@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.lineage import figures
-from f2llm.lineage.diff import diff_runs
-from f2llm.lineage.layout import read_layout
+from f2llm.lineage.diff import config_differences
+from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.page import write_page
 from f2llm.lineage.query import ask
 from f2llm.records.tables import read_table
 
 MEAN = "mean of tasks"
-TOLD = ("settings", "sources", "code", "versions")  # what was done; the rest follows from it
 
 
 class ComparedRun(NamedTuple):
@@ -32,17 +31,17 @@ def write_comparison(results: str | Path, run: str, table: str | Path, output: s
     Raises:
         InputError: a run is not there any more.
     """
-    results = Path(results)
     rows: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in read_table(table).to_pylist():
         rows.setdefault(row["run"], {})[row["task"]] = row
-    runs = [_compared(results, run, name, effects) for name, effects in rows.items()]
+    first = read_layout(results, run=run)
+    runs = [_compared(first, read_layout(results, run=name), effects) for name, effects in rows.items()]
     tasks = [task for task in next(iter(rows.values())) if task != MEAN]
     content = {
         "run": run,
         "runs": runs,
         "tasks": [*tasks, MEAN],
-        "own": _compared(results, run, run, {}),
+        "own": _compared(first, first, {}),
         "figure": figures.intervals(_means(runs, run), label="points"),
         "table": Path(table).name,
     }
@@ -50,13 +49,11 @@ def write_comparison(results: str | Path, run: str, table: str | Path, output: s
     return len(runs)
 
 
-def _compared(results: Path, run: str, name: str, effects: Mapping[str, Mapping[str, Any]]) -> ComparedRun:
-    layout = read_layout(results, run=name)
+def _compared(first: Layout, layout: Layout, effects: Mapping[str, Mapping[str, Any]]) -> ComparedRun:
     plan = [layout.of_run("plan.parquet")]
     steps, places = ask("SELECT count(DISTINCT step), count(*) FROM read_parquet(?)", plan)[0]
-    found = [] if name == run else diff_runs(results, run, results, name)
-    told = [f"{one.section}: {one.what}" for one in found if one.section in TOLD]
-    return ComparedRun(name, told, len(layout.sources), steps, places, effects)
+    told = [f"{one.section}: {one.what}" for one in config_differences((first, layout))]
+    return ComparedRun(layout.run, told, len(layout.sources), steps, places, effects)
 
 
 def _means(runs: Sequence[ComparedRun], run: str) -> dict[str, tuple[float, float, float]]:

@@ -47,7 +47,7 @@ def diff_runs(before: Path, one: str, after: Path, two: str) -> list[Difference]
     layouts = read_layout(before, run=one), read_layout(after, run=two)
     jobs = jobs_of(read_jobs(before), one), jobs_of(read_jobs(after), two)
     causes = Causes(jobs, names=(one, two))
-    found = [Difference("settings", what, []) for what in _settings(layouts)]
+    found = config_differences(layouts)
     found += [Difference("code", what, []) for what in _code(jobs)]
     found += [Difference("versions", what, []) for what in _versions(jobs)]
     found += _sources(layouts, causes)
@@ -55,6 +55,14 @@ def diff_runs(before: Path, one: str, after: Path, two: str) -> list[Difference]
     found += _plan(layouts, causes)
     found += _scores(layouts, causes)
     return found
+
+
+def config_differences(layouts: tuple[Layout, Layout]) -> list[Difference]:
+    """Return what differs in the configs of two runs: settings and sources, read out of run.json alone."""
+    names = [[source.name for source in layout.sources] for layout in layouts]
+    found = [Difference("settings", what, []) for what in _settings(layouts)]
+    found += [Difference("sources", f"{name} is left out", []) for name in names[0] if name not in names[1]]
+    return found + [Difference("sources", f"{name} is new", []) for name in names[1] if name not in names[0]]
 
 
 def diff_lines(differences: Sequence[Difference]) -> list[str]:
@@ -116,10 +124,8 @@ def _versions(jobs: tuple[Sequence[Job], Sequence[Job]]) -> list[str]:
 
 
 def _sources(layouts: tuple[Layout, Layout], causes: Causes) -> list[Difference]:
-    names = [[source.name for source in layout.sources] for layout in layouts]
-    found = [Difference("sources", f"{name} is left out", []) for name in names[0] if name not in names[1]]
-    found += [Difference("sources", f"{name} is new", []) for name in names[1] if name not in names[0]]
-    for name in (name for name in names[0] if name in names[1]):
+    found, other = [], {source.name for source in layouts[1].sources}
+    for name in (source.name for source in layouts[0].sources if source.name in other):
         for table in ("raw", "corpus.parquet", "queries.parquet"):
             path = f"results/sources/{name}/{table}"
             if causes.differs(path):
