@@ -141,24 +141,37 @@ def run_of(wildcards):
     )
 
 
-def setting(wildcards, name):
+def setting(name):
     """A setting of the job's run, such as `mine.max_length`."""
-    return plain(attrgetter(name)(run_of(wildcards)))
+
+    def value(wildcards):
+        return plain(attrgetter(name)(run_of(wildcards)))
+
+    return value
 
 
-def upstream(wildcards, path):
-    """A file that a job reads, with the keys of its run, its source and the like filled in."""
-    return path.format(**(KEYS[run_of(wildcards).run] | dict(wildcards.items())))
+def upstream(path):
+    """A file that a job reads: the keys of its run, its source and the like are filled in."""
+
+    def filled(wildcards):
+        keys = KEYS[run_of(wildcards).run]
+        return path.format(**(keys | dict(wildcards.items())))
+
+    return filled
 
 
-def upstream_of_all(wildcards, paths):
-    """Files of all sources that a run is trained on."""
-    run = run_of(wildcards)
-    return [
-        path.format(source=source.name, **KEYS[run.run])
-        for source in run.sources
-        for path in paths
-    ]
+def of_each_source(*paths):
+    """Files of all sources that the job's run is trained on."""
+
+    def filled(wildcards):
+        run = run_of(wildcards)
+        return [
+            path.format(source=source.name, **KEYS[run.run])
+            for source in run.sources
+            for path in paths
+        ]
+
+    return filled
 
 
 def source_stanza(wildcards):
@@ -411,7 +424,9 @@ def parts(jobs, path):
 
 def embedded_parts(wildcards):
     """Manifests of the jobs that encode a large source."""
-    path = upstream(wildcards, "results/vectors/{encoder}/{curation}/{source}")
+    path = (
+        f"results/vectors/{wildcards.encoder}/{wildcards.curation}/{wildcards.source}"
+    )
     return parts(
         embed_jobs(STANZAS[wildcards.source], run_of(wildcards).mine),
         f"{path}-{{part}}-of-{{parts}}.json",
@@ -420,7 +435,7 @@ def embedded_parts(wildcards):
 
 def mined_tuples(wildcards):
     """Tuples of the jobs that search for a large source."""
-    path = upstream(wildcards, "results/mined/{mining}/{source}")
+    path = f"results/mined/{wildcards.mining}/{wildcards.source}"
     return parts(
         mine_jobs(STANZAS[wildcards.source], run_of(wildcards).mine),
         f"{path}/part-{{part}}-of-{{parts}}/tuples.parquet",
@@ -528,8 +543,8 @@ def scored_models(wildcards, job):
     """The candidates that a job scores: those of the run, or the same for all runs."""
     if job.folder != OF_RUN:
         return plain(job.candidates)
-    own = upstream(wildcards, MODEL)
-    return plain([one for one in candidates(run_of(wildcards)) if one.folder == own])
+    own = MODEL.format(run=wildcards.run)
+    return plain([one for one in candidates(RUNS[wildcards.run]) if one.folder == own])
 
 
 def scored_stanza(wildcards):

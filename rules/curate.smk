@@ -18,7 +18,7 @@ CLEAN = RUN.curate.decontaminate
 rule index_texts:
     input:
         texts=expand("results/benchmarks/{task}/texts.parquet", task=TASKS),
-        extra=partial(setting, name="curate.decontaminate.texts"),
+        extra=setting("curate.decontaminate.texts"),
     output:
         index=directory("results/evaluation_texts/{evaluation_texts}"),
         lineage="results/lineage/jobs/index_texts/{evaluation_texts}.json",
@@ -32,7 +32,7 @@ rule index_texts:
         runtime=growing(60),
     params:
         tasks=list(TASKS),
-        query_like=partial(setting, name="curate.decontaminate.query_like"),
+        query_like=setting("curate.decontaminate.query_like"),
         missing=missing_texts,
         memory_mb=RUN.curate.memory_mb,
         code=code_digest("index_texts.py"),
@@ -44,9 +44,7 @@ rule curate_source:
     input:
         corpus="results/sources/{source}/corpus.parquet",
         queries="results/sources/{source}/queries.parquet",
-        evaluation_texts=partial(
-            upstream, path="results/evaluation_texts/{evaluation_texts}"
-        ),
+        evaluation_texts=upstream("results/evaluation_texts/{evaluation_texts}"),
         held_out=expand("results/sources/{scored}/queries.parquet", scored=SCORED),
         earlier=earlier_queries,
     output:
@@ -68,7 +66,7 @@ rule curate_source:
         scope=curation_scope,
         settings=curation_settings,
         earlier=earlier_sources,
-        seed=partial(setting, name="seed"),
+        seed=setting("seed"),
         scored=SCORED,
         in_part=SCORED_IN_PART,
         code=code_digest("curate_source.py"),

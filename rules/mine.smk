@@ -8,7 +8,7 @@ rule embed_part:
     input:
         corpus="results/curated/{curation}/{source}/corpus.parquet",
         queries="results/curated/{curation}/{source}/queries.parquet",
-        model=partial(upstream, path="results/models/{retriever}/model"),
+        model=upstream("results/models/{retriever}/model"),
     output:
         manifest=temp(
             "results/vectors/{encoder}/{curation}/{source}-{part}-of-{parts}.json"
@@ -25,10 +25,10 @@ rule embed_part:
         runtime=minutes,
     params:
         stanza=source_stanza,
-        retriever=partial(setting, name="retriever"),
-        max_length=partial(setting, name="mine.max_length"),
+        retriever=setting("retriever"),
+        max_length=setting("mine.max_length"),
         device=RUN.mine.device,
-        store=partial(upstream, path="results/vectors/store/{encoder}"),
+        store=upstream("results/vectors/store/{encoder}"),
         on_source_error=RUN.on_source_error,
         code=code_digest("embed_part.py"),
     script:
@@ -39,7 +39,7 @@ rule embed_source:
     input:
         corpus="results/curated/{curation}/{source}/corpus.parquet",
         queries="results/curated/{curation}/{source}/queries.parquet",
-        model=partial(upstream, path="results/models/{retriever}/model"),
+        model=upstream("results/models/{retriever}/model"),
         parts=embedded_parts,
     output:
         manifest="results/vectors/{encoder}/{curation}/{source}.json",
@@ -55,11 +55,11 @@ rule embed_source:
         runtime=minutes,
     params:
         stanza=source_stanza,
-        retriever=partial(setting, name="retriever"),
-        max_length=partial(setting, name="mine.max_length"),
+        retriever=setting("retriever"),
+        max_length=setting("mine.max_length"),
         device=RUN.mine.device,
         # Vectors by content, shared by all runs: no declared output, safe to delete.
-        store=partial(upstream, path="results/vectors/store/{encoder}"),
+        store=upstream("results/vectors/store/{encoder}"),
         on_source_error=RUN.on_source_error,
         code=code_digest("embed_source.py"),
     script:
@@ -68,16 +68,10 @@ rule embed_source:
 
 rule mine_part:
     input:
-        corpus=partial(
-            upstream, path="results/curated/{curation}/{source}/corpus.parquet"
-        ),
-        queries=partial(
-            upstream, path="results/curated/{curation}/{source}/queries.parquet"
-        ),
-        near=partial(upstream, path="results/curated/{curation}/{source}/near.parquet"),
-        vectors=partial(
-            upstream, path="results/vectors/{encoder}/{curation}/{source}.json"
-        ),
+        corpus=upstream("results/curated/{curation}/{source}/corpus.parquet"),
+        queries=upstream("results/curated/{curation}/{source}/queries.parquet"),
+        near=upstream("results/curated/{curation}/{source}/near.parquet"),
+        vectors=upstream("results/vectors/{encoder}/{curation}/{source}.json"),
     output:
         tuples=temp(
             "results/mined/{mining}/{source}/part-{part}-of-{parts}/tuples.parquet"
@@ -98,8 +92,8 @@ rule mine_part:
         cpus_per_task=cpus,
     params:
         stanza=source_stanza,
-        settings=partial(setting, name="mine"),
-        seed=partial(setting, name="seed"),
+        settings=setting("mine"),
+        seed=setting("seed"),
         on_source_error=RUN.on_source_error,
         code=code_digest("mine_part.py"),
     script:
@@ -108,16 +102,10 @@ rule mine_part:
 
 rule mine_source:
     input:
-        corpus=partial(
-            upstream, path="results/curated/{curation}/{source}/corpus.parquet"
-        ),
-        queries=partial(
-            upstream, path="results/curated/{curation}/{source}/queries.parquet"
-        ),
-        near=partial(upstream, path="results/curated/{curation}/{source}/near.parquet"),
-        vectors=partial(
-            upstream, path="results/vectors/{encoder}/{curation}/{source}.json"
-        ),
+        corpus=upstream("results/curated/{curation}/{source}/corpus.parquet"),
+        queries=upstream("results/curated/{curation}/{source}/queries.parquet"),
+        near=upstream("results/curated/{curation}/{source}/near.parquet"),
+        vectors=upstream("results/vectors/{encoder}/{curation}/{source}.json"),
         tuples=mined_tuples,
         rejected=mined_rejected,
     output:
@@ -136,8 +124,8 @@ rule mine_source:
         cpus_per_task=cpus,
     params:
         stanza=source_stanza,
-        settings=partial(setting, name="mine"),
-        seed=partial(setting, name="seed"),
+        settings=setting("mine"),
+        seed=setting("seed"),
         on_source_error=RUN.on_source_error,
         code=code_digest("mine_source.py"),
     script:

@@ -22,13 +22,9 @@ LENGTHS = [
 
 rule tokenise_source:
     input:
-        corpus=partial(
-            upstream, path="results/curated/{curation}/{source}/corpus.parquet"
-        ),
-        queries=partial(
-            upstream, path="results/curated/{curation}/{source}/queries.parquet"
-        ),
-        model=partial(upstream, path=BACKBONE),
+        corpus=upstream("results/curated/{curation}/{source}/corpus.parquet"),
+        queries=upstream("results/curated/{curation}/{source}/queries.parquet"),
+        model=upstream(BACKBONE),
     output:
         meta="results/tokens/{tokens}/{source}/meta.json",
         rows=expand("results/tokens/{{tokens}}/{{source}}/{file}", file=TOKEN_FILES),
@@ -43,8 +39,8 @@ rule tokenise_source:
         runtime=minutes,
     params:
         instruction=instruction,
-        backbone=partial(setting, name="backbone"),
-        settings=partial(setting, name="tokens"),
+        backbone=setting("backbone"),
+        settings=setting("tokens"),
         code=code_digest("tokenise_source.py"),
     script:
         "../workflow/scripts/tokenise_source.py"
@@ -52,11 +48,9 @@ rule tokenise_source:
 
 rule plan_run:
     input:
-        tuples=partial(upstream_of_all, paths=[TUPLES]),
-        tokens=partial(
-            upstream_of_all, paths=["results/tokens/{tokens}/{source}/meta.json"]
-        ),
-        lengths=partial(upstream_of_all, paths=LENGTHS),
+        tuples=of_each_source(TUPLES),
+        tokens=of_each_source("results/tokens/{tokens}/{source}/meta.json"),
+        lengths=of_each_source(*LENGTHS),
     output:
         plan="results/runs/{run}/plan.parquet",
         validation="results/runs/{run}/validation_plan.parquet",
@@ -74,7 +68,7 @@ rule plan_run:
         sources=trained_sources,
         settings=run_settings,
         variants=run_keys,
-        backbone_folder=partial(upstream, path=BACKBONE),
+        backbone_folder=upstream(BACKBONE),
         on_error=RUN.on_source_error,
         code=code_digest("plan_run.py"),
     script:
@@ -86,9 +80,9 @@ rule train_model:
         run="results/runs/{run}/run.json",
         plan="results/runs/{run}/plan.parquet",
         validation="results/runs/{run}/validation_plan.parquet",
-        tuples=partial(upstream_of_all, paths=[TUPLES]),
-        tokens=partial(upstream_of_all, paths=TOKENISED),
-        model=partial(upstream, path=BACKBONE),
+        tuples=of_each_source(TUPLES),
+        tokens=of_each_source(*TOKENISED),
+        model=upstream(BACKBONE),
     output:
         model=directory("results/runs/{run}/model"),
         metrics="results/runs/{run}/metrics.parquet",
