@@ -18,7 +18,7 @@ from f2llm.config.variants import keys_of
 from f2llm.curate.folder import audited_files
 from f2llm.digests import Digests
 from f2llm.errors import InputError
-from f2llm.evaluate.jobs import candidates
+from f2llm.evaluate.jobs import candidates, own_candidates
 from f2llm.preflight import check_environment
 from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters
@@ -541,10 +541,8 @@ def scored_names(job):
 
 def scored_models(wildcards, job):
     """The candidates that a job scores: those of the run, or the same for all runs."""
-    if job.folder != OF_RUN:
-        return plain(job.candidates)
-    own = MODEL.format(run=wildcards.run)
-    return plain([one for one in candidates(RUNS[wildcards.run]) if one.folder == own])
+    own = job.folder == OF_RUN
+    return plain(own_candidates(RUNS[wildcards.run]) if own else job.candidates)
 
 
 def scored_stanza(wildcards):

@@ -56,9 +56,7 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
     base = f"results/models/{backbone.name}/model"
     own = {one.model: one for one in run.evaluate.models}
     found = [
-        *_with_cuts(
-            _candidate(run.run, RUN, f"results/runs/{run.run}/model", backbone.pooling, prompt), run.evaluate.dimensions
-        ),
+        *own_candidates(run),
         _candidate(f"{backbone.name}-last", BASE_LAST, base, "last", prompt),
         _candidate(f"{backbone.name}-mean", BASE_MEAN, base, "mean", prompt),
     ]
@@ -75,6 +73,13 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
     if twice:
         raise InputError(f"run: {', '.join(map(repr, twice))} is also the name of another scored model; rename the run")
     return tuple(found)
+
+
+def own_candidates(run: Run) -> list[Candidate]:
+    """Return the trained model of `run`, and behind it its cuts."""
+    backbone = run.backbone
+    whole = _candidate(run.run, RUN, f"results/runs/{run.run}/model", backbone.pooling, backbone.query_prompt)
+    return _with_cuts(whole, run.evaluate.dimensions)
 
 
 def jobs(run: Run) -> tuple[Job, ...]:
