@@ -8,6 +8,7 @@ cache below results/lineage/index: it may be deleted, and is made anew when a ta
 
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +22,8 @@ from f2llm.records.files import atomic_path
 
 SKETCH = 4
 CANDIDATES = 24  # read and compared in full
-BUILD_MEMORY_MB = 1500
-GROUP_ROWS = 16_384
+BUILD_MEMORY_MB = 200  # of the engine; the process takes about 150 MB more
+BUILD_THREADS = 2  # each needs its share of the memory, so more cores would need more
 MOST_CHARACTERS = 1000  # of a text that its sketch is made of
 DIGITS = 12
 # Words in lower case without punctuation; a text of one word is its own pair.
@@ -39,6 +40,13 @@ SKETCH_SQL = f"""
         list_transform(pairs, lambda pair: (hash(pair) >> 32)::UINTEGER))), 1, {SKETCH}) AS sketch
     FROM (SELECT *, {_PAIRS} AS pairs FROM (SELECT *, {_WORDS.format(most=MOST_CHARACTERS)} AS words FROM texts))
 """
+_TEXTS = "(SELECT text, filename, file_row_number FROM read_parquet($1, filename = true, file_row_number = true))"
+INDEX_SQL = f"""
+    SELECT unnest(sketch) AS hash, number AS "table", file_row_number::INTEGER AS "row"
+    FROM ({SKETCH_SQL.replace("FROM texts", f"FROM {_TEXTS}")}) JOIN names USING (filename) ORDER BY ALL
+"""
+# Small groups: little is read to find a hash.
+FORMAT = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 16384)"
 logger = logging.getLogger(__name__)
 
 
@@ -54,57 +62,59 @@ def find_alike(layout: Layout, text: str, *, most: int, least: float = 0.5) -> l
     """Return up to `most` queries and passages like `text`, most alike first, at least `least` alike."""
     from rapidfuzz import fuzz
 
-    index = make_index(layout)
+    index, paths = make_index(layout), _tables(layout)
     with database() as connection:
         connection.execute("CREATE TABLE texts AS SELECT ? AS text", [text])
         sketch = connection.execute(f"SELECT sketch FROM ({SKETCH_SQL})").fetchall()[0][0]
     sql = (
-        f'SELECT kind, source, "row" FROM read_parquet(?) WHERE hash IN ({",".join(map(str, sketch)) or "NULL"}) '
-        f'GROUP BY ALL ORDER BY count(*) DESC, kind, source, "row" LIMIT {CANDIDATES}'
+        f'SELECT "table", "row" FROM read_parquet(?) WHERE hash IN ({",".join(map(str, sketch)) or "NULL"}) '
+        f'GROUP BY ALL ORDER BY count(*) DESC, "table", "row" LIMIT {CANDIDATES}'
     )
     found = []
-    candidates: dict[tuple[str, str], list[int]] = {}
-    for kind, source, row in ask(sql, [index]):
-        candidates.setdefault((kind, source), []).append(row)
-    for (kind, source), rows in candidates.items():
-        table = layout.source(source) / ("queries.parquet" if kind == QUERY else "corpus.parquet")
-        for identity, other in rows_at(table, COLUMNS[kind], rows).values():
-            found.append(Alike(Found(kind, source, identity), other, fuzz.ratio(text, other) / 100))
+    candidates: dict[tuple[str, Path], list[int]] = {}
+    for table, row in ask(sql, [index]):
+        candidates.setdefault(paths[table], []).append(row)
+    for (kind, path), rows in candidates.items():
+        for identity, other in rows_at(path, COLUMNS[kind], rows).values():
+            found.append(Alike(Found(kind, path.parent.name, identity), other, fuzz.ratio(text, other) / 100))
     close = [one for one in found if one.similarity >= least]
     return sorted(close, key=lambda one: (-one.similarity, one.found))[:most]
 
 
 def make_index(layout: Layout) -> Path:
     """Return the index of the texts of a run's sources, made now if there is none of these tables."""
-    paths = {kind: tables(layout, kind) for kind in (QUERY, PASSAGE)}
-    require([path for of in paths.values() for path in of])
-    state = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for of in paths.values() for path in of]
-    name = hashlib.sha256(repr((state, SKETCH_SQL)).encode()).hexdigest()[:DIGITS]
+    paths = [path for _, path in _tables(layout)]
+    require(paths)
+    state = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    name = hashlib.sha256(repr((state, SKETCH_SQL, INDEX_SQL)).encode()).hexdigest()[:DIGITS]
     index = layout.results / "lineage" / "index" / f"{layout.run}-{name}.parquet"
     if not index.is_file():
         started = time.monotonic()
         for old in index.parent.glob(f"{layout.run}-{'?' * DIGITS}.parquet"):
             old.unlink()
         with atomic_path(index) as aside:
-            _write(aside, paths, spill=aside.with_suffix(".spilled"))
+            write_index(aside, paths)
         logger.warning(
             "%s: index of texts made, %.1f MB, %.1f s", index, index.stat().st_size / 1e6, time.monotonic() - started
         )
     return index
 
 
-def _write(index: Path, paths: dict[str, Sequence[Path]], *, spill: Path) -> None:
-    with database(memory_mb=BUILD_MEMORY_MB, spill=spill) as connection:
-        connection.execute('CREATE TABLE sketches (hash UINTEGER, kind VARCHAR, source VARCHAR, "row" INTEGER)')
-        for kind, of in paths.items():
-            for path in of:
-                texts = "(SELECT text, file_row_number AS place FROM read_parquet(?, file_row_number = true))"
-                sketched = SKETCH_SQL.replace("FROM texts", f"FROM {texts}")
-                connection.execute(
-                    f"INSERT INTO sketches SELECT unnest(sketch), ?, ?, place FROM ({sketched})",
-                    [kind, path.parent.name, str(path)],
-                )
-        connection.execute(
-            f"COPY (SELECT * FROM sketches ORDER BY ALL) TO '{str(index).replace(chr(39), chr(39) * 2)}' "
-            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS})"
-        )
+def write_index(index: Path, paths: Sequence[Path], *, memory_mb: int = BUILD_MEMORY_MB) -> None:
+    """Write the index of the texts of some tables; what is sorted beyond `memory_mb` spills into a folder beside it."""
+    names = [str(path) for path in paths]
+    spill = index.with_suffix(".spilled")
+    try:
+        with database(memory_mb=memory_mb, spill=spill, threads=BUILD_THREADS) as connection:
+            connection.execute(
+                "CREATE TABLE names AS SELECT unnest($1) AS filename, unnest(range(len($1)))::SMALLINT AS number",
+                [names],
+            )
+            connection.execute(f"COPY ({INDEX_SQL}) TO '{str(index).replace(chr(39), chr(39) * 2)}' {FORMAT}", [names])
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _tables(layout: Layout) -> list[tuple[str, Path]]:
+    """Return (kind, path) of all tables of texts; their order numbers them in the index."""
+    return [(kind, path) for kind in (QUERY, PASSAGE) for path in tables(layout, kind)]

@@ -15,12 +15,15 @@ MEMORY_MB = 400  # of the engine; the process takes about 150 MB more
 
 
 @contextlib.contextmanager
-def database(*, memory_mb: int = MEMORY_MB, spill: str | Path | None = None) -> Iterator["DuckDBPyConnection"]:
+def database(
+    *, memory_mb: int = MEMORY_MB, spill: str | Path | None = None, threads: int | None = None
+) -> Iterator["DuckDBPyConnection"]:
     """Yield an empty database in memory; with `spill` what does not fit goes to that folder."""
     import duckdb
 
     settings = {"memory_limit": f"{memory_mb}MB", "preserve_insertion_order": "false"}
     settings |= {"temp_directory": str(spill)} if spill else {}
+    settings |= {"threads": str(threads)} if threads else {}
     connection = duckdb.connect(":memory:", config=settings)
     try:
         yield connection
