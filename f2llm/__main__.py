@@ -105,7 +105,9 @@ def _add_uses(verb: Verb) -> None:
     search.add_argument("--column", default="text", help="of tables; default: %(default)s")
     search.add_argument("--prompt", default="query", help="of the model, such as a source's; default: %(default)s")
     search.add_argument("--most", type=int, default=5, help="answers; default: %(default)s")
-    search.add_argument("--index", type=Path, metavar="FOLDER", help="keep the index there")
+    search.add_argument(
+        "--index", type=Path, metavar="FOLDER", help="keep the index there; default: a temporary folder"
+    )
 
     push = verb("push", _push, "upload a model with its card and scores to a repository of a model hub")
     push.add_argument("run", help="its name, as in results/runs")
@@ -201,7 +203,7 @@ def _search(options: argparse.Namespace) -> None:
     from f2llm.search import OwnIndex, hit_lines
 
     index = OwnIndex(options.model, options.texts, column=options.column, folder=options.index)
-    print(f"{len(index.texts):,} texts", file=sys.stderr)
+    print(f"{index.count:,} texts", file=sys.stderr)
     for query in options.query or map(str.strip, sys.stdin):
         print("\n".join([query, *hit_lines(index.ask(query, most=options.most, prompt=options.prompt))]), flush=True)
 

@@ -33,7 +33,7 @@ def test_tables_are_read_by_row(tmp_path, suffix):
         path.write_text('body\none\n""\ntwo\n')
     assert texts(path, column="body") == [(path.name, 1, "one"), (path.name, 3, "two")]
     with pytest.raises(InputError, match="no column 'text'"):
-        read_texts(path)
+        list(read_texts(path))
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_tables_are_read_by_row(tmp_path, suffix):
 def test_files_that_cannot_be_used_are_refused(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=said):
-        read_texts(tmp_path / name)
+        list(read_texts(tmp_path / name))
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
-        read_texts(tmp_path / "absent")
+        list(read_texts(tmp_path / "absent"))
 
 
 class Letters:
@@ -86,6 +86,26 @@ def test_the_best_texts_come_first_with_their_places(folder):
     assert len(hits) == 2
     assert hit_lines(hits)[0].endswith("texts.txt:2  banana")
     assert len(index.ask("x", most=99, prompt="toy")) == 3
+
+
+def test_texts_and_vectors_are_held_a_chunk_at_a_time(folder, monkeypatch):
+    whole = OwnIndex(folder / "model", folder / "texts.txt").ask("zoo", most=3, prompt="query")
+    monkeypatch.setattr(search, "CHUNK", 2)
+    monkeypatch.setattr(search, "SEARCHED", 1)
+    given = []
+    encode = Letters.encode
+    monkeypatch.setattr(Letters, "encode", lambda self, texts, **options: given.append(texts) or encode(self, texts))
+    index = OwnIndex(folder / "model", folder / "texts.txt", folder=folder / "index")
+    assert [len(texts) for texts in given] == [2, 1]
+    assert index.ask("zoo", most=3, prompt="query") == whole
+    assert pq.ParquetFile(folder / "index/texts.parquet").num_row_groups == 2
+    assert (folder / "index/vectors.f32").stat().st_size == 3 * 26 * 4
+
+
+def test_an_index_of_another_version_is_made_anew(folder):
+    (folder / "index").mkdir()
+    (folder / "index/about.json").write_text('{"model": "m", "texts": "t"}')
+    assert OwnIndex(folder / "model", folder / "texts.txt", folder=folder / "index").made
 
 
 def test_a_kept_index_is_used_until_texts_or_model_change(folder):
