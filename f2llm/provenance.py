@@ -25,6 +25,7 @@ from f2llm.records.files import clear_asides, sha256_path, write_json
 
 ROOT = Path(__file__).parents[1]
 CODE = ("Snakefile", "rules", "workflow", "f2llm")
+BESIDE = "Path(__file__).parent"  # how a module names data files that it reads
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Import name -> distributions of which one is installed; only packages that can change results.
 RESULT_PACKAGES = {
@@ -117,11 +118,14 @@ def code_digest(*scripts: str | Path) -> str:
 
     Comments, docstrings and layout are left out, so editing them re-runs nothing. All f2llm
     modules that are imported, transitively and also inside functions, are followed; the
-    versions of result-changing packages that any of them imports are mixed in. Paths are
-    relative to the repository root.
+    versions of result-changing packages that any of them imports are mixed in, and the bytes
+    of the data files (templates) that any of them names as `Path(__file__).parent / "name"`.
+    Paths are relative to the repository root.
     """
     modules, packages = _closure(tuple(str(script) for script in scripts))
     parts = [f"{path}\0{_tree_digest(path)}" for path in modules]
+    data = sorted({file for path in modules for file in _data_files(path)})
+    parts += [f"{file}\0{sha256_path(ROOT / file)}" for file in data]
     parts += [f"{name}=={version}" for name, version in sorted(_versions(packages).items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -222,6 +226,20 @@ def _imports(path: str) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return tuple(names)
+
+
+def _data_files(path: str) -> list[str]:
+    """Return the files, or those in the folders, that a module names beside itself; modules are no data."""
+    named = [
+        Path(path).parent / str(node.right.value)
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Div)
+        and isinstance(node.right, ast.Constant)
+        and ast.unparse(node.left) == BESIDE
+    ]
+    files = [file for name in named for file in [ROOT / name, *(ROOT / name).rglob("*")] if file.is_file()]
+    return [str(file.relative_to(ROOT)) for file in files if file.suffix not in (".py", ".pyc")]
 
 
 def _files_of(module: str) -> list[str]:

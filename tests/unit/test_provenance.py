@@ -62,6 +62,35 @@ def test_a_changed_line_changes_the_digest(tree, path, old, new):
     assert digest() != before
 
 
+@pytest.mark.parametrize("named", ["templates", "templates/page.js"], ids=["folder", "file"])
+def test_a_data_file_that_an_imported_module_names_is_in_the_digest(tree, named):
+    template, beside = tree / "f2llm/mine/templates/page.js", tree / "f2llm/mine/notes.txt"
+    template.parent.mkdir()
+    for path in (template, beside):
+        path.write_text("old")
+    before = digest()
+    template.write_text("new")
+    assert digest() == before
+    rule = tree / "f2llm/mine/rule.py"
+    rule.write_text(f'{rule.read_text()}FOLDER = Path(__file__).parent / "{named}"\n')
+    before = digest()
+    beside.write_text("new")
+    assert digest() == before
+    template.write_text("newer")
+    assert digest() != before
+
+
+def test_templates_decide_the_report_and_the_cards_and_nothing_else():
+    read = {
+        path.name
+        for path in sorted((ROOT / "workflow/scripts").glob("*.py"))
+        if "f2llm.lineage" in path.read_text()
+        for module in provenance._closure((str(path.relative_to(ROOT)),))[0]
+        if any(file.startswith("f2llm/lineage/templates/") for file in provenance._data_files(module))
+    }
+    assert read == {"build_report.py", "write_cards.py"}
+
+
 def test_the_version_of_a_package_that_decides_results_is_in_the_digest(tree, monkeypatch):
     (tree / "f2llm/deep.py").write_text("import torch\n")
     before = digest()
