@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from f2llm.devices import claimed
 from f2llm.errors import InputError
 from f2llm.job_notes import end_note, note_path, start_note
-from f2llm.records.files import clear_asides, sha256_path, write_json
+from f2llm.records.files import bytes_of, clear_asides, sha256_path, write_json
 
 ROOT = Path(__file__).parents[1]
 CODE = ("Snakefile", "rules", "workflow", "f2llm")
@@ -154,6 +154,7 @@ def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: 
             "wildcards": {key: value for key, value in context.wildcards.items() if key not in (*KEYS, "run")},
             "inputs": {str(path): sha256_path(path) for path in context.input},
             "outputs": outputs,
+            "bytes": {str(path): bytes_of(path) for path in (*context.input, *outputs)},
             "params": {key: value for key, value in context.params.items() if key != "code"},
             "code": context.params.get("code"),
             "versions": result_versions(),

@@ -57,6 +57,11 @@ def add_lineage(verb: Verb) -> None:
     verify.add_argument("--removed", type=int, default=0, metavar="N", help="and look up N removed rows in them")
     verify.add_argument("--seed", type=int, default=0, help="of the sample; default: %(default)s")
     verify.add_argument("--commit", help="compare the code with that of a commit; default: the checkout")
+    verify.add_argument(
+        "--hash-share", type=float, default=1.0, metavar="SHARE",
+        help="hash this share of the artefacts, drawn by the run's seed, and all of the run's own (plan, model, scores); "
+        "of the others compare sizes; default: all",
+    )  # fmt: skip
     verify.add_argument("--all", action="store_true", help="list what is intact, too")
 
 
@@ -101,9 +106,12 @@ def _forget(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     from f2llm.lineage.findings import finding_lines, has_changed
+    from f2llm.lineage.hashed import hash_sample
+    from f2llm.lineage.layout import run_folder
     from f2llm.lineage.verify import verify_run
 
-    findings = verify_run(options.results, options.run, commit=options.commit)
+    sample = hash_sample(run_folder(options.results, options.run), share=options.hash_share)
+    findings = verify_run(options.results, options.run, commit=options.commit, sample=sample)
     print("\n".join(finding_lines(findings, everything=options.all)))
     differences = _rederive(options) if options.sample or options.removed else 0
     if has_changed(findings) or differences:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from f2llm.config.variants import digest
-from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
+from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
+from f2llm.lineage.hashed import EVERYTHING, HashSample
 from f2llm.records.files import read_json, sha256_file
 
 CHECKPOINT, MODEL = "checkpoint.json", "f2llm.json"
@@ -19,14 +20,24 @@ MOST_LOGS = 2  # of one training: metrics and validation
 SUFFIXES = (".f16", ".f32")
 
 
-def cache_checks(run: Path, *, stores: Sequence[Path], results: Path) -> list[Callable[[], list[Finding]]]:
+def cache_checks(
+    run: Path, *, stores: Sequence[Path], results: Path, sample: HashSample = EVERYTHING
+) -> list[Callable[[], list[Finding]]]:
     """Return a check for each checkpoint in a run's folder, and for each shard of the vectors in some stores."""
     checkpoints = sorted((run / "checkpoints").glob("*/step_*"))
     shards = [path for folder in stores for path in sorted(folder.rglob("shard_*.json"))]
     checks: list[Callable[[], list[Finding]]] = [
-        lambda path=path: [check_checkpoint(path, model=run / "model" / MODEL, results=results)] for path in checkpoints
+        (lambda path=path: [check_checkpoint(path, model=run / "model" / MODEL, results=results)])
+        if sample.takes(_name(path, results))
+        else (lambda path=path: [Finding(UNHASHED, _name(path, results), "no size is recorded of its files")])
+        for path in checkpoints
     ]
-    checks += [lambda path=path: [check_shard(path, results=results)] for path in shards]
+    checks += [
+        (lambda path=path: [check_shard(path, results=results)])
+        if sample.takes(_name(path, results))
+        else (lambda path=path: [check_shard_size(path, results=results)])
+        for path in shards
+    ]
     encoders = [path for folder in stores for path in sorted(folder.rglob(ENCODER))]
     checks += [lambda path=path: [check_encoder(path, results=results)] for path in encoders]
     logs = [(path, run / f"{path.stem}.parquet") for path in sorted((run / "checkpoints").glob("*/*.jsonl"))]
@@ -111,6 +122,19 @@ def check_shard(path: Path, *, results: Path) -> Finding:
     if wrong or named != path.stem.removeprefix("shard_") or not size:
         return Finding(CHANGED, name, f"its {' and '.join(wrong) or 'description'} changed since it was written")
     return Finding(INTACT, name, "as it was written")
+
+
+def check_shard_size(path: Path, *, results: Path) -> Finding:
+    """Return whether the files of a shard of vectors have the size that it says they have."""
+    name = _name(path, results)
+    try:
+        about = read_json(path)
+        ids = path.with_suffix(".ids").stat().st_size
+        rows = sum(path.with_suffix(suffix).stat().st_size for suffix in SUFFIXES if path.with_suffix(suffix).is_file())
+        size = ids == 16 * about["count"] and rows in (n * about["count"] * about["dim"] for n in (2, 4))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
+    return Finding(UNHASHED if size else CHANGED, name, f"its files have {'' if size else 'not '}the size that it says")
 
 
 def _has(path: Path, sha256: str) -> bool:

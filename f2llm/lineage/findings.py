@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 INTACT, CHANGED, UNCHECKED = "intact", "changed", "cannot be checked"
+UNHASHED = "not hashed"
 
 
 class Finding(NamedTuple):
     """The state of one artefact, and why."""
 
-    state: str  # intact | changed | cannot be checked
+    state: str  # intact | changed | cannot be checked | not hashed
     path: str  # as in the manifests: relative to the checkout
     what: str
 
@@ -25,4 +26,5 @@ def finding_lines(findings: Sequence[Finding], *, everything: bool = False) -> l
     shown = [one for one in findings if everything or one.state != INTACT]
     lines = [f"{one.state:17s}  {one.path}: {one.what}" for one in sorted(shown, key=lambda one: one.state != CHANGED)]
     counts = Counter(one.state for one in findings)
-    return [*lines, ", ".join(f"{counts[state]:,} {state}" for state in (INTACT, CHANGED, UNCHECKED))]
+    states = [INTACT, CHANGED, UNCHECKED, *([UNHASHED] if counts[UNHASHED] else [])]
+    return [*lines, ", ".join(f"{counts[state]:,} {state}" for state in states)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from f2llm.records.files import read_json
@@ -23,6 +24,7 @@ class Job(NamedTuple):
     versions: Mapping[str, str]
     counts: Mapping[str, Any]
     seconds: float
+    bytes: Mapping[str, int] = MappingProxyType({})  # of inputs and outputs; older versions recorded none
 
     @property
     def unit(self) -> str:
@@ -55,7 +57,7 @@ def unread_manifests(results: str | Path) -> list[Path]:
 def _read(path: Path) -> Job | None:
     try:
         content = read_json(path)
-        return Job(path, *(content[name] for name in Job._fields[1:]))
+        return Job(path, *(content[name] for name in Job._fields[1:-1]), bytes=dict(content.get("bytes", {})))
     except (ValueError, KeyError, TypeError):
         return None
 

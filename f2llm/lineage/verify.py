@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from f2llm.lineage.caches import cache_checks
 from f2llm.lineage.code import code_findings
-from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding
+from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
+from f2llm.lineage.hashed import EVERYTHING, HashSample
 from f2llm.lineage.jobs import FOLDER, NAME, Job, local, read_jobs, unread_manifests, upstream
 from f2llm.lineage.layout import run_folder
-from f2llm.records.files import read_json, sha256_file, sha256_path
+from f2llm.records.files import bytes_of, read_json, sha256_file, sha256_path
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
 REPORTS = ("build_report", "write_crate")  # rules whose outputs are those of the run that was made last
@@ -36,22 +37,26 @@ class _Hash(NamedTuple):
     path: Path
     sha256: str
     said_by: str
+    size: int | None  # in bytes; None if nobody says
 
 
-def verify_run(results: str | Path, run: str, *, commit: str | None = None) -> list[Finding]:
+def verify_run(
+    results: str | Path, run: str, *, commit: str | None = None, sample: HashSample = EVERYTHING
+) -> list[Finding]:
     """Return one finding for each artefact, reader and piece of code in the chain of a run.
 
     `commit` names the commit whose code is compared with that of the jobs, instead of the checkout's.
+    What `sample` does not take is not hashed, but its size is compared.
 
     Raises:
         InputError: there is no such run, or no such commit.
     """
     own = jobs_of(read_jobs(results), run)
-    found = verify_files(results, run) + code_findings(own, commit=commit)
+    found = verify_files(results, run, sample=sample) + code_findings(own, commit=commit)
     return sorted(found, key=lambda one: (one.path, one.what))
 
 
-def verify_files(results: str | Path, run: str) -> list[Finding]:
+def verify_files(results: str | Path, run: str, *, sample: HashSample = EVERYTHING) -> list[Finding]:
     """Return the same but for the code.
 
     Raises:
@@ -64,9 +69,12 @@ def verify_files(results: str | Path, run: str) -> list[Finding]:
     reports = [job for job in every if job.rule in REPORTS and job not in own]
     hashes = [_Hash(name, local(name, results=results), *said) for name, said in _expected(own, makers, shared).items()]
     checks: list[Callable[[], list[Finding]]] = [
-        lambda one=one: _compare(one, results, makers, reports) for one in hashes
+        (lambda one=one: _compare(one, results, makers, reports))
+        if sample.takes(one.name)
+        else (lambda one=one: _compare_size(one, makers))
+        for one in hashes
     ]
-    checks += cache_checks(folder, stores=_stores(own, results), results=results)
+    checks += cache_checks(folder, stores=_stores(own, results), results=results, sample=sample)
     with ThreadPoolExecutor(THREADS) as pool:
         found = [finding for findings in pool.map(lambda check: check(), checks) for finding in findings]
     found += _readers(own, makers, made={output for job in every for output in job.outputs}, shared=shared)
@@ -110,13 +118,15 @@ def _makers(jobs: Iterable[Job]) -> dict[str, Job]:
     return {output: job for job in jobs for output in job.outputs}
 
 
-def _expected(jobs: Sequence[Job], makers: Mapping[str, Job], shared: set[str]) -> dict[str, tuple[str, str]]:
-    """Return path -> (hash, who says so): what makers recorded, and what readers did of files that no job made."""
-    found = {name: (job.outputs[name], _name(job)) for name, job in makers.items()}
+def _expected(
+    jobs: Sequence[Job], makers: Mapping[str, Job], shared: set[str]
+) -> dict[str, tuple[str, str, int | None]]:
+    """Return path -> (hash, who says so, bytes): what makers recorded, and what readers did of files that no job made."""
+    found = {name: (job.outputs[name], _name(job), job.bytes.get(name)) for name, job in makers.items()}
     for job in jobs:
         for name, sha256 in job.inputs.items():
             if name not in found and name not in shared:
-                found[name] = (sha256, _name(job))
+                found[name] = (sha256, _name(job), job.bytes.get(name))
     return found
 
 
@@ -127,13 +137,8 @@ def _shared(every: Sequence[Job], own: Sequence[Job]) -> set[str]:
 
 
 def _compare(one: _Hash, results: Path, makers: Mapping[str, Job], reports: Sequence[Job]) -> list[Finding]:
-    job = makers.get(one.name)
     if not one.path.exists():
-        if job is not None and job.rule in TEMPORARY:
-            return [Finding(UNCHECKED, one.name, "temporary, deleted after it was read")]
-        if job is not None and job.rule == "fetch_source" and one.path.name == "raw":
-            return [Finding(UNCHECKED, one.name, "the fetched files were deleted; their hashes are in manifest.json")]
-        return [Finding(CHANGED, one.name, f"is missing; {one.said_by} recorded it")]
+        return [_missing(one, makers.get(one.name))]
     sha256 = sha256_path(one.path)
     if sha256 == one.sha256:
         return [Finding(INTACT, one.name, f"as {one.said_by} recorded")]
@@ -142,6 +147,24 @@ def _compare(one: _Hash, results: Path, makers: Mapping[str, Job], reports: Sequ
         return [Finding(UNCHECKED, one.name, f"is that of run {other.path.stem}, which was made since")]
     inside = _inside(one, results)
     return [Finding(CHANGED, one.name, f"is not what {one.said_by} recorded{inside}")]
+
+
+def _compare_size(one: _Hash, makers: Mapping[str, Job]) -> list[Finding]:
+    if not one.path.exists():
+        return [_missing(one, makers.get(one.name))]
+    if one.size is None:
+        return [Finding(UNHASHED, one.name, f"is there; {one.said_by} recorded no size")]
+    if bytes_of(one.path) != one.size:
+        return [Finding(CHANGED, one.name, f"has another size than {one.said_by} recorded")]
+    return [Finding(UNHASHED, one.name, f"has the size that {one.said_by} recorded")]
+
+
+def _missing(one: _Hash, job: Job | None) -> Finding:
+    if job is not None and job.rule in TEMPORARY:
+        return Finding(UNCHECKED, one.name, "temporary, deleted after it was read")
+    if job is not None and job.rule == "fetch_source" and one.path.name == "raw":
+        return Finding(UNCHECKED, one.name, "the fetched files were deleted; their hashes are in manifest.json")
+    return Finding(CHANGED, one.name, f"is missing; {one.said_by} recorded it")
 
 
 def _inside(one: _Hash, results: Path) -> str:

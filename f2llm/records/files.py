@@ -33,6 +33,13 @@ def sha256_path(path: str | Path) -> str:
     return hashlib.sha256("".join(listing).encode()).hexdigest()
 
 
+def bytes_of(path: str | Path) -> int:
+    """Return the bytes of a file, or of all files in a folder but the workflow engine's time stamp."""
+    path = Path(path)
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.name != TIMESTAMP]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success fsync and rename it, on failure delete it.

@@ -7,13 +7,14 @@ import pytest
 from f2llm.config.variants import digest
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
-from f2llm.lineage.caches import check_checkpoint, check_shard
+from f2llm.lineage.caches import cache_checks, check_checkpoint, check_shard
 from f2llm.lineage.code import code_findings, scripts_of
-from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, Finding, finding_lines, has_changed
+from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding, finding_lines, has_changed
+from f2llm.lineage.hashed import HashSample, hash_sample
 from f2llm.lineage.jobs import Job, read_jobs
 from f2llm.lineage.verify import verify_files
 from f2llm.provenance import code_digest
-from f2llm.records.files import sha256_file, sha256_path, write_json
+from f2llm.records.files import bytes_of, sha256_file, sha256_path, write_json
 
 
 class Results:
@@ -56,12 +57,13 @@ class Results:
 
         content = {
             "rule": rule, "inputs": hashes(inputs), "outputs": hashes(outputs), "params": params, "code": "c", "wildcards": {"unit": unit},
-            "versions": {}, "counts": {}, "seconds": 1.0,
+            "versions": {}, "counts": {}, "seconds": 1.0, "bytes": {f"results/{name}": bytes_of(self.folder / name) for name in outputs},
         }  # fmt: skip
         write_json(self.folder / f"lineage/jobs/{rule}/{unit}.json", content)
 
-    def found(self):
-        return {one.path: (one.state, one.what) for one in verify_files(self.folder, "r") if one.state != INTACT}
+    def found(self, **options):
+        findings = verify_files(self.folder, "r", **options)
+        return {one.path: (one.state, one.what) for one in findings if one.state != INTACT}
 
 
 @pytest.fixture
@@ -109,6 +111,66 @@ def test_a_missing_table_is_changed_and_deleted_raw_files_cannot_be_checked(made
     found = made.found()
     assert found["results/sources/a/corpus.parquet"] == (CHANGED, "is missing; normalise_source a recorded it")
     assert found["results/sources/a/raw"][0] == UNCHECKED
+
+
+NOTHING_BUT = HashSample(share=0.0, seed=1)
+
+
+def test_what_is_not_hashed_is_said_and_never_intact(made):
+    found = made.found(sample=NOTHING_BUT)
+    assert found == {
+        "results/sources/a/raw": (UNHASHED, "has the size that fetch_source a recorded"),
+        "results/sources/a/manifest.json": (UNHASHED, "has the size that fetch_source a recorded"),
+        "results/sources/a/corpus.parquet": (UNHASHED, "has the size that normalise_source a recorded"),
+        "data/a.jsonl": (UNHASHED, "is there; fetch_source a recorded no size"),
+    }
+    assert finding_lines(verify_files(made.folder, "r", sample=NOTHING_BUT))[-1] == (
+        "4 intact, 0 changed, 0 cannot be checked, 4 not hashed"
+    )
+
+
+def test_without_hashes_another_size_is_found_other_bytes_of_one_size_are_not(made):
+    made.write("sources/a/corpus.parquet", "tible")
+    assert made.found(sample=NOTHING_BUT)["results/sources/a/corpus.parquet"][0] == UNHASHED
+    made.write("sources/a/corpus.parquet", "tables")
+    assert made.found(sample=NOTHING_BUT)["results/sources/a/corpus.parquet"] == (
+        CHANGED, "has another size than normalise_source a recorded",
+    )  # fmt: skip
+    (made.folder / "sources/a/corpus.parquet").unlink()
+    assert made.found(sample=NOTHING_BUT)["results/sources/a/corpus.parquet"][0] == CHANGED
+
+
+def test_the_runs_own_files_are_hashed_in_every_sample(made):
+    made.write("runs/r/plan.parquet", "plax")
+    assert made.found(sample=NOTHING_BUT)["results/runs/r/plan.parquet"][0] == CHANGED
+
+
+def test_a_sample_is_drawn_by_the_seed_of_the_run(tmp_path):
+    names = [f"results/sources/s{number}/corpus.parquet" for number in range(1000)]
+
+    def drawn(seed, share=0.1):
+        write_json(tmp_path / "run.json", {"settings": {"train": {"seed": seed}}})
+        return [name for name in names if hash_sample(tmp_path, share=share).takes(name)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert 60 < len(drawn(1)) < 140
+    assert (drawn(1, 0.0), drawn(1, 1.0)) == ([], names)
+    with pytest.raises(InputError, match="not between 0 and 1"):
+        drawn(1, 1.5)
+
+
+def test_shards_and_checkpoints_that_are_not_hashed_are_told_by_size(tmp_path):
+    VectorStore(tmp_path / "store", key="k").put([b"a" * 16], np.ones((1, 2), np.float32), precision="float32")
+    (tmp_path / "runs/r/checkpoints/c/step_000001").mkdir(parents=True)
+
+    def states():
+        checks = cache_checks(tmp_path / "runs/r", stores=[tmp_path / "store"], results=tmp_path, sample=NOTHING_BUT)
+        return [one.state for check in checks for one in check()]
+
+    assert states() == [UNHASHED, UNHASHED]
+    (ids,) = (tmp_path / "store").glob("*.ids")
+    ids.write_bytes(ids.read_bytes() + b"x")
+    assert states() == [UNHASHED, CHANGED]
 
 
 def test_a_report_of_another_run_is_told_from_a_changed_one(made):
