@@ -59,8 +59,8 @@ def add_lineage(verb: Verb) -> None:
     verify.add_argument("--commit", help="compare the code with that of a commit; default: the checkout")
     verify.add_argument(
         "--hash-share", type=float, default=1.0, metavar="SHARE",
-        help="hash this share of the artefacts, drawn by the run's seed, and all of the run's own (plan, model, scores); "
-        "of the others compare sizes; default: all",
+        help="hash this share of the artefacts, drawn by the run's seed, and all of the run's own (plan, model, "
+        "scores); of the others compare sizes; default: all",
     )  # fmt: skip
     verify.add_argument("--all", action="store_true", help="list what is intact, too")
 

@@ -121,7 +121,7 @@ def _makers(jobs: Iterable[Job]) -> dict[str, Job]:
 def _expected(
     jobs: Sequence[Job], makers: Mapping[str, Job], shared: set[str]
 ) -> dict[str, tuple[str, str, int | None]]:
-    """Return path -> (hash, who says so, bytes): what makers recorded, and what readers did of files that no job made."""
+    """Return path -> (hash, who says so, bytes): what makers recorded, or readers of files that no job made."""
     found = {name: (job.outputs[name], _name(job), job.bytes.get(name)) for name, job in makers.items()}
     for job in jobs:
         for name, sha256 in job.inputs.items():
