@@ -10,6 +10,7 @@ from f2llm.lineage.find import QUERY, TASKS, Found
 from f2llm.lineage.forward import TextTrace, places_of, row_of, trace_text
 from f2llm.lineage.holders import Holder, Needles, find_holders
 from f2llm.lineage.layout import Layout
+from f2llm.lineage.pages import own_pages
 from f2llm.lineage.query import ask
 from f2llm.records.ids import doc_id, query_id
 
@@ -23,6 +24,7 @@ class Remains(NamedTuple):
     holders: list[Holder]
     raw: list[Path]  # fetched files that it came from
     traces: list[TextTrace]
+    pages: list[Path]  # that no job makes again
 
 
 def remains_of(layout: Layout, found: Sequence[Found], *, reason: str, row: tuple[str, int] | None = None) -> Remains:
@@ -51,7 +53,7 @@ def remains_of(layout: Layout, found: Sequence[Found], *, reason: str, row: tupl
         for name in sorted({one.source for one in gone})
         for path in sorted(layout.results.glob(f"tokens/*/{name}/*.bin"))
     ]
-    return Remains(list(dict.fromkeys(exclusions)), needles, vectors, found_in, raw, traces)
+    return Remains(list(dict.fromkeys(exclusions)), needles, vectors, found_in, raw, traces, own_pages(layout.results))
 
 
 def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
@@ -62,7 +64,10 @@ def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
     texts = _texts(layout, name)
     vectors = frozenset(_vector_ids(layout, texts))
     exclusions = [Exclusion(source=name, reason=reason)]
-    return Remains(exclusions, Needles([], []), vectors, [one for one in holders if one.path not in raw], raw, [])
+    return Remains(
+        exclusions, Needles([], []), vectors, [one for one in holders if one.path not in raw], raw, [],
+        own_pages(layout.results),
+    )  # fmt: skip
 
 
 def source_folders(results: Path, name: str) -> list[Path]:
@@ -79,6 +84,7 @@ def remains_lines(remains: Remains, *, results: Path) -> list[str]:
     lines += [f"learned from it   {path}" for path in learned]
     lines += [f"holds it          {_short(one.path, results)}: {one.where}" for one in remains.holders]
     lines += [f"came from         {_short(path, results)}" for path in remains.raw]
+    lines += [f"to be deleted     {_short(path, results)}: no job makes it again" for path in remains.pages]
     lines += [f"to exclude        {_exclusion(one)}" for one in remains.exclusions]
     return lines
 

@@ -13,6 +13,7 @@ from f2llm.lineage.forget import Remains, source_folders
 from f2llm.lineage.holders import find_holders
 from f2llm.lineage.jobs import read_jobs
 from f2llm.lineage.layout import Layout, read_layout, runs_in
+from f2llm.lineage.pages import delete_pages
 from f2llm.records.files import read_json
 
 STAGES = {"curated": ("curated", "shared"), "mined": ("mined",), "tokens": ("tokens",)}
@@ -23,8 +24,8 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
 
     Runs snakemake in the checkout that the results folder lies in, with `arguments`; only what depends on
     the changed sources is made again. Checkpoints that learned from it, the stored vectors of its texts,
-    the index of texts, and variants that no run refers to any more are deleted, with `delete_raw` the
-    fetched files that it came from, too (a later run fetches them again and leaves it out again).
+    the index of texts, pages that no job makes, and variants that no run refers to any more are deleted,
+    with `delete_raw` the fetched files that it came from, too (a later run fetches them again and leaves it out again).
 
     Raises:
         InputError: snakemake failed.
@@ -34,6 +35,7 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
     for vectors in (results / "vectors" / "store", results / "vectors" / "evaluation" / "store"):
         delete_vectors(vectors, remains.vectors)
     shutil.rmtree(results / "lineage" / "index", ignore_errors=True)
+    delete_pages(results)
     if not remains.traces or any(trace.seen.steps for trace in remains.traces):
         shutil.rmtree(layout.of_run("checkpoints"), ignore_errors=True)
     whole = [one.source for one in remains.exclusions if one.whole]

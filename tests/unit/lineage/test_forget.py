@@ -1,5 +1,7 @@
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from f2llm.config.exclusions import Exclusion
@@ -8,6 +10,8 @@ from f2llm.lineage.find import find_row, find_text
 from f2llm.lineage.forget import remains_lines, remains_of, remains_of_source
 from f2llm.lineage.holders import Needles, find_holders
 from f2llm.lineage.layout import read_layout
+from f2llm.lineage.pages import delete_pages
+from f2llm.records.files import write_json
 from f2llm.records.ids import doc_id
 
 ANSWER = "The <script>alert(1)</script> answer"
@@ -54,6 +58,35 @@ def test_a_source_is_all_below_its_folders(results):
     assert found.exclusions == [Exclusion(source="toy", reason="r")]
     lines = remains_lines(found, results=results)
     assert lines[-1] == "to exclude        toy: all of it"
+
+
+def test_pages_that_no_job_makes_are_listed_and_deleted_and_hold_nothing_any_more(results):
+    for name in ("report/index.html", "report/toyrun/index.html", "report/compare.html", "ablations/toyrun/index.html"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_text(ANSWER)
+    for name in ("report/tables", "report/toyrun/tables", "report/compare"):
+        (results / name).mkdir()
+        pq.write_table(pa.table({"text": [ANSWER]}), results / name / "tuples.parquet")
+    (results / "ablations/toyrun/without.yaml").write_text("run: toyrun")
+    job = {
+        "rule": "build_report", "inputs": {}, "params": {}, "code": "c", "wildcards": {}, "versions": {}, "counts": {}, "seconds": 1.0,
+        "outputs": {"results/report/index.html": "a" * 64, "results/report/tables": "b" * 64},
+    }  # fmt: skip
+    write_json(results / "lineage/jobs/build_report/toyrun.json", job)
+    layout = read_layout(results, run="toyrun")
+    of_row, of_source = (
+        remains_of(layout, find_text(layout, ANSWER), reason="r"),
+        remains_of_source(layout, "toy", reason="r"),
+    )
+    pages = ["ablations/toyrun/index.html", "report/compare", "report/compare.html", "report/toyrun"]
+    assert [str(path.relative_to(results)) for path in of_row.pages] == pages
+    assert of_source.pages == of_row.pages
+    line = f"to be deleted     {results.name}/report/toyrun: no job makes it again"
+    assert line in remains_lines(of_row, results=results)
+    delete_pages(results)
+    left = find_holders([results / "report", results / "ablations"], of_row.needles)
+    assert [str(one.path.relative_to(results)) for one in left] == ["report/index.html", "report/tables/tuples.parquet"]
+    assert (results / "ablations/toyrun/without.yaml").is_file()
 
 
 def test_a_text_across_two_blocks_of_a_file_is_found(tmp_path, monkeypatch):
