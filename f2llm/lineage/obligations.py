@@ -1,11 +1,11 @@
 """What a licence asks of who uses the data or the model, by the terms of its SPDX id. No legal advice."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
+from f2llm.lineage.licences import named
 from f2llm.lineage.report_tables import COUNT, LONG, TEXT, Column, ReportTable
 from f2llm.lineage.withheld import withheld
 
@@ -63,14 +63,8 @@ FILES_NAMED = 3
 def obligations_of(licence: str) -> tuple[str, ...]:
     """Return the obligations of an SPDX expression; of a choice (OR) all are named, since who uses it chooses."""
     found: dict[str, None] = {}
-    for part in re.split(r"\s+(?:AND|OR|WITH)\s+|[()]", licence):
-        for start, terms in TERMS if part.strip() else ():
-            if part.strip().startswith(start):
-                found |= dict.fromkeys(terms)
-                break
-        else:
-            if part.strip():
-                found[READ] = None
+    for part in named(licence) if licence else ():
+        found |= dict.fromkeys(next((terms for start, terms in TERMS if part.startswith(start)), (READ,)))
     if len(found) > 1:
         found.pop(FREE, None)
     return tuple(found) or (READ,)
