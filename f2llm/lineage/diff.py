@@ -9,7 +9,7 @@ from f2llm.lineage.causes import Causes, flat, shown
 from f2llm.lineage.jobs import Job, read_jobs
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.query import ask
-from f2llm.lineage.verify import jobs_of
+from f2llm.lineage.run_jobs import jobs_of
 from f2llm.records.files import read_json
 from f2llm.records.scores import points_of, score_files
 

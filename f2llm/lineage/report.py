@@ -10,6 +10,7 @@ from f2llm.lineage.data_sections import funnel_section, mining_section, removed_
 from f2llm.lineage.environment import COSTS
 from f2llm.lineage.funnel import read_funnel
 from f2llm.lineage.gaps import Gaps
+from f2llm.lineage.jobs import read_jobs
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.page import write_page
 from f2llm.lineage.parts import Part, Run
@@ -98,7 +99,8 @@ def report_of(results: str | Path, *, run: str, output: str | Path) -> dict[str,
         InputError: there is no such run.
     """
     layout = read_layout(results, run=run)
-    return build_report(results, run=run, heldout=[], jobs=jobs_of(layout), output=output)
+    jobs = [str(job.path) for job in jobs_of(read_jobs(results), layout.run) if job.rule != "build_report"]
+    return build_report(results, run=run, heldout=[], jobs=jobs, output=output)
 
 
 def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str], gaps: Gaps) -> Run:

@@ -1,29 +1,29 @@
-"""Which manifests below results/lineage/jobs belong to a run, when nobody names them."""
+"""Which of the jobs in a results folder belong to a run, followed back from what it made."""
 
-from f2llm.lineage.layout import Layout
+from collections.abc import Callable, Sequence
 
+from f2llm.lineage.jobs import FOLDER, NAME, Job, upstream
 
-def jobs_of(layout: Layout) -> list[str]:
-    """Return the manifests of the jobs of a run, by path.
-
-    A job's path is {rule}/{variant key}/{unit}.json: those count whose folders name no variant but the run's, and
-    whose unit is the run, one of its sources or models, or (without a variant) what all runs share.
-    """
-    root = layout.results / "lineage" / "jobs"
-    other = {path.parent.name for path in (layout.results / "runs").glob("*/run.json")} - {layout.run}
-    own = set(layout.variants.values())
-    found = []
-    for path in sorted(root.rglob("*.json")):
-        rule, *keys = path.relative_to(root).with_suffix("").parts
-        if keys and keys[-1] in other or rule == "build_report":
-            continue
-        # Keys of variants end in a digest; a run's own keys are the only ones that count.
-        if all(key in own for key in keys[:-1]) and (not _is_key(keys[-1:]) or keys[-1] in own):
-            found.append(str(path))
-    return found
+REPORTS = ("build_report", "write_crate")  # rules whose outputs are those of the run that was made last
 
 
-def _is_key(parts: list[str]) -> bool:
-    """Whether the last part of a path is a variant key: `name-<8 hex>`."""
-    digest = parts[0].rpartition("-")[2] if parts else ""
-    return len(digest) == 8 and all(letter in "0123456789abcdef" for letter in digest)
+def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
+    """Return the jobs of a run: those that made its own files, those that theirs came from, and its report."""
+    prefixes = (f"results/runs/{run}/", f"results/scores/{run}/", f"results/cards/{run}/")
+    last = [job for job in jobs if any(output.startswith(prefixes) for output in job.outputs)]
+    last += [job for job in jobs if job.rule == "build_scoreboard" and any(map(_starts(prefixes), job.inputs))]
+    last += [job for job in jobs if job.rule in REPORTS and job.path.stem == run]
+    own = [job for job in jobs if _of(job, run)]
+    manifests = {path for job in last for path in job.inputs if path.startswith(f"{NAME}/{FOLDER}/")}
+    last += [job for job in own if any(str(job.path).endswith(path.removeprefix(NAME)) for path in manifests)]
+    behind = upstream(own, [path for job in last for path in job.inputs])
+    return list({job.path: job for job in [*last, *behind]}.values())
+
+
+def _starts(prefixes: tuple[str, ...]) -> Callable[[str], bool]:
+    return lambda path: path.startswith(prefixes)
+
+
+def _of(job: Job, run: str) -> bool:
+    """Say whether a job that made something a run reads made it for this run: a scoreboard is of one run alone."""
+    return job.rule != "build_scoreboard" or any(path.startswith(f"results/scores/{run}/") for path in job.inputs)

@@ -15,12 +15,12 @@ from f2llm.lineage.caches import cache_checks
 from f2llm.lineage.code import code_findings
 from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.hashed import EVERYTHING, HashSample
-from f2llm.lineage.jobs import FOLDER, NAME, Job, local, read_jobs, unread_manifests, upstream
+from f2llm.lineage.jobs import Job, local, read_jobs, unread_manifests
 from f2llm.lineage.layout import run_folder
+from f2llm.lineage.run_jobs import REPORTS, jobs_of
 from f2llm.records.files import bytes_of, read_json, sha256_file, sha256_path
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
-REPORTS = ("build_report", "write_crate")  # rules whose outputs are those of the run that was made last
 THREADS = 4
 SCOREBOARD = (
     "results/scores/scoreboard.json",
@@ -86,32 +86,10 @@ def verify_files(results: str | Path, run: str, *, sample: HashSample = EVERYTHI
     return found
 
 
-def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
-    """Return the jobs of a run: those that made its own files, those that theirs came from, and its report."""
-    prefixes = (f"results/runs/{run}/", f"results/scores/{run}/", f"results/cards/{run}/")
-    last = [job for job in jobs if any(output.startswith(prefixes) for output in job.outputs)]
-    last += [job for job in jobs if job.rule == "build_scoreboard" and any(map(_starts(prefixes), job.inputs))]
-    last += [job for job in jobs if job.rule in REPORTS and job.path.stem == run]
-    own = [job for job in jobs if _of(job, run)]
-    manifests = {path for job in last for path in job.inputs if path.startswith(f"{NAME}/{FOLDER}/")}
-    last += [job for job in own if any(str(job.path).endswith(path.removeprefix(NAME)) for path in manifests)]
-    behind = upstream(own, [path for job in last for path in job.inputs])
-    return list({job.path: job for job in [*last, *behind]}.values())
-
-
 def _stores(jobs: Sequence[Job], results: Path) -> list[Path]:
     """Return the folders of vectors that jobs read or wrote."""
     named = {job.params["store"] for job in jobs if isinstance(job.params.get("store"), str)}
     return [local(name, results=results) for name in sorted(named)]
-
-
-def _starts(prefixes: tuple[str, ...]) -> Callable[[str], bool]:
-    return lambda path: path.startswith(prefixes)
-
-
-def _of(job: Job, run: str) -> bool:
-    """Say whether a job that made something a run reads made it for this run: a scoreboard is of one run alone."""
-    return job.rule != "build_scoreboard" or any(path.startswith(f"results/scores/{run}/") for path in job.inputs)
 
 
 def _makers(jobs: Iterable[Job]) -> dict[str, Job]:

@@ -1,21 +1,36 @@
-from f2llm.lineage.layout import read_layout
+"""The jobs of a run are those that its files came from, whatever folder their manifests lie in."""
+
+from pathlib import Path
+
+from f2llm.lineage.jobs import Job
 from f2llm.lineage.run_jobs import jobs_of
-from f2llm.records.files import write_json
-
-OWN = ("fetch_source/toy", "curate_source/c-1/toy", "mine_source/m-1/toy", "train_model/toyrun", "build_scoreboard")
-OTHERS = (
-    "curate_source/c-2/toy",
-    "mine_source/m-9/toy",
-    "train_model/other",
-    "check_splits/embedded-07a04ed5",
-    "build_report/toyrun",
-)
 
 
-def test_manifests_of_the_run_and_of_what_it_shares_are_taken_and_no_other(results):
-    write_json(results / "runs/other/run.json", {})
-    for name in OWN + OTHERS:
-        write_json(results / f"lineage/jobs/{name}.json", {})
-    found = jobs_of(read_layout(results, run="toyrun"))
-    root = results / "lineage/jobs"
-    assert found == sorted(str(root / f"{name}.json") for name in OWN)
+def job(rule, outputs, inputs=(), *, unit="x"):
+    digests = [dict.fromkeys((f"results/{name}" for name in names), "a" * 64) for names in (inputs, outputs)]
+    return Job(Path(f"{rule}/{unit}.json"), rule, *digests, {}, "c", {"unit": unit}, {}, {}, 1.0)
+
+
+def test_jobs_behind_the_files_of_a_run_are_its_own_and_no_other():
+    shared = [job("fetch_source", ["sources/a/raw"]), job("index_texts", ["evaluation_texts/t-1"])]
+    own = [
+        *shared,
+        job("curate_source", ["curated/c-1/a/corpus.parquet"], ["sources/a/raw", "evaluation_texts/t-1"]),
+        job("plan_run", ["runs/r/plan.parquet"], ["curated/c-1/a/corpus.parquet"]),
+        job("evaluate_base", ["scores/base/Task.json"]),
+        job("build_scoreboard", ["scores/scoreboard.json"], ["scores/r/Task.json", "scores/base/Task.json"]),
+    ]
+    others = [
+        job("curate_source", ["curated/c-2/a/corpus.parquet"], ["sources/a/raw"], unit="c-2"),
+        job("index_texts", ["evaluation_texts/t-2"], unit="t-2"),
+        job("plan_run", ["runs/other/plan.parquet"], ["curated/c-2/a/corpus.parquet"], unit="other"),
+        job("build_report", ["report/index.html"], unit="other"),
+    ]
+    assert {one.path for one in jobs_of([*own, *others], "r")} == {one.path for one in own}
+
+
+def test_the_scoreboard_of_another_run_is_not_its_own():
+    board = job("build_scoreboard", ["scores/scoreboard.json"], ["scores/other/Task.json"])
+    reads = job("plan_run", ["runs/r/plan.parquet"], ["scores/scoreboard.json"])
+    assert [one.rule for one in jobs_of([board, reads], "r")] == ["plan_run"]
+    assert [one.rule for one in jobs_of([board, reads], "other")] == ["build_scoreboard"]
