@@ -61,9 +61,14 @@ def test_without_rebuild_nothing_is_changed_and_all_that_holds_it_is_listed(fini
 def test_a_row_is_gone_from_everything_and_all_else_is_as_it_was(copied):
     before = tables(copied)
     row, *texts = planned_row(copied)
+    page = copied.folder / "results/report/toy/index.html"  # as `f2llm report toy` writes it; no job does
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(texts[0])
     assert len(holders(copied, *texts)) > 5
     said = forget(copied, "--row", f"pairs.jsonl:{row}", "--rebuild", "--delete-raw")
     assert holders(copied, *texts) == []
+    assert "to be deleted     results/report/toy" in said
+    assert not page.exists()
     assert "nothing of it is left" in said
     after = tables(copied)
     own = {path: digest for path, digest in before.items() if "/toy_pairs/" not in path}
