@@ -87,11 +87,11 @@ class OwnIndex:
             raise InputError(f"prompt {prompt!r}: the model has none of this name; it has: {known}")
         vector_1D = self._model.encode([query], prompt_name=prompt, normalize_embeddings=True)
         best = faiss.ResultHeap(1, min(most, self.count), keep_max=True)
-        vectors_ND = np.memmap(self._folder / VECTORS, np.float32, mode="r", shape=(self.count, self._about.dim))
-        for first in range(0, self.count, SEARCHED):
-            part_ND = np.ascontiguousarray(vectors_ND[first : first + SEARCHED])
-            scores, rows = faiss.knn(vector_1D, part_ND, min(most, len(part_ND)), faiss.METRIC_INNER_PRODUCT)
-            best.add_result(scores, rows + first)
+        with open(self._folder / VECTORS, "rb") as file:
+            for first in range(0, self.count, SEARCHED):  # read, not mapped: mapped pages stay in memory
+                part_ND = np.fromfile(file, np.float32, SEARCHED * self._about.dim).reshape(-1, self._about.dim)
+                scores, rows = faiss.knn(vector_1D, part_ND, min(most, len(part_ND)), faiss.METRIC_INNER_PRODUCT)
+                best.add_result(scores, rows + first)
         best.finalize()
         return [Hit(float(score), self._text(int(row))) for score, row in zip(best.D[0], best.I[0], strict=True)]
 
