@@ -7,26 +7,11 @@ from typing import Any
 from f2llm.config.run import Train
 from f2llm.lineage.jobs import peak_memory_of, unit_of
 from f2llm.lineage.report_tables import COUNT, LONG, SECONDS, TEXT, Column, ReportTable
+from f2llm.lineage.stages import stage_of
 from f2llm.lineage.withheld import withheld
 
-STAGE_OF_RULE = {
-    "fetch_source": "fetch",
-    "normalise_source": "fetch",
-    "prepare_model": "fetch",
-    "build_task": "evaluate",
-    "curate_source": "curate",
-    "index_texts": "curate",
-    "check_splits": "curate",
-    "find_shared": "curate",
-    "audit_folder": "curate",
-    "embed_source": "mine",
-    "embed_part": "mine",
-    "mine_source": "mine",
-    "mine_part": "mine",
-    "tokenise_source": "train",
-    "plan_run": "train",
-    "train_model": "train",
-}
+# Of a report a person wants to read few lines: stages that are told with another.
+TOLD_WITH = {"models": "fetch", "normalise": "fetch", "embed": "mine", "tokenise": "train", "report": "evaluate"}
 STAGES = ("fetch", "curate", "mine", "train", "evaluate")
 LONGEST_SHOWN = 10
 COSTS = (
@@ -48,7 +33,8 @@ def cost_tables(jobs: Sequence[Mapping[str, Any]]) -> dict[str, ReportTable]:
     """Return the tables `costs` (by stage, jobs added up) and `longest_jobs`."""
     stages: dict[str, list[Mapping[str, Any]]] = {}
     for job in jobs:
-        stages.setdefault(STAGE_OF_RULE.get(job["rule"], "evaluate"), []).append(job)
+        stage = stage_of(job["rule"])
+        stages.setdefault(TOLD_WITH.get(stage, stage), []).append(job)
     costs = [
         (
             stage,

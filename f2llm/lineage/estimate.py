@@ -7,15 +7,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from f2llm.lineage.jobs import peak_memory_of
+from f2llm.lineage.stages import stage_of
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table, write_rows
 
-STAGE_OF_RULE = {
-    "fetch_source": "fetch", "prepare_model": "models", "normalise_source": "normalise", "curate_source": "curate",
-    "index_texts": "curate", "check_splits": "curate", "find_shared": "curate", "embed_part": "embed",
-    "embed_source": "embed", "mine_part": "mine", "mine_source": "mine", "tokenise_source": "tokenise",
-    "plan_run": "train", "train_model": "train",
-}  # fmt: skip
 # What of a manifest's counts are the rows that its stage makes.
 ROWS_OF_RULE = {"normalise_source": "queries_kept", "curate_source": "queries_out", "mine_source": "tuples"}
 # Of what no manifest speaks: the store of fetched files, vectors, checkpoints.
@@ -88,7 +83,7 @@ def truth(manifests: Sequence[Mapping[str, Any]], *, results: str | Path, run: s
     seen: set[tuple[int, int]] = set()
     for job in manifests:
         rule = job["rule"]
-        stage = made.setdefault(_stage(rule), {"rows": 0.0, "disk": 0.0, "memory": 0.0, "cpu": 0.0})
+        stage = made.setdefault(stage_of(rule), {"rows": 0.0, "disk": 0.0, "memory": 0.0, "cpu": 0.0})
         counts = job["counts"]
         stage["rows"] += counts.get(ROWS_OF_RULE.get(rule, ""), 0)
         stage["cpu"] += job.get("cpu_seconds", job["seconds"])
@@ -104,10 +99,6 @@ def truth(manifests: Sequence[Mapping[str, Any]], *, results: str | Path, run: s
 def _figure(stage: str, figure: str, expected: float, made: float, errors: Mapping[str, float]) -> Figure:
     error = errors[figure]
     return Figure(stage, figure, float(expected), float(made), error, abs(expected - made) <= error * made)
-
-
-def _stage(rule: str) -> str:
-    return STAGE_OF_RULE.get(rule, "report" if rule == "build_report" else "evaluate")
 
 
 def _size(path: Path, seen: set[tuple[int, int]]) -> float:
