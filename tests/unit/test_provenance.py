@@ -80,7 +80,7 @@ def test_a_data_file_that_an_imported_module_names_is_in_the_digest(tree, named)
     assert digest() != before
 
 
-def test_templates_decide_the_report_and_the_cards_and_nothing_else():
+def test_templates_decide_the_pages_and_the_cards_and_nothing_else():
     read = {
         path.name
         for path in sorted((ROOT / "workflow/scripts").glob("*.py"))
@@ -88,7 +88,7 @@ def test_templates_decide_the_report_and_the_cards_and_nothing_else():
         for module in provenance._closure((str(path.relative_to(ROOT)),))[0]
         if any(file.startswith("f2llm/lineage/templates/") for file in provenance._data_files(module))
     }
-    assert read == {"build_report.py", "write_cards.py"}
+    assert read == {"build_report.py", "compare_changes.py", "write_cards.py"}
 
 
 def test_the_version_of_a_package_that_decides_results_is_in_the_digest(tree, monkeypatch):
