@@ -39,7 +39,7 @@ def hash_sample(folder: Path, *, share: float) -> HashSample:
     if not 0 <= share <= 1:
         raise InputError(f"share {share:g} of hashes: it is not between 0 and 1; name one such as 0.1")
     try:
-        seed = int(read_json(folder / "run.json")["settings"]["train"]["seed"])
+        seed = int(read_json(folder / "run.json")["settings"]["seed"])
     except (OSError, ValueError, KeyError, TypeError):  # a changed run.json is found by its own hash
         seed = 0
     return HashSample(share, seed)

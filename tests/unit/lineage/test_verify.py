@@ -149,7 +149,7 @@ def test_a_sample_is_drawn_by_the_seed_of_the_run(tmp_path):
     names = [f"results/sources/s{number}/corpus.parquet" for number in range(1000)]
 
     def drawn(seed, share=0.1):
-        write_json(tmp_path / "run.json", {"settings": {"train": {"seed": seed}}})
+        write_json(tmp_path / "run.json", {"settings": {"seed": seed}})
         return [name for name in names if hash_sample(tmp_path, share=share).takes(name)]
 
     assert drawn(1) == drawn(1) != drawn(2)
