@@ -120,14 +120,15 @@ def _add_uses(verb: Verb) -> None:
 def _check(options: argparse.Namespace) -> None:
     from f2llm.config.changed_runs import load_changed_runs
     from f2llm.config.check import read_yaml
-    from f2llm.config.load import load_run_file
+    from f2llm.config.load import load_run
     from f2llm.evaluate.jobs import candidates
     from f2llm.preflight import check_environment
 
     check_environment(lock=ROOT / "requirements.lock")
-    run, place = load_run_file(options.config), {"folder": Path(options.config).parent, "where": options.config}
+    content, place = read_yaml(options.config), {"folder": Path(options.config).parent, "where": options.config}
+    run = load_run(content, **place)
     taken = [candidate.name for candidate in candidates(run)]
-    changed = load_changed_runs(run, read_yaml(options.config), **place, taken=taken)
+    changed = load_changed_runs(run, content, **place, taken=taken)
     counts = f"{len(run.sources)} sources, {len(run.benchmark.tasks)} tasks"
     counts += f", {len(changed)} changed runs" if changed else ""
     print(f"{options.config}: run {run.run!r}, {counts}; all is well")

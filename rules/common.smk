@@ -529,6 +529,11 @@ def task_inputs(names):
     return [f"results/benchmarks/{name}/checked.json" for name in mteb]
 
 
+def scored_folder(job):
+    """The folder of the model that a job scores, where that of the run stands for all runs."""
+    return MODEL if job.folder == OF_RUN else job.folder
+
+
 def scored_names(job):
     """The names of a job's candidates in paths, where those of the run stand for all runs."""
     names = [candidate.name for candidate in job.candidates]

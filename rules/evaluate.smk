@@ -146,7 +146,7 @@ for job in EVALUATIONS:
             name:
                 job.name.replace("evaluate", "encode")
             input:
-                model=MODEL if job.folder == OF_RUN else job.folder,
+                model=scored_folder(job),
                 texts="results/benchmarks/{task}/texts.parquet",
                 verdict=scored_verdict,
             output:
@@ -176,7 +176,7 @@ for job in EVALUATIONS:
             name:
                 job.name
             input:
-                model=MODEL if job.folder == OF_RUN else job.folder,
+                model=scored_folder(job),
                 data=scored_data,
                 verdict=scored_verdict,
                 shards=partial(shard_manifests, model=scored_names(job)[0]),
@@ -217,7 +217,7 @@ for job in EVALUATIONS:
             name:
                 job.name
             input:
-                model=MODEL if job.folder == OF_RUN else job.folder,
+                model=scored_folder(job),
                 data=expand(
                     "results/benchmarks/{task}/data",
                     task=[task.name for task in job.tasks],

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from f2llm.lineage.jobs import local, read_jobs
 
-REPORT, ABLATIONS = "report", "ablations"  # below results; `f2llm report` and `compare` write there, and `ablate`
-CONFIG = ".yaml"  # of an ablated run: settings, which hold no text
+# Below results: `f2llm report` and `compare` write there undeclared; the target `ablate` declares what it makes.
+REPORT, ABLATIONS = "report", "ablations"
+CONFIG = ".yaml"  # of changed runs, from before they were part of the DAG: settings, which hold no text
 
 
 def own_pages(results: Path) -> list[Path]:
