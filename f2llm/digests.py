@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from f2llm.provenance import code_digest, code_hash, result_versions
+from f2llm.code_files import code_digest, code_hash, result_versions
 from f2llm.records.files import read_json, write_json
 
 VARIABLE = "F2LLM_CODE_DIGESTS"

@@ -1,9 +1,9 @@
 """The validated runs, the paths' variant keys, and the few functions that rules share."""
 
+import functools
 import re
 import sys
 import time
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -143,9 +143,10 @@ def run_of(wildcards):
 
 def setting(name):
     """A setting of the job's run, such as `mine.max_length`."""
+    values = {run.run: plain(attrgetter(name)(run)) for run in RUNS.values()}
 
     def value(wildcards):
-        return plain(attrgetter(name)(run_of(wildcards)))
+        return values[run_of(wildcards).run]
 
     return value
 
@@ -176,7 +177,13 @@ def of_each_source(*paths):
 
 def source_stanza(wildcards):
     """The stanza of one source; only its own change re-runs its jobs."""
-    return plain(STANZAS[wildcards.source])
+    return plain_stanza(wildcards.source)
+
+
+@functools.cache
+def plain_stanza(source):
+    """The same by the source's name: thousands of jobs ask for it."""
+    return plain(STANZAS[source])
 
 
 def model_stanza(wildcards):
@@ -254,8 +261,14 @@ def reading_stanza(wildcards):
 
 def reading_code(wildcards):
     """The code of the rule and of this source's adapter, not of the others."""
-    adapter = STANZAS[wildcards.source].adapter
-    return code_digest("normalise_source.py", f"f2llm/sources/adapters/{adapter}.py")
+    return READING_CODE[STANZAS[wildcards.source].adapter]
+
+
+# Here and not at each job, so that these digests are kept for the next call with the others.
+READING_CODE = {
+    adapter: code_digest("normalise_source.py", f"f2llm/sources/adapters/{adapter}.py")
+    for adapter in sorted({stanza.adapter for stanza in STANZAS.values()})
+}
 
 
 def source_files(wildcards):

@@ -164,7 +164,7 @@ for job in EVALUATIONS:
                 mem_mb=growing(scoring_memory_mb),
                 runtime=growing(scoring_minutes),
             params:
-                candidates=partial(scored_models, job=job),
+                candidates=functools.partial(scored_models, job=job),
                 tasks=scored_stanza,
                 settings=SCORING,
                 store="results/vectors/evaluation/store",
@@ -179,7 +179,7 @@ for job in EVALUATIONS:
                 model=scored_folder(job),
                 data=scored_data,
                 verdict=scored_verdict,
-                shards=partial(shard_manifests, model=scored_names(job)[0]),
+                shards=functools.partial(shard_manifests, model=scored_names(job)[0]),
             output:
                 scores=expand(
                     "results/scores/{candidate}/{{task}}.json",
@@ -202,7 +202,7 @@ for job in EVALUATIONS:
                 mem_mb=growing(scoring_memory_mb),
                 runtime=growing(scoring_minutes),
             params:
-                candidates=partial(scored_models, job=job),
+                candidates=functools.partial(scored_models, job=job),
                 tasks=scored_stanza,
                 settings=SCORING,
                 # Vectors by content, shared by tasks and runs: no declared output, safe to delete.
@@ -245,7 +245,7 @@ for job in EVALUATIONS:
                 mem_mb=growing(2000),
                 runtime=growing(60),
             params:
-                candidates=partial(scored_models, job=job),
+                candidates=functools.partial(scored_models, job=job),
                 tasks=plain(job.tasks),
                 settings=SCORING,
                 store="results/vectors/evaluation/store",

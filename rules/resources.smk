@@ -114,7 +114,7 @@ def cpus(wildcards, rulename):
 
 def growing(base):
     """A resource that is the same for all jobs, or a function of the job, more at each attempt."""
-    return partial(grown, base=base)
+    return functools.partial(grown, base=base)
 
 
 def grown(wildcards, attempt, base):

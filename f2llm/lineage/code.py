@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from f2llm.code_files import ROOT, result_versions
 from f2llm.errors import InputError
 from f2llm.lineage.findings import INTACT, UNCHECKED, Finding
 from f2llm.lineage.jobs import Job
-from f2llm.provenance import ROOT, result_versions
 
 SCRIPTS = "workflow/scripts"
 NEEDED = ("f2llm", SCRIPTS)

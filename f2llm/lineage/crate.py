@@ -15,12 +15,12 @@ from typing import Any
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from f2llm.code_files import ROOT
 from f2llm.lineage.crate_files import CrateFiles
 from f2llm.lineage.crate_steps import Steps
 from f2llm.lineage.dates import newest
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.licences import licence_url
-from f2llm.provenance import ROOT
 from f2llm.records.files import atomic_folder, read_json, sha256_file
 
 VERSION = "1.1"  # of RO-Crate, the one that the profiles build on

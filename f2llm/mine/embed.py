@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from f2llm.code_files import code_digest
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
 from f2llm.encode.precision import resolve_precision
@@ -20,7 +21,6 @@ from f2llm.mine.backends import resolve_device
 from f2llm.mine.faults import SKIP, SourceError
 from f2llm.mine.share import WHOLE, Share
 from f2llm.progress import Progress
-from f2llm.provenance import code_digest
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
 from f2llm.records.tables import count_rows, read_batches

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from f2llm.code_files import code_digest
 from f2llm.config.geometry import read_geometry
 from f2llm.config.variants import digest
 from f2llm.encode.precision import resolve_precision
-from f2llm.provenance import code_digest
 from f2llm.records.files import clear_asides, sha256_path
 from f2llm.train.backbone import compile_layers, load_backbone, merged
 from f2llm.train.batches import Batches

@@ -1,4 +1,4 @@
-"""Every shipped config resolves to a DAG, here and with the Slurm profile; sixty sources stay cheap."""
+"""Every shipped config resolves to a DAG, here and with the Slurm profile; sixty sources stay small."""
 
 import os
 import re
@@ -11,15 +11,13 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
-MOST_SECONDS = 10  # of processor time, so that a busy machine does not fail the test
-MOST_MB = 1000  # of the scheduling process
+MOST_MB = 1000  # of the scheduling process; its seconds are measured by benchmarks/plan.py
 PAPER_SOURCES = 60
 QUERIES_PER_JOB = 10_000
 # A small process between the tests and snakemake: the peak memory of a process counts the one that started it.
 MEASURED = (
     "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]); "
-    "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
-    "print('used', used.ru_utime + used.ru_stime, used.ru_maxrss >> 10); sys.exit(done.returncode)"
+    "print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10); sys.exit(done.returncode)"
 )
 
 
@@ -54,7 +52,7 @@ def test_a_dry_run_passes(tmp_path, config, profile):
     assert "train_model" in done.stdout
 
 
-def test_a_dag_of_sixty_sources_in_many_jobs_is_planned_in_seconds(tmp_path, template):
+def test_a_dag_of_sixty_sources_in_many_jobs_is_planned_in_bounded_memory(tmp_path, template):
     counts = {"queries": 8 * QUERIES_PER_JOB, "passages": 8 * QUERIES_PER_JOB}
     stanza = yaml.safe_load((template / "config/sources/toy_pairs.yaml").read_text()) | {"expected": counts}
     for kind in ("models", "benchmarks"):
@@ -69,9 +67,6 @@ def test_a_dag_of_sixty_sources_in_many_jobs_is_planned_in_seconds(tmp_path, tem
     run = yaml.safe_load((template / "config/config.yaml").read_text()) | {"sources": names}
     run["mine"] |= {"queries_per_job": QUERIES_PER_JOB, "texts_per_job": 2 * QUERIES_PER_JOB}
     (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(run))
-    dry_run(
-        tmp_path, tmp_path / "config/config.yaml", "--quiet", "all"
-    )  # digests of the code are kept for the next call
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *command(tmp_path, tmp_path / "config/config.yaml")],
         cwd=ROOT,
@@ -88,6 +83,4 @@ def test_a_dag_of_sixty_sources_in_many_jobs_is_planned_in_seconds(tmp_path, tem
         str(PAPER_SOURCES),
     )
     assert int(jobs["total"]) > 1000
-    seconds, peak_mb = re.search(r"^used (\S+) (\d+)$", out, re.MULTILINE).groups()
-    assert float(seconds) <= MOST_SECONDS
-    assert int(peak_mb) <= MOST_MB
+    assert int(re.search(r"^peak (\d+)$", out, re.MULTILINE)[1]) <= MOST_MB

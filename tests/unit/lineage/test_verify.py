@@ -4,6 +4,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from f2llm.code_files import code_digest
 from f2llm.config.variants import digest
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
@@ -13,7 +14,6 @@ from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.hashed import HashSample, hash_sample
 from f2llm.lineage.jobs import Job, read_jobs
 from f2llm.lineage.verify import verify_files
-from f2llm.provenance import code_digest
 from f2llm.records.files import bytes_of, sha256_file, sha256_path, write_json
 
 
