@@ -20,7 +20,7 @@ NEEDED = ("f2llm", SCRIPTS)
 # Rules that share a script, and what a rule runs besides its own.
 SHARED = {"evaluate": "evaluate_batch", "encode": "encode_shard", "compare_models": "build_scoreboard"}
 DIGESTS = (
-    "import json, sys; from f2llm.provenance import code_digest; "
+    "import json, sys; from f2llm.{module} import code_digest; "
     "print(json.dumps([code_digest(*paths) for paths in json.load(sys.stdin)]))"
 )
 
@@ -84,8 +84,11 @@ def _digests(wanted: Sequence[tuple[str, ...]], *, commit: str | None) -> list[s
 def _digests_in(root: Path, wanted: Sequence[tuple[str, ...]]) -> list[str | None]:
     """Return the digests that the code below `root` gives itself; None where a script is not there."""
     there = [paths for paths in wanted if all((root / path).is_file() for path in paths)]
+    # By the file and not by trying: what is not below `root` would be imported from the installed package.
+    module = "code_files" if (root / "f2llm/code_files.py").is_file() else "provenance"  # older commits
     done = subprocess.run(
-        [sys.executable, "-c", DIGESTS], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, input=json.dumps(there),
+        [sys.executable, "-c", DIGESTS.format(module=module)],
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, input=json.dumps(there),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

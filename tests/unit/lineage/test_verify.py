@@ -9,7 +9,7 @@ from f2llm.config.variants import digest
 from f2llm.encode.store import VectorStore
 from f2llm.errors import InputError
 from f2llm.lineage.caches import cache_checks, check_checkpoint, check_shard
-from f2llm.lineage.code import code_findings, scripts_of
+from f2llm.lineage.code import _digests_in, code_findings, scripts_of
 from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding, finding_lines, has_changed
 from f2llm.lineage.hashed import HashSample, hash_sample
 from f2llm.lineage.jobs import Job, read_jobs
@@ -261,6 +261,16 @@ def test_code_is_compared_with_a_commit():
         pytest.skip("not a git checkout")
     (found,) = code_findings([job("check_gate", "c")], commit="HEAD")
     assert "in commit HEAD" in found.what
+
+
+@pytest.mark.parametrize("module", ["code_files", "provenance"])
+def test_code_of_older_commits_gives_its_own_digests(tmp_path, module):
+    for name in ("f2llm", "workflow/scripts"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "f2llm/__init__.py").write_text("")
+    (tmp_path / f"f2llm/{module}.py").write_text("def code_digest(*paths):\n    return f'own of {len(paths)}'\n")
+    (tmp_path / "workflow/scripts/a.py").write_text("")
+    assert _digests_in(tmp_path, [("workflow/scripts/a.py",), ("workflow/scripts/b.py",)]) == ["own of 1", None]
 
 
 def test_what_is_not_intact_is_listed_and_all_is_counted():
