@@ -1,9 +1,8 @@
-"""Evaluate: data of the tasks, mteb's scores for the run and the models beside it, scoreboard and gate."""
+"""Evaluate: mteb's scores for the run and the models beside it, scoreboard and gate."""
 
-from f2llm.evaluate.jobs import instructed_tasks, jobs, score_paths, shards
+from f2llm.evaluate.jobs import jobs, score_paths
 
 EVALUATIONS = jobs(RUN)
-INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}
 SCORES = score_paths(RUN, folder="results/scores")
 MODEL = "results/runs/{run}/model"
 OF_RUN = MODEL.format(run=RUN.run)
@@ -33,109 +32,10 @@ BOARD = {
 
 # Of models that this config does not train nothing is known.
 UNTRAINED = dict.fromkeys(("trained", "datasets", "declared", "off", "report"), [])
-
-
 MANIFESTS = [path for job in EVALUATIONS for path in manifests_of(job)]
 MODEL_MANIFESTS = [
     path for job in EVALUATIONS if job.folder in NAMED for path in manifests_of(job)
 ]
-
-
-rule fetch_task:
-    output:
-        data=directory("results/benchmarks/{task}/data"),
-        manifest="results/benchmarks/{task}/manifest.json",
-        lineage="results/lineage/jobs/fetch_task/{task}.json",
-    log:
-        "logs/fetch_task/{task}.log",
-    wildcard_constraints:
-        task=only(TASKS_OF["mteb"]),
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=growing(500),
-        runtime=growing(240),
-    params:
-        stanza=task_order,
-        on_error=RUN.on_source_error,
-        code=code_digest("fetch_task.py"),
-    script:
-        "../workflow/scripts/fetch_task.py"
-
-
-rule check_task:
-    input:
-        data="results/benchmarks/{task}/data",
-        manifest="results/benchmarks/{task}/manifest.json",
-    output:
-        checked="results/benchmarks/{task}/checked.json",
-        texts="results/benchmarks/{task}/texts.parquet",
-        lineage="results/lineage/jobs/check_task/{task}.json",
-    log:
-        "logs/check_task/{task}.log",
-    wildcard_constraints:
-        task=only(TASKS_OF["mteb"]),
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(120),
-    params:
-        stanza=checked_stanza,
-        code=code_digest("check_task.py"),
-    script:
-        "../workflow/scripts/check_task.py"
-
-
-rule build_local_task:
-    input:
-        task_files,
-    output:
-        data=directory("results/benchmarks/{task}/data"),
-        texts="results/benchmarks/{task}/texts.parquet",
-        lineage="results/lineage/jobs/build_local_task/{task}.json",
-    log:
-        "logs/build_local_task/{task}.log",
-    wildcard_constraints:
-        task=only(TASKS_OF["local"]),
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    params:
-        stanza=drawn_stanza,
-        code=code_digest("build_local_task.py"),
-    script:
-        "../workflow/scripts/build_local_task.py"
-
-
-rule build_task:
-    input:
-        corpus=task_corpus,
-        queries=task_queries,
-    output:
-        data=directory("results/benchmarks/{task}/data"),
-        texts="results/benchmarks/{task}/texts.parquet",
-        lineage="results/lineage/jobs/build_task/{task}.json",
-    log:
-        "logs/build_task/{task}.log",
-    wildcard_constraints:
-        task=only(TASKS_OF["drawn"]),
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(30),
-    params:
-        stanza=drawn_stanza,
-        code=code_digest("build_task.py"),
-    script:
-        "../workflow/scripts/build_task.py"
 
 
 for job in EVALUATIONS:
@@ -366,11 +266,6 @@ rule evaluate:
     input:
         "results/scores/scoreboard.parquet",
         f"results/runs/{RUN.run}/gate.json",
-
-
-rule fetch_benchmark:
-    input:
-        expand("results/benchmarks/{task}/texts.parquet", task=INSTRUCTED),
 
 
 rule score_models:
