@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-TASK_TYPES = ("retrieval", "reranking", "classification", "clustering", "sts", "pairs", "summarisation")
+# Our name of a type -> mteb's.
+TYPE_NAMES = {
+    "retrieval": "Retrieval", "reranking": "Reranking", "classification": "Classification", "clustering": "Clustering",
+    "sts": "STS", "pairs": "PairClassification", "summarisation": "Summarization",
+}  # fmt: skip
+TASK_TYPES = tuple(TYPE_NAMES)
 TIERS = ("smoke", "nano", "full")
 
 
@@ -54,6 +59,11 @@ class Task:
     def part_of(self) -> str:
         """The task of mteb as part of which it counts, or empty."""
         return self.mteb.part_of if self.mteb else ""
+
+    @property
+    def type_name(self) -> str:
+        """Mteb's name of its type."""
+        return self.mteb.type if self.mteb else TYPE_NAMES[self.type]
 
     @property
     def kind(self) -> str:

@@ -16,15 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from f2llm.config.benchmarks import TYPE_NAMES
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
 
 CACHE = Path(".cache/mteb-tasks")
-# mteb's names of types -> ours.
-TYPES = {
-    "Retrieval": "retrieval", "Reranking": "reranking", "Classification": "classification", "Clustering": "clustering",
-    "STS": "sts", "PairClassification": "pairs", "Summarization": "summarisation",
-}  # fmt: skip
+TYPES = {theirs: ours for ours, theirs in TYPE_NAMES.items()}
 MOST_NEAR = 3
 _FROM_MTEB = ("type", "repository", "main_score", "revision", "part_of")
 

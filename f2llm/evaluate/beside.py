@@ -13,7 +13,6 @@ from f2llm.evaluate.jobs import RUN, Candidate
 from f2llm.evaluate.offline import offline
 from f2llm.evaluate.published import published_models, published_scores
 from f2llm.evaluate.scoreboard import Decontamination, build_scoreboard
-from f2llm.evaluate.tasks import type_name_of
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
 
@@ -143,7 +142,7 @@ def cost_of(manifests: Sequence[str | Path]) -> dict[str, Any]:
 
 def summary_of(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, Any]:
     """Return the means of one model in points, four decimals; `scores` are 0..1."""
-    found = means(whole_scores(scores, tasks), {whole_of(task): type_name_of(task) for task in tasks})
+    found = means(whole_scores(scores, tasks), {whole_of(task): task.type_name for task in tasks})
     return {"task": _in_points(found.task), "task_type": _in_points(found.task_type),
             "types": {name: _in_points(score) for name, score in found.types.items()}}  # fmt: skip
 

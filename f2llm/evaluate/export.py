@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from f2llm.config.benchmarks import Task
 from f2llm.encode.dense import vector_length
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
 from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.model import ORGANISATION
 from f2llm.evaluate.offline import offline
-from f2llm.evaluate.tasks import main_score_of, type_name_of
+from f2llm.evaluate.tasks import main_score_of
 from f2llm.records.files import atomic_folder, read_json, write_json
+from f2llm.records.hub_results import hub_result
 
 OURS = ("model_name", "model_revision", "data_sha256")
 CARD = "README.md"
@@ -59,6 +58,8 @@ def export_scores(
 
 def with_scores(card: str, candidates: Sequence[Candidate], tasks: Sequence[Task], *, scores: Path) -> str:
     """Return a model card with a table of all candidates, and the first one's results in its metadata."""
+    from huggingface_hub import ModelCard
+
     points = {
         (one.name, task.name): task_score(
             read_json(scores / one.name / f"{task.name}.json"), splits=splits_of(task), subsets=subsets_of(task)
@@ -67,26 +68,14 @@ def with_scores(card: str, candidates: Sequence[Candidate], tasks: Sequence[Task
         for task in tasks
     }
     own = candidates[0].name
-    results = [
-        {
-            "task": {"type": type_name_of(task)},
-            "dataset": {
-                "type": task.mteb.repository if task.mteb else task.name,
-                "name": f"MTEB {task.name}" if task.mteb else task.name,
-            }
-            | (
-                {"revision": task.mteb.revision, "split": task.mteb.splits[0], "config": task.mteb.subsets[0]}
-                if task.mteb
-                else {}
-            ),
-            "metrics": [{"type": "main_score", "value": 100 * points[own, task.name], "name": main_score_of(task)}],
-        }
+    made = ModelCard(card)
+    made.data.model_name = own
+    made.data.eval_results = [
+        hub_result(task, metric=main_score_of(task), points=100 * points[own, task.name])
         for task in tasks
         if points[own, task.name] is not None
     ]
-    _, front, body = card.split("---\n", 2) if card.startswith("---\n") else ("", "", card)
-    metadata = (yaml.safe_load(front) or {}) | {"model-index": [{"name": own, "results": results}]}
-    metadata["tags"] = list(dict.fromkeys([*metadata.get("tags", ()), "mteb"]))
+    made.data.tags = list(dict.fromkeys([*(made.data.tags or ()), "mteb"]))
     header = "| task | metric | " + " | ".join(one.name for one in candidates) + " |"
     lines = [
         f"| {task.name} | {main_score_of(task)} | "
@@ -95,8 +84,8 @@ def with_scores(card: str, candidates: Sequence[Candidate], tasks: Sequence[Task
         for task in tasks
     ]
     table = "\n".join([header, "|---" * (len(candidates) + 2) + "|", *lines])
-    front = yaml.safe_dump(metadata, sort_keys=False)
-    return f"---\n{front}---\n{body.rstrip()}\n\n## Scores\n\nMain scores of mteb, in points.\n\n{table}\n"
+    made.text = f"{made.text.rstrip()}\n\n## Scores\n\nMain scores of mteb, in points.\n\n{table}\n"
+    return str(made)
 
 
 def _shown(score: float | None) -> str:

@@ -15,7 +15,7 @@ from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import borda, mean, splits_of, subsets_of, task_score, whole_of, whole_scores
 from f2llm.evaluate.aggregate import means as leaderboard_means
 from f2llm.evaluate.jobs import BASE_LAST, BASE_MEAN, Candidate
-from f2llm.evaluate.tasks import main_score_of, type_name_of
+from f2llm.evaluate.tasks import main_score_of
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import write_rows
 
@@ -152,7 +152,7 @@ def _names(candidates: Sequence[Candidate]) -> list[str]:
 
 def _leaderboard(cells: Sequence[Cell], tasks: Sequence[Task]) -> dict[str, Any]:
     """Return by model the means of mteb's types, and the ranks of a Borda count over all tasks."""
-    types = {whole_of(task): type_name_of(task) for task in tasks}
+    types = {whole_of(task): task.type_name for task in tasks}
     single: dict[str, dict[str, float | None]] = {}
     for cell in cells:
         single.setdefault(cell.model, {})[cell.task] = cell.score

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2llm.config.benchmarks import Task
-from f2llm.config.mteb_tasks import TYPES
 from f2llm.evaluate.task_data import PROBE, SCORED, read_lines
 from f2llm.records.files import sha256_path
 
@@ -28,7 +27,6 @@ MAIN_SCORES = {
     "pairs": "max_ap",
     "summarisation": "cosine_spearman",
 }
-TYPE_NAMES = {ours: theirs for theirs, ours in TYPES.items()}
 QUERY_PROMPT_ONLY = ("retrieval", "reranking")  # types whose instruction is for queries alone
 SEED = 42
 EXPERIMENTS = 10
@@ -84,7 +82,7 @@ def _own(task: Task, *, folder: str | Path) -> "AbsTask":
         name=task.name,
         description=origin,
         dataset={"path": str(folder), "revision": sha256_path(folder)},
-        type=TYPE_NAMES[task.type],
+        type=task.type_name,
         category="t2c" if task.type in ("classification", "clustering") else "t2t",
         modalities=["text"],
         eval_splits=[SCORED],
@@ -103,11 +101,6 @@ def _prompt(task: Task) -> str | dict[str, str]:
 def main_score_of(task: Task) -> str:
     """Return mteb's name of the main score of a task."""
     return task.mteb.main_score if task.mteb else MAIN_SCORES[task.type]
-
-
-def type_name_of(task: Task) -> str:
-    """Return mteb's name of the type of a task."""
-    return task.mteb.type if task.mteb else TYPE_NAMES[task.type]
 
 
 def instruction_of(prompt: str | dict[str, str] | None) -> str:

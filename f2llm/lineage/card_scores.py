@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
 from f2llm.records.files import read_json
+from f2llm.records.hub_results import hub_result
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -37,26 +38,13 @@ def read_scoreboard(results: Path, *, run: str) -> dict[str, Any]:
 
 def evaluation_results(board: Mapping[str, Any], tasks: Sequence[Task]) -> "list[EvalResult]":
     """Return the main score of each task that was scored, in points, with the commit of its data where it has one."""
-    from huggingface_hub import EvalResult
-
     stanzas = {task.name: task for task in tasks}
     found = []
     for row in board["tasks"]:
         score, task = row["scores"].get(board["run"]), stanzas.get(row["task"])
-        if score is None:
+        if score is None or task is None:  # a task that the config has no more
             continue
-        mteb = task.mteb if task else None
-        data = {"dataset_type": row["task"], "dataset_name": row["task"]}
-        if mteb:
-            data = {
-                "dataset_type": mteb.repository,
-                "dataset_name": f"MTEB {row['task']}",
-                "dataset_revision": mteb.revision,
-                "dataset_split": mteb.splits[0],
-                "dataset_config": mteb.subsets[0],
-            }
-        kind = mteb.type if mteb else row["type"].upper() if row["type"] == "sts" else row["type"].capitalize()
-        found.append(EvalResult(task_type=kind, metric_type=row["metric"], metric_value=round(score, 3), **data))
+        found.append(hub_result(task, metric=row["metric"], points=score))
     return found
 
 

@@ -31,7 +31,7 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"
-CODE = ("rules/*.smk", "workflow/scripts/*.py", "f2llm/**/*.py", "requirements.lock", "CITATION.cff")
+CODE = ("rules/**/*.smk", "workflow/scripts/*.py", "f2llm/**/*.py", "requirements.lock", "CITATION.cff")
 CODE_LICENCE = "Apache-2.0"
 WORKFLOW = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]
 
