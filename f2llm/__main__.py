@@ -6,9 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from f2llm.errors import InputError
 from f2llm.verbs import Verb, add_lineage
+
+if TYPE_CHECKING:
+    from f2llm.config.run import Run
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,18 +121,24 @@ def _add_uses(verb: Verb) -> None:
     push.add_argument("--results", default="results", help="default: %(default)s")
 
 
-def _check(options: argparse.Namespace) -> None:
+def _runs_of(config: str) -> "tuple[Run, tuple[Run, ...]]":
+    """Return the run of a config, and those that its `ablate` asks for."""
     from f2llm.config.changed_runs import load_changed_runs
     from f2llm.config.check import read_yaml
     from f2llm.config.load import load_run
     from f2llm.evaluate.jobs import candidates
+
+    content, place = read_yaml(config), {"folder": Path(config).parent, "where": config}
+    run = load_run(content, **place)
+    taken = [candidate.name for candidate in candidates(run)]
+    return run, load_changed_runs(run, content, **place, taken=taken)
+
+
+def _check(options: argparse.Namespace) -> None:
     from f2llm.preflight import check_environment
 
     check_environment(lock=ROOT / "requirements.lock")
-    content, place = read_yaml(options.config), {"folder": Path(options.config).parent, "where": options.config}
-    run = load_run(content, **place)
-    taken = [candidate.name for candidate in candidates(run)]
-    changed = load_changed_runs(run, content, **place, taken=taken)
+    run, changed = _runs_of(options.config)
     counts = f"{len(run.sources)} sources, {len(run.benchmark.tasks)} tasks"
     counts += f", {len(changed)} changed runs" if changed else ""
     print(f"{options.config}: run {run.run!r}, {counts}; all is well")
@@ -136,16 +146,15 @@ def _check(options: argparse.Namespace) -> None:
 
 def _estimate(options: argparse.Namespace) -> None:
     from f2llm.config.counts import Counts
-    from f2llm.config.load import load_run_file
-    from f2llm.estimate import format_stages
+    from f2llm.estimate import format_changed, format_stages
     from f2llm.mine.cost import format_search, search_costs
     from f2llm.preflight import describe_libraries
-    from f2llm.preflight_run import Machine, check_run, describe_machine, stages_of
+    from f2llm.preflight_run import Machine, check_run, describe_machine, stages_of, stages_of_changed
     from f2llm.sources.reach import reach
     from f2llm.train.estimate import Machine as Rate
     from f2llm.train.estimate import estimate_run, format_estimate
 
-    run, rate = load_run_file(options.config), Rate(options.tflops, options.efficiency)
+    (run, changed), rate = _runs_of(options.config), Rate(options.tflops, options.efficiency)
     counts = Counts(run, results=options.results)
     if options.record:
         print(f"config/counts.lock.json: counts of {counts.record()} sources")
@@ -154,6 +163,9 @@ def _estimate(options: argparse.Namespace) -> None:
     found = stages_of(counts, machine)
     print(describe_machine(machine), *describe_libraries(gpus=machine.gpus), sep="\n")
     print(format_stages(found, cores=machine.cores))
+    if changed:
+        more = stages_of_changed(counts, [Counts(one, results=options.results) for one in changed], machine)
+        print(format_changed(more, runs=len(changed), cores=machine.cores))
     training = estimate_run(run, machine=rate, results=options.results)
     if training.known or training.plan:
         print(format_estimate(training, run=run, machine=rate))

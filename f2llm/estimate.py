@@ -77,44 +77,60 @@ class Estimate(NamedTuple):
         return sum(stage.wall_seconds for stage in self.stages)
 
 
-class Part(NamedTuple):
-    """What `estimate` adds up: a stage's manifests, rows, disk and jobs."""
+class Unit(NamedTuple):
+    """What `estimate` adds up: the jobs that make one thing, the rows and the disk of it."""
 
-    stage: str
-    manifests: list[str]
     rows: int
     disk_mb: float
     costs: list[Cost]
 
 
+Units = dict[tuple[str, str], Unit]  # (stage, manifest below lineage/jobs) -> what it takes
+
+
 def estimate(counts: Counts, sizes: Sizes, *, cores: int) -> Estimate:
     """Return what the run of `counts` takes on `cores` cores."""
-    run = counts.run
-    parts = [
-        *_of_sources(counts, sizes), _models(counts, sizes), *_of_trained(counts, sizes), _train(counts, sizes),
-        _evaluate(counts, sizes), Part("report", [f"build_report/{run.run}"], 0, 1.0, [Cost(300, 10.0)]),
-    ]  # fmt: skip
+    return _summed(counts, _units(counts, sizes), cores=cores)
+
+
+def estimate_changed(first: tuple[Counts, Sizes], changed: Iterable[tuple[Counts, Sizes]], *, cores: int) -> Estimate:
+    """Return what the changed runs of an ablation take on top of the first run: what they share is made once."""
+    shared, units = _units(*first), Units()
+    for counts, sizes in changed:
+        units |= _units(counts, sizes)
+    return _summed(first[0], {key: unit for key, unit in units.items() if key not in shared}, cores=cores)
+
+
+def _units(counts: Counts, sizes: Sizes) -> Units:
+    return {
+        **_of_sources(counts, sizes), **_models(counts), **_of_trained(counts, sizes), **_train(counts, sizes),
+        **_evaluate(counts, sizes), ("report", f"build_report/{counts.run.run}"): Unit(0, 1.0, [Cost(300, 10.0)]),
+    }  # fmt: skip
+
+
+def _summed(counts: Counts, units: Units, *, cores: int) -> Estimate:
     jobs = counts.results / "lineage" / "jobs"
-    stages = [
-        Stage(
-            part.stage, len(part.costs), sum((jobs / f"{name}.json").is_file() for name in part.manifests), part.rows,
-            part.disk_mb, max((cost.memory_mb for cost in _known(part)), default=0.0),
-            sum(cost.seconds for cost in _known(part)), _wall(_known(part), cores=cores),
-        )
-        for part in parts
-    ]  # fmt: skip
-    known = {source.name: counts.curated(source) for source in run.sources}
+    stages = []
+    for name in STAGES:
+        own = {manifest: unit for (stage, manifest), unit in units.items() if stage == name}
+        costs = [cost for unit in own.values() for cost in unit.costs]
+        # What is asked for on behalf of sources of unknown size is no estimate.
+        known = [cost for cost in costs if cost.known]
+        stages.append(
+            Stage(
+                name, len(costs), sum((jobs / f"{manifest}.json").is_file() for manifest in own),
+                sum(unit.rows for unit in own.values()), sum(unit.disk_mb for unit in own.values()),
+                max((cost.memory_mb for cost in known), default=0.0), sum(cost.seconds for cost in known),
+                _wall(known, cores=cores),
+            )
+        )  # fmt: skip
+    rows = {source.name: counts.curated(source) for source in counts.run.sources}
     return Estimate(
-        run.run,
-        tuple(sorted(stages, key=lambda stage: STAGES.index(stage.stage))),
-        tuple(name for name, rows in known.items() if rows is None),
-        tuple(name for name, rows in known.items() if rows and rows.how == "about"),
+        counts.run.run,
+        tuple(stages),
+        tuple(name for name, found in rows.items() if found is None),
+        tuple(name for name, found in rows.items() if found and found.how == "about"),
     )
-
-
-def _known(part: Part) -> list[Cost]:
-    """Return the costs that count: what is asked for on behalf of sources of unknown size is no estimate."""
-    return [cost for cost in part.costs if cost.known]
 
 
 def _wall(costs: Iterable[Cost], *, cores: int) -> float:
@@ -124,93 +140,87 @@ def _wall(costs: Iterable[Cost], *, cores: int) -> float:
     return max(longest, sum(cost.seconds for cost in costs) / cores)
 
 
-def _of_sources(counts: Counts, sizes: Sizes) -> list[Part]:
-    sources = {source.name: source for source in (*counts.run.sources, *counts.run.heldout_sources)}.values()
-    rows = {source.name: counts.normalised(source) for source in sources}
-    raw = {source.name: _raw_mb(counts, source, rows[source.name]) for source in sources}
+def _of_sources(counts: Counts, sizes: Sizes) -> Units:
+    sources, units = (*counts.run.sources, *counts.run.heldout_sources), Units()
+    raw = {source.name: _raw_mb(counts, source, counts.normalised(source)) for source in sources}
     # One file for all sources that are read out of it.
-    places = {source.fetch: raw[source.name] for source in sources}
-    normalised = [_table_mb(one) + one.texts * ORIGIN_BYTES / MB for one in rows.values() if one]
-    fetch = [Cost(230, 1.0 + 0.02 * raw[source.name]) for source in sources]
-    return [
-        Part("fetch", [f"fetch_source/{name}" for name in rows], 0, sum(places.values()), fetch),
-        Part(
-            "normalise", [f"normalise_source/{name}" for name in rows], _queries(rows.values()), sum(normalised),
-            [sizes.cost("normalise_source", {"source": name}) for name in rows],
-        ),
-    ]  # fmt: skip
+    places: dict[object, float] = {}
+    for source in sources:
+        places[source.fetch] = max(places.get(source.fetch, 0.0), raw[source.name])
+    for source in sources:
+        rows, fetch = counts.normalised(source), [Cost(230, 1.0 + 0.02 * raw[source.name])]
+        units["fetch", f"fetch_source/{source.name}"] = Unit(0, places.pop(source.fetch, 0.0), fetch)
+        table = _table_mb(rows) + rows.texts * ORIGIN_BYTES / MB if rows else 0.0
+        cost = sizes.cost("normalise_source", {"source": source.name})
+        units["normalise", f"normalise_source/{source.name}"] = Unit(rows.queries if rows else 0, table, [cost])
+    return units
 
 
-def _models(counts: Counts, sizes: Sizes) -> Part:
-    run = counts.run
-    models = {model.name: model for model in (run.backbone, run.retriever, *run.scored_models)}.values()
-    shapes = [counts.geometry(model) for model in models]
-    # Files of a hub have two bytes a weight.
-    stored = [counts.model_files_mb(model) for model in models]
-    disk = sum(
-        WEIGHT_BYTES * weights(shape) / MB + (2 * weights(shape) / MB if files is None else files)
-        for shape, files in zip(shapes, stored, strict=True)
-        if shape
-    )
-    costs = [Cost(450 + 3 * WEIGHT_BYTES * weights(one) / MB, 5 + weights(one) / 2.5e6) for one in shapes if one]
-    return Part("models", [f"prepare_model/{model.name}" for model in models], 0, disk, costs)
+def _models(counts: Counts) -> Units:
+    run, units = counts.run, Units()
+    for model in (run.backbone, run.retriever, *run.scored_models):
+        files, shape, disk, costs = counts.model_files_mb(model), counts.geometry(model), 0.0, []
+        if shape:
+            whole = weights(shape) / MB
+            # Files of a hub have two bytes a weight.
+            disk = WEIGHT_BYTES * whole + (2 * whole if files is None else files)
+            costs = [Cost(450 + 3 * WEIGHT_BYTES * whole, 5 + weights(shape) / 2.5e6)]
+        units["models", f"prepare_model/{model.name}"] = Unit(0, disk, costs)
+    return units
 
 
-def _of_trained(counts: Counts, sizes: Sizes) -> list[Part]:
-    run, names = counts.run, [source.name for source in counts.run.sources]
-    curated = {source.name: counts.curated(source) for source in run.sources}
-    tuples = [counts.tuples(source) for source in run.sources]
+def _of_trained(counts: Counts, sizes: Sizes) -> Units:
+    run, units = counts.run, Units()
     shape = counts.geometry(run.retriever)
     width = shape.hidden if shape else 0
-    searched = [source for source in run.sources if source.task == "retrieval" and not source.ready]
-    texts = sum(rows.texts for source in searched if (rows := curated[source.name]))
-    tokens = sum(rows.text_mb for rows in curated.values() if rows) / 4.5
     encoder = encoder_key(run.retriever, max_length=run.mine.max_length)
+    for source in run.sources:
+        rows, tuples = counts.curated(source), counts.tuples(source)
+        queries, texts, text_mb = (rows.queries, rows.texts, rows.text_mb) if rows else (0, 0, 0.0)
+        found, searched = tuples.queries if tuples else 0, texts * (source.task == "retrieval" and not source.ready)
+        table = 1.3 * _table_mb(rows) if rows else 0.0
+        tokens = text_mb / 4.5 * TOKEN_BYTES_ON_DISK + texts * 16 / MB
+        costs = {
+            rule: [sizes.cost(rule, {"source": source.name})] * jobs
+            for rule, jobs in (
+                ("curate_source", 1), ("embed_part", embed_jobs(source, run.mine)),
+                ("mine_part", mine_jobs(source, run.mine)), ("tokenise_source", 1),
+            )
+        }  # fmt: skip
+        own = f"{counts.curation}/{source.name}"
+        vectors = searched * width * VECTOR_BYTES / MB
+        units |= {
+            ("curate", f"curate_source/{own}"): Unit(queries, table, costs["curate_source"]),
+            ("embed", f"embed_source/{encoder}/{own}"): Unit(searched, vectors, costs["embed_part"]),
+            ("mine", f"mine_source/{counts.mining}/{source.name}"): Unit(
+                found, found * TUPLE_BYTES / MB, costs["mine_part"]
+            ),
+            ("tokenise", f"tokenise_source/{tokens_key(run)}/{source.name}"): Unit(
+                queries, tokens, costs["tokenise_source"]
+            ),
+        }
+    return units
 
-    def costs(rule: str, count: object = None) -> list[Cost]:
-        return [
-            sizes.cost(rule, {"source": source.name})
-            for source in run.sources
-            for _ in range(1 if count is None else count(source))  # type: ignore[operator]
-        ]
 
-    def embed(source: Source) -> int:
-        return embed_jobs(source, run.mine)
-
-    def mine(source: Source) -> int:
-        return mine_jobs(source, run.mine)
-
-    found = _queries(curated.values())
-    return [
-        Part("curate", [f"curate_source/{counts.curation}/{name}" for name in names], found,
-             sum(1.3 * _table_mb(rows) for rows in curated.values() if rows), costs("curate_source")),
-        Part("embed", [f"embed_source/{encoder}/{counts.curation}/{name}" for name in names], texts,
-             texts * width * VECTOR_BYTES / MB, costs("embed_part", embed)),
-        Part("mine", [f"mine_source/{counts.mining}/{name}" for name in names], _queries(tuples),
-             _queries(tuples) * TUPLE_BYTES / MB, costs("mine_part", mine)),
-        Part("tokenise", [f"tokenise_source/{tokens_key(run)}/{name}" for name in names], found,
-             tokens * TOKEN_BYTES_ON_DISK + sum(rows.texts for rows in curated.values() if rows) * 16 / MB,
-             costs("tokenise_source")),
-    ]  # fmt: skip
-
-
-def _train(counts: Counts, sizes: Sizes) -> Part:
+def _train(counts: Counts, sizes: Sizes) -> Units:
     run, shape = counts.run, counts.geometry(counts.run.backbone)
-    cost, plan = sizes.training(), sizes.cost("plan_run", {})
     disk = 0.0
     if shape:
         whole = weights(shape)
         trained = whole - (shape.vocabulary * shape.hidden if run.train.freeze_embeddings else 0)
         disk = (WEIGHT_BYTES * whole + TRAINED_BYTES * trained) / MB
-    return Part("train", [f"plan_run/{run.run}", f"train_model/{run.run}"], sizes.tuples(), disk, [plan, cost])
+    return {
+        ("train", f"plan_run/{run.run}"): Unit(0, 0.0, [sizes.cost("plan_run", {})]),
+        ("train", f"train_model/{run.run}"): Unit(sizes.tuples(), disk, [sizes.training()]),
+    }
 
 
-def _evaluate(counts: Counts, sizes: Sizes) -> Part:
+def _evaluate(counts: Counts, sizes: Sizes) -> Units:
     """Batches of tasks under each network: the run's, its base under two poolings, the retriever, other models."""
     run = counts.run
-    networks: list[tuple[Model, int]] = [(run.backbone, 1), (run.backbone, 2)]
-    others = dict.fromkeys((run.retriever, *run.scored_models))
-    networks += [(model, 1) for model in others if model.format != "vectors"]
+    networks: dict[str, tuple[Model, int]] = {run.run: (run.backbone, 1), run.backbone.name: (run.backbone, 2)}
+    others = [model for model in (run.retriever, *run.scored_models) if model.format != "vectors"]
+    networks = {model.name: (model, 1) for model in others} | networks
     batches: dict[str, float] = {}
     for task in run.benchmark.tasks:
         if run.evaluate.tier in task.tiers:
@@ -218,14 +228,16 @@ def _evaluate(counts: Counts, sizes: Sizes) -> Part:
             batch = task.batch or task.name
             batches[batch] = batches.get(batch, 0.0) + (task.mteb.texts if task.mteb else drawn)
     length = min(TASK_TOKENS, 0.75 * run.evaluate.max_length)
-    costs = [
-        sizes.encoding(model, texts=texts, tokens=texts * length, mteb=True)
-        for model, _ in networks
-        for texts in batches.values()
-    ]
-    widths = sum(shape.hidden * poolings for model, poolings in networks if (shape := counts.geometry(model)))
-    disk = sum(batches.values()) * widths * SCORED_VECTOR_BYTES / MB
-    return Part("evaluate", [], 0, disk + 5.0, costs)
+    units = Units()
+    for network, (model, poolings) in networks.items():
+        shape = counts.geometry(model)
+        width = poolings * shape.hidden if shape else 0
+        for batch, texts in batches.items():
+            cost = sizes.encoding(model, texts=texts, tokens=texts * length, mteb=True)
+            disk = texts * width * SCORED_VECTOR_BYTES / MB
+            units["evaluate", f"evaluate/{network}/{batch}"] = Unit(0, disk, [cost])
+    units["evaluate", f"build_scoreboard/{run.run}"] = Unit(0, 5.0, [])
+    return units
 
 
 def _raw_mb(counts: Counts, source: Source, rows: Rows | None) -> float:
@@ -235,10 +247,6 @@ def _raw_mb(counts: Counts, source: Source, rows: Rows | None) -> float:
 
 def _table_mb(rows: Rows) -> float:
     return rows.text_mb * PACKED + rows.texts * ROW_BYTES / MB
-
-
-def _queries(rows: Iterable[Rows | None]) -> int:
-    return sum(one.queries for one in rows if one)
 
 
 def format_stages(found: Estimate, *, cores: int) -> str:
@@ -262,6 +270,15 @@ def format_stages(found: Estimate, *, cores: int) -> str:
             f"not counted  {', '.join(found.unknown)}: nothing is known of their rows (`expected` in a stanza)"
         )
     return "\n".join(lines)
+
+
+def format_changed(found: Estimate, *, runs: int, cores: int) -> str:
+    """Return what an ablation takes on top of its run, as a line for a person."""
+    jobs, hours = sum(stage.jobs for stage in found.stages), found.cpu_seconds / HOUR
+    return (
+        f"ablate       {runs} changed runs: {jobs} more jobs, {found.disk_mb:,.1f} MB, {hours:,.3f} hours, "
+        f"{_duration(found.wall_seconds)} on {cores} idle cores; what runs share is made once"
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from f2llm.config.run import Run
 from f2llm.config.sizing import Sizes
 from f2llm.devices import visible_devices
 from f2llm.errors import InputError
-from f2llm.estimate import Estimate, estimate
+from f2llm.estimate import Estimate, estimate, estimate_changed
 from f2llm.preflight import check_environment
 from f2llm.probe import write_faults
 
@@ -55,9 +55,18 @@ class Machine(NamedTuple):
 
 def stages_of(counts: Counts, machine: Machine) -> Estimate:
     """Return the stages of a run as this machine, or a cluster with GPUs behind it, would do them."""
+    return estimate(counts, _sizes(counts, machine), cores=machine.cores)
+
+
+def stages_of_changed(first: Counts, changed: Sequence[Counts], machine: Machine) -> Estimate:
+    """Return what the changed runs of an ablation take on top of their first run."""
+    pairs = [(one, _sizes(one, machine)) for one in (first, *changed)]
+    return estimate_changed(pairs[0], pairs[1:], cores=machine.cores)
+
+
+def _sizes(counts: Counts, machine: Machine) -> Sizes:
     on_gpu = machine.gpus > 0 or (machine.slurm and counts.run.train.processes > 1)
-    sizes = Sizes(counts, bfloat16=machine.bfloat16, gpu_tflops=machine.tflops if on_gpu else None)
-    return estimate(counts, sizes, cores=machine.cores)
+    return Sizes(counts, bfloat16=machine.bfloat16, gpu_tflops=machine.tflops if on_gpu else None)
 
 
 def describe_machine(machine: Machine) -> str:

@@ -9,7 +9,16 @@ from f2llm.config.counts import Counts
 from f2llm.config.load import load_run_file
 from f2llm.config.sizing import Sizes
 from f2llm.errors import InputError
-from f2llm.estimate import ERRORS, STAGES, as_json, estimate, format_stages, results_disk_mb
+from f2llm.estimate import (
+    ERRORS,
+    STAGES,
+    as_json,
+    estimate,
+    estimate_changed,
+    format_changed,
+    format_stages,
+    results_disk_mb,
+)
 from f2llm.preflight_run import Machine, check_run, describe_machine, stages_of
 from f2llm.records.files import write_json
 
@@ -64,6 +73,35 @@ def test_sources_of_which_nothing_is_known_are_named():
 def test_it_is_kept_as_plain_values(found, tmp_path):
     write_json(tmp_path / "e.json", as_json(found))
     assert as_json(found)["errors"] == ERRORS
+
+
+def changed(**changes):
+    run = dataclasses.replace(RUN, **changes)
+    counts = Counts(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json")
+    return counts, Sizes(counts)
+
+
+def test_a_changed_run_is_estimated_by_what_it_does_not_share():
+    more = estimate_changed((COUNTS, Sizes(COUNTS)), [changed(run="embedded-fewer", sources=RUN.sources[1:])], cores=2)
+    jobs = {stage.stage: stage.jobs for stage in more.stages}
+    batches = len({task.batch for task in RUN.benchmark.tasks if RUN.evaluate.tier in task.tiers})
+    assert jobs == dict.fromkeys(STAGES, 0) | {"train": 2, "evaluate": batches, "report": 1}
+    assert "1 changed runs: " in format_changed(more, runs=1, cores=2)
+
+
+def test_what_two_changed_runs_share_is_counted_once():
+    fewer = dataclasses.replace(RUN.mine, negatives=RUN.mine.negatives - 1)
+    one, other = (changed(run=f"embedded-{name}", mine=fewer, seed=seed) for name, seed in (("a", 1), ("b", 1)))
+    first = (COUNTS, Sizes(COUNTS))
+    single, both = (estimate_changed(first, runs, cores=2) for runs in ([one], [one, other]))
+    jobs = [{stage.stage: stage.jobs for stage in found.stages} for found in (single, both)]
+    assert jobs[0]["mine"] == jobs[1]["mine"] == len(RUN.sources)
+    assert (jobs[0]["train"], jobs[1]["train"]) == (2, 4)
+
+
+def test_a_change_of_nothing_but_its_name_takes_no_shared_stage_again():
+    more = estimate_changed((COUNTS, Sizes(COUNTS)), [(COUNTS, Sizes(COUNTS))], cores=2)
+    assert more.cpu_seconds == more.disk_mb == 0
 
 
 def test_hard_links_count_once(tmp_path):
