@@ -7,7 +7,6 @@ from f2llm.lineage.jobs import local, read_jobs
 
 # Below results: `f2llm report` and `compare` write there undeclared; the target `ablate` declares what it makes.
 REPORT, ABLATIONS = "report", "ablations"
-CONFIG = ".yaml"  # of changed runs, from before they were part of the DAG: settings, which hold no text
 
 
 def own_pages(results: Path) -> list[Path]:
@@ -17,9 +16,7 @@ def own_pages(results: Path) -> list[Path]:
     return [
         path
         for path in found
-        if path.suffix != CONFIG
-        and declared.isdisjoint([path, *path.parents])
-        and not any(path in one.parents for one in declared)
+        if declared.isdisjoint([path, *path.parents]) and not any(path in one.parents for one in declared)
     ]
 
 

@@ -67,7 +67,6 @@ def test_pages_that_no_job_makes_are_listed_and_deleted_and_hold_nothing_any_mor
     for name in ("report/tables", "report/toyrun/tables", "report/compare"):
         (results / name).mkdir()
         pq.write_table(pa.table({"text": [ANSWER]}), results / name / "tuples.parquet")
-    (results / "ablations/toyrun/without.yaml").write_text("run: toyrun")
     job = {
         "rule": "build_report", "inputs": {}, "params": {}, "code": "c", "wildcards": {}, "versions": {}, "counts": {}, "seconds": 1.0,
         "outputs": {"results/report/index.html": "a" * 64, "results/report/tables": "b" * 64},
@@ -86,7 +85,6 @@ def test_pages_that_no_job_makes_are_listed_and_deleted_and_hold_nothing_any_mor
     delete_pages(results)
     left = find_holders([results / "report", results / "ablations"], of_row.needles)
     assert [str(one.path.relative_to(results)) for one in left] == ["report/index.html", "report/tables/tuples.parquet"]
-    assert (results / "ablations/toyrun/without.yaml").is_file()
 
 
 def test_a_text_across_two_blocks_of_a_file_is_found(tmp_path, monkeypatch):
