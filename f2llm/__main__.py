@@ -145,6 +145,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
+    from f2llm.cluster import ask_partitions
     from f2llm.config.counts import Counts
     from f2llm.estimate import format_changed, format_stages
     from f2llm.mine.cost import format_search, search_costs
@@ -160,6 +161,12 @@ def _estimate(options: argparse.Namespace) -> None:
         print(f"config/counts.lock.json: counts of {counts.record()} sources")
         return
     machine = Machine.here(options.results, tflops=options.tflops * options.efficiency)
+    partitions = None
+    try:
+        partitions = ask_partitions() if machine.slurm else None
+    except InputError as error:
+        print(f"cluster      {error}; judged as one machine")
+        machine = machine._replace(slurm=False)
     found = stages_of(counts, machine)
     print(describe_machine(machine), *describe_libraries(gpus=machine.gpus), sep="\n")
     print(format_stages(found, cores=machine.cores))
@@ -177,7 +184,7 @@ def _estimate(options: argparse.Namespace) -> None:
     places = reach(orders, ask=not options.offline)
     asked = "not asked" if options.offline else "asked"
     print(f"files        {places.stored} places are in the store already, {places.asked} others {asked}")
-    check_run(run, found, machine, lock=ROOT / "requirements.lock", unreachable=places.faults)
+    check_run(run, found, machine, lock=ROOT / "requirements.lock", unreachable=places.faults, partitions=partitions)
     print("verdict      this run can work here")
 
 

@@ -23,7 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 class Asked(NamedTuple):
-    """What the jobs of a rule ask for; None where it is left to the cluster. GPUs and CPUs are those of a node."""
+    """What the jobs of a rule ask for; None where it is left to the cluster. GPUs and CPUs are those of a node.
+
+    `processes` of a node are those that want a GPU each, 0 where that is not so.
+    """
 
     rule: str
     partition: str | None = None
@@ -32,6 +35,8 @@ class Asked(NamedTuple):
     cpus: int | None = None
     memory_mb: int | None = None
     minutes: int | None = None
+    gpu_types: frozenset[str] = frozenset()
+    processes: int = 0
 
 
 class Partition(NamedTuple):
@@ -44,6 +49,7 @@ class Partition(NamedTuple):
     cpus: int
     memory_mb: int
     minutes: float
+    gpu_types: frozenset[str] = frozenset()
 
 
 def check_cluster(asked: Iterable[Asked]) -> None:
@@ -53,6 +59,17 @@ def check_cluster(asked: Iterable[Asked]) -> None:
         InputError: no Slurm here, a controller that does not answer, an unknown partition, or more nodes, GPUs, CPUs,
             memory or time than there are; all faults at once.
     """
+    faults = cluster_faults(asked, ask_partitions())
+    if faults:
+        raise InputError(faults)
+
+
+def ask_partitions() -> dict[str, Partition]:
+    """Return the partitions of this cluster.
+
+    Raises:
+        InputError: no Slurm here, or a controller that does not answer.
+    """
     missing = [name for name in CLIENTS if shutil.which(name) is None]
     if missing:
         raise InputError(
@@ -60,12 +77,9 @@ def check_cluster(asked: Iterable[Asked]) -> None:
             "or without --profile slurm"
         )
     try:
-        said = ask("sinfo", "--noheader", "--format=%P|%D|%c|%m|%G|%l")
+        return read_partitions(ask("sinfo", "--noheader", "--format=%P|%D|%c|%m|%G|%l"))
     except (OSError, subprocess.SubprocessError) as error:
         raise InputError(f"slurm: sinfo gives no answer ({error}); is the controller up? `scontrol ping`") from error
-    faults = cluster_faults(asked, read_partitions(said))
-    if faults:
-        raise InputError(faults)
 
 
 def read_partitions(text: str) -> dict[str, Partition]:
@@ -75,12 +89,14 @@ def read_partitions(text: str) -> dict[str, Partition]:
         name, nodes, cpus, memory, gres, limit = (part.strip() for part in line.split("|"))
         default, name = name.endswith("*"), name.rstrip("*")
         here = Partition(
-            name, default, int(nodes), count_gpus(gres), _number(cpus), _number(memory), limit_minutes(limit)
-        )
+            name, default, int(nodes), count_gpus(gres), _number(cpus), _number(memory), limit_minutes(limit),
+            gpu_types(gres),
+        )  # fmt: skip
         before = found.get(name, here._replace(nodes=0))
         found[name] = here._replace(
             nodes=before.nodes + here.nodes, gpus=max(before.gpus, here.gpus), cpus=max(before.cpus, here.cpus),
             memory_mb=max(before.memory_mb, here.memory_mb), minutes=max(before.minutes, here.minutes),
+            gpu_types=before.gpu_types | here.gpu_types,
         )  # fmt: skip
     return found
 
@@ -111,17 +127,30 @@ def _lacks(job: Asked, has: Partition) -> list[str]:
         ("CPUs a node", job.cpus, has.cpus, "a node has"), ("MB of memory", job.memory_mb, has.memory_mb, "a node has"),
         ("minutes", job.minutes, has.minutes, "a job may take"),
     )  # fmt: skip
-    return [
-        f"{wanted} {unit} asked for, {verb} {there:g} in partition {has.name}; ask for less or name another partition"
-        for unit, wanted, there, verb in pairs
-        if wanted is not None and wanted > there
+    lacks = [
+        f"{wanted} {unit} asked for, {verb} {most:g} in partition {has.name}; ask for less or name another partition"
+        for unit, wanted, most, verb in pairs
+        if wanted is not None and wanted > most
     ]
+    there = ", ".join(sorted(has.gpu_types)) or "none with a type"
+    lacks += [
+        f"GPUs of type {kind!r} asked for, partition {has.name} has {there}; name one of these"
+        for kind in sorted(job.gpu_types - has.gpu_types)
+    ]
+    if job.gpus and job.processes > job.gpus:
+        lacks.append(f"train.processes is {job.processes}, gres asks for {job.gpus} GPUs a node; make them equal")
+    return lacks
 
 
 def count_gpus(gres: str) -> int:
     """Return the GPUs in a list of generic resources, such as "gpu:a100:4(S:0-1),shard:8"."""
     counts = re.findall(r"(?:^|,)gpu(?::[^:,(]*[^:,(\d][^:,(]*)?(?::(\d+))?(?=[,(]|$)", gres)
     return sum(int(count or 1) for count in counts)
+
+
+def gpu_types(gres: str) -> frozenset[str]:
+    """Return the types of the GPUs in such a list that have one."""
+    return frozenset(re.findall(r"(?:^|,)gpu:([^:,(]*[^:,(\d][^:,(]*)", gres))
 
 
 def limit_minutes(text: str) -> float:

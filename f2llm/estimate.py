@@ -15,6 +15,7 @@ from f2llm.config.models import Model
 from f2llm.config.shares import embed_jobs, mine_jobs
 from f2llm.config.sizing import Cost, Sizes
 from f2llm.config.sources import Source
+from f2llm.config.task_rows import task_rows
 from f2llm.config.variants import encoder_key, tokens_key
 
 STAGES = ("fetch", "models", "normalise", "curate", "embed", "mine", "tokenise", "train", "evaluate", "report")
@@ -25,10 +26,6 @@ PACKED, ROW_BYTES, ORIGIN_BYTES, TUPLE_BYTES = 0.42, 24, 20, 96
 # Where a source's files are not recorded: their size over that of the texts in them.
 RAW = 1.5
 VECTOR_BYTES, SCORED_VECTOR_BYTES, TOKEN_BYTES_ON_DISK, WEIGHT_BYTES, TRAINED_BYTES = 2, 4, 4, 4, 12
-# Of a text of an evaluation task of mteb, before it is cut.
-TASK_TOKENS = 200.0
-# Of a drawn task that states no number of rows.
-UNSTATED_TEXTS = 200
 MB, HOUR, GB_MB = 1e6, 3600.0, 1000.0
 
 
@@ -224,16 +221,14 @@ def _evaluate(counts: Counts, sizes: Sizes) -> Units:
     batches: dict[str, float] = {}
     for task in run.benchmark.tasks:
         if run.evaluate.tier in task.tiers:
-            drawn = (task.queries or UNSTATED_TEXTS) + (task.passages or 0) + (task.train_texts or 0)
             batch = task.batch or task.name
-            batches[batch] = batches.get(batch, 0.0) + (task.mteb.texts if task.mteb else drawn)
-    length = min(TASK_TOKENS, 0.75 * run.evaluate.max_length)
+            batches[batch] = batches.get(batch, 0.0) + task_rows(task)
     units = Units()
     for network, (model, poolings) in networks.items():
         shape = counts.geometry(model)
         width = poolings * shape.hidden if shape else 0
         for batch, texts in batches.items():
-            cost = sizes.encoding(model, texts=texts, tokens=texts * length, mteb=True)
+            cost = sizes.scoring(model, texts=texts)
             disk = texts * width * SCORED_VECTOR_BYTES / MB
             units["evaluate", f"evaluate/{network}/{batch}"] = Unit(0, disk, [cost])
     units["evaluate", f"build_scoreboard/{run.run}"] = Unit(0, 5.0, [])

@@ -1,14 +1,15 @@
 """Whether a run can work on this machine: what it needs against what is there, said before anything runs."""
 
+import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
-from f2llm.cluster import CLIENTS
+from f2llm.cluster import CLIENTS, Asked, Partition, cluster_faults
 from f2llm.config.counts import Counts
 from f2llm.config.run import Run
 from f2llm.config.sizing import Sizes
@@ -87,9 +88,10 @@ def check_run(
     *,
     lock: str | Path,
     unreachable: Sequence[str] = (),
+    partitions: Mapping[str, Partition] | None = None,
     folder: str | Path = ".",
 ) -> None:
-    """Check that a run can work here.
+    """Check that a run can work here, or on a cluster with these `partitions`.
 
     Raises:
         InputError: environment, place, disk, memory, GPUs, nodes, licences or sources do not suffice; all faults.
@@ -106,7 +108,7 @@ def check_run(
             f"disk: about {(needed - there) / 1000:,.1f} GB are still needed, {machine.free_disk_mb / 1000:,.1f} GB "
             "are free; free some, or put results/ on a larger disk (a link will do)"
         )
-    faults += _place_faults(run, found, machine)
+    faults += _cluster_faults(run, found, partitions) if partitions else _place_faults(run, found, machine)
     if not run.sources:
         faults.append(
             f"licences: policy {run.licences!r} keeps every source out; change `licences` or name other sources"
@@ -115,11 +117,19 @@ def check_run(
         raise InputError(faults)
 
 
+def _cluster_faults(run: Run, found: Estimate, partitions: Mapping[str, Partition]) -> list[str]:
+    """Return what no partition has: which one a job is sent to, and its GPUs, are the profile's to say."""
+    anywhere, train = ",".join(partitions), run.train
+    asked = [Asked(f"stage {stage.stage}", anywhere, memory_mb=math.ceil(stage.memory_mb)) for stage in found.stages]
+    asked.append(Asked("train_model", anywhere, nodes=train.nodes, cpus=train.threads * train.processes))
+    return cluster_faults(asked, dict(partitions))
+
+
 def _place_faults(run: Run, found: Estimate, machine: Machine) -> list[str]:
     """Return what the machine lacks, where no cluster is behind it."""
     faults, train = [], run.train
     if machine.slurm:
-        return faults
+        return faults  # what is behind it was not asked
     if train.nodes > 1:
         faults.append(
             f"train.nodes is {train.nodes}, and there is no Slurm here; run on a login node with --profile slurm, "

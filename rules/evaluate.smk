@@ -60,9 +60,9 @@ for job in EVALUATIONS:
                 "../environment.yml"
             threads: 1
             resources:
-                **USES_DEVICE,
-                mem_mb=growing(scoring_memory_mb),
-                runtime=growing(scoring_minutes),
+                **SCORES_ON_DEVICE,
+                mem_mb=functools.partial(scoring_memory_mb, job=job),
+                runtime=functools.partial(scoring_minutes, job=job),
             params:
                 candidates=functools.partial(scored_models, job=job),
                 tasks=scored_stanza,
@@ -98,9 +98,9 @@ for job in EVALUATIONS:
                 "../environment.yml"
             threads: 1
             resources:
-                **USES_DEVICE,
-                mem_mb=growing(scoring_memory_mb),
-                runtime=growing(scoring_minutes),
+                **SCORES_ON_DEVICE,
+                mem_mb=functools.partial(scoring_memory_mb, job=job),
+                runtime=functools.partial(scoring_minutes, job=job),
             params:
                 candidates=functools.partial(scored_models, job=job),
                 tasks=scored_stanza,
@@ -141,9 +141,9 @@ for job in EVALUATIONS:
                 "../environment.yml"
             threads: 1
             resources:
-                **USES_DEVICE,
-                mem_mb=growing(2000),
-                runtime=growing(60),
+                **SCORES_ON_DEVICE,
+                mem_mb=functools.partial(scoring_memory_mb, job=job),
+                runtime=functools.partial(scoring_minutes, job=job),
             params:
                 candidates=functools.partial(scored_models, job=job),
                 tasks=plain(job.tasks),

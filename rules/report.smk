@@ -2,8 +2,6 @@
 
 from f2llm.config.variants import digest
 
-# Of an H100 in bfloat16, as the training reaches them: an assumption.
-GPU_TFLOPS = 790.0 * 0.45
 JOBS = [
     *expand("results/lineage/jobs/fetch_source/{source}.json", source=sorted(SOURCES)),
     *expand(

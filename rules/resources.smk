@@ -1,22 +1,26 @@
 """What jobs take and where they run: devices of this machine, or the partitions of a Slurm cluster."""
 
 import functools
+import os
 
 from f2llm.cluster import (
     Asked,
     cancel_left_over_jobs,
     check_cluster,
     count_gpus,
+    gpu_types,
     wait_for_controller,
 )
 from f2llm.config.counts import Counts
-from f2llm.config.sizing import Sizes
+from f2llm.config.sizing import GPU_TFLOPS, Sizes
 from f2llm.devices import visible_devices
 from f2llm.probe import announce, check_node, write_faults
 
 # Locally one job a device at a time; on a cluster the scheduler deals them out (gres).
 DEVICES = len(visible_devices())
 USES_DEVICE = {"device_slots": int(DEVICES > 0 and RUN.mine.device != "cpu")}
+# Scoring takes a device wherever there is one, whatever mining is told.
+SCORES_ON_DEVICE = {"device_slots": int(DEVICES > 0)}
 TRAINING_DEVICES = RUN.train.processes if DEVICES else 0
 
 # Which executor runs is known at the start only; with one for a cluster, `jobs` is set.
@@ -44,14 +48,19 @@ def asked_of_cluster():
     for each in workflow.dag.needrun_jobs():
         if not each.is_local:
             wanted = each.resources
+            gres = wanted.get("gres") or ""
             one = Asked(
                 each.rule.name,
                 wanted.get("slurm_partition"),
                 nodes=number(wanted, "nodes") or 1,
-                gpus=number(wanted, "gpu") or count_gpus(wanted.get("gres") or ""),
+                gpus=number(wanted, "gpu") or count_gpus(gres),
                 cpus=number(wanted, "cpus_per_task"),
                 memory_mb=number(wanted, "mem_mb"),
                 minutes=number(wanted, "runtime"),
+                gpu_types=gpu_types(gres),
+                processes=(
+                    RUN.train.processes if each.rule.name == "train_model" else 0
+                ),
             )
             asked[one] = one
     return list(asked)
@@ -69,9 +78,21 @@ def check_place():
         refuse(InputError(faults))
 
 
+def check_one_machine():
+    """Refuse a training of several nodes before the stages ahead of it, where nothing starts it on these."""
+    trains = any(job.rule.name == "train_model" for job in workflow.dag.needrun_jobs())
+    if trains and RUN.train.nodes > 1 and "SLURM_JOB_ID" not in os.environ:
+        refuse(
+            InputError(
+                f"config: train.nodes is {RUN.train.nodes}, and this is one machine; run with --profile slurm, or set it to 1"
+            )
+        )
+
+
 def prepare_cluster():
     """Before the first job: refuse what would fail after hours, and cancel what a killed snakemake left in the queue."""
     if workflow.local_exec:
+        check_one_machine()
         return
     try:
         check_cluster(asked_of_cluster())
@@ -88,13 +109,25 @@ def prepare_cluster():
 
 def sizes(wildcards, rulename):
     """What a job is asked for, from measured curves and the rows of its tables as they are when it is submitted."""
-    return sizes_of(run_of(wildcards).run).ask(rulename, dict(wildcards.items()))
+    run = run_of(wildcards)
+    on_gpu = asks_gpu(rulename) and (
+        rulename == "train_model" or run.mine.device != "cpu"
+    )
+    return sizes_of(run.run, on_gpu=on_gpu).ask(rulename, dict(wildcards.items()))
 
 
 @functools.cache
-def sizes_of(run):
-    """The same of all jobs of a run."""
-    return Sizes(Counts(RUNS[run]))
+def sizes_of(run, on_gpu):
+    """The same of all jobs of a run, on CPUs or on the site's GPUs."""
+    return Sizes(Counts(RUNS[run]), gpu_tflops=GPU_TFLOPS if on_gpu else None)
+
+
+@functools.cache
+def asks_gpu(rulename):
+    """Whether the site's profile gives the jobs of a rule GPUs."""
+    stated = workflow.get_rule(rulename).resources
+    gres = stated["gres"].raw if "gres" in stated else ""
+    return "gpu" in stated or count_gpus(str(gres)) > 0
 
 
 def memory_mb(wildcards, attempt, rulename):

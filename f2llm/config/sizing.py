@@ -23,6 +23,12 @@ LIGHT_SECONDS, TORCH_SECONDS, MTEB_SECONDS = 1.0, 5.0, 14.0
 ENCODE_GFLOPS = {True: 250.0, False: 60.0}
 TRAIN_GFLOPS = {True: 60.0, False: 35.0}
 SEARCH_GFLOPS, SEARCH_SECONDS_A_QUERY = 75.0, 2.5e-4
+# TFLOP/s that a GPU is taken to reach: 45 % of the dense bfloat16 rate measured of an H200-class card.
+GPU_TFLOPS = 790.0 * 0.45
+# Of a text of an evaluation task of mteb, before it is cut.
+TASK_TOKENS = 200.0
+# Vectors of a scored task in memory: in the store's order, in that of the task, and in mteb's own copy.
+VECTOR_COPIES = 3
 # Adapters that parse programs: seconds a MB of files.
 PARSING = {"python_functions": 1.1, "python_modules": 1.1}
 # Memory of a training step on a CPU over what its activations hold: the allocator's gaps, gradients in flight.
@@ -71,11 +77,7 @@ class Sizes:
 
     def ask(self, rule: str, unit: Mapping[str, str]) -> Ask:
         """Return what Slurm is asked for."""
-        cost = self.cost(rule, unit)
-        around = SNAKEMAKE_MB + (LAUNCHERS_MB if rule == "train_model" else 0)
-        memory = math.ceil((cost.memory_mb * MEMORY_MARGIN + around) / STEP_MB) * STEP_MB
-        minutes = math.ceil(cost.seconds * TIME_MARGIN / cost.threads / 60)
-        return Ask(memory, max(LEAST_MINUTES, minutes), cost.threads)
+        return asked(self.cost(rule, unit), around_mb=SNAKEMAKE_MB + (LAUNCHERS_MB if rule == "train_model" else 0))
 
     def cost(self, rule: str, unit: Mapping[str, str]) -> Cost:
         """Return what a job of `rule` takes; rules without a curve take what a job that moves small tables takes."""
@@ -100,6 +102,15 @@ class Sizes:
         flops = forward_flops(geometry, tokens=tokens, mean_length=tokens / max(1.0, texts))
         weights_mb = 4 * weights(geometry) / MB
         return Cost(memory + 1.6 * weights_mb + self._context(), seconds + flops / self._rate(ENCODE_GFLOPS))
+
+    def scoring(self, model: Model, *, texts: float, encoded: float | None = None) -> Cost:
+        """Return what scoring a model on tasks of so many texts takes, of which it encodes `encoded` (None: all)."""
+        geometry = self._counts.geometry(model)
+        length = min(TASK_TOKENS, 0.75 * self.run.evaluate.max_length)
+        encoded = texts if encoded is None else encoded
+        cost = self.encoding(model, texts=encoded, tokens=encoded * length, mteb=True)
+        vectors_mb = VECTOR_COPIES * 4 * geometry.hidden * texts / MB if geometry else 0.0
+        return cost._replace(memory_mb=cost.memory_mb + vectors_mb)
 
     def training(self) -> Cost:
         """Return what the training takes: memory of a node, processor time of all its processes."""
@@ -199,9 +210,11 @@ class Sizes:
             return UNKNOWN
         queries = rows.queries / mine_jobs(source, self.run.mine)
         flops = 2.0 * queries * rows.passages * geometry.hidden
-        seconds = LIGHT_SECONDS + flops / (SEARCH_GFLOPS * GIGA) + queries * SEARCH_SECONDS_A_QUERY
-        threads = 1 if seconds < 600 else EIGHTY_PERCENT
-        return Cost(LIGHT_MB + min(260, 0.02 * queries) + 4e-5 * rows.passages * 4, seconds, threads)
+        rate = self._gpu * 1e12 if self._gpu else SEARCH_GFLOPS * GIGA
+        seconds = LIGHT_SECONDS + flops / rate + queries * SEARCH_SECONDS_A_QUERY
+        threads = 1 if self._gpu or seconds < 600 else EIGHTY_PERCENT
+        memory = LIGHT_MB + min(260, 0.02 * queries) + 4e-5 * rows.passages * 4 + self._context()
+        return Cost(memory, seconds, threads)
 
     def _tokenise_source(self, source: Source) -> Cost:
         rows = self._counts.curated(source)
@@ -225,6 +238,13 @@ class Sizes:
 
     def _rate(self, gflops: Mapping[bool, float]) -> float:
         return self._gpu * 1e12 if self._gpu else gflops[self._bfloat16] * GIGA
+
+
+def asked(cost: Cost, *, around_mb: float = SNAKEMAKE_MB) -> Ask:
+    """Return what Slurm is asked for on behalf of a job that takes `cost`, with Snakemake's own process around it."""
+    memory = math.ceil((cost.memory_mb * MEMORY_MARGIN + around_mb) / STEP_MB) * STEP_MB
+    minutes = math.ceil(cost.seconds * TIME_MARGIN / cost.threads / 60)
+    return Ask(memory, max(LEAST_MINUTES, minutes), cost.threads)
 
 
 def _light() -> Cost:

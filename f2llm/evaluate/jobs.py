@@ -6,7 +6,6 @@ share a job, as do cut vectors of a model. Nothing heavy is imported here: the w
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +16,6 @@ from f2llm.config.run import Run, ScoredModel
 from f2llm.errors import InputError
 
 RUN, BASE_LAST, BASE_MEAN, CEILING, OTHER, CUT = ROLES = ("run", "base_last", "base_mean", "ceiling", "other", "cut")
-# Types with a corpus of passages, which need no instruction and can be encoded by other jobs.
-SEARCHED = ("retrieval", "reranking")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +109,6 @@ def score_paths(run: Run, *, folder: str) -> list[str]:
     """Return the result files of all candidates and tasks below `folder`."""
     tasks = instructed_tasks(run)
     return [str(Path(folder, c.name, f"{task.name}.json")) for c in candidates(run) for task in tasks]
-
-
-def shards(task: Task, *, shard_texts: int) -> int:
-    """Return how many jobs encode the passages of a task before it is scored; 0: the scoring job does it alone."""
-    texts = task.mteb.texts if task.mteb and task.type in SEARCHED else 0
-    return math.ceil(texts / shard_texts) if texts > shard_texts else 0
 
 
 def _candidate(name: str, role: str, folder: str, pooling: str, query_prompt: str) -> Candidate:

@@ -1,7 +1,8 @@
 """What jobs that make tasks, and score models on them, are told."""
 
-from f2llm.config.geometry import weights
-from f2llm.evaluate.jobs import instructed_tasks, own_candidates, shards
+from f2llm.config.sizing import asked
+from f2llm.config.task_rows import shards, task_rows
+from f2llm.evaluate.jobs import instructed_tasks, own_candidates
 
 INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}
 # What of a task decides none of its texts.
@@ -133,20 +134,30 @@ def shard_manifests(wildcards, model):
     ]
 
 
-def scoring_memory_mb(wildcards):
-    """Memory to score one task: weights in float32, and its vectors up to three times."""
-    task = TASKS[wildcards.task]
-    found = [model.geometry for model in ALL_MODELS.values() if model.geometry]
-    size = max([600, *(4 * weights(geometry) // 10**6 for geometry in found)])
-    width = max([768, *(geometry.hidden for geometry in found)])
-    texts = task.mteb.texts if task.mteb else 0
-    return 2000 + size + 3 * 4 * width * texts // 10**6
+def scoring_memory_mb(wildcards, attempt, rulename, job):
+    """Memory of a job that scores or encodes, more at each attempt."""
+    return scoring_cost(wildcards, rulename, job).memory_mb * attempt
 
 
-def scoring_minutes(wildcards):
-    """Time to score one task, at ten texts a second and more."""
-    task = TASKS[wildcards.task]
-    return 60 + (task.mteb.texts if task.mteb else 0) // 600
+def scoring_minutes(wildcards, attempt, rulename, job):
+    """Time limit likewise: no less than an hour, since what mteb computes beside vectors has no curve."""
+    return max(60, scoring_cost(wildcards, rulename, job).minutes) * attempt
+
+
+def scoring_cost(wildcards, rulename, job):
+    """What the network and the texts of its tasks ask for."""
+    run = run_of(wildcards)
+    models = {
+        f"results/models/{name}/model": model for name, model in ALL_MODELS.items()
+    }
+    model = run.backbone if job.folder == OF_RUN else models[job.folder]
+    given = dict(wildcards.items())
+    tasks = [TASKS[given["task"]]] if "task" in given else job.tasks
+    texts = sum(task_rows(task) for task in tasks) / int(given.get("parts", 1))
+    # A large task's passages are encoded by other jobs.
+    encoded = texts if job.batch else min(texts, run.evaluate.shard_texts)
+    sizes = sizes_of(run.run, on_gpu=asks_gpu(rulename))
+    return asked(sizes.scoring(model, texts=texts, encoded=encoded))
 
 
 def manifests_of(job):

@@ -14,6 +14,7 @@ from f2llm.cluster import (
     cluster_faults,
     count_gpus,
     end_older_twins,
+    gpu_types,
     limit_minutes,
     older_twins,
     read_partitions,
@@ -48,6 +49,13 @@ def test_gpus_are_counted_in_every_spelling(gres, gpus):
 
 
 @pytest.mark.parametrize(
+    ("gres", "types"), [("gpu:a100:8(S:0-1)", {"a100"}), ("gpu:4", set()), ("gpu", set()), ("gpu:a:1,gpu:b,nvme:1", {"a", "b"})]
+)  # fmt: skip
+def test_types_of_gpus_are_read(gres, types):
+    assert gpu_types(gres) == types
+
+
+@pytest.mark.parametrize(
     ("text", "minutes"),
     [("infinite", float("inf")), ("30:00", 30), ("12:00:00", 720), ("7-00:00:00", 10080), ("1-12", 2160), ("n/a", float("inf"))],
 )  # fmt: skip
@@ -57,8 +65,8 @@ def test_time_limits_are_read(text, minutes):
 
 def test_a_partition_of_several_kinds_of_nodes_counts_its_largest():
     found = read_partitions(SINFO)
-    assert found["cpu"] == ("cpu", True, 20, 0, 64, 256000, 2880)
-    assert found["gpu"] == ("gpu", False, 6, 8, 128, 1031000, float("inf"))
+    assert found["cpu"] == ("cpu", True, 20, 0, 64, 256000, 2880, frozenset())
+    assert found["gpu"] == ("gpu", False, 6, 8, 128, 1031000, float("inf"), {"a100"})
 
 
 @pytest.mark.parametrize(
@@ -75,6 +83,14 @@ def test_a_partition_of_several_kinds_of_nodes_counts_its_largest():
         (Asked("mine_source", "cpu", memory_mb=256001), "256001 MB of memory asked for"),
         (Asked("mine_source", "cpu", minutes=2881), "2881 minutes asked for, a job may take 2880"),
         (Asked("mine_source", "cpu", minutes=2880, memory_mb=256000), None),
+        (Asked("train_model", "gpu", gpus=8, gpu_types=frozenset({"a100"})), None),
+        (
+            Asked("train_model", "gpu", gpus=8, gpu_types=frozenset({"h100"})),
+            "type 'h100' asked for, partition gpu has a100",
+        ),
+        (Asked("train_model", "gpu", gpus=4, processes=4), None),
+        (Asked("train_model", "gpu", gpus=2, processes=4), "train.processes is 4, gres asks for 2 GPUs a node"),
+        (Asked("train_model", "cpu", gpus=0, processes=4), None),
     ],
 )
 def test_what_cannot_be_had_is_said_before_the_first_job(asked, said):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from f2llm.cluster import Partition
 from f2llm.config.counts import Counts
 from f2llm.config.load import load_run_file
 from f2llm.config.sizing import Sizes
@@ -141,6 +142,30 @@ def test_what_cannot_work_is_said_before_anything_runs(machine, run, said):
     with pytest.raises(InputError) as error:
         check(MACHINE._replace(**machine), run)
     assert [fault for fault in error.value.faults if said in fault], error.value.faults
+
+
+@pytest.mark.parametrize(
+    ("run", "memory_mb", "said"),
+    [
+        (train(nodes=2, processes=4), 64_000, None),
+        (train(nodes=5), 64_000, "train_model: 5 nodes asked for, there are 2"),
+        (train(processes=12), 64_000, "train_model: 24 CPUs a node asked for, a node has 16"),
+        (RUN, 2000, "MB of memory asked for, a node has 2000"),
+    ],
+)
+def test_the_cluster_behind_a_login_node_is_looked_at(run, memory_mb, said):
+    counts, machine = (
+        Counts(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json"),
+        MACHINE._replace(slurm=True),
+    )
+    nodes = {"cpu": Partition("cpu", True, 2, 0, 16, memory_mb, float("inf"))}
+    try:
+        check_run(run, stages_of(counts, machine), machine, lock=ROOT / "requirements.lock", partitions=nodes)
+        faults = []
+    except InputError as error:
+        faults = error.faults
+    assert bool(faults) == (said is not None)
+    assert said is None or [fault for fault in faults if said in fault], faults
 
 
 def test_behind_a_login_node_there_is_more_than_the_login_node():

@@ -7,7 +7,7 @@ import pytest
 
 from f2llm.config.counts import Counts, Rows
 from f2llm.config.load import load_run_file
-from f2llm.config.sizing import LEAST_MINUTES, MEMORY_MARGIN, SNAKEMAKE_MB, Sizes
+from f2llm.config.sizing import GPU_TFLOPS, LEAST_MINUTES, MEMORY_MARGIN, SNAKEMAKE_MB, Sizes
 
 ROOT = Path(__file__).parents[3]
 LOCK = ROOT / "config" / "counts.lock.json"
@@ -19,6 +19,9 @@ SEEN = [
     ("curate_source", "code", 3.1, 337), ("curate_source", "icd_term", 1.6, 308),
     ("embed_source", "code", 19.5, 677), ("embed_source", "hpo_def", 14.1, 622),
 ]  # fmt: skip
+
+
+PAPER_SIZES = Sizes(Counts(PAPER, results="nowhere", lock=LOCK))
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +123,25 @@ def test_a_gpu_is_asked_for_less_time_and_room_for_its_libraries():
 
 def test_rules_without_a_curve_take_little(sizes):
     assert sizes.cost("build_task", {"task": "X"}).memory_mb < 400
+
+
+def test_scoring_grows_with_the_model_and_the_texts(sizes):
+    small, large = (sizes.scoring(RUN.backbone, texts=texts) for texts in (100, 10_000))
+    assert large.memory_mb - small.memory_mb == pytest.approx(3 * 4 * 576 * 9_900 / 1e6)
+    assert large.seconds > small.seconds
+    assert PAPER_SIZES.scoring(PAPER.backbone, texts=100).memory_mb > 4 * 600 > small.memory_mb
+
+
+def test_vectors_that_other_jobs_made_take_memory_and_no_time(sizes):
+    alone, shared = (sizes.scoring(RUN.backbone, texts=10_000, encoded=encoded) for encoded in (None, 100))
+    assert alone.memory_mb == shared.memory_mb
+    assert shared.seconds < alone.seconds / 2
+
+
+def test_on_gpus_a_job_asks_for_less_time_and_not_for_a_cpus_activations():
+    on_gpu = Sizes(PAPER_SIZES._counts, gpu_tflops=GPU_TFLOPS)
+    assert on_gpu.ask("train_model", {}).minutes < PAPER_SIZES.ask("train_model", {}).minutes / 100
+    source = {"source": "msmarco"}
+    for rule in ("embed_part", "mine_part"):
+        assert on_gpu.cost(rule, source).seconds < PAPER_SIZES.cost(rule, source).seconds / 4
+        assert on_gpu.cost(rule, source).memory_mb > PAPER_SIZES.cost(rule, source).memory_mb
