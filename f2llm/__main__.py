@@ -147,6 +147,7 @@ def _check(options: argparse.Namespace) -> None:
 def _estimate(options: argparse.Namespace) -> None:
     from f2llm.cluster import ask_partitions
     from f2llm.config.counts import Counts
+    from f2llm.config.sources import Fetch
     from f2llm.estimate import format_changed, format_stages
     from f2llm.mine.cost import format_search, search_costs
     from f2llm.preflight import describe_libraries
@@ -181,6 +182,14 @@ def _estimate(options: argparse.Namespace) -> None:
     orders = [(f"source {source.name}", source.fetch) for source in run.stanzas]
     models = {model.name: model for model in (run.backbone, run.retriever, *run.scored_models)}
     orders += [(f"model {name}", (model.fetch,)) for name, model in models.items()]
+    orders += [
+        (
+            f"task {task.name}",
+            (Fetch(kind="hub", repository=mteb.repository, revision=mteb.revision, files=mteb.files),),
+        )
+        for task in run.benchmark.tasks
+        if (mteb := task.mteb) and run.evaluate.tier in task.tiers
+    ]
     places = reach(orders, ask=not options.offline)
     asked = "not asked" if options.offline else "asked"
     print(f"files        {places.stored} places are in the store already, {places.asked} others {asked}")

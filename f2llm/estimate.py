@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.config.counts import Counts, Rows
+from f2llm.config.counts import TOKEN_BYTES, Counts, Rows
 from f2llm.config.geometry import weights
 from f2llm.config.models import Model
+from f2llm.config.run import Run
 from f2llm.config.shares import embed_jobs, mine_jobs
-from f2llm.config.sizing import Cost, Sizes
+from f2llm.config.sizing import LIGHT_MB, LIGHT_SECONDS, MTEB_MB, MTEB_SECONDS, TASK_TOKENS, Cost, Sizes
 from f2llm.config.sources import Source
 from f2llm.config.task_rows import task_rows
 from f2llm.config.variants import encoder_key, tokens_key
@@ -25,6 +26,8 @@ ERRORS = {"rows": 0.05, "disk": 0.25, "memory": 0.25, "cpu": 0.5}
 PACKED, ROW_BYTES, ORIGIN_BYTES, TUPLE_BYTES = 0.42, 24, 20, 96
 # Where a source's files are not recorded: their size over that of the texts in them.
 RAW = 1.5
+# Of an evaluation task its data and its texts.
+TASK_COPIES = 0.8
 VECTOR_BYTES, SCORED_VECTOR_BYTES, TOKEN_BYTES_ON_DISK, WEIGHT_BYTES, TRAINED_BYTES = 2, 4, 4, 4, 12
 MB, HOUR, GB_MB = 1e6, 3600.0, 1000.0
 
@@ -232,6 +235,19 @@ def _evaluate(counts: Counts, sizes: Sizes) -> Units:
             disk = texts * width * SCORED_VECTOR_BYTES / MB
             units["evaluate", f"evaluate/{network}/{batch}"] = Unit(0, disk, [cost])
     units["evaluate", f"build_scoreboard/{run.run}"] = Unit(0, 5.0, [])
+    return units | _task_data(run)
+
+
+def _task_data(run: Run) -> Units:
+    """Data of the tasks: fetched and checked, or made of sources or of files of one's own."""
+    units = Units()
+    for task in run.benchmark.tasks:
+        if run.evaluate.tier in task.tiers:
+            disk = TASK_COPIES * task_rows(task) * TASK_TOKENS * TOKEN_BYTES / MB
+            rules = {"mteb": ("fetch_task", "check_task"), "local": ("build_local_task",), "drawn": ("build_task",)}
+            for number, rule in enumerate(rules[task.kind]):
+                cost = Cost(MTEB_MB, MTEB_SECONDS) if rule == "check_task" else Cost(LIGHT_MB, LIGHT_SECONDS)
+                units["evaluate", f"{rule}/{task.name}"] = Unit(0, 0.0 if number else disk, [cost])
     return units
 
 
