@@ -1,6 +1,7 @@
 """YAML read and checked against a JSON schema: all faults at once, defaults filled in."""
 
 import functools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -44,7 +45,10 @@ def check(content: Any, *, schema: Mapping[str, Any], where: str) -> list[str]: 
     """Return all faults of `content`, one line each: "file: key: what; what to do"."""
     found = Draft202012Validator(schema, format_checker=_formats()).iter_errors(content)
     errors = sorted(found, key=lambda error: list(map(str, error.absolute_path)))
-    return [f"{where}: {line}" for error in errors for line in _explain(error)]
+    faults = [f"{where}: {line}" for error in errors for line in _explain(error)]
+    return faults + [
+        f"{where}: {at}: {number} is no finite number; write another" for at, number in _not_finite(content)
+    ]
 
 
 def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
@@ -60,6 +64,15 @@ def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN4
     if schema.get("type") == "array" and isinstance(content, list):
         return [with_defaults(item, schema.get("items", {})) for item in content]
     return content
+
+
+def _not_finite(content: Any, at: str = "") -> Iterator[tuple[str, float]]:  # noqa: ANN401
+    """Yield the place of each infinity and NaN: a schema's bounds let them through."""
+    if isinstance(content, float) and not math.isfinite(content):
+        yield at, content
+    inner = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in inner:
+        yield from _not_finite(value, f"{at}.{key}" if at else str(key))
 
 
 def _formats() -> FormatChecker:

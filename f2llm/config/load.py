@@ -94,6 +94,7 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str, stan
     scored = [stanza("models", name, Model) for name in _scored_names(settings.get("evaluate"))]
     faults += evaluation_faults(benchmark, models, scored, settings.get("evaluate"), where=where)
     faults += _training_faults(settings.get("train"), where=where)
+    faults += _fitting_faults(settings, sources, models["backbone"], where=where)
     faults += _mining_faults(settings.get("mine"), models["backbone"], where=where)
     if faults:
         raise InputError(faults)
@@ -151,6 +152,30 @@ def _training_faults(train: object, *, where: str) -> list[str]:
         named = [str(item.get(name)) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
         twice = sorted({one for one in named if named.count(one) > 1})
         faults += [f"{where}: train.{key}: {one} is listed twice; list it once" for one in twice]
+    return faults
+
+
+def _fitting_faults(
+    settings: Mapping[str, Any], sources: Sequence[Source | None], backbone: Model | None, *, where: str
+) -> list[str]:
+    """Return what the training asks for and neither mining nor the backbone gives."""
+    train, mine = settings.get("train"), settings.get("mine")
+    if not isinstance(train, Mapping) or not isinstance(mine, Mapping):
+        return []  # the schema has said so
+    faults, drawn, mined = [], train.get("negatives"), mine.get("negatives")
+    # Classes have one negative by nature, and ready tuples those that they came with.
+    searched = [source for source in sources if source and not source.ready and source.task != "classification"]
+    if searched and isinstance(drawn, int) and isinstance(mined, int) and drawn > mined:
+        faults.append(
+            f"{where}: train.negatives: {drawn} is more than mine.negatives ({mined}); lower the one or raise the other"
+        )
+    width = backbone.geometry.hidden if backbone and backbone.geometry else None
+    cuts = [one.get("dimensions") for one in train.get("matryoshka") or () if isinstance(one, Mapping)]
+    faults += [
+        f"{where}: train.matryoshka: {cut} dimensions are more than the backbone's vectors have ({width}); lower it"
+        for cut in cuts
+        if width and isinstance(cut, int) and cut > width
+    ]
     return faults
 
 

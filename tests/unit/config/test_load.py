@@ -270,3 +270,17 @@ def test_audits_are_read_with_their_defaults(folder):
     assert (run.audit["mine"].path, run.audit["mine"].fields) == ("data", ())
     with pytest.raises(InputError, match="audit.mine: key 'path' is missing"):
         load_run(RUN | {"audit": {"mine": {"fields": ["a"]}}}, folder=folder, where="config")
+
+
+def test_no_more_negatives_are_drawn_than_are_mined(folder):
+    mine = RUN.get("mine", {}) | {"negatives": 2}
+    (fault,) = faults(folder, train=RUN["train"] | {"negatives": 3}, mine=mine)
+    assert fault == "config.yaml: train.negatives: 3 is more than mine.negatives (2); lower the one or raise the other"
+    equal = RUN | {"train": RUN["train"] | {"negatives": 2}, "mine": mine}
+    assert load_run(equal, folder=folder, where="c").train.negatives == 2
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(folder, number):
+    found = faults(folder, train=RUN["train"] | {"learning_rate": number})
+    assert f"config.yaml: train.learning_rate: {number} is no finite number; write another" in found
