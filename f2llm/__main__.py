@@ -1,6 +1,7 @@
 """`f2llm VERB` (also `python -m f2llm VERB`): what answers a question rather than makes a file."""
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -49,18 +50,18 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
     estimate.add_argument("--results", default="results", help="where a plan may be; default: %(default)s")
     estimate.add_argument(
-        "--tflops", type=float, default=790.0, help="matrix products of one GPU; default: %(default)s"
+        "--tflops", type=_positive, default=790.0, help="matrix products of one GPU; default: %(default)s"
     )
-    estimate.add_argument("--efficiency", type=float, default=0.45, help="share of it reached; default: %(default)s")
+    estimate.add_argument("--efficiency", type=_share, default=0.45, help="share of it reached; default: %(default)s")
     estimate.add_argument("--offline", action="store_true", help="do not ask whether sources can be reached")
     estimate.add_argument(
         "--record", action="store_true", help="write what a finished run counted into config/counts.lock.json, and end"
     )
 
     status = verb("status", _status, "say what runs, what failed and why, and where the results of a finished run are")
-    status.add_argument("run", nargs="?", default="embedded", help="name of the run; default: %(default)s")
+    status.add_argument("run", nargs="?", help="name of the run; default: that of the latest call of snakemake")
     status.add_argument("--folder", default=".", help="the checkout that runs; default: this folder")
-    status.add_argument("--every", type=float, metavar="SECONDS", help="say it again every so many seconds")
+    status.add_argument("--every", type=_positive, metavar="SECONDS", help="say it again every so many seconds")
 
     source = verb("check-source", _check_source, "fetch one source, and show its first rows, counts and problems")
     source.add_argument("name", help="of a stanza in config/sources, or the path of a stanza")
@@ -119,6 +120,25 @@ def _add_uses(verb: Verb) -> None:
     push.add_argument("--dry-run", action="store_true", help="list what would go, and end")
     push.add_argument("--private", action="store_true", help="if the repository is made")
     push.add_argument("--results", default="results", help="default: %(default)s")
+
+
+def _positive(text: str) -> float:
+    """Read a number above zero from the command line."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
+def _share(text: str) -> float:
+    """Read a share above zero, one at most, from the command line."""
+    share = _positive(text)
+    if share > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is above 1, a share is not")
+    return share
 
 
 def _runs_of(config: str) -> "tuple[Run, tuple[Run, ...]]":

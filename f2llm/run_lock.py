@@ -57,19 +57,32 @@ def release(path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
 
 
+def is_held(path: str | Path) -> bool:
+    """Say whether a live run holds the lock; one of another host, which cannot be asked, is taken for alive."""
+    owner = _read(Path(path))
+    return owner is not None and (owner.host != platform.node() or _is_alive(owner))
+
+
+def _is_alive(owner: Owner) -> bool:
+    """Say whether a process of this host still is the one that took the lock."""
+    try:
+        started = psutil.Process(owner.process).create_time()
+    except psutil.Error:
+        return False
+    return abs(started - owner.started) <= STARTED_TOLERANCE_SECONDS
+
+
 def _refuse_if_alive(owner: Owner, path: Path) -> None:
     if owner.host != platform.node():
         raise InputError(
             f"{path}: a run on another host (process {owner.process}, since {_clock(owner.started)}) holds these "
             "results; wait for it, or delete this file if you know that it is gone"
         )
-    if psutil.pid_exists(owner.process):
-        started = psutil.Process(owner.process).create_time()
-        if abs(started - owner.started) <= STARTED_TOLERANCE_SECONDS:
-            raise InputError(
-                f"{path}: process {owner.process} (since {_clock(owner.started)}) is running on these results; "
-                "wait for it or stop it, then run the same command again"
-            )
+    if _is_alive(owner):
+        raise InputError(
+            f"{path}: process {owner.process} (since {_clock(owner.started)}) is running on these results; "
+            "wait for it or stop it, then run the same command again"
+        )
 
 
 def _remove(path: Path, owner: Owner | None) -> None:

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -12,43 +12,59 @@ from typing import NamedTuple
 from f2llm.cluster import ask
 from f2llm.errors import InputError
 from f2llm.job_notes import JobNote, is_gone, read_notes
-from f2llm.records.files import read_json
+from f2llm.records.files import read_json, write_json
+from f2llm.run_lock import is_held
 
+CALL = Path(".snakemake", "f2llm-call.json")  # whose run the latest call of snakemake makes
 LAST_BYTES = 20_000  # of a log; its last lines are in there
 TAIL_LINES = 5
 LOG_PREFIX = re.compile(r"^\S+ \S+ (INFO|WARNING) [\w.]+: ")  # time, level and module of a log line
 
 
 class Steps(NamedTuple):
-    """How far snakemake is: jobs done and planned of the latest call, and when that began (seconds since the epoch)."""
+    """How far the latest call of snakemake is: jobs done and planned, and when it began and last said something.
+
+    Times are seconds since the epoch.
+    """
 
     done: int
     planned: int
     began: float
+    said: float
 
 
-def status_lines(folder: str | Path, *, run: str, now: float | None = None) -> str:
+def note_call(runs: Sequence[str], *, folder: str | Path = ".") -> None:
+    """Write which runs a call of snakemake makes, the config's own first."""
+    write_json(Path(folder) / CALL, {"runs": list(runs)})
+
+
+def status_lines(folder: str | Path, *, run: str | None = None, now: float | None = None) -> str:
     """Return where the latest call of snakemake in a checkout stands, and the closing lines of a finished run.
 
+    Without a name the run is that of the latest call, or the only one that is there.
+
     Raises:
-        InputError: nothing has run here yet.
+        InputError: nothing has run here yet, or no run of this name.
     """
     folder, now = Path(folder), time.time() if now is None else now
     steps = read_steps(folder / ".snakemake" / "log")
-    finished = (folder / "results" / "runs" / run / "gate.json").is_file()
-    if steps is None and not finished:
+    called, known = _runs(folder)
+    if steps is None and not known:
         raise InputError(f"{folder}: nothing has run here yet; `snakemake --cores all` (or `make run`) begins")
+    if run is not None and run not in known:
+        raise InputError(f"{folder}: there is no run {run!r} here; there are: {', '.join(known) or 'none'}")
+    run = run or next(iter(called or (known if len(known) == 1 else ())), None)
     lines = []
     if steps:
         notes = [note for note in read_notes(folder / "logs") if note.started >= steps.began]
-        lines.append(
-            f"steps    {steps.done} of {steps.planned} done, begun {_ago(now - steps.began)} ago{_pace(steps, now)}"
-        )
+        lines.append(_step_line(steps, now, live=is_held(folder / "results" / ".lock")))
+        if called and run not in called:
+            lines.append(f"         of run {called[0]}")
         gone = gone_notes(notes)
         lines += running_lines([note for note in notes if note not in gone], folder=folder, now=now)
         lines += failure_lines(notes, folder=folder, gone=gone)
         lines += done_lines(notes)
-    if finished:
+    if run and (folder / "results" / "runs" / run / "gate.json").is_file():
         lines.append(closing_lines(folder / "results", run=run))
     return "\n".join(lines)
 
@@ -123,7 +139,7 @@ def read_steps(logs: Path) -> Steps | None:
     done = re.findall(r"^(\d+) of (\d+) steps", text, re.MULTILINE)
     began = datetime.strptime(newest.name.split(".")[0], "%Y-%m-%dT%H%M%S").astimezone().timestamp()
     last, most = done[-1] if done else (0, planned[-1] if planned else 0)
-    return Steps(int(last), int(most), began)
+    return Steps(int(last), int(most), began, newest.stat().st_mtime)
 
 
 def closing_lines(results: str | Path, *, run: str) -> str:
@@ -159,6 +175,21 @@ def _tail(path: Path, *, lines: int) -> list[str]:
         return []
     said = [LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
     return said[-lines:]
+
+
+def _runs(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the runs that the latest call makes, and all that are known here."""
+    called = read_json(folder / CALL)["runs"] if (folder / CALL).is_file() else []
+    made = [path.name for path in sorted((folder / "results" / "runs").glob("*")) if path.is_dir()]
+    return called, list(dict.fromkeys([*called, *made]))
+
+
+def _step_line(steps: Steps, now: float, *, live: bool) -> str:
+    began = f"begun {_ago(now - steps.began)} ago"
+    if live:
+        return f"steps    {steps.done} of {steps.planned} done, {began}{_pace(steps, now)}"
+    done = f"{steps.done} of {steps.planned} done" if steps.planned else "nothing was to be done"
+    return f"steps    {done}, {began}, ended {_ago(max(0, now - steps.said))} ago"
 
 
 def _pace(steps: Steps, now: float) -> str:

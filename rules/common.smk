@@ -21,7 +21,7 @@ from f2llm.preflight import check_environment
 from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters
 from f2llm.sources.fetch import local_files
-from f2llm.status import closing_lines, failures_since
+from f2llm.status import closing_lines, failures_since, note_call
 
 if "sources" not in config:
 
@@ -198,11 +198,12 @@ if workflow.is_main_process:
 
 
 def take_lock():
-    """Refuse to run beside another live run on the same results."""
+    """Refuse to run beside another live run on the same results, and leave word of what this one makes."""
     try:
         acquire("results/.lock")
     except InputError as error:
         raise WorkflowError(str(error)) from None
+    note_call(list(RUNS))
 
 
 def print_closing_lines():

@@ -12,12 +12,6 @@ NAMED = [f"results/models/{model.name}/model" for model in RUN.scored_models] or
 ]
 SCORED_MODELS = [candidate for candidate in CANDIDATES if candidate.folder in NAMED]
 VERDICTS = task_inputs(INSTRUCTED)
-# What of the settings decides scores: a changed gate scores nothing anew.
-SCORING = {
-    "max_length": RUN.evaluate.max_length,
-    "precision": RUN.evaluate.precision,
-    "gate": {"over_base_last": 0, "over_base_mean": 0},
-}
 BOARD = {
     "tasks": plain(list(INSTRUCTED.values())),
     "trained": TRAINED,
@@ -66,7 +60,6 @@ for job in EVALUATIONS:
             params:
                 candidates=functools.partial(scored_models, job=job),
                 tasks=scored_stanza,
-                settings=SCORING,
                 store="results/vectors/evaluation/store",
                 code=code_digest("encode_shard.py"),
             script:
@@ -104,7 +97,6 @@ for job in EVALUATIONS:
             params:
                 candidates=functools.partial(scored_models, job=job),
                 tasks=scored_stanza,
-                settings=SCORING,
                 # Vectors by content, shared by tasks and runs: no declared output, safe to delete.
                 store="results/vectors/evaluation/store",
                 code=code_digest("evaluate_batch.py"),
@@ -146,8 +138,7 @@ for job in EVALUATIONS:
                 runtime=functools.partial(scoring_minutes, job=job),
             params:
                 candidates=functools.partial(scored_models, job=job),
-                tasks=plain(job.tasks),
-                settings=SCORING,
+                tasks=[scoring(task) for task in job.tasks],
                 store="results/vectors/evaluation/store",
                 code=code_digest("evaluate_batch.py"),
             script:
@@ -163,6 +154,7 @@ rule build_scoreboard:
         removed=expand(
             f"results/curated/{CURATION}/{{source}}/removed.parquet", source=TRAINED
         ),
+        published=board_files,
     output:
         table="results/scores/scoreboard.parquet",
         summary="results/scores/scoreboard.json",
@@ -196,6 +188,7 @@ rule compare_models:
         checked=VERDICTS,
         removed=[],
         index=[],
+        published=board_files,
     output:
         table="results/scores/models/scoreboard.parquet",
         summary="results/scores/models/scoreboard.json",

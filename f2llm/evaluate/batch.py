@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
-from f2llm.config.run import Evaluate
 from f2llm.encode.precision import resolve_precision
 from f2llm.encode.prompts import format_query
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
@@ -34,7 +33,6 @@ def evaluate_batch(
     *,
     data: Sequence[str | Path],
     scores: str | Path,
-    settings: Evaluate,
     scratch: str | Path,
     threads: int,
     store: str | Path | None = None,
@@ -62,7 +60,7 @@ def evaluate_batch(
     if not full:
         return counts
     with offline(scratch) as private:
-        network = open_network(candidates, settings=settings, threads=threads, store=store)
+        network = open_network(candidates, threads=threads, store=store)
         seconds = _evaluate(network.models, full, folders=folders, scores=Path(scores), scratch=private)
     identity = {model.mteb_model_meta.name: model.mteb_model_meta.revision for model in network.models}
     about = {"precision": network.precision, "device": network.device, "models": identity, "task_seconds": seconds}
@@ -76,7 +74,6 @@ def encode_shard(
     *,
     texts: str | Path,
     shard: tuple[int, int],
-    settings: Evaluate,
     threads: int,
     store: str | Path,
     manifest: str | Path,
@@ -90,7 +87,7 @@ def encode_shard(
     table = read_table(texts, columns=["id", "field", "text"])
     rows = zip(*(table[name].to_pylist() for name in ("id", "field", "text")), strict=True)
     passages = [text for key, field, text in rows if field == "corpus" and int(key[:8], 16) % count == number]
-    network = open_network(candidates, settings=settings, threads=threads, store=store)
+    network = open_network(candidates, threads=threads, store=store)
     prompt = candidates[0].passage_prompt
     read = [format_query(prompt, instruction=task.instruction, text=text) for text in passages]
     network.vectors.fill(read, what=f"{task.name} ({number + 1} of {count})")
@@ -107,18 +104,15 @@ class Network(NamedTuple):
     device: str
 
 
-def open_network(
-    candidates: Sequence[Candidate], *, settings: Evaluate, threads: int, store: str | Path | None
-) -> Network:
+def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | Path | None) -> Network:
     """Return the models of one network; its weights are loaded when a first text needs them."""
     import torch
 
     first = candidates[0]
-    max_length = first.max_length or settings.max_length
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    precision = resolve_precision(first.precision or settings.precision, device=device)
+    precision = resolve_precision(first.precision, device=device)
     poolings = sorted({candidate.pooling for candidate in candidates})
-    key = {"max_length": max_length, "precision": precision}
+    key = {"max_length": first.max_length, "precision": precision}
     stores = None if store is None else open_stores(first, store, poolings=poolings, device=device, **key)
 
     def load() -> EncodesPoolings:

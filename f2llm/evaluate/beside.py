@@ -11,7 +11,7 @@ from f2llm.evaluate.aggregate import borda, means, splits_of, subsets_of, task_s
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
 from f2llm.evaluate.jobs import RUN, Candidate
 from f2llm.evaluate.offline import offline
-from f2llm.evaluate.published import published_models, published_scores
+from f2llm.evaluate.published import all_published_scores
 from f2llm.evaluate.scoreboard import Decontamination, build_scoreboard
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
@@ -152,7 +152,7 @@ def _in_points(score: float | None) -> float | None:
 
 
 def _published(folder: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    scores = {name: published_scores(path, tasks) for name, path in published_models(folder).items()}
+    scores = all_published_scores(folder, tasks)
     whole = {name: whole_scores(found, tasks) for name, found in scores.items()}
     ranks = borda(whole, list(dict.fromkeys(map(whole_of, tasks))))
     return [

@@ -1,14 +1,15 @@
 """`f2llm compare RUN RUN ...`: scores of two or more models of this checkout, task by task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
-from f2llm.records.files import read_json
-from f2llm.records.scores import Compared, points_of, score_files
+from f2llm.records.scores import Compared, points_of, read_result, rows_of, score_files
+
+MEND = "delete it and run its evaluation again"
 
 
 class Comparison(NamedTuple):
@@ -16,14 +17,15 @@ class Comparison(NamedTuple):
 
     names: tuple[str, ...]
     rows: tuple[Compared, ...]
-    left_out: tuple[str, ...]  # tasks that were scored on different rows
+    left_out: Mapping[str, str]  # tasks that were scored on different rows -> what differs
 
 
 def read_comparison(names: Sequence[str], *, results: str | Path) -> Comparison:
     """Return the scores of all tasks that all `names` (folders of results/scores) have on the same rows.
 
     Raises:
-        InputError: fewer than two models, one without scores, none in common, or scores on other rows.
+        InputError: fewer than two models, one without scores, none in common, scores on other rows, or a
+            file that is no result.
     """
     if len(set(names)) < 2:
         raise InputError("name at least two different runs or models")
@@ -35,12 +37,14 @@ def read_comparison(names: Sequence[str], *, results: str | Path) -> Comparison:
             [f"{name}: has no scores below {results}/scores; there are: {', '.join(there)}" for name in missing]
         )
     common = sorted(set.intersection(*({path.stem for path in score_files(folder)} for folder in folders.values())))
-    loaded = {(name, task): read_json(folders[name] / f"{task}.json") for name in names for task in common}
-    other = [task for task in common if len({loaded[name, task]["dataset_revision"] for name in names}) > 1]
+    loaded = _read([(name, task) for name in names for task in common], folders)
+    other = {task: why for task in common if (why := _difference([loaded[name, task] for name in names]))}
     tasks = [task for task in common if task not in other]
     if not tasks:
         raise InputError(
-            f"{', '.join(names)}: no task was scored for all of them on the same rows; run them on one benchmark"
+            f"{', '.join(names)}: no task was scored for all of them on the same rows"
+            + (f": {_listed(other)}" if other else "")
+            + "; run them on one benchmark"
         )
     points = {(name, task): points_of(loaded[name, task]) for name in names for task in tasks}
     rows = []
@@ -49,7 +53,7 @@ def read_comparison(names: Sequence[str], *, results: str | Path) -> Comparison:
         rows.append(Compared(task, names[0], first, None, None, None, None))
         for name in names[1:]:
             rows.append(compared(folders[names[0]], folders[name], task, first, points[name, task]))
-    return Comparison(tuple(names), tuple(rows), tuple(other))
+    return Comparison(tuple(names), tuple(rows), other)
 
 
 def format_comparison(found: Comparison) -> str:
@@ -73,7 +77,7 @@ def format_comparison(found: Comparison) -> str:
     for name in names[1:]:
         row += [_shown(means[name]), _signed(means[names[0]], means[name])]
     rows.append(row)
-    notes = [f"not compared, since scored on different rows: {', '.join(found.left_out)}"] if found.left_out else []
+    notes = [f"not compared, since scored on different rows: {_listed(found.left_out)}"] if found.left_out else []
     return "\n".join([table_of(rows), "* more than chance, ~ may be chance (paired bootstrap, 95 %)", *notes])
 
 
@@ -86,6 +90,36 @@ def compared(yardstick: Path, folder: Path, task: str, one: float | None, two: f
         found = paired_bootstrap(task, read_items(second), read_items(first))
     interval = (None, None, None) if found is None else (found.low, found.high, found.real)
     return Compared(task, folder.name, two, points, *interval)
+
+
+def _read(wanted: Sequence[tuple[str, str]], folders: Mapping[str, Path]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return (model, task) -> result."""
+    found, faults = {}, []
+    for name, task in wanted:
+        path = folders[name] / f"{task}.json"
+        try:
+            found[name, task] = read_result(path, mend=MEND)
+        except InputError as error:
+            faults += error.faults
+            continue
+        if not isinstance(found[name, task].get("dataset_revision"), str):
+            faults.append(f"{path}: does not say of which data (`dataset_revision`); {MEND}")
+    if faults:
+        raise InputError(faults)
+    return found
+
+
+def _difference(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return how the rows of some results of one task differ, or nothing."""
+    if len({one["dataset_revision"] for one in results}) > 1:
+        return "another revision of the data"
+    if len({rows_of(one) for one in results}) > 1:
+        return "other splits or subsets"
+    return "other data" if len({one["data_sha256"] for one in results if one.get("data_sha256")}) > 1 else ""
+
+
+def _listed(left_out: Mapping[str, str]) -> str:
+    return ", ".join(f"{task} ({why})" for task, why in left_out.items())
 
 
 def _shown(score: float | None) -> str:

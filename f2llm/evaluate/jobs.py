@@ -27,9 +27,9 @@ class Candidate:
     folder: str  # a plain transformers folder
     pooling: str
     query_prompt: str  # "{instruction}" is filled in; empty: texts are encoded as they are
+    max_length: int  # tokens
+    precision: str  # auto | float32 | bfloat16
     passage_prompt: str = ""
-    max_length: int | None = None  # tokens; None: as the stage's settings say
-    precision: str | None = None  # auto | float32 | bfloat16; None: as the stage's settings say
     dimensions: int | None = None  # only the first so many numbers of a vector
 
 
@@ -49,21 +49,21 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
     Raises:
         InputError: two of them would have one name.
     """
-    backbone, retriever, prompt = run.backbone, run.retriever, run.backbone.query_prompt
+    backbone, retriever = run.backbone, run.retriever
     base = f"results/models/{backbone.name}/model"
     own = {one.model: one for one in run.evaluate.models}
     found = [
         *own_candidates(run),
-        _candidate(f"{backbone.name}-last", BASE_LAST, base, "last", prompt),
-        _candidate(f"{backbone.name}-mean", BASE_MEAN, base, "mean", prompt),
+        _candidate(run, name=f"{backbone.name}-last", role=BASE_LAST, folder=base, pooling="last"),
+        _candidate(run, name=f"{backbone.name}-mean", role=BASE_MEAN, folder=base, pooling="mean"),
     ]
     if retriever.format != "vectors":
-        found += _scored(retriever, own.get(retriever.name, ScoredModel(model=retriever.name)), CEILING)
+        found += _scored(run, retriever, own.get(retriever.name, ScoredModel(model=retriever.name)), role=CEILING)
     found += [
         candidate
         for model in run.scored_models
         if model.name != retriever.name or retriever.format == "vectors"
-        for candidate in _scored(model, own[model.name], OTHER)
+        for candidate in _scored(run, model, own[model.name], role=OTHER)
     ]
     names = [candidate.name for candidate in found]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -74,14 +74,14 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
 
 def own_candidates(run: Run) -> list[Candidate]:
     """Return the trained model of `run`, and behind it its cuts."""
-    backbone = run.backbone
-    whole = _candidate(run.run, RUN, f"results/runs/{run.run}/model", backbone.pooling, backbone.query_prompt)
+    folder = f"results/runs/{run.run}/model"
+    whole = _candidate(run, name=run.run, role=RUN, folder=folder, pooling=run.backbone.pooling)
     return _with_cuts(whole, run.evaluate.dimensions)
 
 
 def jobs(run: Run) -> tuple[Job, ...]:
     """Return the evaluation jobs of `run`: one for each network and batch of tasks, one rule for single tasks."""
-    networks: dict[tuple[str, int | None, str | None], list[Candidate]] = {}
+    networks: dict[tuple[str, int, str], list[Candidate]] = {}
     for candidate in candidates(run):
         key = (candidate.folder, candidate.max_length, candidate.precision)
         networks.setdefault(key, []).append(candidate)
@@ -111,15 +111,20 @@ def score_paths(run: Run, *, folder: str) -> list[str]:
     return [str(Path(folder, c.name, f"{task.name}.json")) for c in candidates(run) for task in tasks]
 
 
-def _candidate(name: str, role: str, folder: str, pooling: str, query_prompt: str) -> Candidate:
-    return Candidate(name=name, role=role, folder=folder, pooling=pooling, query_prompt=query_prompt)
+def _candidate(run: Run, *, name: str, role: str, folder: str, pooling: str) -> Candidate:
+    """Return the run's model or its base, read as the stage's settings say."""
+    return Candidate(
+        name=name, role=role, folder=folder, pooling=pooling, query_prompt=run.backbone.query_prompt,
+        max_length=run.evaluate.max_length, precision=run.evaluate.precision,
+    )  # fmt: skip
 
 
-def _scored(model: Model, own: ScoredModel, role: str) -> list[Candidate]:
+def _scored(run: Run, model: Model, own: ScoredModel, *, role: str) -> list[Candidate]:
+    """Return a model beside the run and its cuts; what its stanza leaves open is as the stage's settings say."""
     candidate = Candidate(
         name=model.name, role=role, folder=f"results/models/{model.name}/model", pooling=model.pooling,
-        query_prompt=model.query_prompt, passage_prompt=model.passage_prompt, max_length=own.max_length,
-        precision=own.precision,
+        query_prompt=model.query_prompt, passage_prompt=model.passage_prompt,
+        max_length=own.max_length or run.evaluate.max_length, precision=own.precision or run.evaluate.precision,
     )  # fmt: skip
     return _with_cuts(candidate, own.dimensions)
 

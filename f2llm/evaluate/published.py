@@ -1,25 +1,26 @@
 """Published result files of models, laid out as in the public results repository.
 
 `{folder}/[results/]{owner__name}/{revision}/{Task}.json`. A model may have results in several revision
-folders; as mteb joins them, of two results for a task the one of the model's own revision (as mteb's registry has it;
-of a model that mteb does not know, that of most results) comes first, then one that names mteb's
-version, then one of a real revision, then the newest version.
+folders; as mteb joins them, of two results for a task the one of the model's own revision (as mteb's registry has it)
+comes first, then one that names mteb's version, then one of a real revision, then the newest version. Files of mteb
+before 1.11 are read as mteb reads them.
 """
 
-import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from packaging.version import InvalidVersion, Version
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
+from f2llm.records.scores import check_result, parse_result
 
 META = "model_meta.json"
 NO_REVISION = ("external", "no_revision_available", "")
-_TASK_FILE = "*.json"
+MEND = "delete it or fetch it again"
 
 
 class Result(NamedTuple):
@@ -30,15 +31,18 @@ class Result(NamedTuple):
     content: Mapping[str, Any]
 
 
+def published_files(folder: str | Path, tasks: Collection[str]) -> list[Path]:
+    """Return the result files of all models for some tasks, sorted."""
+    return [path for model in _models(folder).values() for path in _files(model) if path.stem in tasks]
+
+
 def published_models(folder: str | Path) -> dict[str, Path]:
     """Return name ("owner/name") -> folder of each model.
 
     Raises:
         InputError: there is no model.
     """
-    top = Path(folder)
-    top = top / "results" if (top / "results").is_dir() else top
-    found = {path.name.replace("__", "/", 1): path for path in sorted(top.iterdir()) if path.is_dir()}
+    found = _models(folder)
     if not found:
         raise InputError(
             f"{folder}: holds no model; give the folder of published results (owner__name/revision/Task.json)"
@@ -46,20 +50,34 @@ def published_models(folder: str | Path) -> dict[str, Path]:
     return found
 
 
+def all_published_scores(folder: str | Path, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
+    """Return model -> task -> score, 0..1; null where a task, split or subset is missing.
+
+    Raises:
+        InputError: there is no model, or files are no results of mteb's.
+    """
+    found, faults = {}, []
+    for name, model in published_models(folder).items():
+        try:
+            found[name] = published_scores(model, tasks)
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return found
+
+
 def published_scores(model: str | Path, tasks: Sequence[Task]) -> dict[str, float | None]:
     """Return task -> score, 0..1, of one model's folder; null where a task, split or subset is missing.
 
     Raises:
-        InputError: a file is not a result of mteb's.
+        InputError: files are no results of mteb's.
     """
     wanted = {task.name: task for task in tasks}
     found: dict[str, list[Result]] = {}
     for result in _results(Path(model), wanted):
         found.setdefault(result.task, []).append(result)
-    own = Counter(
-        result.revision for results in found.values() for result in results if result.revision not in NO_REVISION
-    )
-    main = _registered(Path(model).name.replace("__", "/", 1)) or (own.most_common(1)[0][0] if own else "")
+    main = _registered().get(Path(model).name.replace("__", "/", 1))
     return {
         name: task_score(_first(found[name], main=main).content, splits=splits_of(task), subsets=subsets_of(task))
         if name in found
@@ -68,37 +86,68 @@ def published_scores(model: str | Path, tasks: Sequence[Task]) -> dict[str, floa
     }
 
 
-def _registered(model: str) -> str:
-    """Return the revision of a model in mteb's registry, or nothing."""
+@functools.cache
+def _registered() -> dict[str, str | None]:
+    """Return model -> its revision in mteb's registry."""
     import mteb
 
-    try:
-        return mteb.get_model_meta(model, fetch_from_hf=False).revision or ""
-    except (KeyError, ValueError):
-        return ""
+    return {meta.name: meta.revision for meta in mteb.get_model_metas()}
 
 
-def _results(model: Path, wanted: Mapping[str, Task]) -> Iterator[Result]:
-    for path in sorted(model.glob(f"*/{_TASK_FILE}")):
-        if path.name == META or path.stem not in wanted:
+def _models(folder: str | Path) -> dict[str, Path]:
+    top = Path(folder)
+    top = top / "results" if (top / "results").is_dir() else top
+    return {path.name.replace("__", "/", 1): path for path in sorted(top.glob("*")) if _files(path)}
+
+
+def _files(model: Path) -> list[Path]:
+    return [path for path in sorted(model.glob("*/*.json")) if path.name != META]
+
+
+def _results(model: Path, wanted: Collection[str]) -> list[Result]:
+    found, faults = [], []
+    for path in _files(model):
+        if path.stem not in wanted:
             continue
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            scores = content["scores"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}: is no result of mteb's ({type(error).__name__}); delete it or fetch it again"
-            ) from error
-        if scores:
-            yield Result(path.stem, path.parent.name, content)
+            content = _content(path)
+        except InputError as error:
+            faults += error.faults
+            continue
+        if content["scores"]:
+            found.append(Result(path.stem, path.parent.name, content))
+    if faults:
+        raise InputError(faults)
+    return found
 
 
-def _first(results: Sequence[Result], *, main: str) -> Result:
+def _content(path: Path) -> Mapping[str, Any]:
+    """Return a result; a file of mteb before 1.11 has the layout of today."""
+    content = parse_result(path.read_bytes(), path=path, mend=MEND)
+    if isinstance(content, Mapping) and "mteb_dataset_name" in content:
+        from mteb.results import TaskResult
+
+        try:
+            text = TaskResult.from_disk(path).model_dump_json()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: mteb cannot read this old result ({type(error).__name__}); {MEND}") from error
+        content = parse_result(text, path=path, mend=MEND)
+    check_result(content, path=path, mend=MEND)
+    return content
+
+
+def _first(results: Sequence[Result], *, main: str | None) -> Result:
     """Return the result that stands for a task."""
 
-    def rank(result: Result) -> tuple[bool, bool, bool, list[int]]:
-        version = result.content.get("mteb_version") or ""
-        numbers = [int(number) for number in re.findall(r"\d+", version)]
-        return result.revision == main, bool(version), result.revision not in NO_REVISION, numbers
+    def rank(result: Result) -> tuple[bool, bool, bool, Version | None]:
+        version = _version(result.content.get("mteb_version"))
+        return result.revision == main, version is not None, result.revision not in NO_REVISION, version
 
     return max(results, key=rank)
+
+
+def _version(said: object) -> Version | None:
+    try:
+        return Version(said) if isinstance(said, str) else None
+    except InvalidVersion:
+        return None

@@ -1,9 +1,12 @@
 """Result files of mteb below results/scores, as everybody reads them, and a row of two models compared."""
 
+import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from f2llm.errors import InputError
 
 LEFT_OUT = ("scoreboard", "costs")  # files beside the scores of tasks
 
@@ -28,7 +31,66 @@ def score_files(folder: str | Path) -> list[Path]:
     return [path for path in sorted(Path(folder).glob("*.json")) if path.stem not in LEFT_OUT]
 
 
+def read_result(path: str | Path, *, mend: str) -> dict[str, Any]:
+    """Return a result file of mteb's; `mend` says what to do about one that is none.
+
+    Raises:
+        InputError: it is torn, or laid out in another way.
+    """
+    content = parse_result(Path(path).read_bytes(), path=path, mend=mend)
+    check_result(content, path=path, mend=mend)
+    return content
+
+
+def parse_result(text: str | bytes, *, path: str | Path, mend: str) -> Any:  # noqa: ANN401 - JSON is the border
+    """Return the content of a result file, whatever its layout; what is not a number (NaN) is null.
+
+    Raises:
+        InputError: it is torn.
+    """
+    try:
+        return json.loads(text, parse_constant=_null)
+    except ValueError as error:
+        raise InputError(f"{path}: is no result of mteb's ({error}); {mend}") from error
+
+
+def check_result(content: object, *, path: str | Path, mend: str) -> None:
+    """Check that scores are laid out as mteb writes them: split -> cells, each with its subset and main score.
+
+    Raises:
+        InputError: they are not.
+    """
+    if fault := _fault(content):
+        raise InputError(f"{path}: is no result of mteb's ({fault}); {mend}")
+
+
+def rows_of(result: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """Return the splits and subsets that a result has scores of."""
+    return frozenset((split, cell["hf_subset"]) for split, cells in result["scores"].items() for cell in cells)
+
+
 def points_of(result: Mapping[str, Any]) -> float | None:
     """Return the main score of a result in points, the mean over splits and subsets; None if one is missing."""
     cells = [cell.get("main_score") for split in result["scores"].values() for cell in split]
     return None if not cells or None in cells else 100 * statistics.fmean(cells)
+
+
+def _null(_: str) -> None:
+    return None
+
+
+def _fault(content: object) -> str:
+    """Return the first thing that is not as mteb writes it, or nothing."""
+    scores = content.get("scores") if isinstance(content, Mapping) else None
+    if not isinstance(scores, Mapping):
+        return "it has no `scores` by split"
+    for split, cells in scores.items():
+        if not isinstance(cells, list):
+            return f"split {split!r} is no list of scores"
+        for cell in cells:
+            if not isinstance(cell, Mapping) or not isinstance(cell.get("hf_subset"), str):
+                return f"split {split!r}: a score has no `hf_subset`"
+            score = cell.get("main_score")
+            if isinstance(score, bool) or not isinstance(score, int | float | None):
+                return f"split {split!r}, subset {cell['hf_subset']!r}: `main_score` is {score!r}, no number"
+    return ""

@@ -3,10 +3,12 @@
 from f2llm.config.sizing import asked
 from f2llm.config.task_rows import shards, task_rows
 from f2llm.evaluate.jobs import instructed_tasks, own_candidates
+from f2llm.evaluate.published import published_files
 
 INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}
-# What of a task decides none of its texts.
-UNREAD = {"instruction": "", "batch": "", "tiers": []}
+# What of a task decides none of its scores, and none of its texts.
+UNSCORED = {"batch": "", "tiers": []}
+UNREAD = UNSCORED | {"instruction": ""}
 
 
 def task_stanza(wildcards):
@@ -77,6 +79,12 @@ def declared_tasks():
     return sorted({task for source in RUN.sources for task in source.in_domain})
 
 
+def board_files(wildcards):
+    """Published results that stand in a scoreboard, so that an edit is seen."""
+    folder = RUN.evaluate.leaderboard
+    return published_files(folder, INSTRUCTED) if folder else []
+
+
 def decontamination():
     """The sources from which no evaluation text is dropped, by policy."""
     policies = {
@@ -110,9 +118,14 @@ def scored_models(wildcards, job):
     return plain(own_candidates(RUNS[wildcards.run]) if own else job.candidates)
 
 
+def scoring(task):
+    """What of a task decides its scores: a change of its batch or tiers scores nothing anew."""
+    return plain(task) | UNSCORED
+
+
 def scored_stanza(wildcards):
     """The stanza of the one task that a job scores."""
-    return [plain(INSTRUCTED[wildcards.task])]
+    return [scoring(INSTRUCTED[wildcards.task])]
 
 
 def scored_data(wildcards):

@@ -9,7 +9,7 @@ import pytest
 
 from f2llm import run_lock
 from f2llm.errors import InputError
-from f2llm.run_lock import acquire, release
+from f2llm.run_lock import acquire, is_held, release
 
 
 def write(path, *, host=None, process=None, started=None):
@@ -51,6 +51,17 @@ def test_a_killed_run_is_taken_over(tmp_path):
 def test_a_process_number_used_again_is_not_taken_for_the_owner(tmp_path):
     write(tmp_path / ".lock", process=os.getppid(), started=1.0)
     acquire(tmp_path / ".lock")
+
+
+@pytest.mark.parametrize(
+    ("owner", "held"),
+    [({"process": os.getppid(), "started": psutil.Process(os.getppid()).create_time()}, True),
+     ({"process": os.getppid(), "started": 1.0}, False), ({"host": "another", "process": 1}, True)],
+)  # fmt: skip
+def test_a_lock_is_held_while_its_owner_lives_or_cannot_be_asked(tmp_path, owner, held):
+    assert not is_held(tmp_path / ".lock")
+    write(tmp_path / ".lock", **owner)
+    assert is_held(tmp_path / ".lock") is held
 
 
 def test_a_torn_lock_is_taken_over(tmp_path):

@@ -1,12 +1,15 @@
 """What a person is told beside a live run, after a failure, and at the end."""
 
+import os
+
 import pytest
 
 from f2llm import job_notes, status
 from f2llm.errors import InputError
 from f2llm.job_notes import end_note, is_gone, read_notes, start_note
 from f2llm.records.files import read_json, write_json
-from f2llm.status import failures_since, read_steps, status_lines
+from f2llm.run_lock import acquire
+from f2llm.status import failures_since, note_call, read_steps, status_lines
 
 BEGAN = "2026-01-02T030405.000000.snakemake.log"
 
@@ -29,7 +32,7 @@ def begin(unit, *, text=""):
 
 def test_a_live_job_is_shown_with_the_last_line_of_its_log(checkout):
     begin("news", text="2026-01-02 03:04:06,123 INFO f2llm.progress: search: 5/9 (56 %) blocks, 2/s, ETA 2 s\n\n")
-    lines = status_lines(checkout, run="toy").splitlines()
+    lines = status_lines(checkout).splitlines()
     assert lines[0].startswith("steps    3 of 7 done, begun ")
     assert lines[1].startswith("running  mine_source news, 0 s: search: 5/9 (56 %) blocks, 2/s, ETA 2 s")
 
@@ -37,13 +40,13 @@ def test_a_live_job_is_shown_with_the_last_line_of_its_log(checkout):
 def test_a_job_of_slurm_says_where_it_runs(checkout, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "41")
     begin("news")
-    assert "Slurm job 41 on " in status_lines(checkout, run="toy")
+    assert "Slurm job 41 on " in status_lines(checkout)
 
 
 def test_finished_jobs_are_counted_by_rule(checkout):
     end_note(begin("news"), state="done")
     end_note(begin("code"), state="done")
-    assert status_lines(checkout, run="toy").splitlines()[-1] == "done     mine_source 2 (0 s each)"
+    assert status_lines(checkout).splitlines()[-1] == "done     mine_source 2 (0 s each)"
 
 
 def test_a_failed_job_says_again_what_was_wrong(checkout):
@@ -59,12 +62,25 @@ def test_a_failed_job_says_again_what_was_wrong(checkout):
     ]
 
 
-def test_rate_and_time_left_are_said_while_jobs_are_left(checkout):
+def test_rate_and_time_left_are_said_while_the_run_lives_and_jobs_are_left(checkout):
+    acquire(checkout / "results" / ".lock")
     began = read_steps(checkout / ".snakemake" / "log").began
-    said = status_lines(checkout, run="toy", now=began + 90).splitlines()[0]
+    said = status_lines(checkout, now=began + 90).splitlines()[0]
     assert said == "steps    3 of 7 done, begun 90 s ago, 2 a minute, ETA 2 min if the rest takes as long"
     (checkout / ".snakemake" / "log" / BEGAN).write_text("total         7\n7 of 7 steps (100%) done\n")
-    assert status_lines(checkout, run="toy", now=began + 90).splitlines()[0].endswith("begun 90 s ago")
+    assert status_lines(checkout, now=began + 90).splitlines()[0].endswith("begun 90 s ago")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [("total  7\n3 of 7 steps (43%) done\n", "3 of 7 done"), ("Nothing to be done.\n", "nothing was to be done")],
+)
+def test_a_call_that_ended_has_no_time_left(checkout, log, said):
+    path = checkout / ".snakemake" / "log" / BEGAN
+    path.write_text(log)
+    began = read_steps(path.parent).began
+    os.utime(path, (began + 30, began + 30))
+    assert status_lines(checkout, now=began + 90) == f"steps    {said}, begun 90 s ago, ended 60 s ago"
 
 
 @pytest.mark.parametrize(("queue", "word"), [("41\n", "running"), ("7\n", "killed "), (None, "running")])
@@ -81,7 +97,7 @@ def test_a_job_on_another_node_is_alive_while_it_is_in_the_queue(checkout, monke
 
     monkeypatch.setattr(status, "ask", answer)
     monkeypatch.setattr(status.shutil, "which", lambda name: name)
-    assert status_lines(checkout, run="toy").splitlines()[1].startswith(word)
+    assert status_lines(checkout).splitlines()[1].startswith(word)
 
 
 def test_a_job_killed_without_a_word_is_known_by_its_dead_process(checkout):
@@ -93,7 +109,7 @@ def test_a_job_killed_without_a_word_is_known_by_its_dead_process(checkout):
     first, *last = failures_since(0, folder=checkout).splitlines()
     assert first.startswith("killed   mine_source news")
     assert last == ["  line 4", "  line 5", "  line 6", "  line 7", "  line 8"]
-    assert "running" not in status_lines(checkout, run="toy")
+    assert "running" not in status_lines(checkout)
 
 
 def test_jobs_of_earlier_calls_are_left_out(checkout):
@@ -112,12 +128,39 @@ def test_before_the_first_job_is_done_the_planned_ones_are_known(checkout):
     assert read_steps(checkout / ".snakemake" / "log")[:2] == (0, 12)
 
 
+def finish(checkout, run, *, mean):
+    figures = {"mean": mean, "gain_over_last": 20.0, "base_last": 20.0, "gain_over_mean": 10.0, "base_mean": 30.0}
+    write_json(checkout / "results" / "runs" / run / "gate.json", figures)
+
+
 def test_a_finished_run_ends_with_where_things_are(checkout):
-    figures = {"mean": 40.0, "gain_over_last": 20.0, "base_last": 20.0, "gain_over_mean": 10.0, "base_mean": 30.0}
-    write_json(checkout / "results" / "runs" / "toy" / "gate.json", figures)
-    assert "gain        mean over all tasks 40.0: +20.0 points" in status_lines(checkout, run="toy")
+    finish(checkout, "toy", mean=40.0)
+    assert "gain        mean over all tasks 40.0: +20.0 points" in status_lines(checkout)
+
+
+def test_the_run_is_that_of_the_latest_call(checkout):
+    finish(checkout, "embedded", mean=40.0)
+    note_call(["toy", "toy-long"])
+    assert "gain" not in status_lines(checkout)
+    finish(checkout, "toy", mean=50.0)
+    assert "mean over all tasks 50.0" in status_lines(checkout)
+
+
+def test_another_run_is_told_from_that_of_the_latest_call(checkout):
+    finish(checkout, "embedded", mean=40.0)
+    note_call(["toy"])
+    lines = status_lines(checkout, run="embedded").splitlines()
+    assert lines[1] == "         of run toy"
+    assert "mean over all tasks 40.0" in lines[-1]
+
+
+def test_an_unknown_run_is_refused_with_those_that_are_there(checkout):
+    finish(checkout, "embedded", mean=40.0)
+    note_call(["toy"])
+    with pytest.raises(InputError, match="there is no run 'nosuch' here; there are: toy, embedded"):
+        status_lines(checkout, run="nosuch")
 
 
 def test_a_folder_where_nothing_ran_is_said_so(tmp_path):
     with pytest.raises(InputError, match="nothing has run here yet; `snakemake --cores all`"):
-        status_lines(tmp_path, run="toy")
+        status_lines(tmp_path)

@@ -6,6 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import yaml
+
 from f2llm.records.files import read_json, sha256_file
 
 TABLES = ("corpus", "queries", "origins", "removed", "near", "tuples", "rejected", "plan")
@@ -98,3 +101,34 @@ def test_accepted_outputs_are_not_made_again_and_that_is_on_record(copied):
     assert done.returncode == 0, done.stderr
     assert copied.planned() == {}
     assert "a constant that nobody reads" in (copied.folder / "results/lineage/accepted.jsonl").read_text()
+
+
+@pytest.mark.parametrize("board", ["scoreboard", "models/scoreboard"])
+def test_published_results_are_inputs_of_a_scoreboard(fresh, board):
+    for path in ("org__a/r/ToyPairs.json", "org__b/r/ToyTopics.json", "org__b/r/Other.json"):
+        (fresh.folder / "lb" / path).parent.mkdir(parents=True, exist_ok=True)
+        (fresh.folder / "lb" / path).write_text("{}")
+    gate = {"over_base_last": -100, "over_base_mean": -100}
+    fresh.configure(evaluate={"max_length": 40, "precision": "float32", "gate": gate, "leaderboard": "lb"})
+    planned = fresh.run("-n", f"results/scores/{board}.parquet").stdout
+    assert {path for path in planned.replace(",", " ").split() if path.startswith("lb/")} == {
+        "lb/org__a/r/ToyPairs.json",
+        "lb/org__b/r/ToyTopics.json",
+    }
+
+
+def test_settings_that_decide_no_score_score_nothing_anew(copied):
+    path = copied.folder / "config/benchmarks/toy.yaml"
+    stanza = yaml.safe_load(path.read_text())
+    for task in stanza["tasks"]:
+        task["tiers"] = ["full"]
+    path.write_text(yaml.safe_dump(stanza))
+    assert not [rule for rule in copied.planned() if rule.startswith("evaluate")]
+
+
+def test_a_model_with_its_own_length_is_not_scored_anew_for_that_of_the_others(copied):
+    scored = {"models": [{"model": "tiny-retriever", "max_length": 40, "precision": "float32"}], "precision": "float32"}
+    gate = {"over_base_last": -100, "over_base_mean": -100}
+    copied.configure(evaluate=scored | {"max_length": 32, "gate": gate})
+    planned = {rule for rule in copied.planned() if rule.startswith("evaluate")}
+    assert planned == {"evaluate_run_small", "evaluate_base_small"}

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
-from f2llm.config.run import Evaluate
 from f2llm.evaluate.batch import encode_shard
 from f2llm.evaluate.jobs import Candidate
 from f2llm.provenance import job
@@ -19,7 +18,6 @@ with job(snakemake) as counts:
             build(Task, snakemake.params.tasks[0]),
             texts=snakemake.input.texts,
             shard=(int(snakemake.wildcards.part), int(snakemake.wildcards.parts)),
-            settings=build(Evaluate, snakemake.params.settings),
             threads=snakemake.threads,
             store=snakemake.params.store,
             manifest=snakemake.output.manifest,

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
-from f2llm.config.run import Evaluate
 from f2llm.evaluate.batch import evaluate_batch
 from f2llm.evaluate.jobs import Candidate
 from f2llm.provenance import job
@@ -19,7 +18,6 @@ with job(snakemake) as counts:
             [build(Task, task) for task in snakemake.params.tasks],
             data=snakemake.input.data,
             scores="results/scores",
-            settings=build(Evaluate, snakemake.params.settings),
             scratch="results/.cache",
             threads=snakemake.threads,
             store=snakemake.params.store,

@@ -10,14 +10,12 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, v_measure_score
 
-from f2llm.config.run import Evaluate, Gate
 from f2llm.evaluate import batch
 from f2llm.evaluate.build import build_task
 from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.task_data import read_lines
 from f2llm.records.files import read_json, sha256_path
 
-SETTINGS = Evaluate(max_length=64, precision="float32", gate=Gate(over_base_last=0, over_base_mean=0))
 PROMPT = "Instruct: Do it.\nQuery: "
 POOLINGS = {"base-last": "last", "base-mean": "mean"}
 
@@ -27,7 +25,7 @@ def candidates(tmp_path):
     (tmp_path / "model").mkdir()
     return [
         Candidate(name=name, role="run", folder=str(tmp_path / "model"), pooling=pooling,
-                  query_prompt="Instruct: {instruction}\nQuery: ")
+                  query_prompt="Instruct: {instruction}\nQuery: ", max_length=64, precision="float32")
         for name, pooling in POOLINGS.items()
     ]  # fmt: skip
 
@@ -42,7 +40,7 @@ def score(tmp_path, candidates, encoder, monkeypatch):
         for (task, tables), folder in zip(tasks, folders, strict=True):
             build_task(task, tables, folder=folder, texts=tmp_path / task.name / "texts.parquet")
         counts = batch.evaluate_batch(
-            candidates, [task for task, _ in tasks], data=folders, scores=tmp_path / "scores", settings=SETTINGS,
+            candidates, [task for task, _ in tasks], data=folders, scores=tmp_path / "scores",
             scratch=tmp_path / "scratch", threads=1,
         )  # fmt: skip
         return counts, {

@@ -10,7 +10,9 @@ def test_runs_that_were_changed_from_this_one_are_no_earlier_ones(tmp_path, chan
     for name in ("new", "new-long", "old"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "scores" / name).mkdir(parents=True)
-    own = Candidate(name="new", role=RUN, folder="", pooling="last", query_prompt="")
+    own = Candidate(
+        name="new", role=RUN, folder="", pooling="last", query_prompt="", max_length=64, precision="float32"
+    )
     found = beside(
         [own], [], benchmark=Benchmark(name="none", tasks=()), scores=tmp_path / "scores", leaderboard="",
         removed=[], checked=[], changed=changed,

@@ -65,7 +65,54 @@ def test_compare_shows_scores_differences_and_what_may_be_chance(results):
     assert lines[1].split() == ["A", "50.00", "60.00", "+10.00*"]
     assert lines[2].split() == ["B", "50.00", "55.00", "+5.00~"]
     assert lines[3].split() == ["mean", "of", "2", "50.00", "57.50", "+7.50"]
-    assert lines[-1].endswith("different rows: C")
+    assert lines[-1].endswith("different rows: C (another revision of the data)")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    def write(model, task, *subsets, **more):
+        cells = {"test": [{"hf_subset": name, "main_score": 0.5} for name in subsets]}
+        write_json(tmp_path / "scores" / model / f"{task}.json", {"scores": cells, "dataset_revision": "r"} | more)
+
+    write("one", "A", "default")
+    write("two", "A", "default")
+    return tmp_path, write
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "why"),
+    [
+        ((["en"], {}), (["en", "de"], {}), "other splits or subsets"),
+        ((["en"], {"data_sha256": "x"}), (["en"], {"data_sha256": "y"}), "other data"),
+        ((["en"], {"data_sha256": "x"}), (["en"], {}), None),
+        ((["en", "de"], {}), (["de", "en"], {}), None),
+    ],
+)
+def test_compare_leaves_out_a_task_of_other_rows_and_says_why(stored, one, two, why):
+    folder, write = stored
+    write("one", "B", *one[0], **one[1])
+    write("two", "B", *two[0], **two[1])
+    found = read_comparison(["one", "two"], results=folder)
+    assert found.left_out == ({"B": why} if why else {})
+    assert {row.task for row in found.rows} == ({"A"} if why else {"A", "B"})
+
+
+def test_compare_of_nothing_but_other_rows_says_what_differs(stored):
+    folder, write = stored
+    write("two", "A", "en")
+    with pytest.raises(InputError, match=r"A \(other splits or subsets\); run them on one benchmark"):
+        read_comparison(["one", "two"], results=folder)
+
+
+def test_compare_names_all_files_that_are_no_results(stored):
+    folder, write = stored
+    (folder / "scores/one/A.json").write_text('{"scores": {')
+    write("two", "A", "default", dataset_revision=None)
+    with pytest.raises(InputError) as caught:
+        read_comparison(["one", "two"], results=folder)
+    torn, dateless = caught.value.faults
+    assert "one/A.json: is no result of mteb's (Expecting" in torn
+    assert dateless.endswith("(`dataset_revision`); delete it and run its evaluation again")
 
 
 def test_compare_names_what_is_not_there(results):

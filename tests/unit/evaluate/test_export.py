@@ -4,12 +4,15 @@ import pytest
 from huggingface_hub import ModelCard
 
 from f2llm.config.benchmarks import Task
-from f2llm.evaluate.export import with_scores
+from f2llm.evaluate.export import export_scores, with_scores
 from f2llm.evaluate.jobs import Candidate
-from f2llm.records.files import write_json
+from f2llm.records.files import read_json, write_json
 
 TASKS = [Task(name="first", type="sts"), Task(name="second", type="pairs")]
-MODELS = [Candidate(name=name, role="run", folder=name, pooling="last", query_prompt="") for name in ("own", "base")]
+MODELS = [
+    Candidate(name=name, role="run", folder=name, pooling="last", query_prompt="", max_length=64, precision="float32")
+    for name in ("own", "base")
+]
 
 
 @pytest.fixture
@@ -36,3 +39,16 @@ def test_a_card_keeps_what_it_said_and_gets_the_scores_of_the_first_model_as_met
 
 def test_a_model_without_a_card_gets_one(scores):
     assert ModelCard(with_scores("", MODELS, TASKS, scores=scores)).data.model_name == "own"
+
+
+def test_the_metadata_say_how_many_tokens_a_model_was_scored_with(scores):
+    for name in ("own", "base"):
+        result = read_json(scores / name / "first.json") | {"model_revision": "r"}
+        write_json(scores / name / "first.json", result)
+    write_json(scores / "costs.json", {"tasks": []})
+    export_scores(
+        MODELS, TASKS[:1], scores=scores, datasets=[], costs=scores / "costs.json", card=scores / "none",
+        folder=scores / "submission", scratch=scores / "scratch",
+    )  # fmt: skip
+    found = [read_json(path) for path in sorted((scores / "submission").rglob("model_meta.json"))]
+    assert [(one["name"], one["max_tokens"]) for one in found] == [("f2llm/base", 64), ("f2llm/own", 64)]

@@ -5,6 +5,7 @@ import pytest
 
 from f2llm.config.check import read_yaml
 from f2llm.config.load import load_run, load_run_file
+from f2llm.config.run import ScoredModel
 from f2llm.errors import InputError
 from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths
 
@@ -37,6 +38,16 @@ def test_rules_have_different_names(run):
 def test_a_task_without_instruction_takes_that_of_its_source(run):
     sources = {source.name: source for source in (*run.sources, *run.heldout_sources)}
     assert all(task.instruction == sources[task.source].instruction for task in instructed_tasks(run))
+
+
+def test_each_candidate_says_how_it_is_read_its_own_settings_first(run):
+    own = (ScoredModel(model=run.retriever.name, max_length=33, precision="bfloat16"),)
+    settings = dataclasses.replace(run.evaluate, models=own, max_length=77, precision="float32", dimensions=(8,))
+    found = candidates(dataclasses.replace(run, evaluate=settings, scored_models=(run.retriever,)))
+    read = {one.role: (one.max_length, one.precision) for one in found}
+    assert read == dict.fromkeys(("run", "cut", "base_last", "base_mean"), (77, "float32")) | {
+        "ceiling": (33, "bfloat16")
+    }
 
 
 def test_a_run_named_like_its_base_is_refused(run):

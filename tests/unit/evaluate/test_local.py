@@ -5,7 +5,6 @@ import json
 import pytest
 
 from f2llm.config.benchmarks import TASK_TYPES, Task
-from f2llm.config.run import Evaluate, Gate
 from f2llm.errors import InputError
 from f2llm.evaluate import batch
 from f2llm.evaluate.bootstrap import read_items
@@ -14,7 +13,6 @@ from f2llm.evaluate.local import build_local_task
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table
 
-SETTINGS = Evaluate(max_length=64, precision="float32", gate=Gate(over_base_last=0, over_base_mean=0))
 NUMBERS = range(24)
 QUERIES = [{"_id": f"q{n}", "text": f"query {n}"} for n in NUMBERS]
 CORPUS = [{"_id": f"d{n}", "title": "Title", "text": f"answer {n}"} for n in NUMBERS]
@@ -60,10 +58,18 @@ def build(tmp_path, monkeypatch):
 def test_all_seven_kinds_are_scored_by_mteb(build, tmp_path, encoder, monkeypatch):
     monkeypatch.setattr(batch, "_encoder", lambda *_, **__: encoder)
     (tmp_path / "model").mkdir()
-    candidate = Candidate(name="m", role="run", folder=str(tmp_path / "model"), pooling="last", query_prompt="")
+    candidate = Candidate(
+        name="m",
+        role="run",
+        folder=str(tmp_path / "model"),
+        pooling="last",
+        query_prompt="",
+        max_length=64,
+        precision="float32",
+    )
     made = [build(kind) for kind in TASK_TYPES]
     batch.evaluate_batch(
-        [candidate], [task for task, *_ in made], data=[folder / "data" for _, folder, _ in made], settings=SETTINGS,
+        [candidate], [task for task, *_ in made], data=[folder / "data" for _, folder, _ in made],
         scores=tmp_path / "scores", scratch=tmp_path / "scratch", threads=1,
     )  # fmt: skip
     for kind in TASK_TYPES:

@@ -9,7 +9,15 @@ from f2llm.errors import InputError
 from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.model import EvaluatedModel, SharedVectors, cut, open_stores, revision_of
 
-CANDIDATE = Candidate(name="m", role="run", folder="", pooling="last", query_prompt="Instruct: {instruction}\nQuery: ")
+CANDIDATE = Candidate(
+    name="m",
+    role="run",
+    folder="",
+    pooling="last",
+    query_prompt="Instruct: {instruction}\nQuery: ",
+    max_length=64,
+    precision="float32",
+)
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ SCORES = {
 
 
 def candidate(role):
-    return Candidate(name=NAMES[role], role=role, folder="", pooling="last", query_prompt="")
+    return Candidate(
+        name=NAMES[role], role=role, folder="", pooling="last", query_prompt="", max_length=64, precision="float32"
+    )
 
 
 @pytest.fixture
