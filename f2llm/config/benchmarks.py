@@ -1,6 +1,7 @@
 """What a run is scored on: held-out rows of declared sources, tasks of mteb, files of one's own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 # Our name of a type -> mteb's.
 TYPE_NAMES = {
@@ -9,6 +10,25 @@ TYPE_NAMES = {
 }  # fmt: skip
 TASK_TYPES = tuple(TYPE_NAMES)
 TIERS = ("smoke", "nano", "full")
+# Columns of a task's files and their types, so that no reader has to guess (a column of dates is text, too).
+COLUMNS: dict[str, dict[str, str]] = {
+    "queries": {"_id": "string", "text": "string"},
+    "corpus": {"_id": "string", "text": "string"},
+    "qrels": {"query-id": "string", "corpus-id": "string", "score": "int32"},
+    "classification": {"text": "string", "label": "int64"},
+    "clustering": {"sentences": "string", "labels": "string"},
+    "sts": {"sentence1": "string", "sentence2": "string", "score": "float32"},
+    "pairs": {"sentence1": "string", "sentence2": "string", "labels": "int64"},
+    "top_ranked": {"query-id": "string", "corpus-ids": "[string]"},
+    "summarisation": {
+        "text": "string",
+        "human_summaries": "[string]",
+        "machine_summaries": "[string]",
+        "relevance": "[float64]",
+    },
+}
+SEARCHED = {"retrieval": ("queries", "corpus", "qrels"), "reranking": ("queries", "corpus", "qrels", "top_ranked")}
+TITLE = "title"  # of a passage in files of one's own; comes before its text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +90,12 @@ class Task:
         """Where its rows come from: mteb | local | drawn."""
         return "mteb" if self.mteb else "local" if self.data else "drawn"
 
+    @property
+    def has_data(self) -> bool:
+        """Whether its local files have a folder, and one below the working directory."""
+        folder = Path(self.data)
+        return ".." not in folder.parts and folder.resolve().is_relative_to(Path.cwd().resolve()) and folder.is_dir()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
@@ -79,3 +105,11 @@ class Benchmark:
     tasks: tuple[Task, ...]
     mteb: str = ""  # name of mteb's benchmark
     published: tuple[Published, ...] = ()
+
+
+def columns_of(kind: str) -> tuple[str, ...]:
+    """Return our names of the columns that files of one's own have in a task of type `kind`."""
+    titled = (TITLE,) if kind in SEARCHED else ()
+    return tuple(
+        dict.fromkeys([*(column for part in SEARCHED.get(kind, (kind,)) for column in COLUMNS[part]), *titled])
+    )

@@ -129,12 +129,10 @@ class Counts:
     def geometry(self, model: Model) -> Geometry | None:
         """Return the shape of a model: stated, of its files, or as recorded."""
         folder = self.results / "models" / model.name / "model"
-        if model.geometry:
-            return model.geometry
-        with contextlib.suppress(OSError, ValueError, KeyError):  # not there, damaged, or of another family
-            return read_geometry(folder)
-        entry = self._lock.get("models", {}).get(model.name)
-        return Geometry(**entry["geometry"]) if entry and entry["digest"] == model_digest(model) else None
+        if not model.geometry:
+            with contextlib.suppress(OSError, ValueError, KeyError):  # not there, damaged, or of another family
+                return read_geometry(folder)
+        return known_geometry(model, self._lock)
 
     def record(self, path: str | Path = LOCK) -> int:
         """Write what the tables on disk count into the lock file, and return how many sources are in it.
@@ -213,6 +211,14 @@ def reading_digest(source: Source) -> str:
 def model_digest(model: Model) -> str:
     """Return what decides the shape of a model."""
     return digest([model.fetch, model.member, model.layers])
+
+
+def known_geometry(model: Model, lock: Mapping[str, Any]) -> Geometry | None:
+    """Return the shape of a model before its files are here: stated, or as recorded in `lock`."""
+    if model.geometry:
+        return model.geometry
+    entry = lock.get("models", {}).get(model.name)
+    return Geometry(**entry["geometry"]) if entry and entry["digest"] == model_digest(model) else None
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -6,8 +6,10 @@ from typing import Any
 
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.check import read_yaml
+from f2llm.config.counts import LOCK, known_geometry
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
+from f2llm.records.files import read_json
 
 DATASETS = "mteb/datasets.yaml"
 INSTRUCTION = "{instruction}"
@@ -52,7 +54,37 @@ def evaluation_faults(
     folder = evaluate.get("leaderboard")
     if isinstance(folder, str) and folder and not Path(folder).is_dir():
         faults.append(f"{where}: evaluate.leaderboard: there is no folder {folder!r}; correct it or leave it out")
-    return faults
+    faults += [
+        f"{where}: benchmark task {task.name!r}: data: there is no folder {task.data!r} below {Path.cwd()}; correct it"
+        for task in tasks
+        if task.data and not task.has_data
+    ]
+    return faults + _cut_faults(evaluate, models.get("backbone"), where=where)
+
+
+def _cut_faults(evaluate: Mapping[str, Any], backbone: Model | None, *, where: str) -> list[str]:
+    """Return faults of the sizes that vectors are cut to."""
+    models = evaluate.get("models") if isinstance(evaluate.get("models"), list) else []
+    places = {"evaluate": evaluate} | {
+        f"evaluate.models.{place}": model for place, model in enumerate(models) if isinstance(model, Mapping)
+    }
+    sizes = {place: found for place, one in places.items() if isinstance(found := one.get("dimensions"), list)}
+    faults = [
+        f"{where}: {place}.dimensions: {size} is listed twice; list it once"
+        for place, found in sizes.items()
+        for size in dict.fromkeys(one for one in found if isinstance(one, int) and found.count(one) > 1)
+    ]
+    shape = (
+        known_geometry(backbone, read_json(LOCK) if LOCK.is_file() else {})
+        if backbone and sizes.get("evaluate")
+        else None
+    )
+    return faults + [
+        f"{where}: evaluate.dimensions: {size} is more than the {shape.hidden} numbers of a vector of "
+        f"{backbone.name!r}; lower it or take it out"
+        for size in sizes.get("evaluate", ())
+        if shape and isinstance(size, int) and size > shape.hidden
+    ]
 
 
 def datasets_of(sources: Sequence[Source], *, folder: Path) -> tuple[str, ...]:

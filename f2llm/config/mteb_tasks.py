@@ -16,13 +16,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from f2llm.config.benchmarks import TYPE_NAMES
+from f2llm.config.benchmarks import TYPE_NAMES, columns_of
+from f2llm.config.check import load_schema
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
+from f2llm.records.scores import LEFT_OUT
 
 CACHE = Path(".cache/mteb-tasks")
 TYPES = {theirs: ours for ours, theirs in TYPE_NAMES.items()}
 MOST_NEAR = 3
+# Keys of an entry of `tasks`, by the one of them that says where its rows come from.
+SHARED_KEYS = ("instruction", "batch", "tiers")
+KEYS = {
+    "source": ("name", "type", "source", "split", "queries", "passages", "train_texts", *SHARED_KEYS),
+    "mteb": ("mteb", "revision", "splits", "subsets", "files", "check", *SHARED_KEYS),
+    "data": ("name", "type", "data", "columns", *SHARED_KEYS),
+}
+KINDS = {"source": "drawn from a source", "mteb": "of mteb", "data": "of local files"}
 _FROM_MTEB = ("type", "repository", "main_score", "revision", "part_of")
 
 
@@ -55,7 +65,17 @@ def with_mteb(
             task, wrong = _filled(task, about)
             faults += [f"{where}: {fault}" for fault in wrong]
         tasks.append(task)
-    return content | {"tasks": tasks}, faults
+    return content | {"tasks": tasks}, faults + [f"{where}: {fault}" for fault in _brought_twice(tasks)]
+
+
+def _brought_twice(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return faults of own tasks that are named like one of mteb's, or like a task that some of these are part of."""
+    names = [task["name"] for task in tasks]
+    wholes = {task["mteb"]["part_of"] for task in tasks if task.get("mteb")}
+    return [
+        f"task {name} is also one that `mteb` brings; give yours another name"
+        for name in sorted({name for name in names if names.count(name) > 1 or name in wholes})
+    ]
 
 
 def _whole(content: Mapping[str, Any], known: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -115,15 +135,37 @@ def _faults(content: Mapping[str, Any], *, where: str) -> list[str]:
                 f"{where}: task {name}: give one of source, mteb and data (here: {', '.join(kinds) or 'none'})"
             )
             continue
+        faults += [f"{where}: task {name}: {fault}" for fault in _key_faults(task, kinds[0])]
         needed = {"source": ("name", "type", "split"), "data": ("name", "type"), "mteb": ()}[kinds[0]]
         faults += [f"{where}: task {name}: key {key!r} is missing; add it" for key in needed if key not in task]
         if kinds[0] == "source" and task.get("type") in ("reranking", "pairs", "summarisation"):
             faults.append(f"{where}: task {name}: {task['type']} is not drawn from sources; give its files in `data`")
+        if name in LEFT_OUT:
+            faults.append(f"{where}: task {name}: a file beside the scores is named so; give the task another name")
     names = [task.get("name") or task.get("mteb") for task in content["tasks"]]
     return faults + [
         f"{where}: task {name} is listed twice; list it once"
         for name in sorted({n for n in names if n and names.count(n) > 1})
     ]
+
+
+def _key_faults(task: Mapping[str, Any], kind: str) -> list[str]:
+    """Return faults of keys that a task of this kind does not read; defaults are filled in and count as absent."""
+    schema = load_schema("benchmark")["properties"]["tasks"]["items"]["properties"]
+    given = sorted(key for key, value in task.items() if value != schema[key].get("default"))
+    faults = [
+        f"key {key!r} is not for a task {KINDS[kind]}; take it out (its keys are: {', '.join(KEYS[kind])})"
+        for key in given
+        if key not in KEYS[kind]
+    ]
+    if kind == "data" and task.get("type"):
+        known = columns_of(task["type"])
+        faults += [
+            f"columns: a {task['type']} task has no column {ours!r}; name one of: {', '.join(known)}"
+            for ours in task.get("columns") or ()
+            if ours not in known
+        ]
+    return faults
 
 
 def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

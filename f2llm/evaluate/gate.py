@@ -18,8 +18,8 @@ from f2llm.records.files import read_json, write_json
 def check_gate(summary: str | Path, *, gate: Gate, output: str | Path) -> dict[str, Any]:
     """Write the verdict on a run to `output` (gate.json) if it passes; return its figures.
 
-    `summary` is the JSON of build_scoreboard. Means are over the tasks that were scored; those of
-    skipped sources are named in `tasks_skipped`.
+    `summary` is the JSON of build_scoreboard. Means are over the tasks on which every model has a
+    score; those of skipped sources are named in `tasks_skipped`, those without a number in `tasks_undefined`.
 
     Raises:
         InputError: the run is below its gate, or nothing was scored. `output` is then absent.
@@ -38,7 +38,10 @@ def judge(board: Mapping[str, Any], *, gate: Gate) -> dict[str, Any]:
     names = {model["role"]: model["model"] for model in board["models"]}
     scored = [task for task in board["tasks"] if None not in task["scores"].values()]
     if not scored:
-        raise InputError("gate: no task was scored, all their sources were skipped; mend the sources")
+        raise InputError(
+            "gate: no task was scored for every model: sources were skipped (tasks_skipped in the scoreboard), or "
+            "scores are no numbers (tasks_undefined); mend the sources or the tasks"
+        )
     own, last, average = (_mean(scored, names[role]) for role in (RUN, BASE_LAST, BASE_MEAN))
     gains = own - last, own - average
     return {
@@ -55,6 +58,7 @@ def judge(board: Mapping[str, Any], *, gate: Gate) -> dict[str, Any]:
         "tasks": len(scored),
         "tasks_not_improved": board["tasks_not_improved"],
         "tasks_skipped": board["tasks_skipped"],
+        "tasks_undefined": board["tasks_undefined"],
     }
 
 

@@ -1,7 +1,8 @@
 """The scoreboard: every candidate on every task, means, and gains over the base.
 
-A task whose source was skipped has no score, and a mean over tasks of which one has no score is
-null, as mteb's leaderboard has it. Scores are main scores in points, 0..100.
+A task whose source was skipped has no score, nor has one whose main score is undefined (a correlation
+with equal numbers). A mean over tasks of which one has no score is null, as mteb's leaderboard has it.
+Scores are main scores in points, 0..100.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,7 @@ SCOREBOARD = pa.schema(
         ),  # why texts of the task may be in the training data; null: they are out
         pa.field("metric", pa.string(), nullable=False),
         pa.field("data_revision", pa.string(), nullable=False),  # commit of mteb's data; sha256 of the folder of others
-        pa.field("score", pa.float64()),  # main score in points, 0..100; null for a skipped task
+        pa.field("score", pa.float64()),  # main score in points, 0..100; null: skipped or undefined
         pa.field("gain_over_last", pa.float64()),  # points over the base with last-token pooling
         pa.field("gain_over_mean", pa.float64()),  # points over the base with mean pooling
     ]
@@ -192,7 +193,8 @@ def summarise(cells: Sequence[Cell]) -> dict[str, Any]:
             for own in of_run
         ],
         "tasks_not_improved": not_improved(of_run),
-        "tasks_skipped": [cell.task for cell in of_run if cell.score is None],
+        "tasks_skipped": [cell.task for cell in of_run if cell.score is None and cell.revision is None],
+        "tasks_undefined": undefined(cells),
     }
 
 
@@ -222,6 +224,11 @@ def not_improved(cells: Sequence[Cell]) -> list[str]:
     """Return the tasks on which the run is not above the better of the two poolings of its base."""
     scored = [cell for cell in cells if cell.gain_over_last is not None and cell.gain_over_mean is not None]
     return [cell.task for cell in scored if min(cell.gain_over_last, cell.gain_over_mean) <= 0]
+
+
+def undefined(cells: Sequence[Cell]) -> list[str]:
+    """Return the tasks on which a model was scored without a number coming out."""
+    return list(dict.fromkeys(cell.task for cell in cells if cell.score is None and cell.revision is not None))
 
 
 def _grouped(cells: Sequence[Cell], by: Callable[[Cell], str]) -> dict[str, list[float | None]]:

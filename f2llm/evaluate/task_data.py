@@ -18,28 +18,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from f2llm.config.benchmarks import Task
+from f2llm.config.benchmarks import COLUMNS, SEARCHED, Task
 from f2llm.records.files import TIMESTAMP, atomic_folder, sha256_file
 
 SCORED, PROBE = "test", "train"
-# Columns and their types, so that no reader has to guess (a column of dates is text, too).
-COLUMNS: dict[str, dict[str, str]] = {
-    "queries": {"_id": "string", "text": "string"},
-    "corpus": {"_id": "string", "text": "string"},
-    "qrels": {"query-id": "string", "corpus-id": "string", "score": "int32"},
-    "classification": {"text": "string", "label": "int64"},
-    "clustering": {"sentences": "string", "labels": "string"},
-    "sts": {"sentence1": "string", "sentence2": "string", "score": "float32"},
-    "pairs": {"sentence1": "string", "sentence2": "string", "labels": "int64"},
-    "top_ranked": {"query-id": "string", "corpus-ids": "[string]"},
-    "summarisation": {
-        "text": "string",
-        "human_summaries": "[string]",
-        "machine_summaries": "[string]",
-        "relevance": "[float64]",
-    },
-}
-SEARCHED = {"retrieval": ("queries", "corpus", "qrels"), "reranking": ("queries", "corpus", "qrels", "top_ranked")}
 
 
 class Text(NamedTuple):

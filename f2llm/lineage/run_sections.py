@@ -153,6 +153,9 @@ def _score_warnings(summary: Mapping[str, Any]) -> list[str]:
         found.append(f"Tasks that did not improve over the better pooling of the base model: {named}.")
     if summary["tasks_skipped"]:
         found.append(f"Not scored, since their source was skipped: {', '.join(summary['tasks_skipped'])}.")
+    if summary.get("tasks_undefined"):
+        named = ", ".join(summary["tasks_undefined"])
+        found.append(f"Scored without a number, since mteb's main score is undefined on this data: {named}.")
     reasons: dict[str, list[str]] = {}
     for row in summary["tasks"]:
         if row["not_decontaminated"]:

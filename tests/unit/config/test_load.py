@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from f2llm.config.check import read_yaml
 from f2llm.config.load import load_run
 from f2llm.errors import InputError
 
+ROOT = Path(__file__).parents[3]
 LICENCE = {"id": "CC0-1.0", "commercial": "yes"}
 SOURCE = {
     "name": "toy", "task": "retrieval", "fetch": [{"kind": "local", "path": "toy.jsonl"}], "adapter": "pairs",
@@ -200,6 +202,44 @@ def test_terms_and_sizes_are_listed_once(folder):
         "config.yaml: train.losses: hard is listed twice; list it once",
         "config.yaml: train.matryoshka: 8 is listed twice; list it once",
     ]
+
+
+def test_sizes_that_vectors_are_cut_to_are_listed_once(folder):
+    models = [{"model": "tiny", "dimensions": [8, 8]}]
+    found = faults(folder, evaluate={"max_length": 8, "dimensions": [64, 32, 64], "models": models})
+    assert list(found) == [
+        "config.yaml: evaluate.dimensions: 64 is listed twice; list it once",
+        "config.yaml: evaluate.models.0.dimensions: 8 is listed twice; list it once",
+    ]
+
+
+def test_vectors_cannot_be_cut_to_more_numbers_than_the_backbone_has(folder):
+    geometry = dict.fromkeys(("layers", "intermediate", "heads", "kv_heads", "head_dim", "vocabulary"), 2)
+    evaluate = {"max_length": 8, "dimensions": [16, 17]}
+    assert load_run(RUN | {"evaluate": evaluate}, folder=folder, where="c").evaluate.dimensions == (16, 17)
+    save(folder, "models", MODEL | {"geometry": geometry | {"hidden": 16}})
+    assert list(faults(folder, evaluate=evaluate)) == [
+        "config.yaml: evaluate.dimensions: 17 is more than the 16 numbers of a vector of 'tiny'; lower it or take it out"
+    ]
+
+
+def test_the_recorded_shape_of_a_backbone_bounds_them_too(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    content = read_yaml("config/config.yaml")
+    content["evaluate"]["dimensions"] = [100_000]
+    with pytest.raises(InputError, match="evaluate.dimensions: 100000 is more than the 576 numbers"):
+        load_run(content, folder="config", where="config.yaml")
+
+
+def test_a_task_of_local_files_has_its_folder_when_it_is_read(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    task = {"name": "Own", "type": "sts", "data": "data/own", "instruction": "Do it."}
+    save(folder, "benchmarks", {"name": "bench", "tasks": [TASK, task]})
+    assert list(faults(folder)) == [
+        f"config.yaml: benchmark task 'Own': data: there is no folder 'data/own' below {folder}; correct it"
+    ]
+    (folder / "data/own").mkdir(parents=True)
+    assert len(load_run(RUN, folder=folder, where="config.yaml").benchmark.tasks) == 2
 
 
 def test_an_unknown_term_of_the_loss_is_named_with_those_there_are(folder):

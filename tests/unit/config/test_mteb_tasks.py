@@ -45,6 +45,56 @@ def test_what_a_stanza_gets_wrong_is_said_with_what_is_near(stanza, said):
         raise InputError(faults)
 
 
+LOCAL = {"name": "Mine", "type": "sts", "data": "d"}
+DRAWN = {"name": "Mine", "type": "sts", "source": "s", "split": "test"}
+
+
+@pytest.mark.parametrize(
+    ("stanza", "keys"),
+    [
+        (
+            {"mteb": "STS17", "type": "retrieval", "queries": 5, "columns": {"text": "t"}},
+            ["columns", "queries", "type"],
+        ),
+        ({"mteb": "STS17", "name": "Foo"}, ["name"]),
+        (LOCAL | {"files": ["*"], "subsets": ["en"], "split": "test"}, ["files", "split", "subsets"]),
+        (DRAWN | {"splits": ["test"], "check": "off", "columns": {"text": "t"}}, ["check", "columns", "splits"]),
+    ],
+)
+def test_a_key_that_a_task_of_its_kind_does_not_read_is_refused(stanza, keys):
+    defaults = {"queries": None, "train_texts": None, "check": "counts", "tiers": ["smoke", "nano", "full"]}
+    _, faults = with_mteb(DEFAULTS | {"tasks": [defaults | stanza]}, where="b.yaml", ask=answer)
+    assert [fault.split(" is not for a task ")[0] for fault in faults] == [
+        f"b.yaml: task {stanza.get('name', 'STS17')}: key {key!r}" for key in keys
+    ]
+
+
+def test_a_column_that_a_task_of_its_type_lacks_is_refused():
+    stanza = LOCAL | {"type": "retrieval", "columns": {"txt": "body", "text": "body", "title": "head"}}
+    _, faults = with_mteb(DEFAULTS | {"tasks": [stanza]}, where="b.yaml", ask=answer)
+    known = "_id, text, query-id, corpus-id, score, title"
+    assert faults == [f"b.yaml: task Mine: columns: a retrieval task has no column 'txt'; name one of: {known}"]
+
+
+@pytest.mark.parametrize(
+    ("mteb", "stanzas", "name"),
+    [
+        ("MTEB(eng, v2)", [LOCAL | {"name": "STSBenchmark"}], "STSBenchmark"),
+        ("", [{"mteb": "CQADupstackRetrieval"}, LOCAL | {"name": "CQADupstackUnixRetrieval"}], "CQADupstackUnixRetrieval"),
+        ("MTEB(eng, v1)", [LOCAL | {"name": "CQADupstackRetrieval"}], "CQADupstackRetrieval"),
+    ],
+)  # fmt: skip
+def test_an_own_task_cannot_be_named_like_one_that_mteb_brings(mteb, stanzas, name):
+    _, faults = with_mteb(DEFAULTS | {"mteb": mteb, "tasks": stanzas}, where="b.yaml", ask=answer)
+    assert faults == [f"b.yaml: task {name} is also one that `mteb` brings; give yours another name"]
+
+
+@pytest.mark.parametrize("name", ["scoreboard", "costs"])
+def test_a_task_cannot_be_named_like_a_file_beside_the_scores(name):
+    _, faults = with_mteb(DEFAULTS | {"tasks": [LOCAL | {"name": name}]}, where="b.yaml", ask=answer)
+    assert faults == [f"b.yaml: task {name}: a file beside the scores is named so; give the task another name"]
+
+
 def test_an_unknown_benchmark_shows_near_names():
     _, faults = with_mteb(DEFAULTS | {"mteb": "MTEB(engl, v2)", "tasks": []}, where="b.yaml", ask=answer)
     assert "near it: MTEB(eng, v2)" in faults[0]

@@ -20,7 +20,7 @@ def board(*, skipped=False):
     dead = [scored("C", "untrained", None, None, None)] if skipped else []
     return {
         "run": "mine", "models": MODELS, "tasks": tasks + dead,
-        "tasks_not_improved": ["B"], "tasks_skipped": ["C"] if skipped else [],
+        "tasks_not_improved": ["B"], "tasks_skipped": ["C"] if skipped else [], "tasks_undefined": [],
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ SCORES = {
     "tiny-mean": {"A": 0.2, "B": 0.2, "C": 0.3},
     "retriever": {"A": 0.9, "B": 0.9, "C": 0.9},
 }
+UNDEFINED = "undefined"
 
 
 def candidate(role):
@@ -34,7 +35,8 @@ def board(tmp_path):
         paths = []
         for model, row in scores.items():
             for task, score in row.items():
-                cells = {} if score is None else {"test": [{"hf_subset": "default", "main_score": score}]}
+                cell = {"hf_subset": "default", "main_score": None if score == UNDEFINED else score}
+                cells = {} if score is None else {"test": [cell]}
                 revision = (revisions or {}).get((model, task), "data")
                 content = {"model_revision": None if score is None else f"of {model}", "scores": cells}
                 path = tmp_path / model / f"{task}.json"
@@ -97,6 +99,13 @@ def test_nulls_of_a_skipped_task_propagate(board):
     }  # fmt: skip
     assert table.column("score").null_count == 4
     assert "C" not in summary["tasks_not_improved"]
+
+
+def test_a_score_without_a_number_is_undefined_not_skipped(board):
+    scores = {model: row | {"A": UNDEFINED} for model, row in SCORES.items()}
+    _, summary = board({model: row | {"C": None} for model, row in scores.items()})
+    assert (summary["tasks_skipped"], summary["tasks_undefined"]) == (["C"], ["A"])
+    assert means(summary, "mine")["in_domain"] is None
 
 
 def test_missing_results_are_all_named(board):
