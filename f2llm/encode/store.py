@@ -9,8 +9,6 @@ may be deleted, then the vectors are made again. Shapes: N texts, D dimensions.
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,19 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from f2llm.encode.places import MISSING, Places, PlacesFile, records_of
 from f2llm.errors import InputError
-from f2llm.records.files import atomic_open, read_json, write_json
+from f2llm.records.files import atomic_open, read_json, sha256_file, write_json
 from f2llm.records.ids import ID_BYTES
 
 FLOAT16, FLOAT32 = np.dtype("<f2"), np.dtype("<f4")
 SUFFIXES = {FLOAT16: ".f16", FLOAT32: ".f32"}
 NAME_DIGITS = 24
-# A span of a shard is read whole when at least one row in so many is wanted, else row by row.
-DENSE = 8
 # Ids whose places are looked up together: each time the ids of all shards are read.
 IDS_AT_ONCE = 1 << 19
-MISSING = -1
-
 
 Ids = Sequence[bytes] | NDArray[np.bytes_]
 
@@ -54,43 +49,6 @@ class Shard(NamedTuple):
         return self.stem.with_suffix(".ids")
 
 
-class Places(NamedTuple):
-    """Where the rows of some ids lie: shard number and row in it, both [N]; MISSING where nowhere."""
-
-    shard: NDArray[np.int32]
-    row: NDArray[np.int64]
-
-
-class PlacesFile:
-    """Places in a file without a name, so that memory does not grow with their number."""
-
-    KIND = np.dtype([("shard", "<i4"), ("row", "<i8")])
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def append(self, places: Places) -> None:
-        """Add places behind those that are there."""
-        records = np.empty(len(places.shard), self.KIND)
-        records["shard"], records["row"] = places
-        self._file.write(records.tobytes())
-        self._file.flush()
-        self._count += len(records)
-
-    def at(self, positions_N: NDArray[np.int64]) -> Places:
-        """Return the places at some positions."""
-        records = _records_of(self._file.fileno(), positions_N, self.KIND.itemsize).view(self.KIND)[:, 0]
-        return Places(records["shard"].copy(), records["row"].copy())
-
-    def close(self) -> None:
-        """Delete the file."""
-        self._file.close()
-
-
 class VectorView:
     """Rows of a store in the order of some ids, read from disk when asked for.
 
@@ -111,12 +69,16 @@ class VectorView:
         return Places(self._places.shard[positions_N], self._places.row[positions_N])
 
     def rows(self, positions_N: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Return the rows at some positions of the view, [N, D] in the format of the store."""
+        """Return the rows at some positions of the view, [N, D] in the format of the store.
+
+        Raises:
+            InputError: a row is not finite; names its text.
+        """
         shard_N, row_N = self._at(positions_N)
         rows_ND = np.empty((len(positions_N), self.dim), self._shards[0].dtype if self._shards else FLOAT16)
         for number in np.unique(shard_N).tolist():
             wanted = np.flatnonzero(shard_N == number)
-            rows_ND[wanted] = _rows_of(self._shards[number], row_N[wanted])
+            rows_ND[wanted] = _finite_rows(self._shards[number], row_N[wanted])
         return rows_ND
 
     def blocks(self, rows: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
@@ -129,12 +91,14 @@ class VectorStore:
     """The vectors of one encoder key in one folder.
 
     `key` must say all that decides a vector's bits besides its text. Ids are bytes of length 16.
-    Rows are float16, or float32 where scores must be those of the encoder itself.
+    Rows are float16, or float32 where scores must be those of the encoder itself. With `compare`, the
+    bytes of a shard are compared with their hashes once, before rows of it are first given out.
     """
 
-    def __init__(self, folder: str | Path, *, key: str, dtype: np.dtype = FLOAT16) -> None:
+    def __init__(self, folder: str | Path, *, key: str, dtype: np.dtype = FLOAT16, compare: bool = False) -> None:
         self.folder, self.key, self.dtype = Path(folder), key, dtype
         self._shards: dict[str, Shard] = {}
+        self._compare, self._compared = compare, set[Path]()
 
     def put(self, ids: Ids, rows_ND: NDArray[np.floating], *, precision: str) -> None:
         """Add a shard with the rows of `ids`, rounded to the store's format; it exists whole or not at all.
@@ -207,6 +171,9 @@ class VectorStore:
                 f"(id {ids_N[absent[:1]].tobytes().hex()}, ...); the cache was deleted or changed: run again with "
                 "`--forcerun embed_source`"
             )
+        if self._compare:
+            shards = tuple(self._shards.values())
+            self._compare_bytes(shards[number] for number in np.unique(places.shard).tolist())
         return places
 
     def get(self, ids: Ids) -> NDArray[np.floating]:
@@ -250,17 +217,16 @@ class VectorStore:
                 self._shards[path.name] = self._checked(path)
         return list(self._shards.values())
 
-    def verify(self) -> None:
-        """Read all shards and compare their hashes.
-
-        Raises:
-            InputError: a shard's bytes changed; names it.
-        """
-        for shard in self.shards():
+    def _compare_bytes(self, shards: Iterable[Shard]) -> None:
+        """Read shards that were not compared before, a piece at a time, and compare their hashes."""
+        for shard in shards:
+            if shard.stem in self._compared:
+                continue
             about = read_json(shard.stem.with_suffix(".json"))
             for path, key in ((shard.rows, "sha256"), (shard.ids, "ids_sha256")):
-                if hashlib.sha256(path.read_bytes()).hexdigest() != about[key]:
+                if sha256_file(path) != about[key]:
                     raise InputError(_damage(path, "its bytes changed"))
+            self._compared.add(shard.stem)
 
     def _checked(self, path: Path) -> Shard:
         about = read_json(path)
@@ -290,36 +256,27 @@ def as_ids(ids: Ids) -> NDArray[np.bytes_]:
     return np.frombuffer(b"".join(ids), f"S{ID_BYTES}")
 
 
-def _rows_of(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.floating]:
+def _finite_rows(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.floating]:
     with open(shard.rows, "rb") as file:
-        return _records_of(file.fileno(), rows, shard.dim * shard.dtype.itemsize).view(shard.dtype)
+        rows_ND = records_of(file.fileno(), rows, shard.dim * shard.dtype.itemsize).view(shard.dtype)
+    if not _all_finite(rows_ND):
+        row = int(rows[~np.isfinite(rows_ND).all(1)][0])
+        text = shard.ids.read_bytes()[row * ID_BYTES : (row + 1) * ID_BYTES].hex()
+        raise InputError(_damage(shard.rows, f"the vector of text {text} is not finite"))
+    return rows_ND
 
 
-def _records_of(file: int, at: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    """Read some records of a file: as one span where they lie close, else one by one.
-
-    No mapping: mapped pages count as memory.
-    """
-    if not len(at):
-        return np.empty((0, width), np.uint8)
-    first, last = int(at.min()), int(at.max()) + 1
-    if last - first <= DENSE * len(at):
-        span = np.frombuffer(_read_at(file, (last - first) * width, first * width), np.uint8).reshape(-1, width)
-        return span if last - first == len(at) and (np.diff(at) == 1).all() else span[at - first]
-    content = b"".join(os.pread(file, width, row * width) for row in at.tolist())
-    return np.frombuffer(content, np.uint8).reshape(-1, width)
-
-
-def _read_at(file: int, size: int, offset: int) -> bytearray:
-    """Read bytes at an offset, in as many calls as the system takes for it."""
-    content, done = bytearray(size), 0
-    while done < size:
-        read = os.preadv(file, [memoryview(content)[done:]], offset + done)
-        if not read:
-            break
-        done += read
-    return content
+def _all_finite(rows_ND: NDArray[np.floating]) -> bool:
+    """Return whether all numbers are finite, by their bits: np.isfinite takes ten times as long for float16."""
+    infinite, width = np.array(np.inf, rows_ND.dtype), rows_ND.itemsize
+    return all(
+        rows_ND.view(f"{kind}{width}").max(initial=0) < bound.view(f"{kind}{width}")
+        for kind, bound in (("i", infinite), ("u", -infinite))  # signed: of those from 0; unsigned: of those below
+    )
 
 
 def _damage(path: Path, what: str) -> str:
-    return f"{path}: {what}; delete the files of this shard and run again: its vectors are made anew"
+    return (
+        f"{path}: {what}; delete the files of this shard and run again (to mine: with `--forcerun embed_source`), its "
+        "vectors are made anew"
+    )

@@ -33,7 +33,7 @@ class Asks(NamedTuple):
     def read(cls, queries: pa.Table, passages: Passages, *, keys: Sequence[str], first: int, rule: Mine) -> "Asks":
         """Return the queries of a table, which begins at row `first`, without scores; `keys` are their E1 keys."""
         positives, negatives = queries["positives"].to_pylist(), queries["negatives"].to_pylist()
-        own = passages.rows_of_keys(keys) if rule.exclude_own_text else [NO_ROW] * len(queries)
+        own = passages.rows_of_keys(keys) if rule.exclude_own_text else [[] for _ in keys]
         excluded, given = [], []
         for at, docs in enumerate(positives):
             out = _excluded(passages, passages.rows(docs), own[at], copies=rule.exclude_copies)
@@ -54,12 +54,11 @@ class Asks(NamedTuple):
         return self._replace(positive_score=positive_score, given_score=given_score)
 
 
-def _excluded(passages: Passages, positives: list[int], own: int, *, copies: bool) -> set[int]:
-    """Return the positives that are there, the query's own text, and what counts as the same as these."""
-    rows = {*positives, own} - {NO_ROW}
-    for row in rows & passages.alike.keys() if copies else {own} & passages.alike.keys():
-        rows |= passages.alike[row]
-    return rows
+def _excluded(passages: Passages, positives: list[int], own: list[int], *, copies: bool) -> set[int]:
+    """Return the positives that are there, all rows of the query's own text, and `copies` of these."""
+    rows = {*positives, *own[:1]} - {NO_ROW}  # near copies are those of the text's first row
+    alike = [passages.alike.get(row, ()) for row in rows] if copies else ()
+    return rows.union(own, *alike)
 
 
 def _flat(lists: list[list]) -> tuple[NDArray[np.int64], list]:  # type: ignore[type-arg]

@@ -62,9 +62,9 @@ class Passages(NamedTuple):
         """Return the row of each id, NO_ROW where there is none."""
         return [self.row_of.get(doc, NO_ROW) for doc in ids]
 
-    def rows_of_keys(self, keys: Sequence[str]) -> list[int]:
-        """Return the first row with each E1 key, NO_ROW where there is none."""
-        return [self.rows_of_key.get(key.encode(), [NO_ROW])[0] for key in keys]
+    def rows_of_keys(self, keys: Sequence[str]) -> list[list[int]]:
+        """Return all rows with each E1 key."""
+        return [self.rows_of_key.get(key.encode(), []) for key in keys]
 
     def same(self, row: int) -> set[int]:
         """Return `row` and all rows that count as the same."""

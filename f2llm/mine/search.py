@@ -1,8 +1,9 @@
 """Exact nearest passages of many queries: candidate lists that are proven to be complete.
 
 A back end fetches a few more candidates than wanted. A list is accepted when the canonical score of
-its last wanted candidate lies above all that was not fetched; the other queries are searched again
-with more. Lists are ordered by canonical score, descending, then by passage row.
+its last wanted candidate lies above all that was not fetched, or, of an approximate index, when as
+many were fetched as are wanted; the other queries are searched again with more. Lists are ordered by
+canonical score, descending, then by passage row.
 Shapes: Q queries, K candidates, D dimensions.
 """
 
@@ -71,9 +72,10 @@ def _search_part(
 ) -> tuple[Found, NDArray[np.bool_]]:
     """Return the candidates of some queries in canonical order, and a mask of those proven complete."""
     scores, rows, bound = backend.nearest(queries_QD[part], passages, fetched, wanted=wanted_Q)
-    proven = np.full(len(part), fetched == len(passages) or not backend.exact)
+    proven = np.full(len(part), fetched == len(passages))
     if fetched:
         last_wanted = np.clip(wanted_Q - 1, 0, fetched - 1)
-        proven |= (wanted_Q <= fetched) & (scores[np.arange(len(part)), last_wanted] > bound)
+        # Nothing is known of what an approximate index did not find, but it must have been asked for enough.
+        proven |= (wanted_Q <= fetched) & (not backend.exact or scores[np.arange(len(part)), last_wanted] > bound)
     beyond = np.arange(fetched) >= wanted_Q[:, None]
     return Found(part, np.where(beyond, -np.inf, scores).astype(np.float32), np.where(beyond, NO_ROW, rows)), proven

@@ -236,8 +236,9 @@ def _search(
     if SKIPPED in about:
         raise SourceError(about[SKIPPED])
     exact = choose(backend=rule.backend, device=rule.device, threads=threads, block_rows=rule.block_rows)
-    store = VectorStore(about["store"], key=about["key"])
-    query_store = VectorStore(about.get("query_store", about["store"]), key=about["key"])
+    store = query_store = VectorStore(about["store"], key=about["key"], compare=True)
+    if "query_store" in about:
+        query_store = VectorStore(about["query_store"], key=about["key"], compare=True)
     with store.view_of(_passage_vector_ids(tables, about)) as passages:
         approximate = Approximate(passages, rule.index) if rule.index.kind != "flat" and len(passages) else None
         task = Retrieval(source.name, passages, approximate or exact, exact, rule, seed)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import f2llm.encode.store as module
-from f2llm.encode.store import VectorStore
+from f2llm.encode.store import FLOAT16, FLOAT32, VectorStore
 from f2llm.errors import InputError
+from f2llm.records.files import sha256_file
 
 KEY = "float32-cpu-abc"
 
@@ -118,6 +119,22 @@ def test_a_row_that_is_not_finite_is_refused(tmp_path):
         VectorStore(tmp_path, key=KEY).put([name(1)], np.array([[1.0, np.nan]]), precision="float32")
 
 
+@pytest.mark.parametrize("dtype", [FLOAT16, FLOAT32])
+@pytest.mark.parametrize("damage", [np.nan, -np.nan, np.inf, -np.inf])
+def test_a_stored_row_that_is_not_finite_is_named_when_it_is_read(tmp_path, dtype, damage):
+    store = VectorStore(tmp_path, key=KEY, dtype=dtype)
+    most = np.finfo(dtype).max
+    store.put([name(1), name(2)], np.array([[most, -most], [0.0, -0.0]], dtype), precision="float32")
+    path = next(tmp_path.glob("*.f*"))
+    rows = np.fromfile(path, dtype)
+    assert np.isfinite(store.get([name(1), name(2)])).all()
+    rows[3] = damage
+    rows.tofile(path)
+    assert store.get([name(1)])[0, 0] == most
+    with pytest.raises(InputError, match=f"{path.name}: the vector of text {name(2).hex()} is not finite; delete"):
+        store.get([name(1), name(2)])
+
+
 def test_a_writer_that_died_before_its_end_left_no_shard(tmp_path):
     store = filled(tmp_path, [1])
     for path in tmp_path.glob("*.json"):
@@ -141,15 +158,33 @@ def test_a_shard_of_another_encoder_is_named(tmp_path):
         VectorStore(tmp_path, key="other").get([name(1)])
 
 
-def test_changed_bytes_are_found_by_verify(tmp_path):
-    store = filled(tmp_path, [1, 2])
-    store.verify()
-    path = next(tmp_path.glob("*.f16"))
+@pytest.mark.parametrize("suffix", [".f16", ".ids"])
+def test_changed_bytes_of_a_shard_are_named_before_its_rows_are_used_where_asked_for(tmp_path, suffix):
+    filled(tmp_path, [1, 2], [3])
+    path = next(
+        path for path in tmp_path.glob(f"*{suffix}") if json.loads(path.with_suffix(".json").read_text())["count"] == 2
+    )
     content = bytearray(path.read_bytes())
-    content[3] ^= 1
+    content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=f"{path.name}: its bytes changed"):
-        store.verify()
+    store = VectorStore(tmp_path, key=KEY, compare=True)
+    assert store.get([name(3)]).tolist() == rows_for([3]).tolist()
+    with pytest.raises(InputError, match=f"{path.name}: its bytes changed; delete .* made anew"):
+        store.get([name(1)])
+    with pytest.raises(InputError, match=f"{path.name}: its bytes changed"), store.view_of([[name(3)], [name(1)]]):
+        pass
+
+
+def test_the_bytes_of_a_shard_are_compared_once_and_only_if_its_rows_are_wanted(tmp_path, monkeypatch):
+    filled(tmp_path, [1, 2], [3])
+    read = []
+    monkeypatch.setattr(module, "sha256_file", lambda path: read.append(path.suffix) or sha256_file(path))
+    store = VectorStore(tmp_path, key=KEY, compare=True)
+    store.get([name(1)])
+    store.get([name(2), name(1)])
+    assert read == [".f16", ".ids"]
+    store.get([name(3), name(1)])
+    assert read == [".f16", ".ids"] * 2
 
 
 def test_writers_at_the_same_time_do_not_disturb_each_other(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from f2llm.errors import InputError
 from f2llm.mine import backends, faiss_search, scores, torch_search
 from f2llm.mine.backends import choose
 from f2llm.mine.faiss_search import Faiss
+from f2llm.mine.indexes import Approximate
 from f2llm.mine.scores import NO_ROW, score_pairs
 from f2llm.mine.search import search
 from f2llm.mine.torch_search import Torch
@@ -87,6 +89,16 @@ def test_a_query_that_wants_many_gets_them_without_the_others(stored, related, b
     )
     assert same(found_by(queries, stored(corpus), wanted, on_faiss()), brute_force(queries, corpus, wanted))
     assert sizes == [(6, 38), (1, 152), (1, 400)]
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_a_query_that_wants_many_gets_them_from_an_approximate_index_too(stored, related, brute_force, rule, kind):
+    queries, corpus = related(2, queries=6, passages=400)
+    wanted = np.array([10, 10, 390, 10, 10, 10])
+    all_of_it = {"lists": 1, "probes": 1, "links": 32, "build_breadth": 400, "search_breadth": 400}
+    passages = stored(corpus)
+    index = Approximate(passages, dataclasses.replace(rule().index, kind=kind, **all_of_it))
+    assert same(found_by(queries, passages, wanted, index), brute_force(queries, corpus, wanted))
 
 
 def test_a_back_end_that_finds_only_so_many_leaves_larger_lists_to_faiss(stored, related, brute_force):

@@ -241,6 +241,18 @@ def test_exclusions_can_be_turned_off_but_never_that_of_positives(ladder, small)
     assert ladder.texts(own["negative_rows"]) == ["p0", "RIGHT", "p1"]
 
 
+def test_near_copies_of_the_query_are_excluded_as_copies_alone(ladder, small):
+    for text, score in (("Q", 0.69), ("q ", 0.68), ("nearly q", 0.67)):
+        ladder.passage(text, at(score))
+    ladder.near += [("Q", "nearly q"), ("q ", "nearly q")]
+    ladder.query("q", QUERY, positives=["right"])
+    bounds = {"skip": 0, "max_score": None, "relative_margin": None}
+    own = ladder.mine(small(exclude_copies=False, **bounds), name="own")[1][0]
+    assert ladder.texts(own["negative_rows"]) == ["p0", "nearly q", "p1"]
+    both = ladder.mine(small(**bounds), name="both")[1][0]
+    assert ladder.texts(both["negative_rows"]) == ["p0", "p1", "p2"]
+
+
 def test_a_query_is_kept_with_fewer_negatives_where_the_run_says_so(ladder, small):
     ladder.query("q", QUERY, positives=["right"])
     _, (found,), _ = ladder.mine(small(window=6, negatives=5, least_negatives=4))
@@ -410,6 +422,24 @@ def test_vectors_that_are_gone_stop_the_run_even_in_skip_mode(ladder, small):
     ladder.vectors.popitem()
     with pytest.raises(InputError, match="1 of 1 vectors are not there.*forcerun embed_source"):
         ladder.mine(small(), on_source_error="skip")
+
+
+@pytest.mark.parametrize("backend", ["faiss", "torch"])
+@pytest.mark.parametrize("place", [0, -1])  # a passage, the query
+def test_a_vector_that_changed_on_disk_stops_the_run_even_in_skip_mode(ladder, small, backend, place):
+    ladder.query("q", QUERY, positives=["right"])
+    folder = ladder.folder / "out"
+    ladder.write(folder, lambda rows: rows, passage_prompt="")
+    shard = next(folder.glob("store/*.f16"))
+    rows = np.fromfile(shard, "<f2").reshape(-1, 2)
+    rows[place] = rows[place][::-1]
+    rows.tofile(shard)
+    tables = Tables(*(folder / table for table in ("corpus", "queries", "near", "vectors.json")))
+    settings = {"source": source(), "rule": small(backend=backend), "seed": 0, "threads": 1, "on_source_error": "skip"}
+    with pytest.raises(InputError, match=f"{shard.name}: its bytes changed; delete .*--forcerun embed_source"):
+        mine_source(tables, Paths(folder / "t", folder / "r"), **settings)
+    with pytest.raises(InputError, match=f"{shard.name}: its bytes changed"):
+        mine_part(tables, Paths(folder / "t", folder / "r"), share=Share(0, 1), **settings)
 
 
 def test_graded_pairs_are_refused_as_training_data(case, small):
