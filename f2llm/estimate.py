@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from f2llm.config.counts import TOKEN_BYTES, Counts, Rows
 from f2llm.config.geometry import weights
-from f2llm.config.models import Model
 from f2llm.config.run import Run
+from f2llm.config.scoring_jobs import jobs
 from f2llm.config.shares import embed_jobs, mine_jobs
 from f2llm.config.sizing import LIGHT_MB, LIGHT_SECONDS, MTEB_MB, MTEB_SECONDS, TASK_TOKENS, Cost, Sizes
 from f2llm.config.sources import Source
@@ -216,24 +216,21 @@ def _train(counts: Counts, sizes: Sizes) -> Units:
 
 
 def _evaluate(counts: Counts, sizes: Sizes) -> Units:
-    """Batches of tasks under each network: the run's, its base under two poolings, the retriever, other models."""
-    run = counts.run
-    networks: dict[str, tuple[Model, int]] = {run.run: (run.backbone, 1), run.backbone.name: (run.backbone, 2)}
-    others = [model for model in (run.retriever, *run.scored_models) if model.format != "vectors"]
-    networks = {model.name: (model, 1) for model in others} | networks
-    batches: dict[str, float] = {}
-    for task in run.benchmark.tasks:
-        if run.evaluate.tier in task.tiers:
-            batch = task.batch or task.name
-            batches[batch] = batches.get(batch, 0.0) + task_rows(task)
-    units = Units()
-    for network, (model, poolings) in networks.items():
+    """The jobs of tasks under each network: the run's, its base under two poolings, the retriever, other models."""
+    run, units = counts.run, Units()
+    models = {
+        f"results/models/{model.name}/model": model for model in (run.backbone, run.retriever, *run.scored_models)
+    }
+    for job in jobs(run):
+        model, first = models.get(job.folder, run.backbone), job.candidates[0].name
         shape = counts.geometry(model)
-        width = poolings * shape.hidden if shape else 0
-        for batch, texts in batches.items():
-            cost = sizes.scoring(model, texts=texts)
+        width = shape.hidden * len({one.pooling for one in job.candidates}) if shape else 0
+        groups = [(f"{job.name}/{first}", job.tasks)] if job.batch else []
+        groups += [] if job.batch else [(f"{job.name}/{first}/{task.name}", (task,)) for task in job.tasks]
+        for manifest, tasks in groups:
+            texts = sum(map(task_rows, tasks))
             disk = texts * width * SCORED_VECTOR_BYTES / MB
-            units["evaluate", f"evaluate/{network}/{batch}"] = Unit(0, disk, [cost])
+            units["evaluate", manifest] = Unit(0, disk, [sizes.scoring(model, texts=texts)])
     units["evaluate", f"build_scoreboard/{run.run}"] = Unit(0, 5.0, [])
     return units | _task_data(run)
 

@@ -16,7 +16,7 @@ from f2llm.config.shares import embed_jobs, mine_jobs
 from f2llm.config.variants import keys_of
 from f2llm.digests import Digests
 from f2llm.errors import InputError
-from f2llm.evaluate.jobs import candidates
+from f2llm.config.scoring_jobs import candidates
 from f2llm.preflight import check_environment
 from f2llm.run_lock import acquire
 from f2llm.sources.adapters import check_adapters

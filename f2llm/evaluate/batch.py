@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
+from f2llm.config.scoring_jobs import Candidate
 from f2llm.encode.precision import resolve_precision
 from f2llm.encode.prompts import format_query
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
 from f2llm.evaluate.items import ITEMS, Item, Watch
-from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.model import EncodesPoolings, EvaluatedModel, SharedVectors, open_stores, revision_of
 from f2llm.evaluate.offline import offline
 from f2llm.evaluate.task_data import is_empty

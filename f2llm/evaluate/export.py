@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.benchmarks import Task
+from f2llm.config.scoring_jobs import Candidate
 from f2llm.encode.dense import vector_length
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
-from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.model import ORGANISATION
 from f2llm.evaluate.offline import offline
 from f2llm.evaluate.tasks import main_score_of

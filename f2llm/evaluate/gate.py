@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.run import Gate
+from f2llm.config.scoring_jobs import BASE_LAST, BASE_MEAN, RUN
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
-from f2llm.evaluate.jobs import BASE_LAST, BASE_MEAN, RUN
 from f2llm.evaluate.scoreboard import IN_DOMAIN, UNTRAINED
 from f2llm.records.files import read_json, write_json
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.code_files import code_digest
+from f2llm.config.scoring_jobs import Candidate
 from f2llm.encode.prompts import format_query
 from f2llm.encode.store import FLOAT32, VectorStore, as_ids
 from f2llm.errors import InputError
-from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.tasks import instruction_of
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id

@@ -51,10 +51,11 @@ def test_time_on_more_cores_is_shorter_but_no_job_is_cut(found):
 
 
 def test_jobs_that_have_run_are_counted(tmp_path):
-    write_json(tmp_path / "lineage/jobs/normalise_source/news.json", {})
+    for name in ("normalise_source/news", "evaluate_run_first/embedded", "evaluate_run_first/other"):
+        write_json(tmp_path / f"lineage/jobs/{name}.json", {})
     counts = Counts(RUN, results=tmp_path, lock=ROOT / "config" / "counts.lock.json")
     there = {stage.stage: stage.there for stage in estimate(counts, Sizes(counts), cores=1).stages}
-    assert there["normalise"] == 1 and there["fetch"] == 0
+    assert (there["normalise"], there["evaluate"], there["fetch"]) == (1, 1, 0)
 
 
 def test_a_person_reads_the_stages_and_the_stated_errors(found):

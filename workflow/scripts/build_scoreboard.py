@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
+from f2llm.config.scoring_jobs import Candidate
 from f2llm.evaluate.beside import Board, build_board
-from f2llm.evaluate.jobs import Candidate
 from f2llm.provenance import job
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, v_measure_score
 
+from f2llm.config.scoring_jobs import Candidate
 from f2llm.evaluate import batch
 from f2llm.evaluate.build import build_task
-from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.task_data import read_lines
 from f2llm.records.files import read_json, sha256_path
 

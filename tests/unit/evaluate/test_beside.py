@@ -1,8 +1,8 @@
 import pytest
 
 from f2llm.config.benchmarks import Benchmark
+from f2llm.config.scoring_jobs import RUN, Candidate
 from f2llm.evaluate.beside import beside
-from f2llm.evaluate.jobs import RUN, Candidate
 
 
 @pytest.mark.parametrize(("changed", "earlier"), [((), ["new-long", "old"]), (("new-long",), ["old"])])

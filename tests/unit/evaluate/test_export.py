@@ -4,8 +4,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from f2llm.config.benchmarks import Task
+from f2llm.config.scoring_jobs import Candidate
 from f2llm.evaluate.export import export_scores, with_scores
-from f2llm.evaluate.jobs import Candidate
 from f2llm.records.files import read_json, write_json
 
 TASKS = [Task(name="first", type="sts"), Task(name="second", type="pairs")]

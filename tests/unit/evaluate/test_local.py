@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from f2llm.config.benchmarks import TASK_TYPES, Task
+from f2llm.config.scoring_jobs import Candidate
 from f2llm.errors import InputError
 from f2llm.evaluate import batch
 from f2llm.evaluate.bootstrap import read_items
-from f2llm.evaluate.jobs import Candidate
 from f2llm.evaluate.local import build_local_task
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table

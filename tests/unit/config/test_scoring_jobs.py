@@ -6,8 +6,8 @@ import pytest
 from f2llm.config.check import read_yaml
 from f2llm.config.load import load_run, load_run_file
 from f2llm.config.run import ScoredModel
+from f2llm.config.scoring_jobs import candidates, instructed_tasks, jobs, score_paths
 from f2llm.errors import InputError
-from f2llm.evaluate.jobs import candidates, instructed_tasks, jobs, score_paths
 
 ROOT = Path(__file__).parents[3]
 
