@@ -160,18 +160,25 @@ def packed_attention(  # the signature is that of transformers' AttentionInterfa
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    cu_seq_lens_q: "torch.Tensor",
-    max_length_q: int,
-    sequence_lengths: tuple[int, ...],
+    cu_seq_lens_q: "torch.Tensor | None" = None,
+    max_length_q: int = 0,
+    sequence_lengths: tuple[int, ...] = (),
     **other: Any,  # noqa: ANN401 - whatever a model adds
 ) -> tuple["torch.Tensor", None]:
     """Attend causally within each sequence: [1, H, T, D] queries -> [1, T, H, D].
 
     Raises:
-        InputError: the model asks for dropout, a window, capped scores or attention to later tokens.
+        InputError: the model asks for dropout, a window, capped scores or attention to later tokens, or does not hand
+            on where sequences start.
     """
     import torch
 
+    if not sequence_lengths:
+        named = getattr(getattr(module, "config", None), "model_type", type(module).__name__)
+        raise InputError(
+            f"packed attention: a model of type {named} does not hand on where sequences start; use a causal decoder "
+            "that does, such as Llama or Qwen3"
+        )
     refused = {name: other.get(name) for name in ("sliding_window", "softcap", "s_aux")} | {"dropout": dropout or None}
     asked = sorted(name for name, value in refused.items() if value is not None)
     if asked or attention_mask is not None or not getattr(module, "is_causal", True):

@@ -21,7 +21,7 @@ BRIEFLY = "20000"
 # What the launcher looks for among the lines of a failed trainer.
 FAILED = "training failed: "
 EXAMPLE = """example:
-  torchrun --standalone --nproc-per-node 2 -m f2llm.train \\
+  torchrun --standalone --nproc-per-node 2 --shutdown-timeout 1200 -m f2llm.train \\
       --config results/runs/embedded/run.json --output results/runs/embedded/model
 
 Run it again after a crash, a kill or a stop: it goes on from the last checkpoint.
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace, *, first: bool) -> int:
     stop = StopRequest()
-    die_with_launcher()
+    die_with_launcher(stop)
     home = options.output.parent
     if first:
         lock_folder(home)
@@ -59,7 +59,7 @@ def _train(options: argparse.Namespace, *, first: bool) -> int:
     from transformers.utils import logging as transformers_logging
 
     from f2llm.train.loop import Paths, train
-    from f2llm.train.settings import PLAN_FILE, VALIDATION_PLAN_FILE, read_run_file
+    from f2llm.train.settings import PLAN_FILE, VALIDATION_PLAN_FILE, changed_rows, read_run_file
     from f2llm.train.world import join_world, leave_world
 
     transformers_logging.disable_progress_bar()
@@ -76,6 +76,7 @@ def _train(options: argparse.Namespace, *, first: bool) -> int:
     )
     world = join_world(threads=run.settings.train.threads)
     try:
+        world.refuse(changed_rows(run) if world.first_of_node else [])
         return 0 if train(run, paths, world=world, stop=stop, fresh=options.fresh) else STOPPED
     finally:
         leave_world()

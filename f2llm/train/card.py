@@ -87,7 +87,7 @@ def model_card(run: RunFile, *, width: int) -> str:
 
 
 def _left_out(run: RunFile) -> str:
-    lines = [f"\nLeft out for want of tuples: {', '.join(run.left_out)}.\n"] if run.left_out else []
+    lines = [f"\nLeft out for want of tuples to train on: {', '.join(run.left_out)}.\n"] if run.left_out else []
     if run.settings.barred:
         barred = "; ".join(f"{one.name} ({one.reason})" for one in run.settings.barred)
         lines.append(f"\nLeft out by the run's licence policy: {barred}.\n")

@@ -98,7 +98,9 @@ class Checkpoints:
 
     def _newest(self) -> int:
         for step, path in self._whole():
-            about = read_json(path / ABOUT)
+            about = _about(path)
+            if about is None:
+                continue
             other = differences(self.identity, about["identity"])
             if other:
                 raise InputError(
@@ -154,7 +156,8 @@ def other_trainings(root: Path, *, own: Checkpoints) -> list[OtherTraining]:
     """Return the trainings of other settings that have checkpoints below `root`."""
     found = []
     for folder in sorted(path for path in root.glob("*") if path.is_dir() and path != own.folder):
-        newest = next((read_json(path) for path in sorted(folder.glob(f"step_*/{ABOUT}"), reverse=True)), None)
+        abouts = (_about(path.parent) for path in sorted(folder.glob(f"step_*/{ABOUT}"), reverse=True))
+        newest = next(filter(None, abouts), None)
         if newest:
             differing = differences(own.identity, newest["identity"])
             found.append(OtherTraining(folder, newest["step"], newest["steps"], differing))
@@ -175,6 +178,18 @@ def refuse_to_abandon(root: Path, *, own: Checkpoints) -> None:
     ]
     if faults:
         raise InputError(faults)
+
+
+def _about(path: Path) -> dict[str, Any] | None:
+    """Return what a checkpoint says of itself; None, and a warning, where that is damaged."""
+    try:
+        about = read_json(path / ABOUT)
+    except ValueError:  # no JSON, or no text
+        about = None
+    if isinstance(about, dict) and about.keys() >= {"step", "steps", "identity", "files"}:
+        return about
+    logger.warning("%s: %s is damaged; passed over", path, ABOUT)
+    return None
 
 
 def _state(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:

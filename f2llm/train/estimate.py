@@ -20,6 +20,8 @@ from f2llm.records.files import read_json
 
 VECTOR_BYTES = 2
 TOKEN_BYTES = 4
+# With several processes each holds whole weights and gradients while a step lasts.
+WHOLE_BYTES = 8
 GB = 1e9
 HOUR = 3600.0
 
@@ -43,7 +45,7 @@ class Estimate(NamedTuple):
     tokens: int | None
     embed_hours: float | None
     train_hours: float | None
-    state_gb: float | None  # of one process: weights, gradients, moments
+    state_gb: float | None  # of one process: its share of weights, gradients, moments, and what it holds whole
     activation_mb_per_token: float | None
     disk_gb: float
     commercial: dict[str, int]
@@ -90,7 +92,7 @@ def estimate_run(run: Run, *, machine: Machine, results: str | Path = "results")
         tokens=tokens,
         embed_hours=None if embed is None else embed / rate,
         train_hours=None if spend is None else spend / rate,
-        state_gb=weights(backbone) * (STATE_BYTES / world + 4 * (world > 1)) / GB if backbone else None,
+        state_gb=weights(backbone) * (STATE_BYTES / world + WHOLE_BYTES * (world > 1)) / GB if backbone else None,
         activation_mb_per_token=activation_bytes(backbone, precision="bfloat16") / 1e6 if backbone else None,
         disk_gb=(text_tokens * TOKEN_BYTES * 2 + (queries + passages) * width * VECTOR_BYTES) / GB,
         commercial=dict(Counter(source.licence.commercial for source in run.sources)),

@@ -52,12 +52,8 @@ def launch_training(
     ]  # fmt: skip
     logger.info("%s", " ".join(command))
     code, lines, stopped = _run(command, _environment(threads, processes=shape.nodes * shape.processes))
-    if stopped or any(line.startswith(STOPPED_LINE) for line in lines):
-        raise InputError(f"{run}: training was stopped and saved its state; run the same command to go on")
     if code:
-        raise InputError(
-            _faults(lines) or [f"{run}: training ended with exit code {code}:", *list(lines)[-LAST_LINES:]]
-        )
+        raise InputError(_why(run, code, lines, stopped=stopped))
     return _counts(metrics)
 
 
@@ -105,6 +101,20 @@ def _passing_signals_to(child: subprocess.Popen[str]) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _why(run: str | Path, code: int, lines: deque[str], *, stopped: bool) -> list[str]:
+    """Return why the trainer ended before its end: stopped and saved, by its own words, stopped too early, or how."""
+    if any(line.startswith(STOPPED_LINE) for line in lines):
+        return [f"{run}: training was stopped and saved its state; run the same command to go on"]
+    if faults := _faults(lines):
+        return faults
+    if stopped:
+        return [
+            f"{run}: training was stopped before it could save its state; run the same command to go on from the last "
+            "checkpoint"
+        ]
+    return [f"{run}: training ended with exit code {code}:", *list(lines)[-LAST_LINES:]]
 
 
 def _faults(lines: deque[str]) -> list[str]:

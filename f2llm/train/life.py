@@ -21,6 +21,8 @@ STOPPED_LINE = "stopped as asked"
 # An orphan needs a moment to see that its parent is gone.
 LOCK_SECONDS = 5.0
 WATCH_SECONDS = 0.5
+# After a worker's death torchrun asks the others to stop, but these may wait for the dead one in a collective.
+MOURNING_SECONDS = 30.0
 
 
 def lock_folder(folder: str | Path) -> int:
@@ -58,11 +60,12 @@ class StopRequest:
         self.asked = True
 
 
-def die_with_launcher() -> None:
+def die_with_launcher(stop: StopRequest) -> None:
     """End this process at once when torchrun or the process that launched torchrun is gone.
 
     torchrun starts its workers in sessions of their own, so a kill -9 of the workflow would leave
     them running, and holding the lock. Ending at once is safe: checkpoints are complete or absent.
+    So does a process that is to stop and cannot, since a worker beside it is long gone.
     """
     if not {"TORCHELASTIC_RUN_ID", LAUNCHER} & os.environ.keys():
         return  # started by hand: no one to follow
@@ -71,10 +74,31 @@ def die_with_launcher() -> None:
     # On another node only torchrun can be followed; srun ends that one.
     launcher = _process(int(number)) if host == socket.gethostname() else None
 
+    siblings = Siblings(parent, count=int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
     def gone() -> bool:
-        return os.getppid() != parent or (launcher is not None and not _lives(launcher))
+        orphaned = os.getppid() != parent or (launcher is not None and not _lives(launcher))
+        return orphaned or (stop.asked and siblings.long_gone())
 
     threading.Thread(target=_end_when, args=(gone,), daemon=True).start()
+
+
+class Siblings:
+    """The `count` workers of the torchrun with the process id `parent`."""
+
+    def __init__(self, parent: int, *, count: int) -> None:
+        self._parent, self._count, self._since = parent, count, float("inf")
+
+    def long_gone(self) -> bool:
+        """Return whether one of them, or torchrun, was gone already in an earlier call, a while ago."""
+        now = time.monotonic()
+        try:
+            living = sum(map(_lives, psutil.Process(self._parent).children()))
+        except psutil.NoSuchProcess:
+            living = 0
+        if living < self._count:
+            self._since = min(self._since, now)
+        return now - self._since >= MOURNING_SECONDS
 
 
 def _end_when(gone: Callable[[], bool]) -> None:

@@ -38,8 +38,7 @@ def find_budget(
     limit = settings.activations_mb
     if limit is None and world.device.type == "cuda":
         total = torch.cuda.get_device_properties(world.device).total_memory
-        own = sum(_local_numel(p) * (BYTES_TO_COME * p.requires_grad + p.element_size()) for p in model.parameters())
-        limit = int(USABLE * total - own) // MB
+        limit = int(USABLE * total - state_bytes(model, processes=world.size)) // MB
     if limit is None:
         return Budget(settings.tokens_per_chunk, int(CPU_ACTIVATIONS_MB * MB / per_token))
     kept = int(world.min(limit * MB / per_token))
@@ -60,6 +59,16 @@ def fit(tokens_kept: int, *, longest_sequence: int, tokens_per_chunk: int, per_t
             "processes"
         )
     return Budget(min(tokens_per_chunk, tokens_kept), tokens_kept)
+
+
+def state_bytes(model: torch.nn.Module, *, processes: int) -> int:
+    """Return the bytes of a process's share of weights, gradients and moments, and of what it holds whole.
+
+    Sharded weights stay gathered between the chunks of a step, and their gradients stay whole until its last.
+    """
+    shares = sum(_local_numel(p) * (BYTES_TO_COME * p.requires_grad + p.element_size()) for p in model.parameters())
+    whole = sum(p.numel() * p.element_size() * (1 + p.requires_grad) for p in model.parameters())
+    return shares + whole * (processes > 1)
 
 
 def bytes_per_token(model: torch.nn.Module, *, precision: str, device: torch.device) -> float:

@@ -18,6 +18,8 @@ from f2llm.cluster import ask
 from f2llm.errors import InputError
 
 JOIN_SECONDS = 300
+# What torchrun leaves its workers between SIGTERM and SIGKILL: a step, a validation and a save must fit.
+SHUTDOWN_SECONDS = 1200
 
 
 class Shape(NamedTuple):
@@ -31,7 +33,8 @@ class Shape(NamedTuple):
 
 def torchrun(processes: int, *meeting: str) -> list[str]:
     """Return torchrun's part of a command on one node."""
-    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), *meeting]
+    patience = ["--shutdown-timeout", str(SHUTDOWN_SECONDS)]
+    return [sys.executable, "-m", "torch.distributed.run", *patience, "--nproc-per-node", str(processes), *meeting]
 
 
 def launch_prefix(shape: Shape, *, run: str) -> list[str]:
@@ -45,8 +48,8 @@ def launch_prefix(shape: Shape, *, run: str) -> list[str]:
     if "SLURM_JOB_ID" not in os.environ:
         raise InputError(
             f"{run}: train.nodes is {shape.nodes}, but this is no Slurm job; run with --profile slurm, or start "
-            f"`torchrun --nnodes {shape.nodes} --rdzv-backend c10d --rdzv-endpoint HOST:PORT -m f2llm.train ...` on "
-            "each node"
+            f"`torchrun --nnodes {shape.nodes} --shutdown-timeout {SHUTDOWN_SECONDS} --rdzv-backend c10d "
+            "--rdzv-endpoint HOST:PORT -m f2llm.train ...` on each node"
         )
     if shutil.which("srun") is None:
         raise InputError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from f2llm.config.build import plain
 from f2llm.config.run import Train
@@ -23,6 +24,7 @@ from f2llm.train.settings import IN_BATCH_TASKS, PlannedSource, RunFile, Setting
 from f2llm.train.tokenise import refuse_untrainable
 from f2llm.train.tuples import Tuples, read_tuples, split_rows
 
+Rows = NDArray[np.int64]
 STAGE = "train"
 STEPS_AT_ONCE = 64
 logger = logging.getLogger(__name__)
@@ -42,28 +44,26 @@ def plan_run(
 ) -> dict[str, Any]:
     """Write the plans of training and validation and run.json from each source's tuples and meta.json of its tokens.
 
-    A source without tuples is left out where `may_skip` holds. Returns counts: exact steps, tokens,
+    A source without tuples to train on is left out where `may_skip` holds. Returns counts: exact steps, tokens,
     padding saved and balance of the processes among them (`Figures`).
 
     Raises:
-        InputError: a source has no tuples or too few negatives, or its tuples and tokens come from other texts.
+        InputError: a source has no tuples to train on or too few negatives, or its tuples and tokens come from other
+            texts.
     """
     refuse_untrainable(settings.backbone)
     named = {source.name: source for source in settings.sources}
     read = [read_tuples(tuples[name], name=name, tokens=Path(tokens[name]).parent) for name in sorted(named)]
-    left_out = [source.name for source in read if not len(source.ids)]
-    faults = [] if may_skip else [f"source {name}: no tuples; loosen `mine` or take it out" for name in left_out]
-    for name in left_out if may_skip else ():
-        logger.warning("source %s has no tuples and is left out", name)
-    kept = [source for source in read if len(source.ids)]
-    faults += ["no source has tuples; nothing can be trained"] if not kept and may_skip else []
-    for source in kept:
+    share, seed = settings.train.validation.share, settings.seed
+    split = [(source, *split_rows(source, share=share, seed=seed)) for source in read]
+    left_out = _left_out(split)
+    faults = _skip(left_out, sources=len(read), may_skip=may_skip)
+    split = [one for one in split if one[0].name not in left_out]
+    for source, *_ in split:
         faults += _faults(source, named[source.name], settings=settings.train)
         faults += _strangers(tuples[source.name], tokens[source.name], name=source.name)
     if faults:
         raise InputError(faults)
-    share, seed = settings.train.validation.share, settings.seed
-    split = [(source, *split_rows(source, share=share, seed=seed)) for source in kept]
     parts = [Part(source, trained) for source, trained, _ in split]
     held = [Part(source, rows[: settings.train.validation.most]) for source, _, rows in split]
     figures = Figures(settings.train)
@@ -78,13 +78,37 @@ def plan_run(
         longest_sequence=max(figures.longest_sequence, unscored.longest_sequence),
         plan_sha256=sha256_file(plan),
         validation_sha256=sha256_file(validation),
-        sources=tuple(_planned(source, tuples[source.name], tokens[source.name]) for source in kept),
+        sources=tuple(_planned(source, tuples[source.name], tokens[source.name]) for source, *_ in split),
         left_out=tuple(left_out),
     )
     write_json(run, plain(content))
     rows = {source.name: len(trained) for source, trained, _ in split}
     held_rows = {source.name: len(rows) for source, _, rows in split if len(rows)}
-    return {"tuples": rows, "held_out": held_rows, "left_out": left_out, **figures.counts()}
+    return {"tuples": rows, "held_out": held_rows, "left_out": list(left_out), **figures.counts()}
+
+
+def _left_out(split: Sequence[tuple[Tuples, Rows, Rows]]) -> dict[str, str]:
+    """Return why each source that has nothing to train on has not, with what to do, by its name."""
+    return {
+        source.name: (
+            f"all its {len(held)} tuples are held out; lower train.validation.share"
+            if len(held)
+            else "no tuples; loosen `mine`"
+        )
+        for source, trained, held in split
+        if not len(trained)
+    }
+
+
+def _skip(left_out: Mapping[str, str], *, sources: int, may_skip: bool) -> list[str]:
+    """Say which sources are left out; return the faults where they may not be, or nothing is left."""
+    if not may_skip:
+        return [f"source {name}: {why} or take it out" for name, why in left_out.items()]
+    for name, why in left_out.items():
+        logger.warning("source %s is left out: %s", name, why)
+    if len(left_out) < sources:
+        return []
+    return [f"source {name}: {why}; no source has tuples to train on" for name, why in left_out.items()]
 
 
 def plan_rows(

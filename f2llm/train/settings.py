@@ -66,7 +66,7 @@ class RunFile:
     plan_sha256: str
     validation_sha256: str
     sources: tuple[PlannedSource, ...]
-    left_out: tuple[str, ...]  # sources without tuples
+    left_out: tuple[str, ...]  # sources without tuples to train on
 
 
 def training_settings(run: Run) -> dict[str, Any]:
@@ -76,15 +76,18 @@ def training_settings(run: Run) -> dict[str, Any]:
 
 
 def read_run_file(path: str | Path) -> RunFile:
-    """Read run.json and check the plan beside it and all tuples and token rows against their hashes.
+    """Read run.json and check the plan beside it, all tuples and what describes token rows against their hashes.
 
     Raises:
-        InputError: run.json is missing, or files changed since it was written.
+        InputError: run.json is missing or damaged, or files changed since it was written.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; run plan_run first (`snakemake {path}`)")
-    content = build(RunFile, read_json(path))
+    try:
+        content = build(RunFile, read_json(path))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # no JSON, or that of something else
+        raise InputError(f"{path}: this is no file of a run ({error}); run plan_run again") from error
     expected = {path.with_name(PLAN_FILE): content.plan_sha256}
     expected[path.with_name(VALIDATION_PLAN_FILE)] = content.validation_sha256
     for source in content.sources:
@@ -98,6 +101,21 @@ def read_run_file(path: str | Path) -> RunFile:
     if faults:
         raise InputError(faults)
     return content
+
+
+def changed_rows(run: RunFile) -> list[str]:
+    """Return a fault for each file of token rows without its recorded hash.
+
+    Reads all of them, so one process of a node should.
+    """
+    return [
+        f"{file}: {'changed since' if file.is_file() else 'missing, though'} it was written; run tokenise_source again"
+        for folder in (Path(source.tokens) for source in run.sources)
+        for file, sha256 in (
+            (folder / name, sha256) for name, sha256 in read_json(folder / "meta.json")["files"].items()
+        )
+        if not file.is_file() or sha256_file(file) != sha256
+    ]
 
 
 def identity(run: RunFile, *, backbone_sha256: str, code: str, precision: str) -> dict[str, Any]:

@@ -90,12 +90,12 @@ class Trainer(NamedTuple):
         for number, batch in enumerate(batches):
             encoded = self._encode_all(batch, keep=True)
             loss, terms = self._loss(batch, encoded.table_SD)
-            _stop_if_not_finite(loss, "loss", batch)
+            _stop_if_not_finite(loss, "loss", [batch])
             (loss / len(batches)).backward()
             self._backward(batch, encoded, last=number == len(batches) - 1)
             losses.append(self._report(batch, loss, terms))
         norm = _whole(clip_grad_norm_(self._trainable(), self.settings.clip_norm, foreach=False))
-        _stop_if_not_finite(norm, "gradient norm", batches[0])
+        _stop_if_not_finite(norm, "gradient norm", batches)
         self.optimiser.step()
         self.optimiser.zero_grad()
         return Outcome(tuple(losses), rate, float(norm))
@@ -177,11 +177,14 @@ def _whole(norm: torch.Tensor) -> torch.Tensor:
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
-def _stop_if_not_finite(value: torch.Tensor, what: str, batch: Batch) -> None:
+def _stop_if_not_finite(value: torch.Tensor, what: str, batches: Sequence[Batch]) -> None:
+    """Raise where a number that comes of all these batches is none."""
     value = value.detach()
     if not torch.isfinite(value):
-        ids = ", ".join(batch.tuple_ids[:FIRST_IDS])
+        suspects = "; ".join(
+            f"source {batch.source}, tuples {', '.join(batch.tuple_ids[:FIRST_IDS])}, ..." for batch in batches
+        )
         raise InputError(
-            f"step {batch.step}: source {batch.source}: the {what} is {float(value)} (tuples {ids}, ...); "
+            f"step {batches[0].step}: the {what} is {float(value)} ({suspects}; the plan has all of this step); "
             "lower learning_rate or raise warmup_steps, or look at these tuples"
         )

@@ -35,7 +35,7 @@ class Watch:
         self._metrics = MetricsLog(folder / "metrics.jsonl", schema=METRICS)
         self._validation = MetricsLog(folder / "validation.jsonl", schema=VALIDATION)
         self._metrics.truncate(start)
-        self._validation.truncate(start + 1)
+        self._validation.truncate(start + 1 if start else 0)  # a resumed run does not validate its first state again
         self._events = SummaryWriter(str(events), purge_step=start)
         self._seconds, self._spoke = 0.0, float("-inf")
 

@@ -34,6 +34,11 @@ class World:
         """Whether this process writes and speaks."""
         return self.rank == 0
 
+    @property
+    def first_of_node(self) -> bool:
+        """Whether this is the process that looks at a node's files for all."""
+        return os.environ.get("LOCAL_RANK", "0") == "0"
+
     def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
         """Add `tensor` up over all processes, in place."""
         if self.size > 1:
@@ -65,6 +70,19 @@ class World:
         ]
         if faults:
             raise InputError(faults)
+
+    def refuse(self, faults: Sequence[str]) -> None:
+        """Stop all processes where one has found faults; all must call this.
+
+        Raises:
+            InputError: one has; with the faults of all, in every process.
+        """
+        seen: list[Any] = [list(faults)]
+        if self.size > 1:
+            seen = [None] * self.size
+            dist.all_gather_object(seen, list(faults))
+        if any(seen):
+            raise InputError(list(dict.fromkeys(fault for theirs in seen for fault in theirs)))
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""

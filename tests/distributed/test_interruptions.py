@@ -106,6 +106,13 @@ def test_torchrun_is_launched_from_any_folder_and_its_end_is_ours(toy, tmp_path,
     assert counts["steps"] == 2
     assert counts["training_peak_memory_mb"] > 100
 
+    rows = tmp_path / "tokens" / "pairs" / "passages.bin"
+    whole = rows.read_bytes()
+    rows.write_bytes((100_000).to_bytes(4, "little") + whole[4:])  # beyond the vocabulary
+    with pytest.raises(InputError, match=r"passages\.bin: changed since .* run tokenise_source again$"):
+        launch_training(run=run, **where, shape=Shape(1, 2, 1), threads=1)
+    rows.write_bytes(whole)
+
     content = json.loads(run.read_text())
     content["plan_sha256"] = "0" * 64
     run.write_text(json.dumps(content))

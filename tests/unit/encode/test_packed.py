@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import transformers
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
 from f2llm.encode import packed
@@ -76,14 +77,16 @@ def test_a_sequence_does_not_see_its_neighbours(folder):
         torch.testing.assert_close(encode_packed(model, pack(sequences)), alone, atol=1e-5, rtol=0)
 
 
-def test_bfloat16_autocast_stays_close(folder):
+def test_bfloat16_autocast_stays_close_to_float32_and_closer_to_the_padded_forward(folder):
     model, sequences = load_packed(folder), drawn()
+    reference = type(model).from_pretrained(folder, attn_implementation="eager").eval()
     with torch.inference_mode():
         full = encode_packed(model, pack(sequences))
         with torch.autocast("cpu", torch.bfloat16):
-            half = encode_packed(model, pack(sequences))
+            half, other = encode_packed(model, pack(sequences)), padded(reference, sequences)
     assert half.dtype == torch.float32
     assert torch.cosine_similarity(full, half).min() >= 0.999
+    assert torch.cosine_similarity(other.float(), half).min() >= 0.9999
 
 
 def test_a_pack_lists_longest_first_and_finds_every_last_token():
@@ -119,6 +122,13 @@ def test_attention_to_later_tokens_is_refused():
         packed_attention(
             module, states, states, states, None, cu_seq_lens_q=None, max_length_q=3, sequence_lengths=(3,)
         )
+
+
+@pytest.mark.parametrize("kind", ["StableLm", "Nemotron"])
+def test_a_model_that_does_not_hand_on_where_sequences_start_is_refused_by_its_type(tmp_path, kind):
+    getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**SIZES)).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=f"type {kind.lower()} does not hand on where sequences start; use a causal"):
+        encode_packed(load_packed(tmp_path), pack(drawn()))
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -103,6 +103,20 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path, caplog):
     assert checkpoints(tmp_path).resume(*made()) == 4
 
 
+@pytest.mark.parametrize("content", ['{"step": 4, "iden', "{}", "[]", "\udcff"])
+def test_a_checkpoint_whose_description_is_damaged_is_passed_over_and_said_so(tmp_path, caplog, content):
+    model, optimiser = made()
+    own = checkpoints(tmp_path / "own")
+    for step in (2, 4):
+        own.save(step, model, optimiser)
+    about = tmp_path / "own" / "step_000004" / "checkpoint.json"
+    about.write_bytes(content.encode(errors="surrogateescape"))
+    assert own.resume(*made()) == 2
+    assert "step_000004: checkpoint.json is damaged; passed over" in caplog.text
+    other = checkpoints(tmp_path / "new", rate=2)
+    assert [found.step for found in other_trainings(tmp_path, own=other)] == [2]
+
+
 def test_a_checkpoint_of_another_training_is_refused_by_the_keys_that_differ(tmp_path):
     model, optimiser = made()
     checkpoints(tmp_path).save(2, model, optimiser)

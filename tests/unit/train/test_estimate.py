@@ -59,6 +59,13 @@ def test_the_papers_run_has_the_papers_counts(paper):
     assert "50% of 1,000 TFLOP/s, an assumption" in said
 
 
+def test_a_process_among_several_holds_its_share_and_whole_weights_and_gradients(paper):
+    shape = weights(paper.backbone.geometry)
+    for processes, each in ((1, 16), (16, 16 / 16 + 8)):
+        run = dataclasses.replace(paper, train=dataclasses.replace(paper.train, processes=processes, nodes=1))
+        assert estimate_run(run, machine=MACHINE, results="nowhere").state_gb == pytest.approx(shape * each / 1e9)
+
+
 def test_a_binary_class_has_one_negative(paper):
     named = {source.name: source for source in paper.sources}
     imdb, squad = named["imdb"].expected, named["squad"].expected

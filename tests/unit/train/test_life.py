@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from f2llm.errors import InputError
@@ -28,3 +31,15 @@ def test_sigterm_is_noted_and_does_not_end_the_step():
     finally:
         for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
             signal.signal(number, handler)
+
+
+def test_a_worker_that_waits_for_a_dead_one_is_told_after_a_while(monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        siblings = life.Siblings(os.getpid(), count=len(psutil.Process().children()))
+        monkeypatch.setattr(life, "MOURNING_SECONDS", 0.0)
+        assert not siblings.long_gone()
+        other.kill()
+        other.wait()
+        assert siblings.long_gone()
+        monkeypatch.setattr(life, "MOURNING_SECONDS", 60.0)
+        assert not siblings.long_gone()

@@ -5,7 +5,7 @@ import torch
 
 from f2llm.encode.packed import load_packed
 from f2llm.errors import InputError
-from f2llm.train.memory import MB, bytes_per_token, find_budget, fit, saved_bytes
+from f2llm.train.memory import MB, bytes_per_token, find_budget, fit, saved_bytes, state_bytes
 from f2llm.train.world import World
 
 WORLD = World(rank=0, size=1, device=torch.device("cpu"))
@@ -36,6 +36,13 @@ def test_chunks_hold_no_more_than_fits(kept, chunk):
 def test_a_sequence_that_does_not_fit_is_refused_with_the_numbers():
     with pytest.raises(InputError, match="a sequence of 101 tokens needs about 202 MB, 200 MB are left"):
         fit(100, longest_sequence=101, tokens_per_chunk=4096, per_token=2 * MB)
+
+
+def test_several_processes_also_hold_whole_weights_and_gradients():
+    model = torch.nn.Sequential(torch.nn.Linear(10, 10, bias=False), torch.nn.Linear(5, 1, bias=False))
+    model[1].requires_grad_(False)
+    assert state_bytes(model, processes=1) == 100 * 16 + 5 * 4
+    assert state_bytes(model, processes=2) == 100 * (16 + 8) + 5 * (4 + 4)
 
 
 def test_the_setting_bounds_chunks_and_without_it_a_cpu_keeps_whole_chunks(toy, backbone):

@@ -9,9 +9,15 @@ from f2llm.train.nodes import Shape, launch_prefix
 
 def test_one_node_stands_alone_and_several_need_slurm(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert launch_prefix(Shape(1, 4, 8), run="run.json")[-3:] == ["--nproc-per-node", "4", "--standalone"]
+    command = launch_prefix(Shape(1, 4, 8), run="run.json")
+    assert command[-3:] == ["--nproc-per-node", "4", "--standalone"]
     with pytest.raises(InputError, match=r"run.json: train.nodes is 2, but this is no Slurm job; run with --profile"):
         launch_prefix(Shape(2, 4, 8), run="run.json")
+
+
+def test_torchrun_waits_for_a_long_step_before_it_kills():
+    command = nodes.torchrun(4)
+    assert int(command[command.index("--shutdown-timeout") + 1]) >= 600
 
 
 @pytest.mark.parametrize(("gres", "asked"), [("gpu:4", ["--gres=gpu:4"]), ("", [])])

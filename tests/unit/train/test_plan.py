@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file
-from f2llm.records.ids import tuple_id
+from f2llm.records.ids import keyed_hash, tuple_id
 from f2llm.train.figures import Figures
 from f2llm.train.order import Part, cut, draw_batch, draw_negatives, plan_steps
 from f2llm.train.plan import plan_rows, plan_run
@@ -254,7 +254,39 @@ def test_a_skipped_source_is_left_out_and_said_so(with_an_empty_source, caplog):
     counts = plan_run(**with_an_empty_source, may_skip=True)
     assert counts["left_out"] == ["topics"]
     assert read_json(with_an_empty_source["run"])["left_out"] == ["topics"]
-    assert "source topics has no tuples" in caplog.text
+    assert "source topics is left out: no tuples; loosen `mine`" in caplog.text
+
+
+HELD_OUT = {"validation": {"share": 0.5}, "sources": {"pairs": "retrieval", "topics": "clustering"}}
+
+
+@pytest.fixture
+def with_a_source_held_out(with_an_empty_source, toy, tmp_path):
+    """Return the arguments of plan_run for a run of which the one tuple of source topics is held out."""
+
+    def plan(**changes):
+        settings = toy.settings(**HELD_OUT | changes)
+        return with_an_empty_source | {"settings": settings}
+
+    home = tmp_path / "tables" / "topics"
+    corpus, rows = (pq.read_table(home / f"{name}.parquet").to_pylist() for name in ("corpus", "queries"))
+    held = min(rows, key=lambda row: keyed_hash(0, "validation", row["query_id"]))
+    toy.write_tuples(home / "tuples.parquet", name="topics", corpus=corpus, queries=[held], negatives=3)
+    return plan
+
+
+def test_a_source_of_which_everything_is_held_out_is_left_out_and_said_so(with_a_source_held_out, caplog):
+    counts = plan_run(**with_a_source_held_out(), may_skip=True)
+    assert counts["left_out"] == ["topics"]
+    assert counts["tuples"].keys() == counts["held_out"].keys() == {"pairs"}
+    assert "source topics is left out: all its 1 tuples are held out; lower train.validation.share" in caplog.text
+    with pytest.raises(InputError, match="source topics: all its 1 tuples are held out; .* or take it out"):
+        plan_run(**with_a_source_held_out(), may_skip=False)
+
+
+def test_a_run_without_anything_to_train_on_is_refused(with_a_source_held_out):
+    with pytest.raises(InputError, match="source topics: all its 1 tuples are held out; .* no source has tuples to"):
+        plan_run(**with_a_source_held_out(sources={"topics": "clustering"}), may_skip=True)
 
 
 def test_held_out_tuples_are_in_the_other_plan_only(toy, tmp_path):

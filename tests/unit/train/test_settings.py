@@ -6,7 +6,7 @@ import pytest
 
 from f2llm.config.variants import digest
 from f2llm.errors import InputError
-from f2llm.train.settings import Settings, differences, identity, read_run_file
+from f2llm.train.settings import Settings, changed_rows, differences, identity, read_run_file
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +53,23 @@ def test_scoring_is_no_part_of_the_settings_of_a_training():
 def test_a_missing_run_file_says_how_to_make_it(tmp_path):
     with pytest.raises(InputError, match="run plan_run first"):
         read_run_file(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("content", ['{"settings": {"run"', "[]", '{"other": 1}', '{"settings": 1}'])
+def test_a_damaged_run_file_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"run\.json: this is no file of a run .*; run plan_run again"):
+        read_run_file(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("name", ["passages.bin", "queries.offsets", "positives.bin"])
+def test_token_rows_that_changed_or_are_gone_are_named(toy, tmp_path, name):
+    run = read_run_file(toy.plan_toy(tmp_path))
+    assert changed_rows(run) == []
+    path = tmp_path / "tokens" / "pairs" / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert changed_rows(run) == [f"{path}: changed since it was written; run tokenise_source again"]
+    path.unlink()
+    assert changed_rows(run) == [f"{path}: missing, though it was written; run tokenise_source again"]

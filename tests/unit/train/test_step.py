@@ -155,7 +155,17 @@ def test_a_loss_that_is_no_number_names_step_source_and_tuples_and_changes_nothi
         trainer.model.norm.weight[0] = float("nan")
     before = weights(trainer)
     with pytest.raises(
-        InputError, match=f"step 2: source {batch.source}: the loss is nan .tuples {batch.tuple_ids[0]}"
+        InputError, match=f"step 2: the loss is nan .source {batch.source}, tuples {batch.tuple_ids[0]}"
     ):
         trainer.step([batch])
     assert torch.equal(before.nan_to_num(), weights(trainer).nan_to_num())
+
+
+def test_a_gradient_that_is_no_number_names_every_batch_of_the_step(toy, planned):
+    trainer, batches = trainer_of(toy, planned)
+    made = [first_of(batches, "pairs"), first_of(batches, "kinds")]
+    trainer.model.norm.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(InputError, match="the gradient norm is") as error:
+        trainer.step(made)
+    for batch in made:
+        assert f"source {batch.source}, tuples {', '.join(batch.tuple_ids[:3])}" in str(error.value)

@@ -66,6 +66,14 @@ def test_what_a_crash_noted_after_the_checkpoint_is_noted_once(tmp_path):
     assert events.Scalars("train_loss/kinds")[0].value == 1.0
 
 
+def test_a_training_killed_before_its_first_checkpoint_has_no_validation_twice(tmp_path):
+    for _ in range(2):
+        watch = watch_of(tmp_path)
+        watch.validated(0, {"pairs": [(BATCHES[0], 2)]})
+        watch.close()
+    assert [row["step"] for row in tables(watch, tmp_path)[1]] == [0]
+
+
 def test_validation_is_the_mean_over_tuples(tmp_path):
     watch = watch_of(tmp_path)
     watch.validated(4, {"pairs": [(BATCHES[0], 3), (BATCHES[0]._replace(loss=7.0), 1)]})
