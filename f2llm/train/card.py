@@ -41,8 +41,8 @@ The model was trained on these sources, after removal of duplicates and of texts
 The data is not part of this folder. Rights on it are stated as its publishers state them; the model's use may be
 subject to them. Of {total} sources, {unclear} do not clearly allow commercial use.
 
-| source | task | tuples | licence | commercial use | described in |
-|---|---|---|---|---|---|
+| source | task | tuples mined | drawn in training | licence | commercial use | described in |
+|---|---|---|---|---|---|---|
 {rows}
 {left_out}
 Base model: {base}, licence {base_licence}.
@@ -59,10 +59,8 @@ def model_card(run: RunFile, *, width: int) -> str:
     settings, backbone = run.settings, run.settings.backbone
     stanzas = {source.name: source for source in settings.sources}
     used = [stanzas[source.name] for source in run.sources]
-    tuples = {source.name: source.rows for source in run.sources}
-    cells = [
-        (s.name, s.task, str(tuples[s.name]), s.licence.id, s.licence.commercial, _cell(s.reference)) for s in used
-    ]
+    tuples = {source.name: (str(source.rows), str(source.planned)) for source in run.sources}
+    cells = [(s.name, s.task, *tuples[s.name], s.licence.id, s.licence.commercial, _cell(s.reference)) for s in used]
     unclear = sum(source.licence.commercial != "yes" for source in used)
     prompt = format_query(backbone.query_prompt, instruction="<instruction>", text="")
     return CARD.format(

@@ -50,6 +50,10 @@ class Figures:
         own = zip(queries, tuples.passage_tokens[positives], negatives, strict=True)
         return [int(query + positive + tuples.passage_tokens[drawn].sum()) for query, positive, drawn in own]
 
+    def rows_of(self, source: str) -> int:
+        """Return the rows of one source."""
+        return self._rows[source]
+
     def counts(self) -> dict[str, Any]:
         """Return all figures, plain. `balance` is max / mean tokens of a process, by number of processes."""
         return {

@@ -78,7 +78,10 @@ def plan_run(
         longest_sequence=max(figures.longest_sequence, unscored.longest_sequence),
         plan_sha256=sha256_file(plan),
         validation_sha256=sha256_file(validation),
-        sources=tuple(_planned(source, tuples[source.name], tokens[source.name]) for source, *_ in split),
+        sources=tuple(
+            _planned(source, tuples[source.name], tokens[source.name], rows=figures.rows_of(source.name))
+            for source, *_ in split
+        ),
         left_out=tuple(left_out),
     )
     write_json(run, plain(content))
@@ -191,7 +194,7 @@ def _strangers(tuples: str | Path, tokens: str | Path, *, name: str) -> list[str
     return [f"source {name}: {key} of tuples and tokens differ; run mine and tokenise_source again" for key in wrong]
 
 
-def _planned(source: Tuples, tuples: str | Path, tokens: str | Path) -> PlannedSource:
+def _planned(source: Tuples, tuples: str | Path, tokens: str | Path, *, rows: int) -> PlannedSource:
     return PlannedSource(
         name=source.name,
         tuples=str(tuples),
@@ -199,4 +202,5 @@ def _planned(source: Tuples, tuples: str | Path, tokens: str | Path) -> PlannedS
         tokens=str(Path(tokens).parent),
         tokens_sha256=sha256_file(tokens),
         rows=len(source.ids),
+        planned=rows,
     )

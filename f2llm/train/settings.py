@@ -51,7 +51,8 @@ class PlannedSource:
     tuples_sha256: str
     tokens: str
     tokens_sha256: str  # of meta.json, which holds the sha256 of every token file
-    rows: int
+    rows: int  # tuples mined
+    planned: int = 0  # rows of the plan: a tuple has one in each epoch that draws it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,10 @@
 """The exported folder: three ways to load it, one vector."""
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -104,9 +106,12 @@ def test_prompts_are_those_of_the_sources_a_generic_one_and_none_for_passages(ex
     }
 
 
-def test_the_card_lists_every_source_with_its_licence(exported):
-    card = (exported[0] / "out" / "README.md").read_text()
-    assert "| pairs | retrieval | 12 | CC0-1.0 | yes | made / up |" in card
+def test_the_card_lists_every_source_with_its_licence_and_what_of_it_was_trained_on(exported):
+    folder, run, _ = exported
+    slots = pq.read_table(next(folder.rglob("plan.parquet")), columns=["source"])["source"].to_pylist()
+    assert Counter({source.name: source.planned for source in run.sources}) == Counter(slots)
+    card = (folder / "out" / "README.md").read_text()
+    assert f"| pairs | retrieval | 12 | {slots.count('pairs')} | CC0-1.0 | yes | made / up |" in card
     assert "license: cc0-1.0" in card
     assert "Of 3 sources, 0 do not clearly allow commercial use." in card
     assert read_json(exported[0] / "out" / "f2llm.json")["digests"] == {"plan": "abc"}
