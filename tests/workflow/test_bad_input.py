@@ -99,9 +99,10 @@ def test_no_slurm_on_the_path(fresh, monkeypatch, tmp_path):
 
 
 def test_several_training_nodes_without_slurm(fresh):
-    assert "train.nodes is 2, but this is no Slurm job; run with --profile slurm" in refused(
+    assert "train.nodes is 2, and this is one machine; run with --profile slurm, or set it to 1" in refused(
         fresh, train=fresh_train(fresh) | {"nodes": 2}
     )
+    assert not (fresh.folder / "results/sources").exists()
 
 
 def fresh_train(toy):
