@@ -29,7 +29,7 @@ class Upload(NamedTuple):
 
 
 def plan_push(results: str | Path, run: str) -> list[Upload]:
-    """Return what a push of a run's model takes along: its folder, and the result files of its scores.
+    """Return what a push of a run's model takes along: its folder, and the result files that jobs made of its scores.
 
     Raises:
         InputError: the run has no model or no card yet, its card with scores is of another model, or a text file
@@ -44,8 +44,11 @@ def plan_push(results: str | Path, run: str) -> list[Upload]:
         for path in sorted(model.rglob("*"))
         if path.is_file() and path.name not in LEFT_OUT
     ]
+    made = _made(Path(results)) if scores.is_dir() else set()
     uploads += [
-        Upload(path, f"{SCORES}/{path.name}") for path in sorted(scores.glob("*.json")) if path.name not in LEFT_OUT
+        Upload(path, f"{SCORES}/{path.name}")
+        for path in sorted(scores.glob("*.json"))
+        if f"results/{SCORES}/{run}/{path.name}" in made
     ]
     card = _scored_card(Path(results), run, model=model)
     uploads = [Upload(card, CARD) if card and upload.name == CARD else upload for upload in uploads]
@@ -53,6 +56,17 @@ def plan_push(results: str | Path, run: str) -> list[Upload]:
     if told:
         raise InputError(told)
     return uploads
+
+
+def _made(results: Path) -> set[str]:
+    """Return the paths of all outputs that the manifests of jobs declare."""
+    found: set[str] = set()
+    for path in sorted((results / JOBS).rglob("*.json")):
+        try:
+            found.update(read_json(path)["outputs"])
+        except (ValueError, KeyError, TypeError):  # foreign, or of another version
+            continue
+    return found
 
 
 def _scored_card(results: Path, run: str, *, model: Path) -> Path | None:

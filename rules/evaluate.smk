@@ -20,8 +20,6 @@ BOARD = {
     **decontamination(),
     "benchmark": plain(RUN.benchmark),
     "leaderboard": RUN.evaluate.leaderboard,
-    # Only where there are any, so that other scoreboards are left as they are.
-    **({"changed": [run.run for run in CHANGED]} if CHANGED else {}),
 }
 
 # Of models that this config does not train nothing is known.

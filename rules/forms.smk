@@ -8,6 +8,7 @@ rule write_cards:
         jobs=JOBS,
         model=OF_RUN,
         run=f"results/runs/{RUN.run}/run.json",
+        plan=f"results/runs/{RUN.run}/plan.parquet",
         summary="results/scores/scoreboard.json",
         scores=[
             path for path in SCORES if path.startswith(f"results/scores/{RUN.run}/")
@@ -16,7 +17,7 @@ rule write_cards:
         curated=expand(
             f"results/curated/{CURATION}/{{source}}/{{table}}.parquet",
             source=TRAINED,
-            table=("corpus", "queries"),
+            table=("corpus", "queries", "hits"),
         ),
         tuples=expand(
             f"results/mined/{MINING}/{{source}}/tuples.parquet", source=TRAINED

@@ -35,9 +35,16 @@ def changes_of(ablate: str | Sequence[Mapping[str, Any]] | None, *, sources: Seq
 def changed_config(config: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """Return the config of the run of a change: another name, other values, nothing for `config` alone."""
     changed = _merged(config, {key: value for key, value in change.set.items() if key in MAY_CHANGE})
-    return {key: value for key, value in changed.items() if key not in OF_ONE_RUN} | {
-        "run": f"{config['run']}-{change.name}"
-    }
+    return {key: value for key, value in changed.items() if key not in OF_ONE_RUN} | {"run": _name(config, change)}
+
+
+def names_of_changed(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the runs that `ablate` of a config asks for, of sources that its licences bar as well."""
+    return [_name(config, change) for change in changes_of(config.get("ablate"), sources=config["sources"])]
+
+
+def _name(config: Mapping[str, Any], change: Change) -> str:
+    return f"{config['run']}-{change.name}"
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

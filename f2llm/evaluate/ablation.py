@@ -13,10 +13,10 @@ from f2llm.records.files import read_json
 from f2llm.records.scores import points_of
 from f2llm.records.tables import read_table, write_rows
 
-MEAN = "mean of tasks"
+MEAN, BOUNDED = "mean of tasks", "mean of tasks with intervals"
 SPREAD = 2 * 1.96  # standard errors in an interval of 95 %
 
-# ablations/{run}/scores.parquet; changes in the order of the config, tasks in that of the benchmark, the mean last.
+# ablations/{run}/scores.parquet; changes in the order of the config, tasks in that of the benchmark, both means last.
 ABLATIONS = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),  # of the change
@@ -33,7 +33,7 @@ ABLATIONS = pa.schema(
 
 
 class Effect(NamedTuple):
-    """What a change did to the score of one task, or to the mean of all."""
+    """What a change did to the score of one task, or to a mean of tasks."""
 
     run: str
     task: str
@@ -54,7 +54,7 @@ def ablation_effects(scores: str | Path, *, run: str, changed: Sequence[str], ta
     effects = []
     for name in changed:
         own = [_effect(Path(scores), run, name, task, source) for task, source in tasks.items()]
-        effects += [*own, _mean(name, own)]
+        effects += [*own, _mean(name, MEAN, own), _mean(name, BOUNDED, [one for one in own if one.low is not None])]
     return effects
 
 
@@ -88,10 +88,10 @@ def _effect(scores: Path, run: str, changed: str, task: str, source: str) -> Eff
     return Effect(changed, task, source, before, after, found.points, found.low, found.high, found.real)
 
 
-def _mean(name: str, effects: Sequence[Effect]) -> Effect:
+def _mean(name: str, task: str, effects: Sequence[Effect]) -> Effect:
     known = [one for one in effects if one.points is not None]
     if not known:
-        return Effect(name, MEAN, "", None, None, None, None, None, None)
+        return Effect(name, task, "", None, None, None, None, None, None)
     points = statistics.fmean(one.points for one in known)
     bounded = all(one.low is not None for one in known)
     half = (
@@ -101,7 +101,7 @@ def _mean(name: str, effects: Sequence[Effect]) -> Effect:
     )
     told = (points - half, points + half, abs(points) > half) if half is not None else (None, None, None)
     return Effect(
-        name, MEAN, "", statistics.fmean(one.before for one in known), statistics.fmean(one.after for one in known),
+        name, task, "", statistics.fmean(one.before for one in known), statistics.fmean(one.after for one in known),
         points, *told,
     )  # fmt: skip
 

@@ -29,7 +29,6 @@ class Board:
     report: tuple[str, ...]  # sources in which they were counted only
     benchmark: Benchmark
     leaderboard: str  # folder of published results, or empty
-    changed: tuple[str, ...] = ()  # runs of the same workflow, which are no earlier ones
 
 
 CONTAMINATED = "decontaminate"  # stage of a row of removed.parquet
@@ -44,6 +43,7 @@ def build_board(
     checked: Sequence[str | Path],
     removed: Sequence[str | Path],
     index: Sequence[str | Path],
+    changed: Sequence[str],
     table: str | Path,
     summary: str | Path,
     costs: str | Path,
@@ -51,7 +51,8 @@ def build_board(
     """Write scoreboard, summary, and what each job took; return counts.
 
     `scores` are the result files {candidate}/{task}.json, `manifests` those of the jobs that made them,
-    `index` the index of evaluation texts that curation looked for, if there was any.
+    `index` the index of evaluation texts that curation looked for, if there was any, `changed` the runs of the same
+    workflow, which are no earlier ones.
 
     Raises:
         InputError: results are missing or of other rows, or the leaderboard's folder cannot be read.
@@ -60,7 +61,7 @@ def build_board(
         seen = in_domain(board.datasets, board.tasks)
         extras = beside(
             candidates, board.tasks, benchmark=board.benchmark, scores=Path(scores[0]).parents[1],
-            leaderboard=board.leaderboard, removed=removed, checked=checked, changed=board.changed,
+            leaderboard=board.leaderboard, removed=removed, checked=checked, changed=changed,
         )  # fmt: skip
     write_json(costs, cost_of(manifests))
     missing = [task for folder in index for task in read_json(Path(folder, "index.json"))["missing"]]

@@ -6,13 +6,14 @@ repeats it and adds what is known after evaluation. `f2llm push` uploads it in t
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
 from f2llm.config.run import Curate, Energy
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
+from f2llm.lineage.card_counts import Counted, count_sources, statement
 from f2llm.lineage.card_scores import evaluation_results, languages_of, mteb_version, read_scoreboard
 from f2llm.lineage.croissant import write_croissant
 from f2llm.lineage.dates import newest
@@ -21,7 +22,7 @@ from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.licences import OTHER, canonical, hub_name
 from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas import ENERGY
-from f2llm.records.tables import count_rows, write_rows
+from f2llm.records.tables import write_rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 MODEL_CARD, DATA_CARD, CROISSANT, ENERGY_TABLE = "model_card.md", "data_card.md", "croissant.json", "energy.parquet"
@@ -29,16 +30,6 @@ TAGS = ("sentence-transformers", "feature-extraction", "sentence-similarity", "m
 # The hub's size categories: an upper bound of rows, and the name below it.
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 LARGEST = "10M<n<100M"
-
-
-class Counted(NamedTuple):
-    """Rows of a source: queries as fetched, queries and passages after curation, tuples."""
-
-    source: str
-    fetched: int
-    queries: int
-    passages: int
-    tuples: int
 
 
 def write_cards(
@@ -59,25 +50,27 @@ def write_cards(
     """
     layout, folder = read_layout(results, run=run), Path(folder)
     board = read_scoreboard(layout.results, run=run)
-    estimates = estimate_energy([read_json(path) for path in jobs], energy=energy)
+    manifests = [read_json(path) for path in jobs]
+    estimates = estimate_energy(manifests, energy=energy)
+    curate = build(Curate, read_json(layout.of_run("run.json"))["settings"]["curate"])
     try:
-        counted = [_count(layout, source.name) for source in layout.sources]
+        counted = count_sources(layout, manifests)
+        said = {
+            "statement": statement(layout, counted, manifests, curate=curate),
+            "energy": energy_text(estimates, energy=energy),
+        }
         body = _body(layout.of_run("model") / "README.md")
     except FileNotFoundError as error:
         raise InputError(
             f"cards: {error.filename or error} is missing; `snakemake --cores all forms` makes it"
         ) from None
-    curate = build(Curate, read_json(layout.of_run("run.json"))["settings"]["curate"])
-    said = {
-        "statement": _statement(layout, counted, board, curate=curate),
-        "energy": energy_text(estimates, energy=energy),
-    }
     write_rows(folder / ENERGY_TABLE, schema=ENERGY, rows=estimates)
     _write(folder / MODEL_CARD, _model_card(layout, board, tasks, body=body, said=said))
     _write(folder / DATA_CARD, _data_card(layout, board, counted, curate=curate, said=said))
     write_croissant(folder / CROISSANT, layout=layout, description=said["statement"], published=newest(jobs))
     return {
-        "tuples": sum(row.tuples for row in counted),
+        "tuples": sum(row.mined for row in counted),
+        "tuples_trained": sum(row.trained for row in counted),
         "kwh": round(sum(row.kwh for row in estimates), 6),
         "grams_co2": round(sum(row.grams for row in estimates), 3),
     }
@@ -168,7 +161,7 @@ def _data_card(
     data = DatasetCardData(
         language=languages_of(layout.results, run=layout.run, tasks=own) or None,
         license=licence,
-        size_categories=size_category(sum(row.tuples for row in counted)),
+        size_categories=size_category(sum(row.mined for row in counted)),
         source_datasets=_repositories(layout.sources) or None,
         task_categories=["sentence-similarity", "feature-extraction"],
         pretty_name=f"Training tuples of {layout.run}",
@@ -178,7 +171,7 @@ def _data_card(
         "run": layout.run,
         "sources": [_source_cells(source) for source in layout.sources],
         "barred": "; ".join(f"{one.name} ({one.reason})" for one in layout.barred),
-        "counts": counted,
+        "counts": [row.cells() for row in counted],
         "curate": curate,
         "mine": layout.mine,
         "retriever": layout.retriever.name,
@@ -191,35 +184,6 @@ def _source_cells(source: Source) -> tuple[str, ...]:
     licence = source.licence
     cells = (source.name, source.task, source.instruction, canonical(licence.id), licence.commercial, licence.note)
     return tuple(" ".join(cell.replace("|", "/").split()) for cell in (*cells, source.reference))
-
-
-def _statement(layout: Layout, counted: Sequence[Counted], board: Mapping[str, Any], *, curate: Curate) -> str:
-    """Return in words what the model is trained on."""
-    tuples, sources = sum(row.tuples for row in counted), [row for row in counted if row.tuples]
-    unclear = sum(source.licence.commercial != "yes" for source in layout.sources)
-    left = [f"{len(layout.barred)} sources are left out by the licence policy."] if layout.barred else []
-    found = sum(1 for hits in board.get("contaminated", {}).values() if hits)
-    return " ".join(
-        [
-            f"{tuples:,} tuples of a query, a positive and hard negatives, from {len(sources)} sources, "
-            "and nothing else.",
-            f"{unclear} of {len(layout.sources)} sources do not clearly allow commercial use.",
-            *left,
-            f"Texts of {found} evaluation tasks were found among the sources' texts; policy of decontamination: "
-            f"{curate.decontaminate.policy}.",
-        ]
-    )
-
-
-def _count(layout: Layout, source: str) -> Counted:
-    curated = layout.curated(source)
-    return Counted(
-        source,
-        count_rows(layout.source(source) / "queries.parquet"),
-        count_rows(curated / "queries.parquet"),
-        count_rows(curated / "corpus.parquet"),
-        count_rows(layout.mined(source) / "tuples.parquet"),
-    )
 
 
 def _repositories(sources: Sequence[Source]) -> list[str]:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from f2llm.lineage.jobs import Job
 
 # Keys of variants, e.g. `embedded-07a04ed5`: the same artefact of two runs lies below different ones.
 VARIANT = re.compile(r"-[0-9a-f]{8}(?=\.json|$)")
+SOURCES = "sources"  # key of settings by source, and of lists of their names
 MOST_SHOWN = 60  # characters of a value
 # Names and places of a run, which decide nothing.
 UNTOLD = ("run", "store", "processes", "nodes", "threads", "candidates", "variants", "backbone_folder", "reason")
@@ -23,6 +25,7 @@ class Causes:
             {self.same(name, side): (job, sha256) for job in own for name, sha256 in job.outputs.items()}
             for side, own in enumerate(jobs)
         )
+        self._alone = _alone(jobs)
         self._known: dict[str, list[str]] = {}
 
     def same(self, path: str, side: int) -> str:
@@ -63,7 +66,7 @@ class Causes:
         return found
 
     def _of_jobs(self, one: Job, two: Job) -> Iterator[str]:
-        yield from param_differences(one, two)
+        yield from param_differences(one, two, alone=self._alone)
         if one.code != two.code:
             other = [
                 f"{name} {one.versions.get(name, 'none')} -> {two.versions.get(name, 'none')}"
@@ -77,16 +80,51 @@ class Causes:
         ]
         for name in sorted({*sides[0], *sides[1]}):
             if sides[0].get(name) != sides[1].get(name) and not name.startswith("results/lineage/"):
+                lacking = [self._alone[part] for part in name.split("/") if part in self._alone]
+                if lacking:
+                    yield lacking[0]
+                    continue
                 made = name in self._makers[0] and name in self._makers[1]
                 yield from self.of(name) if made else [_changed(name, sides, self._names)]
 
 
-def param_differences(one: Job, two: Job) -> list[str]:
-    """Return the settings of two jobs that differ, as "rule: key: before -> after"."""
+def param_differences(one: Job, two: Job, *, alone: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Return the settings of two jobs that differ, as "rule: key: before -> after".
+
+    `alone` maps sources that one run lacks to what is said in place of all their settings.
+    """
     before, after = dict(flat(one.params)), dict(flat(two.params))
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     told = [key for key in keys if key.split(".")[0] not in UNTOLD and key.split(".")[-1] not in UNTOLD]
-    return [f"{one.rule}: {key}: {shown(before.get(key))} -> {shown(after.get(key))}" for key in told]
+    found = []
+    for key in told:
+        values = before.get(key), after.get(key)
+        named = _named(key, values, alone)
+        found += [alone[name] for name in named] or [f"{one.rule}: {key}: {shown(values[0])} -> {shown(values[1])}"]
+    return list(dict.fromkeys(found))
+
+
+def _alone(jobs: tuple[Sequence[Job], Sequence[Job]]) -> dict[str, str]:
+    """Return source -> what is said of it, for each that only one of two runs was planned of."""
+    before, after = (
+        {
+            source["name"]
+            for job in own
+            if job.rule == "plan_run"
+            for source in job.params.get("settings", {}).get(SOURCES, ())
+        }
+        for own in jobs
+    )
+    return {name: f"source {name} is {'left out' if name in before else 'new'}" for name in sorted(before ^ after)}
+
+
+def _named(key: str, values: tuple[Any, Any], alone: Mapping[str, str]) -> list[str]:
+    """Return the sources of `alone` that explain a setting's difference: it is one of theirs, or a list of names."""
+    own = [name for name in alone if f".{SOURCES}.{name}." in f".{key}"]
+    if own or key.split(".")[-1] != SOURCES or not all(isinstance(value, list) for value in values):
+        return own
+    rest = [[name for name in value if name not in alone] for value in values]
+    return [name for name in alone if (name in values[0]) != (name in values[1])] if rest[0] == rest[1] else []
 
 
 def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON

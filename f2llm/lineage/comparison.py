@@ -11,7 +11,7 @@ from f2llm.lineage.page import write_page
 from f2llm.lineage.query import ask
 from f2llm.records.tables import read_table
 
-MEAN = "mean of tasks"
+MEANS = ("mean of tasks", "mean of tasks with intervals")  # rows of a table of effects that are no tasks
 
 
 class ComparedRun(NamedTuple):
@@ -36,13 +36,14 @@ def write_comparison(results: str | Path, run: str, table: str | Path, output: s
         rows.setdefault(row["run"], {})[row["task"]] = row
     first = read_layout(results, run=run)
     runs = [_compared(first, read_layout(results, run=name), effects) for name, effects in rows.items()]
-    tasks = [task for task in next(iter(rows.values())) if task != MEAN]
+    tasks = list(next(iter(rows.values())))
     content = {
         "run": run,
         "runs": runs,
-        "tasks": [*tasks, MEAN],
+        "tasks": [*(task for task in tasks if task not in MEANS), *(mean for mean in MEANS if mean in tasks)],
+        "means": MEANS,
         "own": _compared(first, first, {}),
-        "figure": figures.intervals(_means(runs, run), label="points"),
+        "figure": figures.intervals(_means(runs, run), label=f"points, {MEANS[-1]}"),
         "table": Path(table).name,
     }
     write_page("comparison", Path(output), content)
@@ -57,9 +58,9 @@ def _compared(first: Layout, layout: Layout, effects: Mapping[str, Mapping[str, 
 
 
 def _means(runs: Sequence[ComparedRun], run: str) -> dict[str, tuple[float, float, float]]:
-    """Return name -> (points, low, high) of the mean of each run that has one."""
+    """Return name -> (points, low, high) of each run's mean of the tasks that have intervals."""
     return {
         one.name.removeprefix(f"{run}-"): (mean["points"], mean["low"], mean["high"])
         for one in runs
-        if (mean := one.effects.get(MEAN)) and mean["low"] is not None
+        if (mean := one.effects.get(MEANS[-1])) and mean["low"] is not None
     }

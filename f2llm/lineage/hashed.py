@@ -7,8 +7,17 @@ from typing import NamedTuple
 from f2llm.errors import InputError
 from f2llm.records.files import read_json
 
-# What a run itself made: plan, run.json, model, scores, cards, manifests, report. Checkpoints are sampled.
-ALWAYS = ("results/runs/", "results/scores/", "results/cards/", "results/lineage/", "results/report/")
+# What a run itself made: plan, run.json, model, scores and what passes them on, cards, manifests, report. Checkpoints
+# are sampled.
+ALWAYS = (
+    "results/runs/",
+    "results/scores/",
+    "results/submission",
+    "results/ablations/",
+    "results/cards/",
+    "results/lineage/",
+    "results/report/",
+)
 SAMPLED = "/checkpoints/"
 SCALE = 2**64
 

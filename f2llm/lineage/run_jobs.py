@@ -20,6 +20,17 @@ def jobs_of(jobs: Sequence[Job], run: str) -> list[Job]:
     return list({job.path: job for job in [*last, *behind]}.values())
 
 
+def jobs_beside(jobs: Sequence[Job], run: str) -> list[Job]:
+    """Return the jobs that passed a run's scores on, which nothing of the run came from: its export, its ablation."""
+    model = f"{NAME}/runs/{run}/model"
+    return [
+        job
+        for job in jobs
+        if (job.rule == "export_scores" and model in job.inputs)
+        or (job.rule == "compare_changes" and job.path.stem == run)
+    ]
+
+
 def _starts(prefixes: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda path: path.startswith(prefixes)
 

@@ -2,8 +2,8 @@
 
 Every job recorded the sha256 of what it read and wrote. An artefact is intact if it has the hash that its
 maker recorded, and every reader read just that. Checkpoints and vectors are no declared outputs: they carry
-hashes of their own. The manifests of the jobs are inputs of the report
-and of the crate, so the manifests of these two seal theirs.
+hashes of their own. The manifests of what led to the scores are inputs of the report and of the crate, whose manifests
+seal them; nothing seals those of jobs that come after, nor of parts of jobs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,8 @@ from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.hashed import EVERYTHING, HashSample
 from f2llm.lineage.jobs import Job, local, read_jobs, unread_manifests
 from f2llm.lineage.layout import run_folder
-from f2llm.lineage.run_jobs import REPORTS, jobs_of
+from f2llm.lineage.run_jobs import REPORTS, jobs_beside, jobs_of
+from f2llm.lineage.unmade import gone, unmade
 from f2llm.records.files import bytes_of, read_json, sha256_file, sha256_path
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
@@ -51,7 +52,8 @@ def verify_run(
     Raises:
         InputError: there is no such run, or no such commit.
     """
-    own = jobs_of(read_jobs(results), run)
+    every = read_jobs(results)
+    own = [*jobs_of(every, run), *jobs_beside(every, run)]
     found = verify_files(results, run, sample=sample) + code_findings(own, commit=commit)
     return sorted(found, key=lambda one: (one.path, one.what))
 
@@ -64,8 +66,8 @@ def verify_files(results: str | Path, run: str, *, sample: HashSample = EVERYTHI
     """
     results, folder = Path(results), run_folder(results, run)
     every = read_jobs(results)
-    own = jobs_of(every, run)
-    makers, shared = _makers(own), _shared(every, own)
+    own, beside = jobs_of(every, run), jobs_beside(every, run)
+    makers, shared = _makers([*own, *beside]), _shared(every, own)
     reports = [job for job in every if job.rule in REPORTS and job not in own]
     hashes = [_Hash(name, local(name, results=results), *said) for name, said in _expected(own, makers, shared).items()]
     checks: list[Callable[[], list[Finding]]] = [
@@ -78,7 +80,9 @@ def verify_files(results: str | Path, run: str, *, sample: HashSample = EVERYTHI
     with ThreadPoolExecutor(THREADS) as pool:
         found = [finding for findings in pool.map(lambda check: check(), checks) for finding in findings]
     found += _readers(own, makers, made={output for job in every for output in job.outputs}, shared=shared)
-    found += _unmade(folder, own, results)
+    found += _readers_beside(beside, makers, _makers(every))
+    found += unmade(folder, own, every, results=results)
+    found += gone(folder, own, results=results)
     found += [
         Finding(UNCHECKED, str(Path("results", path.relative_to(results))), "no manifest that this version reads")
         for path in unread_manifests(results)
@@ -170,13 +174,14 @@ def _readers(jobs: Sequence[Job], makers: Mapping[str, Job], *, made: set[str], 
                 yield Finding(UNCHECKED, name, f"read by {_name(job)}, made for another run")
 
 
-def _unmade(folder: Path, jobs: Sequence[Job], results: Path) -> Iterator[Finding]:
-    """Yield the files of a run's folder that no job declared: foreign ones, and logs of the training."""
-    declared = {local(output, results=results) for job in jobs for output in job.outputs}
-    for path in sorted(folder.iterdir()):
-        if path not in declared and path.name != "checkpoints":
-            name = str(Path("results", path.relative_to(results)))
-            yield Finding(UNCHECKED, name, "no job declares it")
+def _readers_beside(beside: Sequence[Job], own: Mapping[str, Job], every: Mapping[str, Job]) -> Iterator[Finding]:
+    """Yield what was passed on and is not what its maker wrote; another run may be made anew without damage."""
+    for job in beside:
+        for name, sha256 in job.inputs.items():
+            if name in own and own[name].outputs[name] != sha256:
+                yield Finding(CHANGED, name, f"{_name(job)} read other bytes than {_name(own[name])} wrote")
+            elif name not in own and name in every and every[name].outputs[name] != sha256:
+                yield Finding(UNCHECKED, name, f"read by {_name(job)}, written anew since")
 
 
 def _name(job: Job) -> str:

@@ -17,11 +17,13 @@ def results(tmp_path):
     (model / "1_Pooling/config.json").write_text("{}")
     (model / ".snakemake_timestamp").write_text("")
     write_json(tmp_path / "scores/toy/Good.json", {})
-    write_json(tmp_path / "scores/toy/scoreboard.json", {})
+    write_json(tmp_path / "scores/toy/Foreign.json", {})
+    outputs = {"results/scores/toy/Good.json": "a" * 64}
+    write_json(tmp_path / "lineage/jobs/evaluate_run/toy.json", {"outputs": outputs})
     return tmp_path
 
 
-def test_model_card_and_scores_go_and_nothing_else(results):
+def test_model_card_and_scores_that_a_job_made_go_and_nothing_else(results):
     uploads = plan_push(results, "toy")
     assert [upload.name for upload in uploads] == ["1_Pooling/config.json", "README.md", "scores/Good.json"]
     assert push_lines(uploads)[-1].endswith("bytes in 3 files")

@@ -40,7 +40,7 @@ def test_an_ablation_is_one_dag_that_makes_only_what_the_changes_concern(copied)
     folder = copied.folder
     copied.configure(ablate=CHANGES)
     jobs = {"mine_source": 3, "plan_run": 2, "train_model": 2, "evaluate_run_small": 2, "compare_changes": 1}
-    assert copied.planned("--", "ablate") == {"ablate": 1, "build_scoreboard": 1, **jobs}
+    assert copied.planned("--", "ablate") == {"ablate": 1, **jobs}
     shared = times(folder, "sources/**/*.parquet") | times(folder, "mined/**/*.parquet") | times(folder, "runs/toy/*")
     killed_at_the_first_plan(copied)
     said = copied.run("ablate").stdout
@@ -48,7 +48,7 @@ def test_an_ablation_is_one_dag_that_makes_only_what_the_changes_concern(copied)
     assert copied.planned("--", "ablate") == {}
     effects = read_effects(folder / "results/ablations/toy/scores.parquet")
     assert [one.run for one in effects if one.task == MEAN] == ["toy-without-toy_kinds", "toy-mined"]
-    assert len(effects) == 2 * 4
+    assert len(effects) == 2 * 5
     assert "less toy" in said and "without-toy_kinds" in said
     page = (folder / "results/ablations/toy/index.html").read_text()
     assert "sources: toy_kinds is left out" in page and "settings: mine.negatives: 3 -&gt; 2" in page
@@ -69,7 +69,7 @@ def test_an_ablation_is_one_dag_that_makes_only_what_the_changes_concern(copied)
 def test_each_source_left_out_is_a_training_of_its_own(copied):
     copied.configure(ablate="leave_one_source_out")
     jobs = {"plan_run": 3, "train_model": 3, "evaluate_run_small": 3, "compare_changes": 1}
-    assert copied.planned("--", "ablate") == {"ablate": 1, "build_scoreboard": 1, **jobs}
+    assert copied.planned("--", "ablate") == {"ablate": 1, **jobs}
 
 
 def test_faulty_changes_are_refused_before_any_job_with_all_their_faults(fresh):

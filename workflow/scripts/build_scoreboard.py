@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from f2llm.config.ablations import names_of_changed
 from f2llm.config.build import build
 from f2llm.config.scoring_jobs import Candidate
 from f2llm.evaluate.beside import Board, build_board
@@ -20,6 +21,8 @@ with job(snakemake) as counts:
             checked=snakemake.input.checked,
             removed=snakemake.input.removed,
             index=snakemake.input.index,
+            # No param: a scoreboard that is there stays as it is when changes are asked for after it.
+            changed=names_of_changed(snakemake.config),
             table=snakemake.output.table,
             summary=snakemake.output.summary,
             costs=snakemake.output.costs,

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from f2llm.evaluate.ablation import MEAN, ablation_effects, effect_lines, read_effects, write_effects
+from f2llm.evaluate.ablation import BOUNDED, MEAN, ablation_effects, effect_lines, read_effects, write_effects
 from f2llm.evaluate.items import ITEMS
 from f2llm.records.files import write_json
 from f2llm.records.tables import write_table
@@ -47,7 +47,16 @@ def test_differences_come_with_intervals_and_the_mean_with_its_own(scores):
 
 def test_a_task_that_one_run_lacks_has_no_difference(scores):
     effects = ablation_effects(scores, run="toy", changed=["toy-without-b"], tasks=TASKS)
-    assert [(one.task, one.points) for one in effects] == [("A", 0), ("B", None), (MEAN, 0)]
+    assert [(one.task, one.points) for one in effects] == [("A", 0), ("B", None), (MEAN, 0), (BOUNDED, 0)]
+
+
+def test_tasks_without_intervals_leave_a_mean_of_those_that_have_one(scores):
+    (scores / "toy/items/B.parquet").unlink()
+    effects = ablation_effects(scores, run="toy", changed=["toy-without-a"], tasks=TASKS)
+    by_task = {one.task: one for one in effects}
+    assert (by_task[MEAN].points, by_task[MEAN].low, by_task[MEAN].real) == (pytest.approx(-15), None, None)
+    assert by_task[BOUNDED].points == pytest.approx(-30)
+    assert by_task[BOUNDED].low == pytest.approx(by_task["A"].low, abs=1) and by_task[BOUNDED].real
 
 
 def test_changes_stand_beside_each_other_and_the_table_is_written(scores, tmp_path):
@@ -60,5 +69,5 @@ def test_changes_stand_beside_each_other_and_the_table_is_written(scores, tmp_pa
 
 def test_the_table_holds_all_effects(scores, tmp_path):
     changed, table = ["toy-without-a", "toy-without-b"], tmp_path / "effects.parquet"
-    assert write_effects(scores, run="toy", changed=changed, tasks=TASKS, table=table) == 6
+    assert write_effects(scores, run="toy", changed=changed, tasks=TASKS, table=table) == 8
     assert read_effects(table) == ablation_effects(scores, run="toy", changed=changed, tasks=TASKS)

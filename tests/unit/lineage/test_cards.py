@@ -14,7 +14,8 @@ from f2llm.config.run import Energy
 from f2llm.errors import InputError
 from f2llm.lineage.cards import size_category, write_cards
 from f2llm.records.files import read_json, sha256_path, write_json
-from f2llm.records.tables import read_table
+from f2llm.records.schemas import PLAN
+from f2llm.records.tables import read_table, write_table
 
 TASKS = [
     Task(
@@ -62,7 +63,7 @@ def test_the_model_card_repeats_that_of_training_and_adds_scores_statement_and_e
     assert "What the model is." in text
     assert "| Good | retrieval | ndcg_at_10 | in-domain | 60.00 | 20.00 | 30.00 | 60.00 |" in text
     assert "No better than the better pooling of its base: Worse." in text
-    assert "1 tuples of a query, a positive and hard negatives, from 1 sources" in text
+    assert "1 tuples of a query, a positive and hard negatives, from 1 sources, and nothing else; 1 were mined." in text
     assert "| train_model | 1 | 0.0019 |" in text
 
 
@@ -87,8 +88,38 @@ def test_hub_data_sets_base_model_and_unclear_rights_are_in_the_metadata(scored)
 
 def test_the_data_card_counts_rows_from_the_files_to_tuples(scored):
     text = (cards(scored) / "data_card.md").read_text()
-    assert "| toy | 3 | 2 | 3 | 1 |" in text
+    assert "| toy | – | 3 | 1 | – | 2 | 3 | 1 | 1 |" in text
     assert "Left out by the run's licence policy: news (licence CC-BY-NC-4.0, commercial use: no)." in text
+
+
+def test_tuples_that_no_step_saw_are_mined_and_not_trained_on(scored):
+    path = scored[0] / "runs/toyrun/plan.parquet"
+    write_table(path, schema=PLAN, rows=[read_table(path).slice(0, 0)])
+    folder = cards(scored)
+    assert "0 tuples of a query, a positive and hard negatives, from 0 sources, and nothing else; 1 were mined." in (
+        (folder / "model_card.md").read_text()
+    )
+    assert "| toy | – | 3 | 1 | – | 2 | 3 | 1 | 0 |" in (folder / "data_card.md").read_text()
+
+
+def test_rows_as_fetched_and_the_cap_of_a_source_are_in_the_data_card(scored):
+    results, jobs = scored
+    run = read_json(results / "runs/toyrun/run.json")
+    run["settings"]["sources"][0]["max_queries"] = 2
+    write_json(results / "runs/toyrun/run.json", run)
+    text = (cards((results, [*jobs, results / "read.json"])) / "data_card.md").read_text()
+    assert "| toy | 5 | 3 | 1 | 2 | 2 | 3 | 1 | 1 |" in text
+
+
+def test_evaluation_texts_that_were_reported_are_told_apart_from_those_dropped(scored):
+    results, jobs = scored
+    curated = read_json(jobs[0]) | {
+        "rule": "curate_source", "counts": {"contaminated_passages": {"Good": 1, "Other (corpus)": 7}}
+    }  # fmt: skip
+    write_json(results / "curated.json", curated)
+    text = (cards((results, [*jobs, results / "curated.json"])) / "model_card.md").read_text()
+    assert "texts of 1 evaluation tasks were found and dropped (1 findings)" in text
+    assert "texts of 2 tasks were found and reported, not dropped (8 findings, 7 of them equal to a passage" in text
 
 
 def test_the_table_of_energy_has_a_row_a_job_and_its_sum_is_in_the_card(scored):

@@ -72,6 +72,24 @@ def test_other_versions_are_named_with_code_that_differs():
     assert causes([one], [two]).of("o") == ["code of x (or versions: duckdb 1 -> 2)"]
 
 
+def of_sources(*names):
+    """Plan and training of some sources."""
+    tables = {f"results/tokens/t-1/{name}/passages.bin": name for name in names}
+    settings = {"sources": [{"name": name, "adapter": "pairs", "options": {"min_words": 3}} for name in names]}
+    plan = {PLAN: "".join(names)}
+    return [
+        *(job("tokenise_source", {}, {path: sha256}, wildcards={"source": sha256}) for path, sha256 in tables.items()),
+        job("plan_run", tables, plan, params={"settings": settings, "sources": list(names)}),
+        job("train_model", plan | tables, {"results/runs/{run}/model": "".join(names)}),
+    ]
+
+
+def test_a_source_left_out_is_one_cause_whatever_it_had():
+    model = "results/runs/{run}/model"
+    assert causes(of_sources("x", "y"), of_sources("x")).of(model) == ["source y is left out"]
+    assert causes(of_sources("x"), of_sources("x", "y")).of(model) == ["source y is new"]
+
+
 def test_lists_of_named_things_are_compared_by_name():
     assert dict(flat({"a": [{"name": "x", "v": 1}], "b": [1, 2]})) == {"a.x.name": "x", "a.x.v": 1, "b": [1, 2]}
 

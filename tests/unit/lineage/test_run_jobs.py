@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from f2llm.lineage.jobs import Job
-from f2llm.lineage.run_jobs import jobs_of
+from f2llm.lineage.run_jobs import jobs_beside, jobs_of
 
 
 def job(rule, outputs, inputs=(), *, unit="x"):
@@ -34,3 +34,10 @@ def test_the_scoreboard_of_another_run_is_not_its_own():
     reads = job("plan_run", ["runs/r/plan.parquet"], ["scores/scoreboard.json"])
     assert [one.rule for one in jobs_of([board, reads], "r")] == ["plan_run"]
     assert [one.rule for one in jobs_of([board, reads], "other")] == ["build_scoreboard"]
+
+
+def test_exports_and_ablations_of_a_run_stand_beside_its_jobs():
+    export = job("export_scores", ["submission"], ["runs/r/model"])
+    ablation = job("compare_changes", ["ablations/r/scores.parquet"], ["scores/r/Task.json"], unit="r")
+    assert jobs_beside([export, ablation], "r") == [export, ablation]
+    assert jobs_beside([export, ablation], "other") == []

@@ -191,6 +191,53 @@ def test_foreign_files_and_manifests_are_named_but_no_damage(made):
     }
 
 
+def test_exported_scores_and_ablations_that_changed_are_found(made):
+    made.write("runs/r/model", "weights")
+    made.write("submission/r/Task.json", "{}")
+    made.write("ablations/r/scores.parquet", "effects")
+    made.job("convert_model", "r", [], ["runs/r/model"])
+    made.job("export_scores", "export_scores", ["runs/r/model"], ["submission"])
+    made.job("compare_changes", "r", ["runs/r/plan.parquet"], ["ablations/r/scores.parquet"])
+    assert made.found() == {}
+    made.write("submission/r/Task.json", "[]")
+    made.write("ablations/r/scores.parquet", "effecte")
+    changed = {path for path, (state, _) in made.found(sample=NOTHING_BUT).items() if state == CHANGED}
+    assert changed == {"results/submission", "results/ablations/r/scores.parquet"}
+
+
+def test_another_run_that_was_made_anew_after_an_ablation_is_no_damage_of_this_one(made):
+    made.write("ablations/r/scores.parquet", "effects")
+    made.write("runs/changed/plan.parquet", "plan of the change")
+    made.job("compare_changes", "r", ["runs/changed/plan.parquet"], ["ablations/r/scores.parquet"])
+    made.write("runs/changed/plan.parquet", "another")
+    made.job("plan_run", "changed", [], ["runs/changed/plan.parquet"])
+    assert made.found() == {
+        "results/runs/changed/plan.parquet": (UNCHECKED, "read by compare_changes r, written anew since")
+    }
+
+
+@pytest.mark.parametrize("folder", ["scores/r", "cards/r", "curated/c-1/a", "curated/c-1", "mined/m-1/a"])
+def test_foreign_files_beside_what_jobs_of_the_run_made_are_named(made, folder):
+    tables = ["curated/c-1/a/corpus.parquet", "mined/m-1/a/tuples.parquet", "scores/r/Task.json", "cards/r/card.md"]
+    for name in (*tables, "curated/c-1/b/corpus.parquet"):
+        made.write(name, "made")
+    made.job("make", "r", [], tables)
+    made.job("curate_source", "b", [], ["curated/c-1/b/corpus.parquet"])  # for another run
+    made.job("build_report", "r", ["runs/r/plan.parquet", *tables], ["report/index.html"])
+    assert made.found() == {}
+    made.write(f"{folder}/Fake.json", "{}")
+    assert made.found() == {f"results/{folder}/Fake.json": (UNCHECKED, "no job declares it")}
+
+
+def test_vectors_and_checkpoints_that_are_gone_are_told(made):
+    made.write("runs/r/model", "weights")
+    made.job("train_model", "r", [], ["runs/r/model"], store="results/vectors/store/finder")
+    assert made.found() == {
+        "results/vectors/store/finder": (UNCHECKED, "its vectors are gone; train_model put them there"),
+        "results/runs/r/checkpoints": (UNCHECKED, "its checkpoints are gone; train_model saved them"),
+    }
+
+
 def test_an_unknown_run_is_refused_with_those_that_are_there(made):
     with pytest.raises(InputError, match="runs here: r"):
         verify_files(made.folder, "s")
