@@ -90,9 +90,12 @@ def _forget(options: argparse.Namespace) -> None:
     from f2llm.lineage.layout import read_layout
     from f2llm.lineage.rebuild import rebuild
 
+    given = [one for one in (options.id, options.row, options.text, options.source) if one is not None]
+    if len(given) != 1:
+        raise InputError("name one thing to forget: an id, or one of --row, --text, --source")
     layout = read_layout(Path(options.results).resolve(), run=options.run)
     question = Question(id=options.id, row=options.row, text=options.text, source=options.source)
-    if options.source:
+    if options.source is not None:
         found = remains_of_source(layout, check_source(layout, options.source), reason=options.reason)
     else:
         file, _, row = (options.row or "").rpartition(":")

@@ -6,13 +6,19 @@ from typing import NamedTuple
 
 from f2llm.config.exclusions import Exclusion
 from f2llm.encode.prompts import format_query
-from f2llm.lineage.find import QUERY, TASKS, Found
+from f2llm.errors import InputError
+from f2llm.lineage.fetched_files import Copy, copies, own_files
+from f2llm.lineage.find import QUERY, TASKS, TUPLE, Found
 from f2llm.lineage.forward import TextTrace, places_of, row_of, trace_text
 from f2llm.lineage.holders import Holder, Needles, find_holders
 from f2llm.lineage.layout import Layout
+from f2llm.lineage.learners import Learner, learners_of, learners_of_source
 from f2llm.lineage.pages import own_pages
 from f2llm.lineage.query import ask
+from f2llm.lineage.trace import trace_found
 from f2llm.records.ids import doc_id, query_id
+
+TOKENS = "tokens of its texts"
 
 
 class Remains(NamedTuple):
@@ -23,12 +29,21 @@ class Remains(NamedTuple):
     vectors: frozenset[bytes]  # ids under which the retriever's and the models' stores may have it
     holders: list[Holder]
     raw: list[Path]  # fetched files that it came from
+    copies: list[Copy]  # of these, and where else they lie
+    learners: list[Learner]
     traces: list[TextTrace]
     pages: list[Path]  # that no job makes again
 
 
 def remains_of(layout: Layout, found: Sequence[Found], *, reason: str, row: tuple[str, int] | None = None) -> Remains:
-    """Return what is left of texts; with `row` only that row is excluded, and texts that other rows have too stay."""
+    """Return what is left of texts; with `row` only that row is excluded, and texts that other rows have too stay.
+
+    Raises:
+        InputError: one is a tuple; with the texts that it is made of.
+    """
+    for one in found:
+        if one.kind == TUPLE:
+            raise _no_text(layout, one)
     exclusions, gone = [], []
     for one in found:
         places = places_of(layout, one)
@@ -45,29 +60,47 @@ def remains_of(layout: Layout, found: Sequence[Found], *, reason: str, row: tupl
     ids = _ids_of(texts) | {one.id for one in gone} | _tuples(layout, gone)
     needles = Needles(texts, sorted(ids))
     vectors = frozenset(_vector_ids(layout, texts))
-    raw = sorted({path for one in gone for path in _raw(layout, one.source, places_of(layout, one))})
-    folders = [layout.results, layout.results.parent / "logs"]
-    found_in = find_holders(folders, needles._replace(ids=sorted(ids | vectors)))
+    files = _files(layout, gone)
+    raw = [path for name in files for path in own_files(layout, name) if _name(layout, name, path) in files[name]]
+    stored = copies(layout, files)
+    learners = learners_of(layout.results, gone)
+    found_in = _with_plans(find_holders(_searched(layout), needles._replace(ids=ids | vectors)), learners)
     found_in += [
-        Holder(path, "tokens of its texts")
+        Holder(path, TOKENS)
         for name in sorted({one.source for one in gone})
         for path in sorted(layout.results.glob(f"tokens/*/{name}/*.bin"))
     ]
-    return Remains(list(dict.fromkeys(exclusions)), needles, vectors, found_in, raw, traces, own_pages(layout.results))
+    return Remains(
+        list(dict.fromkeys(exclusions)), needles, vectors, found_in, raw, stored, learners, traces,
+        own_pages(layout.results),
+    )  # fmt: skip
 
 
 def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
-    """Return what is left of a whole source: the files below folders of its name, and its fetched files."""
+    """Return what is left of a whole source: all below folders of its name, and what else holds its texts or ids."""
     folders = source_folders(layout.results, name)
     holders = [Holder(path, "all of it") for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    raw = sorted(path for path in (layout.source(name) / "raw").rglob("*") if path.is_file())
+    raw = own_files(layout, name)
     texts = _texts(layout, name)
     vectors = frozenset(_vector_ids(layout, texts))
-    exclusions = [Exclusion(source=name, reason=reason)]
+    needles = Needles([], _ids_of(texts) | _ids_in(layout, name), texts)
+    learners = learners_of_source(layout.results, name)
+    own = {holder.path for holder in holders}
+    beyond = find_holders(_searched(layout), needles._replace(ids=needles.ids | vectors))
+    holders += [one for one in beyond if one.path not in own]
     return Remains(
-        exclusions, Needles([], []), vectors, [one for one in holders if one.path not in raw], raw, [],
-        own_pages(layout.results),
+        [Exclusion(source=name, reason=reason)], needles, vectors,
+        _with_plans([one for one in holders if one.path not in raw], learners), raw, copies(layout, {name: None}),
+        learners, [], own_pages(layout.results),
     )  # fmt: skip
+
+
+def _no_text(layout: Layout, one: Found) -> InputError:
+    query, positive = trace_found(layout, one).texts[:2]
+    return InputError(
+        f"id {one.id.hex()}: is that of a tuple of {one.source}, which is made of texts; forget its query "
+        f"{query.id} or its positive {positive.id}"
+    )
 
 
 def source_folders(results: Path, name: str) -> list[Path]:
@@ -79,11 +112,11 @@ def source_folders(results: Path, name: str) -> list[Path]:
 def remains_lines(remains: Remains, *, results: Path) -> list[str]:
     """Return what was found as lines for a person."""
     lines = [f"{trace.role} {trace.id} of {trace.source}, in {trace.tuples:,} tuples" for trace in remains.traces]
-    seen = [trace.seen for trace in remains.traces if trace.seen.steps]
-    learned = sorted({path for one in seen for path in (*one.checkpoints, *one.models)})
-    lines += [f"learned from it   {path}" for path in learned]
+    learned = sorted(path for one in remains.learners for path in one.made)
+    lines += [f"learned from it   {path.relative_to(results)}" for path in learned]
     lines += [f"holds it          {_short(one.path, results)}: {one.where}" for one in remains.holders]
     lines += [f"came from         {_short(path, results)}" for path in remains.raw]
+    lines += [f"came from         {_short(one.path, results)}{_kept(one)}" for one in remains.copies]
     lines += [f"to be deleted     {_short(path, results)}: no job makes it again" for path in remains.pages]
     lines += [f"to exclude        {_exclusion(one)}" for one in remains.exclusions]
     return lines
@@ -96,6 +129,21 @@ def _exclusion(one: Exclusion) -> str:
 
 def _short(path: Path, results: Path) -> str:
     return str(path.relative_to(results.parent))
+
+
+def _kept(copy: Copy) -> str:
+    return f": kept for {', '.join(copy.users)}" if copy.users else ""
+
+
+def _searched(layout: Layout) -> list[Path]:
+    return [layout.results, layout.results.parent / "logs"]
+
+
+def _with_plans(holders: Sequence[Holder], learners: Iterable[Learner]) -> list[Holder]:
+    """Return these and the plans of the runs: what a plan names by its row alone, no search for ids finds."""
+    known = {one.path for one in holders}
+    plans = [one.plan for one in learners if one.plan not in known and one.plan.is_file()]
+    return [*holders, *(Holder(path, "tuples of it") for path in plans)]
 
 
 def _ids_of(texts: Iterable[str]) -> set[bytes]:
@@ -128,13 +176,32 @@ def _vector_ids(layout: Layout, texts: Iterable[str]) -> set[bytes]:
     return ids
 
 
-def _texts(layout: Layout, name: str) -> list[str]:
-    paths = [layout.source(name) / f"{table}.parquet" for table in ("corpus", "queries")]
-    return [text for path in paths for (text,) in ask("SELECT text FROM read_parquet(?)", [path])]
+def _texts(layout: Layout, name: str) -> set[str]:
+    """Return the texts of a source as it is now, and as it was curated for any run."""
+    folders = [layout.source(name), *sorted(layout.results.glob(f"curated/*/{name}"))]
+    paths = [folder / f"{table}.parquet" for folder in folders for table in ("corpus", "queries")]
+    found = [path for path in paths if path.is_file()]
+    return {text for (text,) in ask("SELECT text FROM read_parquet(?)", found)} if found else set()
 
 
-def _raw(layout: Layout, source: str, places: Iterable[object]) -> Iterable[Path]:
-    for place in places:
-        path = layout.source(source) / "raw" / place.file.split("!")[0]  # type: ignore[attr-defined]
-        if path.is_file():
-            yield path
+def _ids_in(layout: Layout, name: str) -> set[bytes]:
+    """Return the ids of a source's queries and, of all runs, tuples: not all of them follow from single texts."""
+    places = [("query_id", f"sources/{name}/queries.parquet"), ("query_id", f"curated/*/{name}/queries.parquet")]
+    places.append(("tuple_id", f"mined/*/{name}/tuples.parquet"))
+    ids: set[bytes] = set()
+    for column, pattern in places:
+        paths = sorted(layout.results.glob(pattern))
+        ids |= {one for (one,) in ask(f"SELECT {column} FROM read_parquet(?)", paths)} if paths else set()
+    return ids
+
+
+def _files(layout: Layout, found: Iterable[Found]) -> dict[str, set[str]]:
+    """Return source -> names of the fetched files that these came from."""
+    files: dict[str, set[str]] = {}
+    for one in found:
+        files.setdefault(one.source, set()).update(place.file.split("!")[0] for place in places_of(layout, one))
+    return dict(sorted(files.items()))
+
+
+def _name(layout: Layout, source: str, path: Path) -> str:
+    return str(path.relative_to(layout.source(source) / "raw"))

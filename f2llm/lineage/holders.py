@@ -2,7 +2,8 @@
 
 import html
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,16 +12,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from f2llm.errors import InputError
+from f2llm.records.ids import ID_BYTES
 
-BLOCK = 8 << 20
+BLOCK = 8 << 20  # whole records of ids
 SKIPPED = (".safetensors", ".distcp", ".offsets", ".f16", ".f32")  # numbers, in which no text or id can be found
+ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".zst")  # compressed: their bytes show nothing of the members
+RECORDS = ".ids"  # nothing but ids, one after the other
+DIGITS = 2 * ID_BYTES
+HEX = re.compile(rb"[0-9a-f]{%d,}" % DIGITS)
+TEXT_COLUMNS = ("query", "positive", "negative", "negatives", "passage")  # beside those whose name ends in "text"
 
 
 class Needles(NamedTuple):
-    """What is looked for: texts, and ids of texts and tuples."""
+    """What is looked for: texts anywhere, ids of texts and tuples, and texts that are all of a cell of a table.
+
+    Each text is searched for by itself; ids and whole texts are looked up, so there may be millions of them.
+    """
 
     texts: Sequence[str]
-    ids: Sequence[bytes]
+    ids: Collection[bytes]
+    whole: Collection[str] = ()
 
 
 class Holder(NamedTuple):
@@ -30,57 +41,92 @@ class Holder(NamedTuple):
     where: str
 
 
+class _Sought(NamedTuple):
+    """The needles in the forms in which they are looked up."""
+
+    texts: Sequence[str]
+    forms: Sequence[bytes]
+    ids: frozenset[bytes]
+    hexes: frozenset[bytes]
+    whole: frozenset[str]
+
+
 def find_holders(folders: Sequence[Path], needles: Needles) -> list[Holder]:
     """Return the files below folders that hold one of the texts or ids, by path.
 
     Tables are searched as they read; other files as bytes, in the forms that JSON and HTML give a text.
     Tokens, weights and vectors are numbers: what they are made from is told by the tables beside them.
+    Archives are compressed and not looked into: the tables tell which of them a text came from.
     """
+    ids = frozenset(needles.ids)
+    forms = sorted({one.encode() for text in needles.texts for one in _forms(text)})
+    hexes = frozenset(one.hex().encode() for one in ids)
+    sought = _Sought(needles.texts, forms, ids, hexes, frozenset(needles.whole))
     paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [Holder(path, where) for path in paths if path.suffix not in SKIPPED and (where := _where(path, needles))]
+    passed = (*SKIPPED, *ARCHIVES)
+    return [Holder(path, where) for path in paths if path.suffix not in passed and (where := _where(path, sought))]
 
 
-def _where(path: Path, needles: Needles) -> str:
+def _where(path: Path, sought: _Sought) -> str:
     if path.suffix == ".parquet":
         try:
-            return ", ".join(_columns(path, needles))
+            return ", ".join(_columns(path, sought))
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path}: cannot be read ({error}), so nothing is known of what it holds") from None
-    return "bytes" if _has_bytes(path, needles) else ""
+    found = _has_records(path, sought.ids) if path.suffix == RECORDS else _has_bytes(path, sought)
+    return "bytes" if found else ""
 
 
-def _columns(path: Path, needles: Needles) -> Iterator[str]:
-    ids = pa.array(list(needles.ids), pa.binary(16))
-    hexes = [identity.hex() for identity in needles.ids]
+def _columns(path: Path, sought: _Sought) -> Iterator[str]:
     with pq.ParquetFile(path) as file:
         for field in file.schema_arrow:
             for batch in file.iter_batches(8192, columns=[field.name]):
-                if _holds(batch[0], needles.texts, ids, hexes):
+                if _holds(batch[0], field.name, sought):
                     yield field.name
                     break
 
 
-def _holds(column: pa.Array, texts: Sequence[str], ids: pa.Array, hexes: Sequence[str]) -> bool:
+def _holds(column: pa.Array, name: str, sought: _Sought) -> bool:
     while pa.types.is_list(column.type):
         column = pc.list_flatten(column)
-    if pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == 16:
-        return bool(pc.any(pc.is_in(column, value_set=ids)).as_py())
+    if pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == ID_BYTES:
+        return not sought.ids.isdisjoint(column.to_pylist())
     if not pa.types.is_string(column.type):
         return False
-    return any(pc.any(pc.match_substring(column, one)).as_py() for one in [*texts, *hexes])
+    if any(pc.any(pc.match_substring(column, one)).as_py() for one in sought.texts):
+        return True
+    if sought.whole and (name.endswith("text") or name in TEXT_COLUMNS):
+        if not sought.whole.isdisjoint(column.to_pylist()):
+            return True
+    like_ids = column.filter(pc.match_substring_regex(column, HEX.pattern.decode())) if sought.hexes else []
+    return any(_has_hex(one.as_py().encode(), sought.hexes) for one in like_ids)
 
 
-def _has_bytes(path: Path, needles: Needles) -> bool:
-    forms = {one.encode() for text in needles.texts for one in _forms(text)}
-    forms |= {one for identity in needles.ids for one in (identity, identity.hex().encode())}
-    longest, before = max(map(len, forms), default=0), b""
+def _has_records(path: Path, ids: frozenset[bytes]) -> bool:
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            if not ids.isdisjoint(block[at : at + ID_BYTES] for at in range(0, len(block), ID_BYTES)):
+                return True
+    return False
+
+
+def _has_bytes(path: Path, sought: _Sought) -> bool:
+    longest, before = max([DIGITS, *map(len, sought.forms)]), b""
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             searched = before + block
-            if any(form in searched for form in forms):
+            if any(form in searched for form in sought.forms) or _has_hex(searched, sought.hexes):
                 return True
             before = searched[-longest:]
     return False
+
+
+def _has_hex(block: bytes, hexes: frozenset[bytes]) -> bool:
+    """Return whether one of the ids is written out in a block; longer runs of digits are tried at every place."""
+    return bool(hexes) and any(
+        not hexes.isdisjoint(run[at : at + DIGITS] for at in range(len(run) - DIGITS + 1))
+        for run in (match[0] for match in HEX.finditer(block))
+    )
 
 
 def _forms(text: str) -> set[str]:

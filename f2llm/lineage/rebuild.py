@@ -3,19 +3,22 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from f2llm.config.exclusions import FILE, add_exclusions
 from f2llm.encode.store_delete import delete_vectors
 from f2llm.errors import InputError
-from f2llm.lineage.forget import Remains, source_folders
-from f2llm.lineage.holders import find_holders
+from f2llm.lineage.fetched_files import delete_copies
+from f2llm.lineage.forget import TOKENS, Remains, source_folders
+from f2llm.lineage.holders import Holder, find_holders
 from f2llm.lineage.jobs import read_jobs
 from f2llm.lineage.layout import Layout, read_layout, runs_in
+from f2llm.lineage.learners import stamps
 from f2llm.lineage.pages import delete_pages
 from f2llm.records.files import read_json
 
+FETCHED = "a fetched file that it came from"
 STAGES = {"curated": ("curated", "shared"), "mined": ("mined",), "tokens": ("tokens",)}
 
 
@@ -25,7 +28,8 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
     Runs snakemake in the checkout that the results folder lies in, with `arguments`; only what depends on
     the changed sources is made again. Checkpoints that learned from it, the stored vectors of its texts,
     the index of texts, pages that no job makes, and variants that no run refers to any more are deleted,
-    with `delete_raw` the fetched files that it came from, too (a later run fetches them again and leaves it out again).
+    with `delete_raw` the fetched files that it came from, too (a later run fetches them again and leaves it out again),
+    also out of their store unless another source or a model has them.
 
     Raises:
         InputError: snakemake failed.
@@ -38,21 +42,48 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
     delete_pages(results)
     if not remains.traces or any(trace.seen.steps for trace in remains.traces):
         shutil.rmtree(layout.of_run("checkpoints"), ignore_errors=True)
+    before = stamps([*_learned(remains), *(one.path for one in remains.holders if one.where == TOKENS)])
     whole = [one.source for one in remains.exclusions if one.whole]
     for name in whole:
         _delete_source(results, name, delete_raw=delete_raw)
     command = [sys.executable, "-m", "snakemake", "--cores", "all", *arguments]
     if subprocess.run(command, cwd=results.parent, check=False).returncode:
-        raise InputError("forget: the run could not be made again; mend what snakemake says and run it once more")
+        raise InputError("the run could not be made again; mend what snakemake says and run it once more")
     _delete_stale(results, layout)
     for folder in {path.relative_to(results).parts[1] for path in remains.raw} if delete_raw else ():
         shutil.rmtree(results / "sources" / folder / "raw", ignore_errors=True)
+    if delete_raw:
+        delete_copies(results, remains.copies)
+    return [f"{one.path.relative_to(results.parent)}: {one.where}" for one in _left(layout, remains, before=before)]
+
+
+def _left(layout: Layout, remains: Remains, *, before: Mapping[Path, int]) -> list[Holder]:
+    """Return what still holds it; of `before` what was not written since."""
+    results = layout.results
     ids = {*remains.needles.ids, *remains.vectors}
     folders = [path for path in sorted(results.iterdir()) if path.name != "lineage"]
-    left = find_holders(folders, remains.needles._replace(ids=sorted(ids)))
+    left = find_holders(folders, remains.needles._replace(ids=ids))
     # Manifests and logs name what is excluded by its id, from which no text follows.
     left += find_holders([results / "lineage", results.parent / "logs"], remains.needles._replace(ids=[]))
-    return [f"{holder.path.relative_to(results.parent)}: {holder.where}" for holder in left]
+    learned = _learned(remains)
+    since = stamps(before)
+    for path in (path for path, stamp in before.items() if since.get(path) == stamp):
+        if path in learned:
+            left.append(Holder(path, learned[path]))
+        elif path.relative_to(results).parts[1] != layout.variants["tokens"]:
+            left.append(Holder(path, TOKENS))
+    left += [Holder(path, FETCHED) for path in remains.raw if path.is_file()]
+    left += [
+        Holder(copy.path, f"{FETCHED}, kept for {', '.join(copy.users)}" if copy.users else FETCHED)
+        for copy in remains.copies
+        if copy.path.is_file()
+    ]
+    return list({holder.path: holder for holder in reversed(left)}.values())[::-1]
+
+
+def _learned(remains: Remains) -> dict[Path, str]:
+    """Return plans, checkpoints and models -> whose they are."""
+    return {path: f"run {one.run} learned from it" for one in remains.learners for path in (one.plan, *one.made)}
 
 
 def _delete_source(results: Path, name: str, *, delete_raw: bool) -> None:
