@@ -1,7 +1,9 @@
 """Texts that are like a given one: an index of sketches, made once for a run, and the search in it.
 
 The sketch of a text are the least four hashes of its pairs of neighbouring words: two texts that share
-a share J of their pairs share a hash of their sketches in about 1 - (1 - J)^4 of the cases. What the index
+a share J of their pairs share a hash of their sketches in about 1 - (1 - J)^4 of the cases. One wrong letter
+spoils every pair of a short text, so that of a text of few words are the least hashes of its runs of three
+characters, with a space at both ends; texts of about as many words as the limit have both. What the index
 finds is ranked by the share of characters that a text and the given one have in common. The index is a
 cache below results/lineage/index: it may be deleted, and is made anew when a table has changed.
 """
@@ -21,24 +23,35 @@ from f2llm.lineage.rows import rows_at
 from f2llm.records.files import atomic_path
 
 SKETCH = 4
+SHORT_SKETCH = 8
+SHORT_WORDS = 6  # texts up to as many have runs of characters
+PAIR_WORDS = 5  # texts from as many have pairs of words
+MOST_SHORT_CHARACTERS = 200  # of a text whose runs are taken: one without spaces may be long
 CANDIDATES = 24  # read and compared in full
 BUILD_MEMORY_MB = 200  # of the engine; the process takes about 150 MB more
 BUILD_THREADS = 2  # each needs its share of the memory, so more cores would need more
 MOST_CHARACTERS = 1000  # of a text that its sketch is made of
 DIGITS = 12
-# Words in lower case without punctuation; a text of one word is its own pair.
+# Words in lower case without punctuation.
 _WORDS = (
     "list_filter(string_split(translate(lower(text[:{most}]), '.,;:!?()[]{{}}\"''\n\t', '                '), ' '), "
     "lambda word: word != '')"
 )
-_PAIRS = (
-    "CASE WHEN len(words) < 2 THEN words "
-    "ELSE list_transform(range(1, len(words)), lambda n: words[n] || ' ' || words[n + 1]) END"
-)
+_PAIRS = f"""
+    CASE WHEN len(words) < {PAIR_WORDS} THEN []
+    ELSE list_transform(range(1, len(words)), lambda n: words[n] || ' ' || words[n + 1]) END
+"""
+_RUNS = f"""
+    CASE WHEN len(words) > {SHORT_WORDS} OR len(words) = 0 THEN []
+    ELSE list_transform(range(1, len(bordered) - 1), lambda n: bordered[n:n + 2]) END
+"""
+_HASHES = "list_transform({of}, lambda one: (hash(one) >> 32)::UINTEGER)"
 SKETCH_SQL = f"""
-    SELECT *, list_slice(list_sort(list_distinct(
-        list_transform(pairs, lambda pair: (hash(pair) >> 32)::UINTEGER))), 1, {SKETCH}) AS sketch
-    FROM (SELECT *, {_PAIRS} AS pairs FROM (SELECT *, {_WORDS.format(most=MOST_CHARACTERS)} AS words FROM texts))
+    SELECT *, list_distinct(list_concat(
+        list_slice(list_sort(list_distinct({_HASHES.format(of=_PAIRS)})), 1, {SKETCH}),
+        list_aggregate({_HASHES.format(of=_RUNS)}, 'min', {SHORT_SKETCH}))) AS sketch
+    FROM (SELECT *, (' ' || list_aggregate(words[:{SHORT_WORDS}], 'string_agg', ' ') || ' ')[:{MOST_SHORT_CHARACTERS}]
+        AS bordered FROM (SELECT *, {_WORDS.format(most=MOST_CHARACTERS)} AS words FROM texts))
 """
 _TEXTS = "(SELECT text, filename, file_row_number FROM read_parquet($1, filename = true, file_row_number = true))"
 INDEX_SQL = f"""

@@ -12,6 +12,7 @@ from f2llm.lineage import find, show
 from f2llm.lineage.alike import find_alike
 from f2llm.lineage.forward import trace_sources, trace_text
 from f2llm.lineage.layout import Layout, read_layout, runs_in
+from f2llm.lineage.seen import remade, remade_note
 from f2llm.lineage.trace import trace_found, trace_model, trace_score, trace_step, unknown_id
 from f2llm.records.tables import write_table
 
@@ -33,11 +34,12 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Something that was found in a run; `finding` is a NamedTuple of `trace` or `forward`."""
+    """Something that was found in a run; `finding` is a NamedTuple of `trace` or `forward`, `note` a caveat."""
 
     run: str
     kind: str
     finding: Any
+    note: str | None = None
 
 
 # Parquet: one row a finding. What has no column of its own is in `content`, as JSON.
@@ -87,9 +89,10 @@ def answer(results: str | Path, question: Question, *, run: str | None, most: in
 def as_text(answers: Iterable[Answer]) -> str:
     """Return answers as indented lines, a heading for each run."""
     lines, heading = [], None
-    for run, kind, finding in answers:
+    for run, kind, finding, note in answers:
         if run != heading:
             lines.append(f"run {run}" if run else "no run")
+            lines += [f"  note: {note}"] if note else []
             heading = run
         lines += [f"  {line}" for line in show.LINES[kind](finding)]
     return "\n".join(lines)
@@ -97,15 +100,15 @@ def as_text(answers: Iterable[Answer]) -> str:
 
 def as_json(answers: Iterable[Answer]) -> str:
     """Return answers as a JSON list."""
-    content = [{"run": run, "kind": kind} | _plain(finding) for run, kind, finding in answers]
+    content = [{"run": run, "kind": kind} | _content(finding, note) for run, kind, finding, note in answers]
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def write_parquet(path: str | Path, answers: Sequence[Answer]) -> int:
     """Write answers as a table (schema ANSWERS) and return its rows."""
     rows = []
-    for run, kind, finding in answers:
-        content = _plain(finding)
+    for run, kind, finding, note in answers:
+        content = _content(finding, note)
         licence, seen = content.get("licence"), content.get("seen")
         rows.append(
             {
@@ -124,7 +127,11 @@ def write_parquet(path: str | Path, answers: Sequence[Answer]) -> int:
 
 def _in_run(layout: Layout, question: Question, *, most: int) -> list[Answer]:
     def of(kind: str, findings: Iterable[Any]) -> list[Answer]:
-        return [Answer(layout.run, kind, finding) for finding in findings]
+        findings = list(findings)
+        gone = {finding.source for finding in findings if kind == "step" and not finding.query}
+        others = {finding.source for finding in findings} - gone
+        note = remade_note(layout.run, [*gone, *(source for source in others if remade(layout, source))])
+        return [Answer(layout.run, kind, finding, note) for finding in findings]
 
     if question.step is not None:
         return of("step", trace_step(layout, question.step))
@@ -157,7 +164,7 @@ def found_by(layout: Layout, question: Question) -> list[find.Found]:
         return found
     if question.row is not None:
         file, _, row = question.row.rpartition(":")
-        if not file or not row.isdigit():
+        if not file or not row.isdecimal():
             raise InputError(f"row {question.row!r}: write it FILE:ROW, the row counted from 0 as in origins.parquet")
         return find.find_row(layout, file, int(row))
     wanted = question.id or ""
@@ -166,6 +173,10 @@ def found_by(layout: Layout, question: Question) -> list[find.Found]:
     if not found:
         raise unknown_id(layout, wanted)
     return found
+
+
+def _content(finding: Any, note: str | None) -> dict[str, Any]:  # noqa: ANN401 - a NamedTuple of any kind
+    return _plain(finding) | ({"note": note} if note else {})
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - NamedTuples all the way down to JSON

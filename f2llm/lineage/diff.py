@@ -10,8 +10,9 @@ from f2llm.lineage.jobs import Job, read_jobs
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.query import ask
 from f2llm.lineage.run_jobs import jobs_of
+from f2llm.lineage.trace import MEND
 from f2llm.records.files import read_json
-from f2llm.records.scores import points_of, score_files
+from f2llm.records.scores import points_of, read_result, score_files
 
 HOW = ("train.threads", "train.processes", "train.nodes")  # settings that change no result
 MOST_CAUSES = 6
@@ -178,7 +179,8 @@ def _scores(layouts: tuple[Layout, Layout], causes: Causes) -> list[Difference]:
 
 
 def _points(layout: Layout) -> dict[str, float | None]:
-    return {path.stem: points_of(read_json(path)) for path in score_files(layout.results / "scores" / layout.run)}
+    files = score_files(layout.results / "scores" / layout.run)
+    return {path.stem: points_of(read_result(path, mend=MEND)) for path in files}
 
 
 def _shown(points: Any) -> str:  # noqa: ANN401 - a number or none

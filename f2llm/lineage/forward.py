@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from f2llm.lineage.find import QUERY, Found
-from f2llm.lineage.layout import Layout
+from f2llm.lineage.layout import Layout, read_manifest
 from f2llm.lineage.query import ask, require
-from f2llm.lineage.seen import Seen, seen_by, steps_of
-from f2llm.records.files import read_json
-from f2llm.records.tables import count_rows
+from f2llm.lineage.seen import Seen, remade, seen_by, steps_of
+
+SAID = ("query", "positive")  # parts that the id of a tuple says
 
 
 class Place(NamedTuple):
@@ -79,10 +79,10 @@ def trace_text(layout: Layout, found: Found, *, most: int) -> TextTrace:
     )[0]
     uses = _uses(layout, found)
     seen = _seen(layout, found, uses)
-    shown = [Use(identity.hex(), part, seen.get(row, [])) for row, identity, part in uses[:most]]
+    shown = [Use(identity.hex(), part, seen.get(identity, [])) for identity, part in uses[:most]]
     return TextTrace(
         found.source,
-        read_json(folder / "manifest.json")["licence"]["id"],
+        read_manifest(layout, found.source)["licence"]["id"],
         found.kind,
         found.id.hex(),
         text,
@@ -109,11 +109,11 @@ def trace_sources(layout: Layout, names: Sequence[str]) -> list[SourceTrace]:
 
 
 def _source(layout: Layout, name: str, steps: Mapping[int, int]) -> SourceTrace:
-    manifest = read_json(layout.source(name) / "manifest.json")
+    manifest = read_manifest(layout, name)
     paths = [layout.source(name) / f"{table}.parquet" for table in ("origins", "queries", "corpus")]
     paths += [layout.curated(name) / "removed.parquet", layout.mined(name) / "tuples.parquet"]
     require(paths)
-    counts = [count_rows(path) for path in paths]
+    counts = [ask("SELECT count(*) FROM read_parquet(?)", [path])[0][0] for path in paths]
     seen = seen_by(layout, list(steps))
     return SourceTrace(name, manifest["licence"]["id"], manifest["files"], *counts, sum(steps.values()), seen)
 
@@ -141,20 +141,20 @@ def _rejections(layout: Layout, found: Found) -> list[str]:
     return [reason for (reason,) in ask(sql, [layout.mined(found.source) / "rejected.parquet"], found.id)]
 
 
-def _uses(layout: Layout, found: Found) -> list[tuple[int, bytes, str]]:
-    """Return (row, id, part) of the tuples that a text is in, by row; as a positive before as a negative."""
+def _uses(layout: Layout, found: Found) -> list[tuple[bytes, str]]:
+    """Return (id, part) of the tuples that a text is in, by row; as a positive before as a negative."""
     path = layout.mined(found.source) / "tuples.parquet"
     if found.kind == QUERY:
-        sql = "SELECT file_row_number AS place, tuple_id, 'query' FROM read_parquet(?, file_row_number = true)"
-        return ask(f"{sql} WHERE query_id = ? ORDER BY place", [path], found.id)
+        sql = "SELECT tuple_id, 'query' FROM read_parquet(?, file_row_number = true)"
+        return ask(f"{sql} WHERE query_id = ? ORDER BY file_row_number", [path], found.id)
     row = row_of(layout, found)
     if row is None:
         return []
     sql = (
-        "SELECT file_row_number AS place, tuple_id, if(positive_row = $2, 'positive', "
+        "SELECT tuple_id, if(positive_row = $2, 'positive', "
         "negative_kinds[list_position(negative_rows, $2)]) AS part "
         "FROM read_parquet($1, file_row_number = true) "
-        "WHERE positive_row = $2 OR list_contains(negative_rows, $2) ORDER BY part != 'positive', place"
+        "WHERE positive_row = $2 OR list_contains(negative_rows, $2) ORDER BY part != 'positive', file_row_number"
     )
     return ask(sql, [path], row)
 
@@ -166,21 +166,19 @@ def row_of(layout: Layout, found: Found) -> int | None:
     return rows[0][0] if rows else None
 
 
-def _seen(layout: Layout, found: Found, uses: Sequence[tuple[int, bytes, str]]) -> dict[int, list[int]]:
-    """Return row of the tuples -> steps that saw the text; a negative is seen only where the plan drew it."""
-    steps: dict[int, list[int]] = {}
-    if found.kind == QUERY:
-        for row, step in steps_of(layout, found.source, [row for row, _, _ in uses]):
-            steps.setdefault(row, []).append(step)
-        return steps
-    at = row_of(layout, found)
-    if at is None or not uses:
-        return steps
-    sql = (
-        "SELECT tuple_row, step FROM read_parquet($1) WHERE source = $2 AND tuple_row IN (SELECT unnest($3)) "
-        "AND (positive_row = $4 OR list_contains(negative_rows, $4)) ORDER BY step"
-    )
-    plan = [layout.of_run("plan.parquet")]
-    for row, step in ask(sql, plan, found.source, [row for row, _, _ in uses], at):
-        steps.setdefault(row, []).append(step)
+def _seen(layout: Layout, found: Found, uses: Sequence[tuple[bytes, str]]) -> dict[bytes, list[int]]:
+    """Return id of the tuples -> steps that saw the text; a negative is seen only where the plan drew it."""
+    plan = layout.of_run("plan.parquet")
+    at = None if found.kind == QUERY else row_of(layout, found)
+    if at is None or remade(layout, found.source):  # the id of a tuple says its query and positive, not its negatives
+        rows = steps_of(layout, found.source, [identity for identity, part in uses if part in SAID])
+    else:
+        sql = (
+            "SELECT tuple_id, step FROM read_parquet($1) WHERE source = $2 AND tuple_id IN (SELECT unnest($3)) "
+            "AND (positive_row = $4 OR list_contains(negative_rows, $4)) ORDER BY step"
+        )
+        rows = ask(sql, [plan], found.source, [identity for identity, _ in uses], at) if uses else []
+    steps: dict[bytes, list[int]] = {}
+    for identity, step in rows:
+        steps.setdefault(identity, []).append(step)
     return steps

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from f2llm.config.build import build
@@ -10,11 +11,17 @@ from f2llm.config.models import Model
 from f2llm.config.run import Mine, Train
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
+from f2llm.lineage.query import require
 from f2llm.records.files import read_json
+
+FILE_KEYS = {"name", "bytes", "sha256"}  # of a fetched file
 
 
 class Layout(NamedTuple):
-    """A results folder and one run in it. `variants` maps a stage's folder to its variant key."""
+    """A results folder and one run in it. `variants` maps a stage's folder to its variant key.
+
+    `planned` maps a source to the sha256 of its tuples and tokens when the run was planned.
+    """
 
     results: Path
     run: str
@@ -25,6 +32,7 @@ class Layout(NamedTuple):
     retriever: Model
     mine: Mine
     train: Train
+    planned: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def source(self, name: str) -> Path:
         """Return the folder of a normalised source."""
@@ -38,9 +46,36 @@ class Layout(NamedTuple):
         """Return the folder of a mined source."""
         return self.results / "mined" / self.variants["mined"] / name
 
+    def tokens(self, name: str) -> Path:
+        """Return the folder of a tokenised source."""
+        return self.results / "tokens" / self.variants["tokens"] / name
+
     def of_run(self, name: str) -> Path:
         """Return a file of the run's own folder."""
         return self.results / "runs" / self.run / name
+
+
+def read_manifest(layout: Layout, source: str) -> dict[str, Any]:
+    """Return the manifest of a source: its licence and the files that were fetched.
+
+    Raises:
+        InputError: it is missing, or none.
+    """
+    path = layout.source(source) / "manifest.json"
+    require([path])
+    try:
+        manifest: dict[str, Any] = read_json(path)
+        missing = {"id"} - manifest["licence"].keys() or FILE_KEYS - set.intersection(
+            FILE_KEYS, *(file.keys() for file in manifest["files"])
+        )
+        if missing:
+            raise KeyError(", ".join(sorted(missing)))
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: is no manifest of a source ({type(error).__name__}: {error}); delete it and run "
+            f"`snakemake --cores all {path}` in the checkout"
+        ) from None
 
 
 def read_layout(results: str | Path, *, run: str) -> Layout:
@@ -57,7 +92,8 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
         barred = tuple(build(Barred, one) for one in settings["barred"])
         models = tuple(build(Model, settings[role]) for role in ("backbone", "retriever"))
         stages = build(Mine, settings["mine"]), build(Train, settings["train"])
-        return Layout(Path(results), run, content["variants"], sources, barred, *models, *stages)
+        planned = {source["name"]: source for source in content.get("sources", [])}
+        return Layout(Path(results), run, content["variants"], sources, barred, *models, *stages, planned)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "

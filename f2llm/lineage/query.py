@@ -46,7 +46,7 @@ def ask(sql: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - cell
              for value in values]  # fmt: skip
     try:
         return _standing().cursor().execute(sql, plain).fetchall()
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise InputError(f"a table cannot be read ({error}); run the stage that makes it again") from None
 
 

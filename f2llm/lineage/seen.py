@@ -1,11 +1,18 @@
-"""What came after a step of training: checkpoints, models and scores that it is in."""
+"""What came after a step of training: checkpoints, models and scores that it is in.
 
+A plan names rows of the tables that it was made of. These may be made anew since, for another run that shares
+them, and rows then hold other texts: what a step saw is found by the id of the tuple, which says its texts.
+"""
+
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.lineage.layout import Layout
-from f2llm.lineage.query import ask
+from f2llm.lineage.query import ask, require
+from f2llm.records.files import sha256_file
 from f2llm.records.scores import score_files
 
 STEP = re.compile(r"step_(\d+)")
@@ -41,10 +48,39 @@ def seen_by(layout: Layout, steps: Sequence[int]) -> Seen:
     return Seen(layout.run, len(set(steps)), first, last, *shown)
 
 
-def steps_of(layout: Layout, source: str, tuple_rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (row of the source's tuples, step) of all places in the plan that saw these rows, by step."""
+def steps_of(layout: Layout, source: str, tuples: Sequence[bytes]) -> list[tuple[bytes, int]]:
+    """Return (tuple id, step) of all places in the plan that saw these tuples of a source, by step."""
     sql = (
-        "SELECT tuple_row, step FROM read_parquet(?) "
-        "WHERE source = ? AND tuple_row IN (SELECT unnest(?)) ORDER BY step, tuple_row"
+        "SELECT tuple_id, step FROM read_parquet(?) "
+        "WHERE source = ? AND tuple_id IN (SELECT unnest(?)) ORDER BY step, tuple_id"
     )
-    return ask(sql, [layout.of_run("plan.parquet")], source, list(tuple_rows)) if tuple_rows else []
+    return ask(sql, [layout.of_run("plan.parquet")], source, list(tuples)) if tuples else []
+
+
+def remade(layout: Layout, source: str) -> bool:
+    """Say whether the tables of a source are others than those that the run was planned on.
+
+    A run that recorded no hashes is taken at its word.
+    """
+    planned = layout.planned.get(source, {})
+    tuples, tokens = layout.mined(source) / "tuples.parquet", layout.tokens(source) / "meta.json"
+    require([tuples])
+    pairs = [(planned.get("tuples_sha256"), tuples)]
+    pairs += [(planned.get("tokens_sha256"), tokens)] if tokens.is_file() else []
+    return any(of and of != _sha256(path, path.stat().st_mtime_ns) for of, path in pairs)
+
+
+def remade_note(run: str, sources: Iterable[str]) -> str | None:
+    """Return what to say of sources whose tables were made anew, None where there are none."""
+    if not (names := ", ".join(sorted(set(sources)))):
+        return None
+    return (
+        f"tables of {names} were made anew since run {run!r} was planned: texts are shown only where ids still fit, "
+        "and steps only where a query or its positive was seen; which negatives were drawn, and tuples that are "
+        "not in the tables any more, cannot be told"
+    )
+
+
+@functools.lru_cache
+def _sha256(path: Path, _changed_ns: int) -> str:
+    return sha256_file(path)

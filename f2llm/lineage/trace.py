@@ -1,5 +1,6 @@
 """Backward: from a tuple, a step, a model or a score to the rows and files that it came from."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,14 +8,17 @@ from f2llm.errors import InputError
 from f2llm.lineage.find import PASSAGE, QUERY, TUPLE, Found, find_ids, nearest_ids, parse_id
 from f2llm.lineage.forward import Place
 from f2llm.lineage.jobs import Job, read_jobs, upstream
-from f2llm.lineage.layout import Layout, read_layout
+from f2llm.lineage.layout import Layout, read_layout, read_manifest, runs_in
 from f2llm.lineage.query import ask
 from f2llm.lineage.rows import rows_at
 from f2llm.lineage.seen import Seen, seen_by, steps_of
-from f2llm.records.files import read_json
-from f2llm.records.scores import points_of, score_files
+from f2llm.records.files import read_json, sha256_path
+from f2llm.records.scores import points_of, read_result, score_files
 
 MODEL_FILE = "f2llm.json"
+MEND = "delete it and run `snakemake --cores all` in the checkout, which evaluates again"
+TABLES = ("tuples", "tokens")
+MOST_DIFFERENT = 3  # digests that are named
 
 
 class TracedText(NamedTuple):
@@ -39,7 +43,7 @@ class Trace(NamedTuple):
 
 
 class StepRow(NamedTuple):
-    """A place in the batch of a step."""
+    """A place in the batch of a step; `query` is empty where no table has the tuple any more."""
 
     slot: int
     source: str
@@ -88,20 +92,21 @@ def unknown_id(layout: Layout, wanted: str, *, what: str = "id") -> InputError:
 
 def trace_found(layout: Layout, found: Found) -> Trace:
     """Return the trace of a tuple that was found."""
-    folder = layout.source(found.source)
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_manifest(layout, found.source)
     path = layout.mined(found.source) / "tuples.parquet"
-    sql = (
-        "SELECT file_row_number, query_row, positive_row, negative_rows, negative_kinds "
-        "FROM read_parquet(?, file_row_number = true) WHERE tuple_id = ?"
-    )
-    row, query_row, positive_row, negative_rows, kinds = ask(sql, [path], found.id)[0]
+    sql = "SELECT query_row, positive_row, negative_rows, negative_kinds FROM read_parquet(?) WHERE tuple_id = ?"
+    query_row, positive_row, negative_rows, kinds = ask(sql, [path], found.id)[0]
     queries = rows_at(layout.curated(found.source) / "queries.parquet", "query_id", {query_row})
     passages = rows_at(layout.curated(found.source) / "corpus.parquet", "doc_id", {positive_row, *negative_rows})
+    if {query_row} - {*queries} or {positive_row, *negative_rows} - {*passages}:
+        raise InputError(
+            f"{path}: names rows that the tables of {layout.curated(found.source)} do not have, so they were not made "
+            "together; run `snakemake --cores all` in the checkout"
+        )
     parts = [("query", *queries[query_row]), ("positive", *passages[positive_row])]
     parts += [(f"negative ({kind})", *passages[at]) for at, kind in zip(negative_rows, kinds, strict=True)]
     places = _places(layout, found.source, [identity for _, identity, _ in parts])
-    steps = [step for _, step in steps_of(layout, found.source, [row])]
+    steps = [step for _, step in steps_of(layout, found.source, [found.id])]
     texts = [
         TracedText(role, identity.hex(), text, places.get((identity, QUERY if role == "query" else PASSAGE), []))
         for role, identity, text in parts
@@ -117,17 +122,23 @@ def trace_step(layout: Layout, step: int) -> list[StepRow]:
         InputError: the plan has no such step.
     """
     plan = [layout.of_run("plan.parquet")]
-    rows = ask("SELECT slot, source, tuple_id, query_row FROM read_parquet(?) WHERE step = ? ORDER BY slot", plan, step)
+    rows = ask("SELECT slot, source, tuple_id FROM read_parquet(?) WHERE step = ? ORDER BY slot", plan, step)
     if not rows:
         last = ask("SELECT max(step) FROM read_parquet(?)", plan)[0][0]
         raise InputError(f"step {step}: run {layout.run!r} has none; steps are numbered from 0 to {last}")
-    wanted: dict[str, set[int]] = {}
-    for _, source, _, row in rows:
-        wanted.setdefault(source, set()).add(row)
-    texts = {
-        source: rows_at(layout.curated(source) / "queries.parquet", "query_id", of) for source, of in wanted.items()
-    }
-    return [StepRow(slot, source, identity.hex(), texts[source][row][1]) for slot, source, identity, row in rows]
+    wanted: dict[str, list[bytes]] = {}
+    for _, source, identity in rows:
+        wanted.setdefault(source, []).append(identity)
+    texts = {source: _query_texts(layout, source, tuples) for source, tuples in wanted.items()}
+    return [StepRow(slot, source, identity.hex(), texts[source].get(identity, "")) for slot, source, identity in rows]
+
+
+def _query_texts(layout: Layout, source: str, tuples: list[bytes]) -> dict[bytes, str]:
+    """Return tuple id -> text of its query, of those tuples that the tables still have."""
+    sql = "SELECT tuple_id, query_id, query_row FROM read_parquet(?) WHERE tuple_id IN (SELECT unnest(?))"
+    known = ask(sql, [layout.mined(source) / "tuples.parquet"], tuples)
+    queries = rows_at(layout.curated(source) / "queries.parquet", "query_id", {row for _, _, row in known})
+    return {one: queries[row][1] for one, query, row in known if row in queries and queries[row][0] == query}
 
 
 def trace_model(results: Path, folder: Path) -> ModelTrace:
@@ -139,13 +150,59 @@ def trace_model(results: Path, folder: Path) -> ModelTrace:
     path = folder / MODEL_FILE
     if not path.is_file():
         raise InputError(f"{folder}: holds no {MODEL_FILE}, so it is no model that this project trained")
-    about = read_json(path)
-    runs = [found.parent.name for found in sorted(results.glob("runs/*/run.json"))]
-    plan = about.get("digests", {}).get("plan")
-    own = [run for run in runs if plan and read_json(results / "runs" / run / "run.json").get("plan_sha256") == plan]
-    if not own:
-        raise InputError(f"{folder}: its plan is that of no run in {results}; runs here: {', '.join(runs) or 'none'}")
-    return _model(results, str(folder), own[0], f"results/runs/{own[0]}/model", score=None)
+    about, runs = _about_model(path), runs_in(results)
+    plan = about["digests"].get("plan")
+    planned = [run for run in runs if plan and _plan_of(results, run) == plan]
+    if not planned:
+        raise InputError(f"{folder}: its plan is that of no run in {results}; runs here: {', '.join(runs)}")
+    own = _run_of(results, folder, about, planned)
+    return _model(results, str(folder), own, f"results/runs/{own}/model", score=None)
+
+
+def _run_of(results: Path, folder: Path, about: Mapping[str, Any], planned: Sequence[str]) -> str:
+    """Return which of the runs with the plan of a model trained it: runs may share a plan, and differ in training."""
+    own = {run: _digests(results, run) for run in planned}
+    differ = {run: sorted(key for key in {*of} & {*about["digests"]} if of[key] != about["digests"][key])
+              for run, of in own.items()}  # fmt: skip
+    alike = [run for run in planned if not differ[run]]
+    if len(alike) > 1:  # the same in all that decides the weights: the bytes may still tell them apart
+        content = sha256_path(folder)
+        trained = {job.outputs.get(f"results/runs/{run}/model"): run for job in read_jobs(results) for run in alike}
+        alike.sort(key=lambda run: (run != trained.get(content), run != about.get("run")))
+    if not alike:
+        told = "; ".join(f"{run!r} differs in {', '.join(keys[:MOST_DIFFERENT])}" for run, keys in differ.items())
+        raise InputError(f"{folder}: no run in {results} trained it; of those with its plan {told}")
+    return alike[0]
+
+
+def _about_model(path: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = read_json(path)
+        return about | {"digests": dict(about["digests"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: is not what training wrote ({type(error).__name__}: {error}); take the model's folder as it was "
+            "made, or run `snakemake --cores all train` again"
+        ) from None
+
+
+def _plan_of(results: Path, run: str) -> str | None:
+    try:
+        found: str | None = read_json(results / "runs" / run / "run.json")["plan_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):  # of another version, or none of ours: not the run sought
+        return None
+    return found
+
+
+def _digests(results: Path, run: str) -> dict[str, Any]:
+    """Return what decides the weights of a run: as its model has it; without one, what run.json has of it."""
+    read_layout(results, run=run)  # refuses a run.json of another version, in words
+    content = read_json(results / "runs" / run / "run.json")
+    model = results / "runs" / run / "model" / MODEL_FILE
+    recorded = _about_model(model)["digests"] if model.is_file() else {}
+    settings = {f"train.{key}": value for key, value in content["settings"]["train"].items() if key != "precision"}
+    own = {f"{one['name']}.{what}": one[f"{what}_sha256"] for one in content.get("sources", []) for what in TABLES}
+    return settings | own | recorded | {"plan": content.get("plan_sha256")}
 
 
 def trace_score(results: Path, score: str) -> ModelTrace:
@@ -165,7 +222,11 @@ def trace_score(results: Path, score: str) -> ModelTrace:
         )
     run = parts[0] if (results / "runs" / parts[0] / "run.json").is_file() else None
     return _model(
-        results, str(path), run, f"results/scores/{parts[0]}/{parts[1]}.json", score=points_of(read_json(path))
+        results,
+        str(path),
+        run,
+        f"results/scores/{parts[0]}/{parts[1]}.json",
+        score=points_of(read_result(path, mend=MEND)),
     )
 
 

@@ -26,6 +26,29 @@ def test_a_query_and_a_passage_are_found_by_what_they_nearly_are(results):
     assert found(layout, "nothing of the kind") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("Polyuria", "Polyurxa"),
+        ("Central hypothyroidism", "Central hypothyrwidism"),
+        ("Fistula, right hand", "Fistula, rifht hand"),
+        ("Acquired absence of unspecified limb", "Acquired absence of unsdecified limb"),
+        ("one two three four five six seven", "one two three four five six"),
+        ("one two three four five", "one two three four"),
+        ("東京都庁舎", "東京都府舎"),
+    ],
+)
+def test_one_wrong_letter_or_a_word_less_hides_no_short_text(results, text, asked):
+    layout = read_layout(results, run="toyrun")
+    corpus(layout.source("toy") / "corpus.parquet", ["A text of other words", text])
+    assert found(layout, asked)[0] == (PASSAGE, "toy", text)
+
+
+@pytest.mark.parametrize("text", ["", "?!", "x"])
+def test_what_has_no_words_is_like_nothing(results, text):
+    assert found(read_layout(results, run="toyrun"), text) == []
+
+
 def test_the_index_is_made_once_and_anew_when_a_table_has_changed(results):
     layout = read_layout(results, run="toyrun")
     index = make_index(layout)
@@ -39,19 +62,19 @@ def test_the_index_is_made_once_and_anew_when_a_table_has_changed(results):
 
 def test_rows_of_several_tables_lie_sorted_under_the_number_of_their_table(tmp_path):
     paths = [tmp_path / f"{name}.parquet" for name in "ba"]
-    corpus(paths[0], ["same words here"])
-    corpus(paths[1], ["of its own", "same words here"])
+    corpus(paths[0], ["the same seven words in both tables"])
+    corpus(paths[1], ["these seven are words of its own", "the same seven words in both tables"])
     write_index(tmp_path / "index.parquet", paths)
     rows = pq.read_table(tmp_path / "index.parquet").to_pylist()
     assert [row["hash"] for row in rows] == sorted(row["hash"] for row in rows)
     twice = {row["hash"] for row in rows if row["table"] == 0}
-    assert [(row["table"], row["row"]) for row in rows if row["hash"] in twice] == [(0, 0), (1, 1)] * 2
-    assert len(rows) == 6
+    assert [(row["table"], row["row"]) for row in rows if row["hash"] in twice] == [(0, 0), (1, 1)] * 4
+    assert len(rows) == 12
 
 
 def test_what_does_not_fit_in_memory_goes_to_the_disk_and_nothing_of_it_stays(tmp_path):
     corpus, index = tmp_path / "corpus.parquet", tmp_path / "index.parquet"
-    texts = [f"{row % 7} words {row} and {row // 3} more" for row in range(100_000)]
+    texts = [f"{row % 7} words {row} and {row // 3} more of them" for row in range(100_000)]
     pq.write_table(pa.table({"text": texts}), corpus)
     write_index(index, [corpus], memory_mb=12)
     assert pq.read_metadata(index).num_rows == 400_000

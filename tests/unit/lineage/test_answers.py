@@ -6,7 +6,7 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.lineage.answers import Question, answer, as_json, as_text, write_parquet
-from f2llm.records.files import read_json, write_json
+from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
 
 QUERY = query_id("retrieval", "what is asked?")
@@ -48,7 +48,12 @@ def test_a_row_of_a_file_leads_to_all_its_texts(results):
 
 @pytest.mark.parametrize(
     ("row", "said"),
-    [("toy.jsonl:8", "end at 7"), ("toi.jsonl:7", "nearest files: toy.jsonl"), ("toy.jsonl", "FILE:ROW")],
+    [
+        ("toy.jsonl:8", "end at 7"),
+        ("toi.jsonl:7", "nearest files: toy.jsonl"),
+        ("toy.jsonl", "FILE:ROW"),
+        ("toy.jsonl:²", "FILE:ROW"),
+    ],
 )
 def test_a_row_that_gave_no_text_is_refused_with_what_there_is(results, row, said):
     with pytest.raises(InputError, match=said):
@@ -105,7 +110,7 @@ def with_model(results):
     }  # fmt: skip
     write_json(results / "lineage/jobs/train_model/toyrun.json", job)
     write_json(results / "lineage/jobs/foreign.json", ["not ours"])
-    scores = {"scores": {"test": [{"main_score": 0.25}, {"main_score": 0.75}]}}
+    scores = {"scores": {"test": [{"hf_subset": "a", "main_score": 0.25}, {"hf_subset": "b", "main_score": 0.75}]}}
     write_json(results / "scores/toyrun/Good.json", scores)
     (results / "runs/toyrun/checkpoints/abc/step_000001").mkdir(parents=True)
     (results / "runs/toyrun/checkpoints/abc/step_000002").mkdir(parents=True)
@@ -120,6 +125,46 @@ def test_a_model_leads_to_its_run_and_sources_even_as_a_copy(results, tmp_path):
     assert [job.rule for job in found.finding.jobs] == ["train_model"]
     with pytest.raises(InputError, match="no model that this project trained"):
         ask(results, model=str(tmp_path))
+
+
+def with_twin(results, *, learning_rate):
+    """Two runs of one plan, each with its model: a twin of the toy run that comes before it by name."""
+    with_model(results)
+    run = read_json(results / "runs/toyrun/run.json")
+    for name, rate in (("a_twin", learning_rate), ("toyrun", 0.1)):
+        run["settings"]["train"]["learning_rate"] = rate
+        write_json(results / f"runs/{name}/run.json", run)
+        digests = {"plan": "p" * 64, "train.learning_rate": rate, "train.precision": "bfloat16"}
+        write_json(results / f"runs/{name}/model/f2llm.json", {"run": name, "digests": digests})
+    (results / "runs/a_twin/plan.parquet").write_bytes((results / "runs/toyrun/plan.parquet").read_bytes())
+
+
+def test_of_two_runs_with_one_plan_a_model_leads_to_the_one_that_trained_it(results, tmp_path):
+    with_twin(results, learning_rate=0.2)
+    (results / "runs/toyrun/model").rename(tmp_path / "copied")
+    assert ask(results, model=str(tmp_path / "copied"))[0].run == "toyrun"
+    assert ask(results, model=str(results / "runs/a_twin/model"))[0].run == "a_twin"
+
+
+def test_twins_in_all_that_decides_the_weights_are_told_apart_by_their_bytes(results, tmp_path):
+    with_twin(results, learning_rate=0.1)
+    (results / "runs/a_twin/model/weights").write_text("other bits")
+    job = read_json(results / "lineage/jobs/train_model/toyrun.json")
+    sums = {name: sha256_path(results / f"runs/{name}/model") for name in ("a_twin", "toyrun")}
+    for name, sum_ in sums.items():
+        outputs = {f"results/runs/{name}/model": sum_}
+        write_json(results / f"lineage/jobs/train_model/{name}.json", job | {"outputs": outputs})
+    about = results / "runs/toyrun/model/f2llm.json"
+    assert ask(results, model=str(about.parent))[0].run == "toyrun"
+    (results / "runs/a_twin/model").rename(tmp_path / "copied")
+    assert ask(results, model=str(tmp_path / "copied"))[0].run == "a_twin"
+
+
+def test_a_model_whose_run_was_trained_otherwise_since_is_refused_with_what_differs(results, tmp_path):
+    with_model(results)
+    write_json(tmp_path / "copied/f2llm.json", {"digests": {"plan": "p" * 64, "train.learning_rate": 7}})
+    with pytest.raises(InputError, match=r"'toyrun' differs in train\.learning_rate"):
+        ask(results, model=str(tmp_path / "copied"))
 
 
 def test_a_score_leads_to_its_points_and_unknown_ones_to_those_there_are(results):
@@ -172,6 +217,60 @@ def test_a_damaged_table_is_an_error_in_words(results):
     (results / "mined/m-1/toy/tuples.parquet").write_bytes(b"PAR1 not a table PAR1")
     with pytest.raises(InputError, match="cannot be read"):
         ask(results, id=TUPLE.hex())
+
+
+@pytest.mark.parametrize("name", ["queries", "corpus"])
+def test_curated_tables_that_are_gone_junk_or_too_short_are_errors_in_words(results, name):
+    path = results / f"curated/c-1/toy/{name}.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    with pytest.raises(InputError, match="were not made together"):
+        ask(results, id=TUPLE.hex())
+    path.write_bytes(b"junk")
+    with pytest.raises(InputError, match=f"{name}\\.parquet: cannot be read .*; run the stage"):
+        ask(results, id=TUPLE.hex())
+    path.unlink()
+    with pytest.raises(InputError, match=f"{name}\\.parquet: is missing; `snakemake"):
+        ask(results, id=TUPLE.hex())
+
+
+def test_a_step_names_the_table_of_queries_that_is_gone_or_junk(results):
+    path = results / "curated/c-1/toy/queries.parquet"
+    path.write_bytes(b"junk")
+    with pytest.raises(InputError, match=r"queries\.parquet: cannot be read"):
+        ask(results, step=0)
+    path.unlink()
+    with pytest.raises(InputError, match=r"queries\.parquet: is missing"):
+        ask(results, step=0)
+
+
+@pytest.mark.parametrize(
+    "question", [{"id": TUPLE.hex()}, {"text": "what is asked?"}, {"row": "toy.jsonl:7"}, {"source": "toy"}]
+)
+def test_a_manifest_that_is_gone_or_none_is_named_with_what_to_do(results, question):
+    path = results / "sources/toy/manifest.json"
+    for content in ({"a": 1}, ["b"], {"licence": {"id": "MIT"}, "files": [{}]}):
+        write_json(path, content)
+        with pytest.raises(InputError, match=r"toy/manifest\.json: is no manifest of a source .*; delete it"):
+            ask(results, **question)
+    path.unlink()
+    with pytest.raises(InputError, match=r"toy/manifest\.json: is missing; `snakemake"):
+        ask(results, **question)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[]", "{", '{"scores": {"test": [1]}}'])
+def test_a_file_that_is_no_score_is_named_with_what_to_do(results, text):
+    with_model(results)
+    (results / "scores/toyrun/Good.json").write_text(text)
+    with pytest.raises(InputError, match=r"toyrun/Good\.json: is no result of mteb's .*; delete it"):
+        ask(results, score="toyrun/Good")
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[]", "{", '{"digests": 1}'])
+def test_a_folder_whose_file_is_of_no_training_is_named(results, text):
+    with_model(results)
+    (results / "runs/toyrun/model/f2llm.json").write_text(text)
+    with pytest.raises(InputError, match=r"model/f2llm\.json: is not what training wrote"):
+        ask(results, model=str(results / "runs/toyrun/model"))
 
 
 def test_a_run_of_another_version_is_refused_in_words(results):

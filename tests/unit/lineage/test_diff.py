@@ -133,12 +133,18 @@ def test_a_plan_and_scores_that_differ_are_said(two):
     path = two / "runs/other/plan.parquet"
     pq.write_table(pq.read_table(path).slice(0, 1), path)
     for run, score in (("toyrun", 0.5), ("other", 0.625)):
-        write_json(two / f"scores/{run}/Good.json", {"scores": {"test": [{"main_score": score}]}})
+        write_json(two / f"scores/{run}/Good.json", {"scores": {"test": [{"hf_subset": "a", "main_score": score}]}})
     lines = diff_lines(diff_runs(two, "toyrun", two, "other"))
     assert any(
         "2 places in 2 steps -> 1 places in 1 steps; 1 tuples in both, 1 at the same place" in line for line in lines
     )
     assert "scores    Good: 50.00 -> 62.50 (+12.50)" in lines
+
+
+def test_a_file_that_is_no_score_is_named_with_what_to_do(two):
+    write_json(two / "scores/toyrun/Good.json", {"a": 1})
+    with pytest.raises(InputError, match=r"toyrun/Good\.json: is no result of mteb's .*; delete it"):
+        diff_runs(two, "toyrun", two, "other")
 
 
 def test_a_run_that_is_named_like_a_variant_is_not_mixed_up_with_it():
