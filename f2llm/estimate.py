@@ -269,7 +269,7 @@ def format_stages(found: Estimate, *, cores: int) -> str:
     lines.append(f"{'all':<10}{total:>6}{'':>20}{found.disk_mb:>11,.1f}{found.memory_mb:>11,.0f}{hours:>11,.3f}")
     wall = _duration(found.wall_seconds)
     stated = ", ".join(f"{what} {share:.0%}" for what, share in ERRORS.items())
-    lines.append(f"time         {wall} on {cores} idle cores; stated errors: {stated}")
+    lines.append(f"time         {wall} on {cores} idle cores; stated errors of the whole: {stated}")
     lines.append("             there: jobs that have run before; hours: of a thread, or of a GPU for models")
     if found.guessed:
         lines.append(f"a guide only {', '.join(found.guessed)}: counted with other files or settings")

@@ -4,6 +4,7 @@ mteb takes seconds to import, and makes a folder when it is; so it is asked in a
 once for each question and version, and the answers are kept.
 """
 
+import contextlib
 import difflib
 import hashlib
 import importlib.metadata
@@ -118,7 +119,8 @@ def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> di
         last = (done.stderr.strip().splitlines() or ["no answer"])[-1]
         raise InputError(f"mteb {version} cannot be asked for its tasks: {last}; run `make setup`")
     found = json.loads(done.stdout.splitlines()[-1])
-    write_json(path, found)
+    with contextlib.suppress(OSError):  # a checkout that cannot be written to is told with the run's other faults
+        write_json(path, found)
     return found
 
 

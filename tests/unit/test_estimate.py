@@ -61,7 +61,7 @@ def test_jobs_that_have_run_are_counted(tmp_path):
 def test_a_person_reads_the_stages_and_the_stated_errors(found):
     said = format_stages(found, cores=2)
     assert said.splitlines()[0].split()[:2] == ["stage", "jobs"]
-    assert "stated errors: rows 5%, disk 25%, memory 25%, cpu 50%" in said
+    assert "stated errors of the whole: rows 5%, disk 25%, memory 25%, cpu 50%" in said
     assert "on 2 idle cores" in said
 
 

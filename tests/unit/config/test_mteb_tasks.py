@@ -1,5 +1,7 @@
 """What mteb says of tasks, asked in this process; one test asks it as a run does, in another."""
 
+import subprocess
+
 import pytest
 
 from f2llm.config.benchmarks import Benchmark
@@ -93,6 +95,13 @@ def test_an_own_task_cannot_be_named_like_one_that_mteb_brings(mteb, stanzas, na
 def test_a_task_cannot_be_named_like_a_file_beside_the_scores(name):
     _, faults = with_mteb(DEFAULTS | {"tasks": [LOCAL | {"name": name}]}, where="b.yaml", ask=answer)
     assert faults == [f"b.yaml: task {name}: a file beside the scores is named so; give the task another name"]
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    answered = subprocess.CompletedProcess([], 0, stdout='{"tasks": {}}\n', stderr="")
+    monkeypatch.setattr("f2llm.config.mteb_tasks.subprocess.run", lambda *_, **__: answered)
+    assert registry("", ["STS17"], cache=tmp_path / "file") == {"tasks": {}}
 
 
 def test_an_unknown_benchmark_shows_near_names():
