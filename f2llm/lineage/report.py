@@ -116,8 +116,8 @@ def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str],
         summary = read_json(layout.results / "scores" / "scoreboard.json")
         if summary["run"] != layout.run:
             gaps.add(
-                f"scoreboard: it is that of run {summary['run']}; "
-                f"`snakemake --cores all report` makes that of {layout.run}"
+                f"scoreboard: it is that of run {summary['run']}; `f2llm compare {summary['run']} {layout.run}` shows "
+                f"both, `snakemake --cores all report` with the config of {layout.run} makes its own"
             )
             summary = None
     with gaps.section("funnel"):
