@@ -28,6 +28,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 SEARCHED = {"retrieval": ("queries", "corpus", "qrels"), "reranking": ("queries", "corpus", "qrels", "top_ranked")}
+FILE_SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv")  # of files of one's own
 TITLE = "title"  # of a passage in files of one's own; comes before its text
 
 

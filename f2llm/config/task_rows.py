@@ -5,12 +5,10 @@ import math
 import os
 from pathlib import Path
 
-from f2llm.config.benchmarks import Task
+from f2llm.config.benchmarks import FILE_SUFFIXES, SEARCHED, Task
 
 # Of a drawn task that states no number of rows.
 UNSTATED_TEXTS = 200
-# Types with a corpus of passages, which need no instruction and can be encoded by other jobs.
-SEARCHED = ("retrieval", "reranking")
 BLOCK = 1 << 20
 
 
@@ -31,7 +29,7 @@ def shards(task: Task, *, shard_texts: int) -> int:
 
 def _files(folder: Path) -> list[Path]:
     """Return a folder's tables; none where it is not there, which the job that reads it says."""
-    return [path for path in sorted(folder.glob("*")) if path.suffix in (".jsonl", ".parquet", ".csv", ".tsv")]
+    return [path for path in sorted(folder.glob("*")) if path.suffix in FILE_SUFFIXES]
 
 
 @functools.lru_cache(maxsize=1000)

@@ -10,10 +10,9 @@ import pyarrow as pa
 
 from f2llm.evaluate.compare import compared, table_of
 from f2llm.records.files import read_json
-from f2llm.records.scores import points_of
+from f2llm.records.scores import BOUNDED, MEAN, points_of
 from f2llm.records.tables import read_table, write_rows
 
-MEAN, BOUNDED = "mean of tasks", "mean of tasks with intervals"
 SPREAD = 2 * 1.96  # standard errors in an interval of 95 %
 
 # ablations/{run}/scores.parquet; changes in the order of the config, tasks in that of the benchmark, both means last.
@@ -54,7 +53,11 @@ def ablation_effects(scores: str | Path, *, run: str, changed: Sequence[str], ta
     effects = []
     for name in changed:
         own = [_effect(Path(scores), run, name, task, source) for task, source in tasks.items()]
-        effects += [*own, _mean(name, MEAN, own), _mean(name, BOUNDED, [one for one in own if one.low is not None])]
+        effects += [
+            *own,
+            _mean(name, MEAN, own),
+            _mean(name, BOUNDED, [one for one in own if one.low is not None]),
+        ]
     return effects
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from f2llm.config.benchmarks import COLUMNS, SEARCHED, TITLE, Task
+from f2llm.config.benchmarks import COLUMNS, FILE_SUFFIXES, SEARCHED, TITLE, Task
 from f2llm.errors import InputError
 from f2llm.evaluate.relations import Rows, relations
 from f2llm.evaluate.task_data import PROBE, SCORED, TaskData, Text, write_task_data
@@ -18,7 +18,6 @@ from f2llm.records.ids import doc_id
 from f2llm.records.schemas import TEXTS
 from f2llm.records.tables import write_rows
 
-READERS = (".jsonl", ".parquet", ".csv", ".tsv")
 MOST_FAULTS = 20
 FIELDS = {"queries": "query", "corpus": "corpus"}
 
@@ -50,7 +49,7 @@ def build_local_task(task: Task, *, folder: str | Path, texts: str | Path) -> di
 
 
 def _path(task: Task, folder: Path, part: str, *, faults: list[str]) -> Path | None:
-    found = [folder / f"{part}{suffix}" for suffix in READERS if (folder / f"{part}{suffix}").is_file()]
+    found = [folder / f"{part}{suffix}" for suffix in FILE_SUFFIXES if (folder / f"{part}{suffix}").is_file()]
     if len(found) == 1:
         return found[0]
     what = f"has {len(found)} files" if found else "has no file"

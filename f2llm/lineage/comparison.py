@@ -9,9 +9,8 @@ from f2llm.lineage.diff import config_differences
 from f2llm.lineage.layout import Layout, read_layout
 from f2llm.lineage.page import write_page
 from f2llm.lineage.query import ask
+from f2llm.records.scores import BOUNDED, MEANS
 from f2llm.records.tables import read_table
-
-MEANS = ("mean of tasks", "mean of tasks with intervals")  # rows of a table of effects that are no tasks
 
 
 class ComparedRun(NamedTuple):
@@ -43,7 +42,7 @@ def write_comparison(results: str | Path, run: str, table: str | Path, output: s
         "tasks": [*(task for task in tasks if task not in MEANS), *(mean for mean in MEANS if mean in tasks)],
         "means": MEANS,
         "own": _compared(first, first, {}),
-        "figure": figures.intervals(_means(runs, run), label=f"points, {MEANS[-1]}"),
+        "figure": figures.intervals(_means(runs, run), label=f"points, {BOUNDED}"),
         "table": Path(table).name,
     }
     write_page("comparison", Path(output), content)
@@ -62,5 +61,5 @@ def _means(runs: Sequence[ComparedRun], run: str) -> dict[str, tuple[float, floa
     return {
         one.name.removeprefix(f"{run}-"): (mean["points"], mean["low"], mean["high"])
         for one in runs
-        if (mean := one.effects.get(MEANS[-1])) and mean["low"] is not None
+        if (mean := one.effects.get(BOUNDED)) and mean["low"] is not None
     }

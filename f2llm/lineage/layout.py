@@ -14,7 +14,7 @@ from f2llm.errors import InputError
 from f2llm.lineage.query import require
 from f2llm.records.files import read_json
 
-FILE_KEYS = {"name", "bytes", "sha256"}  # of a fetched file
+FILE_KEYS = ("bytes", "name", "sha256")  # of a fetched file
 
 
 class Layout(NamedTuple):
@@ -65,11 +65,7 @@ def read_manifest(layout: Layout, source: str) -> dict[str, Any]:
     require([path])
     try:
         manifest: dict[str, Any] = read_json(path)
-        missing = {"id"} - manifest["licence"].keys() or FILE_KEYS - set.intersection(
-            FILE_KEYS, *(file.keys() for file in manifest["files"])
-        )
-        if missing:
-            raise KeyError(", ".join(sorted(missing)))
+        _ = manifest["licence"]["id"], [file[key] for file in manifest["files"] for key in FILE_KEYS]
         return manifest
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -56,13 +56,3 @@ def _learners(results: Path, seen: Callable[[Layout], Iterable[Seen]]) -> list[L
         if saw:
             learners.append(Learner(run, folder / "plan.parquet", made))
     return learners
-
-
-def stamps(paths: Iterable[Path]) -> dict[Path, int]:
-    """Return when the newest file of each of these files and folders was written; those that are not there are not."""
-    found = {}
-    for path in paths:
-        if path.exists():
-            files = [path, *path.rglob("*")] if path.is_dir() else [path]
-            found[path] = max(one.stat().st_mtime_ns for one in files)
-    return found

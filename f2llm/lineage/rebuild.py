@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from f2llm.config.exclusions import FILE, add_exclusions
@@ -14,7 +14,6 @@ from f2llm.lineage.forget import TOKENS, Remains, source_folders
 from f2llm.lineage.holders import Holder, find_holders
 from f2llm.lineage.jobs import read_jobs
 from f2llm.lineage.layout import Layout, read_layout, runs_in
-from f2llm.lineage.learners import stamps
 from f2llm.lineage.pages import delete_pages
 from f2llm.records.files import read_json
 
@@ -42,7 +41,7 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
     delete_pages(results)
     if not remains.traces or any(trace.seen.steps for trace in remains.traces):
         shutil.rmtree(layout.of_run("checkpoints"), ignore_errors=True)
-    before = stamps([*_learned(remains), *(one.path for one in remains.holders if one.where == TOKENS)])
+    before = _stamps([*_learned(remains), *(one.path for one in remains.holders if one.where == TOKENS)])
     whole = [one.source for one in remains.exclusions if one.whole]
     for name in whole:
         _delete_source(results, name, delete_raw=delete_raw)
@@ -66,7 +65,7 @@ def _left(layout: Layout, remains: Remains, *, before: Mapping[Path, int]) -> li
     # Manifests and logs name what is excluded by its id, from which no text follows.
     left += find_holders([results / "lineage", results.parent / "logs"], remains.needles._replace(ids=[]))
     learned = _learned(remains)
-    since = stamps(before)
+    since = _stamps(before)
     for path in (path for path, stamp in before.items() if since.get(path) == stamp):
         if path in learned:
             left.append(Holder(path, learned[path]))
@@ -125,3 +124,13 @@ def _delete_stale(results: Path, before: Layout) -> None:
         )
         if key not in current or lost:
             shutil.rmtree(results / "evaluation_texts" / key, ignore_errors=True)
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, int]:
+    """Return when the newest file of each of these files and folders was written; those that are not there are not."""
+    found = {}
+    for path in paths:
+        if path.exists():
+            files = [path, *path.rglob("*")] if path.is_dir() else [path]
+            found[path] = max(one.stat().st_mtime_ns for one in files)
+    return found

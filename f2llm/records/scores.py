@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from f2llm.errors import InputError
 
+# Rows of a table of effects that are no tasks.
+MEAN, BOUNDED = MEANS = ("mean of tasks", "mean of tasks with intervals")
 LEFT_OUT = ("scoreboard", "costs")  # files beside the scores of tasks
 
 
