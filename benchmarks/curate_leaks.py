@@ -28,7 +28,7 @@ def leaks(texts: Sequence[str], *, drawn: Sequence[str], each: int, seed: int) -
     from f2llm.curate.decontaminate import EvaluationTexts
     from f2llm.curate.evaluation_texts import index_texts
     from f2llm.curate.passages import comparable
-    from f2llm.records.schemas import TEXTS
+    from f2llm.records.schemas.tasks import TEXTS
     from f2llm.records.tables import write_table
 
     draw = random.Random(seed)

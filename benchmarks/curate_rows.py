@@ -34,7 +34,8 @@ def read_passages(path: Path, count: int | None = None, *, prose: bool = False) 
 def write_source(folder: Path, texts: Sequence[str], *, shuffled: int | None = None, group: int = 65_536) -> None:
     """Write the corpus of distinct `texts`, no query and no evaluation text into `folder`; rows by id or shuffled."""
     from f2llm.records.ids import doc_id
-    from f2llm.records.schemas import CORPUS, QUERIES, TEXTS
+    from f2llm.records.schemas.sources import CORPUS, QUERIES
+    from f2llm.records.schemas.tasks import TEXTS
     from f2llm.records.tables import write_table
     from f2llm.records.text_keys import content_key
 
@@ -62,7 +63,7 @@ def curate_here(folder: str, setting: Setting) -> dict[str, Any]:
     import rensa  # noqa: F401
     import scipy.sparse  # noqa: F401
 
-    from f2llm.config.run import Across, Curate, Decontaminate, Near
+    from f2llm.config.curate import Across, Curate, Decontaminate, Near
     from f2llm.curate import passages
     from f2llm.curate.output import Outputs
     from f2llm.curate.source import Scope, Tables, curate_source

@@ -15,13 +15,13 @@ from typing import Any
 
 from machine import commit, machine, versions
 
-from f2llm.config.counts import Counts
 from f2llm.config.load import load_run_file
 from f2llm.config.run import Run
 from f2llm.config.variants import encoder_key, evaluation_texts_key, tokens_key
-from f2llm.estimate import as_json
-from f2llm.lineage.estimate import compare, truth
-from f2llm.preflight_run import Machine, stages_of
+from f2llm.estimate.compare import compare, truth
+from f2llm.estimate.counts import Counts
+from f2llm.estimate.machine import Machine, stages_of
+from f2llm.estimate.stages import as_json
 from f2llm.records.files import read_json
 
 VARIANT = re.compile(r"-[0-9a-f]{8}$")

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from machine import commit, machine, versions
 
-from f2llm.encode.precision import resolve_precision
+from f2llm.models.device import resolve_precision
 
 POOLING = "mean"
 PEER = "peer float32"
@@ -77,7 +77,7 @@ def encoders(folder: Path, *, max_length: int) -> dict[str, Encode]:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
 
-    from f2llm.encode.packed_encoder import PackedEncoder
+    from f2llm.models.packed_encoder import PackedEncoder
 
     def ours(precision: str) -> Encode:
         encoder = PackedEncoder.load(folder, pooling=POOLING, max_length=max_length, precision=precision)

@@ -108,10 +108,11 @@ def run_arm(arm: str, folder: Path) -> dict[str, Any]:
 
 def ours(folder: Path) -> Any:
     """Mine from tables to tables."""
-    from f2llm.config.sources import Licence, Source
-    from f2llm.mine.faiss_search import Faiss, load_faiss
+    from f2llm.config.fetch import Licence
+    from f2llm.config.sources import Source
     from f2llm.mine.outcome import Paths
     from f2llm.mine.source import Tables, mine_source
+    from f2llm.vectors.faiss_search import Faiss, load_faiss
 
     licence = Licence(id="CC0-1.0", commercial="yes")
     names = {"adapter": "", "instruction": "", "reference": "", "group": ""}

@@ -19,11 +19,12 @@ from machine import commit, machine, versions
 from mine_rules import paper_rule
 from train_host import in_fresh_process
 
-from f2llm.config.sources import Licence, Source
+from f2llm.config.fetch import Licence
+from f2llm.config.sources import Source
 from f2llm.mine.outcome import Paths
-from f2llm.mine.share import Share
 from f2llm.mine.source import Tables, mine_part, mine_source
 from f2llm.records.files import read_json
+from f2llm.records.share import Share
 
 WAYS: dict[str, dict[str, Any]] = {
     "faiss, 1 thread, blocks of 16,384": {},

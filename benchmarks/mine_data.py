@@ -15,14 +15,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.encode.store import VectorStore
-from f2llm.mine.embed import vector_id
 from f2llm.mine.passages import corpus_ids
+from f2llm.models.prompts import vector_id
 from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id, query_id
-from f2llm.records.schemas import CORPUS, NEAR, QUERIES
+from f2llm.records.schemas.curate import NEAR
+from f2llm.records.schemas.sources import CORPUS, QUERIES
 from f2llm.records.tables import read_table, write_table
 from f2llm.records.text_keys import content_key
+from f2llm.vectors.store import VectorStore
 
 FILL_NOISE = 0.35
 PART = 8192

@@ -20,7 +20,7 @@ import numpy as np
 from machine import commit, machine, versions
 from mine_data import read_sources
 
-from f2llm.encode.precision import resolve_precision
+from f2llm.models.device import resolve_precision
 
 MODEL = "all-minilm-l6-v2"
 POOLING = "mean"
@@ -60,7 +60,7 @@ def encoders(folder: Path, *, max_length: int) -> dict[str, Callable[[Sequence[s
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
 
-    from f2llm.encode.packed_encoder import PackedEncoder
+    from f2llm.models.packed_encoder import PackedEncoder
 
     def ours(precision: str) -> Callable[[Sequence[str]], np.ndarray]:
         encoder = PackedEncoder.load(folder, pooling=POOLING, max_length=max_length, precision=precision, device="cpu")

@@ -20,10 +20,10 @@ from machine import commit, machine, versions
 from mine_data import Mined, peer_mine, read_sources
 from mine_rules import paper_rule
 
-from f2llm.mine.backends import choose
-from f2llm.mine.scores import NO_ROW, score_on_cpu
-from f2llm.mine.search import search
 from f2llm.mine.select import OK, REASONS, select
+from f2llm.vectors.backends import choose
+from f2llm.vectors.scores import NO_ROW, score_on_cpu
+from f2llm.vectors.search import search
 
 TIE = 2e-6
 

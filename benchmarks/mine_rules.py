@@ -4,7 +4,7 @@ from typing import Any
 
 from f2llm.config.build import build
 from f2llm.config.check import load_schema, with_defaults
-from f2llm.config.run import Mine
+from f2llm.config.mine import Mine
 
 
 def paper_rule(**changes: Any) -> Mine:

@@ -21,8 +21,8 @@ from typing import Any
 from machine import commit, machine, versions
 from trace_data import write_run
 
-from f2llm.lineage.query import ask
 from f2llm.records.ids import doc_id
+from f2llm.records.sql import ask
 
 RUN = "large"
 FRESH = (
@@ -31,7 +31,7 @@ FRESH = (
 )
 PART = 4  # of the sources, one in so many
 INDEX = (
-    "import sys; from pathlib import Path; from f2llm.lineage.alike import write_index; "
+    "import sys; from pathlib import Path; from f2llm.lineage.trace.alike import write_index; "
     "write_index(Path(sys.argv[1]), [Path(one) for one in sys.argv[2:]])"
 )
 

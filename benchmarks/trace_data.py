@@ -10,7 +10,10 @@ import pyarrow as pa
 from f2llm.config.check import load_schema, with_defaults
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
-from f2llm.records.schemas import CORPUS, ORIGINS, PLAN, QUERIES, REJECTED, REMOVED, TUPLES
+from f2llm.records.schemas.curate import REMOVED
+from f2llm.records.schemas.mine import REJECTED, TUPLES
+from f2llm.records.schemas.plan import PLAN
+from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
 from f2llm.records.tables import ROWS_PER_GROUP, write_table
 
 TASK, NEGATIVES, DRAWN, BATCH = "retrieval", 24, 7, 512

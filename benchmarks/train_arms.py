@@ -61,7 +61,7 @@ def make_adamw(model: torch.nn.Module, job: Job) -> torch.optim.Optimizer:
 
 def run_ours(job: Job) -> Pass:
     """Train with f2llm.train, set to upstream's mathematics, everything else as it is by default."""
-    from f2llm.encode.packed import load_packed
+    from f2llm.models.backbone import load_packed
 
     model = load_packed(job.folder)
     trainer = our_trainer(model, job)
@@ -81,7 +81,7 @@ def our_trainer(model: torch.nn.Module, job: Job):  # noqa: ANN201 - f2llm.train
     """Return f2llm's trainer in a world of one."""
     from f2llm.config.build import build
     from f2llm.config.check import load_schema, with_defaults
-    from f2llm.config.run import Train
+    from f2llm.config.train import Train
     from f2llm.train.memory import find_budget
     from f2llm.train.optimiser import make_optimiser
     from f2llm.train.step import Trainer

@@ -37,9 +37,9 @@ def host_cost(*, seed: int) -> dict[str, Any]:
 
 def write_run(folder: Path, *, passages: int, seed: int) -> None:
     """Write token rows of one source with the lengths of F2LLM's mixture, and a plan of STEPS batches."""
-    from f2llm.records.schemas import PLAN
+    from f2llm.records.ragged import write_rows
+    from f2llm.records.schemas.plan import PLAN
     from f2llm.records.tables import write_table
-    from f2llm.train.tokens import write_rows
 
     generator = np.random.default_rng(seed)
     drawn = [draw_lengths(source, tuples=32, seed=seed) for source in _retrieval(seed)]
@@ -57,7 +57,7 @@ def write_run(folder: Path, *, passages: int, seed: int) -> None:
 
 def read_run(folder: str) -> dict[str, float]:
     """Read and pack every batch of the plan; return the CPU cost and the anonymous memory before and after."""
-    from f2llm.encode.packed import pack
+    from f2llm.models.packing import pack
     from f2llm.train.batches import Batches
 
     source = {"name": "mixed", "task": "retrieval", "tokens": folder}

@@ -37,7 +37,7 @@ def shares(*, seed: int, draws: int = 2, sigma: float = SIGMA) -> list[dict[str,
 
 def _batch(lengths: Lengths, *, processes: int) -> dict[str, float]:
     """Return tokens per tuple of one global batch: useful, padded, and those of the heaviest process."""
-    from f2llm.train.dealing import deal
+    from f2llm.models.packing import deal
 
     every = lengths.sequences()
     parts = [_part(lengths, processes=processes, process=process) for process in range(processes)]

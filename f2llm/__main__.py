@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2llm.errors import InputError
-from f2llm.verbs import Verb, add_lineage
+from f2llm.lineage.verbs import Verb, add_lineage
 
 if TYPE_CHECKING:
     from f2llm.config.run import Run
@@ -143,10 +143,10 @@ def _share(text: str) -> float:
 
 def _runs_of(config: str) -> "tuple[Run, tuple[Run, ...]]":
     """Return the run of a config, and those that its `ablate` asks for."""
+    from f2llm.config.candidates import candidates
     from f2llm.config.changed_runs import load_changed_runs
     from f2llm.config.check import read_yaml
     from f2llm.config.load import load_run
-    from f2llm.config.scoring_jobs import candidates
 
     content, place = read_yaml(config), {"folder": Path(config).parent, "where": config}
     run = load_run(content, **place)
@@ -155,7 +155,7 @@ def _runs_of(config: str) -> "tuple[Run, tuple[Run, ...]]":
 
 
 def _check(options: argparse.Namespace) -> None:
-    from f2llm.preflight import check_environment
+    from f2llm.jobs.environment import check_environment
 
     check_environment(lock=ROOT / "requirements.lock")
     run, changed = _runs_of(options.config)
@@ -165,16 +165,16 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
-    from f2llm.cluster import ask_partitions
-    from f2llm.config.counts import Counts
-    from f2llm.config.sources import Fetch
-    from f2llm.estimate import format_changed, format_stages
-    from f2llm.mine.cost import format_search, search_costs
-    from f2llm.preflight import describe_libraries
-    from f2llm.preflight_run import Machine, check_run, describe_machine, stages_of, stages_of_changed
+    from f2llm.config.fetch import Fetch
+    from f2llm.estimate.counts import Counts
+    from f2llm.estimate.machine import Machine, check_run, describe_machine, stages_of, stages_of_changed
+    from f2llm.estimate.search import format_search, search_costs
+    from f2llm.estimate.stages import format_changed, format_stages
+    from f2llm.estimate.training import Machine as Rate
+    from f2llm.estimate.training import estimate_run, format_estimate
+    from f2llm.jobs.environment import describe_libraries
+    from f2llm.jobs.slurm import ask_partitions
     from f2llm.sources.reach import reach
-    from f2llm.train.estimate import Machine as Rate
-    from f2llm.train.estimate import estimate_run, format_estimate
 
     (run, changed), rate = _runs_of(options.config), Rate(options.tflops, options.efficiency)
     counts = Counts(run, results=options.results)
@@ -218,7 +218,7 @@ def _estimate(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from f2llm.status import status_lines
+    from f2llm.jobs.status import status_lines
 
     print(status_lines(options.folder, run=options.run))
     while options.every:
@@ -249,7 +249,7 @@ def _unbundle(options: argparse.Namespace) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from f2llm.search import OwnIndex, hit_lines
+    from f2llm.vectors.own_texts import OwnIndex, hit_lines
 
     index = OwnIndex(options.model, options.texts, column=options.column, folder=options.index)
     print(f"{index.count:,} texts", file=sys.stderr)
@@ -258,7 +258,7 @@ def _search(options: argparse.Namespace) -> None:
 
 
 def _push(options: argparse.Namespace) -> None:
-    from f2llm.push import check_repository, plan_push, push, push_lines
+    from f2llm.publish.push import check_repository, plan_push, push, push_lines
 
     check_repository(options.repository)
     uploads = plan_push(options.results, options.run)
@@ -275,14 +275,14 @@ def _compare(options: argparse.Namespace) -> None:
     found = read_comparison(options.names, results=options.results)
     print(format_comparison(found))
     if options.page is not None:
-        from f2llm.lineage.compare_runs import build_comparison
+        from f2llm.report.comparison import build_comparison
 
         page = options.page or Path(options.results, "report", "compare.html")
         print(build_comparison(options.names, results=options.results, scores=found.rows, output=page))
 
 
 def _report(options: argparse.Namespace) -> None:
-    from f2llm.lineage.report import report_of
+    from f2llm.report.report import report_of
 
     folder = Path(options.output or Path(options.results, "report", options.run))
     counts = report_of(options.results, run=options.run, output=folder / "index.html")
@@ -293,7 +293,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _accept(options: argparse.Namespace) -> None:
-    from f2llm.accept import accept_outputs
+    from f2llm.jobs.accept import accept_outputs
 
     print(accept_outputs(reason=options.reason, targets=options.targets))
 

@@ -12,16 +12,16 @@ from snakemake.exceptions import WorkflowError
 from f2llm.config.build import plain
 from f2llm.config.changed_runs import load_changed_runs
 from f2llm.config.load import load_run
-from f2llm.config.shares import embed_jobs, mine_jobs
+from f2llm.estimate.shares import embed_jobs, mine_jobs
 from f2llm.config.variants import keys_of
-from f2llm.digests import Digests
+from f2llm.jobs.kept_digests import Digests
 from f2llm.errors import InputError
-from f2llm.config.scoring_jobs import candidates
-from f2llm.preflight import check_environment
-from f2llm.run_lock import acquire
+from f2llm.config.candidates import candidates
+from f2llm.jobs.environment import check_environment
+from f2llm.jobs.lock import acquire
 from f2llm.sources.adapters import check_adapters
 from f2llm.sources.fetch import local_files
-from f2llm.status import closing_lines, failures_since, note_call
+from f2llm.jobs.status import closing_lines, failures_since, note_call
 
 if "sources" not in config:
 
@@ -216,10 +216,7 @@ def print_closing_lines():
 
 def print_effects():
     """Say what each change did to the scores, once that was made."""
-    from f2llm.evaluate.ablation import (
-        effect_lines,
-        read_effects,
-    )  # not heavy, but for the end alone
+    from f2llm.evaluate.ablation import effect_lines, read_effects  # not heavy, but for the end alone
 
     print(f"\n{effect_lines(read_effects(EFFECTS), run=RUN.run)}")
     print(f"page        {Path(EFFECTS).with_name('index.html')}")

@@ -3,18 +3,11 @@
 import functools
 import os
 
-from f2llm.cluster import (
-    Asked,
-    cancel_left_over_jobs,
-    check_cluster,
-    count_gpus,
-    gpu_types,
-    wait_for_controller,
-)
-from f2llm.config.counts import Counts
-from f2llm.config.sizing import GPU_TFLOPS, Sizes
-from f2llm.devices import visible_devices
-from f2llm.probe import announce, check_node, write_faults
+from f2llm.jobs.slurm import Asked, cancel_left_over_jobs, check_cluster, count_gpus, gpu_types, wait_for_controller
+from f2llm.estimate.counts import Counts
+from f2llm.estimate.sizing import GPU_TFLOPS, Sizes
+from f2llm.jobs.devices import visible_devices
+from f2llm.jobs.node import announce, check_node, write_faults
 
 # Locally one job a device at a time; on a cluster the scheduler deals them out (gres).
 DEVICES = len(visible_devices())

@@ -1,6 +1,6 @@
 """Train: texts to tokens, the plan of every step, the training itself."""
 
-from f2llm.train.settings import training_settings
+from f2llm.runs.run_file import training_settings
 
 BACKBONE = "results/models/{backbone}/model"
 TUPLES = "results/mined/{mining}/{source}/tuples.parquet"

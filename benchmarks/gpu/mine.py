@@ -25,8 +25,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from f2llm.mine.search import SPARE, search  # noqa: E402
-from f2llm.mine.torch_search import Torch  # noqa: E402
+from f2llm.vectors.search import SPARE, search  # noqa: E402
+from f2llm.vectors.torch_search import Torch  # noqa: E402
 
 WINDOW = 100
 CENTRES = 4096

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.ablations import MAY_CHANGE, PLACE, Change, changed_config
-from f2llm.config.load import Stanzas, load_run
+from f2llm.config.load import load_run
 from f2llm.config.run import Run
+from f2llm.config.stanzas import Stanzas
 from f2llm.errors import InputError
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import yaml
 
-from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build, plain
 from f2llm.config.check import check, load_schema, read_yaml
 from f2llm.config.licences import Barred
@@ -65,12 +64,6 @@ def excluded_sources(sources: Sequence[Source], exclusions: Sequence[Exclusion])
     return tuple(
         Barred(name=source.name, reason=f"{EXCLUDED}{whole[source.name]}") for source in sources if source.name in whole
     )
-
-
-def without_excluded(benchmark: Benchmark, exclusions: Sequence[Exclusion]) -> Benchmark:
-    """Return the benchmark without the tasks that are drawn from sources excluded as a whole."""
-    whole = {one.source for one in exclusions if one.whole}
-    return replace(benchmark, tasks=tuple(task for task in benchmark.tasks if task.source not in whole))
 
 
 def of_source(exclusions: Sequence[Exclusion], name: str) -> list[dict[str, object]]:

@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from f2llm.config.sources import Source
+from f2llm.errors import InputError
 
 # Policy -> values of `licence.commercial` that it lets in.
 ALLOWED = {"any": ("yes", "no", "unknown"), "stated": ("yes", "no"), "commercial": ("yes",)}
+OWN = "LicenseRef-"  # SPDX's prefix of licences that are not in its list
+OTHER = "other"  # the hub's word for a licence that it has no name for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,3 +29,23 @@ def barred_sources(sources: Sequence[Source], *, policy: str) -> tuple[Barred, .
         for source in sources
         if source.licence.commercial not in ALLOWED[policy]
     )
+
+
+def canonical(licence: str) -> str:
+    """Return an SPDX expression as SPDX writes it.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return str(canonicalize_license_expression(licence))
+    except InvalidLicenseExpression as error:
+        raise InputError(
+            f"licence {licence!r}: {error}; take an id of spdx.org/licenses, or a name of your own after {OWN}"
+        ) from None
+
+
+def named(licence: str) -> list[str]:
+    """Return the single licences of an SPDX expression, in their order; words like AND and WITH are left out."""
+    words = canonical(licence).replace("(", " ").replace(")", " ").split()
+    return list(dict.fromkeys(word for word in words if word not in ("AND", "OR", "WITH")))

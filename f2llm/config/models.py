@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from f2llm.config.sources import Fetch, Licence
+from f2llm.config.fetch import Fetch, Licence
 
 POOLINGS = ("last", "mean", "cls")
 

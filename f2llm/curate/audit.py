@@ -15,7 +15,7 @@ from f2llm.curate.decontaminate import EvaluationTexts, Hits
 from f2llm.curate.folder import PARQUET, audited_files
 from f2llm.curate.passages import comparable
 from f2llm.errors import InputError
-from f2llm.progress import Progress
+from f2llm.jobs.progress import Progress
 from f2llm.records.files import clear_left_overs, write_json
 from f2llm.records.tables import write_table
 

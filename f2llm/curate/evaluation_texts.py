@@ -19,9 +19,9 @@ from f2llm.curate.passages import comparable, comparable_key
 from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
-from f2llm.progress import Progress
+from f2llm.jobs.progress import Progress
 from f2llm.records.files import atomic_folder, read_json, write_json
-from f2llm.records.schemas import TEXTS
+from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.tables import count_rows, read_batches, read_metadata
 from f2llm.records.text_keys import spaced
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.records.schemas import REMOVED
+from f2llm.records.schemas.curate import REMOVED
 
 ROWS_PER_BATCH = 65_536
 KEPT = 0

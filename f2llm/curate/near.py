@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.config.run import Near
+from f2llm.config.curate import Near
 from f2llm.curate.guard import ALIKE, COPIES, Compared, difference
 from f2llm.curate.passages import Passages
 from f2llm.curate.shingles import MULTIPLIER, Ragged, char_shingles, distinct, shared
 from f2llm.curate.store import RowFile, reserve
-from f2llm.progress import Progress
+from f2llm.jobs.progress import Progress
 
 SHINGLE = 5  # characters of the E2 form
 SEED = 42  # of the permutations: part of what a signature is, so no setting

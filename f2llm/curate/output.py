@@ -13,7 +13,8 @@ from f2llm.curate.links import Links
 from f2llm.curate.near import Edges
 from f2llm.curate.passages import Passages
 from f2llm.curate.queries import Queries
-from f2llm.records.schemas import CORPUS, NEAR, QUERIES, REMOVED
+from f2llm.records.schemas.curate import NEAR, REMOVED
+from f2llm.records.schemas.sources import CORPUS, QUERIES
 from f2llm.records.tables import count_rows, read_batches, write_table
 
 

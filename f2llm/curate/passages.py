@@ -13,7 +13,7 @@ from f2llm.curate.guard import Compared, signs_of
 from f2llm.curate.ledger import NO_ROW
 from f2llm.curate.store import Store
 from f2llm.errors import InputError
-from f2llm.progress import Progress
+from f2llm.jobs.progress import Progress
 from f2llm.records.tables import ID, read_batches
 from f2llm.records.text_keys import e1_text, e2_text
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from f2llm.curate.passages import check_distinct, comparable
 from f2llm.curate.store import Store
 from f2llm.records.ids import doc_id
-from f2llm.records.schemas import QUERIES
+from f2llm.records.schemas.sources import QUERIES
 from f2llm.records.tables import ID, read_batches, read_table
 from f2llm.records.text_keys import content_key
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from f2llm.curate.store import Store, scratch
 from f2llm.records.files import clear_left_overs, write_json
-from f2llm.records.schemas import SHARED
+from f2llm.records.schemas.curate import SHARED
 from f2llm.records.tables import ID, count_rows, read_batches, write_table
 from f2llm.records.text_keys import content_key
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.config.run import Curate
+from f2llm.config.curate import Curate
 from f2llm.curate import ledger as causes
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.hits import HitLog, write_hits

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
-from f2llm.config.scoring_jobs import Candidate
-from f2llm.encode.precision import resolve_precision
-from f2llm.encode.prompts import format_query
+from f2llm.config.candidates import Candidate
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
 from f2llm.evaluate.items import ITEMS, Item, Watch
 from f2llm.evaluate.model import EncodesPoolings, EvaluatedModel, SharedVectors, open_stores, revision_of
-from f2llm.evaluate.offline import offline
-from f2llm.evaluate.task_data import is_empty
-from f2llm.evaluate.tasks import mteb_task
+from f2llm.evaluate.tasks.data import is_empty
+from f2llm.evaluate.tasks.mteb import mteb_task
+from f2llm.evaluate.tasks.offline import offline
+from f2llm.models.device import resolve_precision
+from f2llm.models.prompts import format_query
 from f2llm.records.files import sha256_path, write_json
 from f2llm.records.tables import read_table, write_rows
 
@@ -126,7 +126,7 @@ def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | 
 def _encoder(candidate: Candidate, *, max_length: int, precision: str, threads: int) -> EncodesPoolings:
     import torch
 
-    from f2llm.encode.packed_encoder import PackedEncoder
+    from f2llm.models.packed_encoder import PackedEncoder
 
     torch.set_num_threads(threads)
     return PackedEncoder.load(

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.benchmarks import Benchmark, Task
-from f2llm.config.scoring_jobs import RUN, Candidate
+from f2llm.config.candidates import RUN, Candidate
 from f2llm.evaluate.aggregate import borda, means, splits_of, subsets_of, task_score, whole_of, whole_scores
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
-from f2llm.evaluate.offline import offline
 from f2llm.evaluate.published import all_published_scores
 from f2llm.evaluate.scoreboard import Decontamination, build_scoreboard
+from f2llm.evaluate.tasks.offline import offline
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
 

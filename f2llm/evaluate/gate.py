@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from f2llm.config.run import Gate
-from f2llm.config.scoring_jobs import BASE_LAST, BASE_MEAN, RUN
+from f2llm.config.candidates import BASE_LAST, BASE_MEAN, RUN
+from f2llm.config.evaluate import Gate
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.scoreboard import IN_DOMAIN, UNTRAINED

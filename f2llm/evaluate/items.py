@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from f2llm.config.benchmarks import Task
-from f2llm.evaluate.tasks import main_score_of
+from f2llm.evaluate.tasks.mteb import main_score_of
 
 if TYPE_CHECKING:
     from mteb.abstasks.abstask import AbsTask

@@ -13,18 +13,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.code_files import code_digest
-from f2llm.config.scoring_jobs import Candidate
-from f2llm.encode.prompts import format_query
-from f2llm.encode.store import FLOAT32, VectorStore, as_ids
+from f2llm.config.candidates import Candidate
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks import instruction_of
+from f2llm.evaluate.tasks.mteb import instruction_of
+from f2llm.jobs.code import code_digest
+from f2llm.models.prompts import format_query
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id
+from f2llm.vectors.store import FLOAT32, VectorStore, as_ids
 
 ORGANISATION = "f2llm"
 REVISION_DIGITS = 40
-ENCODER_CODE = "f2llm/encode/packed_encoder.py"
+ENCODER_CODE = "f2llm/models/packed_encoder.py"
 KEY_DIGITS = 12
 # A kill loses the work on at most so many texts.
 SHARD_ROWS = 4096
@@ -33,7 +33,7 @@ DECIDING = ("*.safetensors", "*.json", "*.txt", "*.model")
 
 
 class EncodesPoolings(Protocol):
-    """What is needed of f2llm.encode.encoder.Encoder."""
+    """What is needed of f2llm.models.encoder.Encoder."""
 
     precision: str
 

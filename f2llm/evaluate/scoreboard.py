@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from f2llm.config.benchmarks import Task
-from f2llm.config.scoring_jobs import BASE_LAST, BASE_MEAN, Candidate
+from f2llm.config.candidates import BASE_LAST, BASE_MEAN, Candidate
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import borda, mean, splits_of, subsets_of, task_score, whole_of, whole_scores
 from f2llm.evaluate.aggregate import means as leaderboard_means
-from f2llm.evaluate.tasks import main_score_of
+from f2llm.evaluate.tasks.mteb import main_score_of
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import write_rows
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.config.run import Mine
+from f2llm.config.mine import Mine
 from f2llm.mine.passages import NO_ROW, Passages
 
 

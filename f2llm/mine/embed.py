@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.code_files import code_digest
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
-from f2llm.encode.precision import resolve_precision
-from f2llm.encode.prompts import format_query
-from f2llm.encode.store import VectorStore, as_ids
-from f2llm.errors import InputError
-from f2llm.mine.backends import resolve_device
-from f2llm.mine.faults import SKIP, SourceError
-from f2llm.mine.share import WHOLE, Share
-from f2llm.progress import Progress
+from f2llm.errors import SKIP, InputError, SourceError
+from f2llm.jobs.code import code_digest
+from f2llm.jobs.progress import Progress
+from f2llm.models.device import resolve_device, resolve_precision
+from f2llm.models.prompts import format_query
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
+from f2llm.records.share import WHOLE, Share
 from f2llm.records.tables import count_rows, read_batches
+from f2llm.vectors.store import VectorStore, as_ids
 
 if TYPE_CHECKING:
-    from f2llm.encode.encoder import Encoder
+    from f2llm.models.encoder import Encoder
 
 # Searched by a retriever; the negatives of the other tasks are given or drawn.
 SEARCHED = ("retrieval",)
@@ -35,7 +33,7 @@ SHARD_ROWS = 4096
 # Texts in memory at once, and how many are looked up in the store together.
 TEXTS_AT_ONCE = 65_536
 KEY_DIGITS = 12
-ENCODER_CODE = "f2llm/encode/packed_encoder.py"
+ENCODER_CODE = "f2llm/models/packed_encoder.py"
 VECTORS = "vectors"
 logger = logging.getLogger(__name__)
 
@@ -140,11 +138,6 @@ def searched(source: Source) -> bool:
     return source.task in SEARCHED and not source.ready
 
 
-def vector_id(text: str, *, prompt: str, instruction: str) -> bytes:
-    """Return the 16-byte id under which the vector of a text is stored: that of the text the model reads."""
-    return doc_id(format_query(prompt, instruction=instruction, text=text))
-
-
 def _roles(corpus: Path, queries: Path, source: Source, model: Model) -> tuple[_Texts, _Texts]:
     prompts = ("", "") if model.format == VECTORS else (model.passage_prompt, model.query_prompt)
     tables = zip(("passages", "queries"), (corpus, queries), prompts, strict=True)
@@ -206,7 +199,7 @@ def _fill(
 def _encoder(retriever: Retriever, *, threads: int) -> "Encoder":
     import torch
 
-    from f2llm.encode.packed_encoder import PackedEncoder
+    from f2llm.models.packed_encoder import PackedEncoder
 
     torch.set_num_threads(threads)
     return PackedEncoder.load(

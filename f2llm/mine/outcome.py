@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from f2llm.records.schemas import REJECTED, TUPLES
+from f2llm.records.schemas.mine import REJECTED, TUPLES
 from f2llm.records.tables import read_batches, write_table
 
 GIVEN = "given"

@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.config.run import Mine
-from f2llm.encode.store import VectorView
+from f2llm.config.mine import Mine
 from f2llm.mine.asks import Asks
 from f2llm.mine.outcome import GIVEN, MINED, Mined
 from f2llm.mine.passages import Passages
-from f2llm.mine.scores import NO_ROW, Backend, score_pairs
-from f2llm.mine.search import Found, search
 from f2llm.mine.select import OK, REASONS, Selections, select
 from f2llm.records.ids import keyed_hash, tuple_id
+from f2llm.vectors.scores import NO_ROW, Backend, score_pairs
+from f2llm.vectors.search import Found, search
+from f2llm.vectors.store import VectorView
 
 MISSING_POSITIVE = "missing_positive"
 NO_POSITIVE = "no_positive"

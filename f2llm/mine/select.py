@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.config.run import Mine
+from f2llm.config.mine import Mine
 
 OK = "ok"
 FEW_CANDIDATES = "few_candidates"

@@ -8,10 +8,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from f2llm.errors import InputError
+
 TIMESTAMP = ".snakemake_timestamp"  # put by the workflow engine into folders that a job has made: no content
+SEPARATOR = "!"  # between an archive and its member, as in "wheel!member"
 
 
 def sha256_file(path: str | Path) -> str:
@@ -120,3 +123,14 @@ def _fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def check_member_name(name: str, *, where: str) -> None:
+    """Refuse a member name that could lead out of a folder.
+
+    Raises:
+        InputError: absolute, with "..", a backslash, a drive letter or a NUL.
+    """
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or any(mark in name for mark in "\\:\0"):
+        raise InputError(f"{where}: member {name!r} could lead out of the archive; do not use this file")

@@ -12,15 +12,15 @@ import io
 import stat
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, BinaryIO
 
 from f2llm.errors import InputError
+from f2llm.records.files import SEPARATOR, check_member_name
 
 MOST_BYTES = 4 << 30  # of one member, unpacked
 MOST_NESTED_BYTES = 512 << 20  # of a zip file inside a zip file, which is held in memory
 READ_BYTES = 1 << 20
-SEPARATOR = "!"  # between an archive and its member, as in "wheel!member"
 
 
 class RawFile:
@@ -85,17 +85,6 @@ class RawFile:
         if self._archive is None:
             self._archive = _open_zip(self.path, self.name)
         return self._archive
-
-
-def check_member_name(name: str, *, where: str) -> None:
-    """Refuse a member name that could lead out of a folder.
-
-    Raises:
-        InputError: absolute, with "..", a backslash, a drive letter or a NUL.
-    """
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or any(mark in name for mark in "\\:\0"):
-        raise InputError(f"{where}: member {name!r} could lead out of the archive; do not use this file")
 
 
 def _open_zip(file: Path | BinaryIO, where: str) -> zipfile.ZipFile:

@@ -17,10 +17,9 @@ from typing import Any
 
 import yaml
 
-from f2llm.config.sources import Fetch, Licence
+from f2llm.config.fetch import Fetch, Licence
 from f2llm.errors import InputError
-from f2llm.records.files import atomic_folder, atomic_path, read_json, sha256_file, write_json
-from f2llm.sources.archives import check_member_name
+from f2llm.records.files import atomic_folder, atomic_path, check_member_name, read_json, sha256_file, write_json
 from f2llm.sources.cache import CACHE, link
 from f2llm.sources.fetch import local_files
 from f2llm.sources.hub import LISTING

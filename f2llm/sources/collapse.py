@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from f2llm.records.ids import split_of
-from f2llm.records.schemas import QUERIES
+from f2llm.records.schemas.sources import QUERIES
 from f2llm.sources.staging import POSITIVE
 
 BATCH_ROWS = 4096

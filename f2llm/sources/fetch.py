@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from f2llm.config.build import plain
-from f2llm.config.sources import Fetch, Licence
+from f2llm.config.fetch import Fetch, Licence
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_path, write_json
 from f2llm.sources import hub, web

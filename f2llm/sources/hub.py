@@ -15,12 +15,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from f2llm.config.sources import Fetch
+from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
-from f2llm.progress import progress
-from f2llm.records.files import read_json, write_json
+from f2llm.jobs.progress import progress
+from f2llm.records.files import check_member_name, read_json, write_json
 from f2llm.sources import web
-from f2llm.sources.archives import check_member_name
 from f2llm.sources.cache import Stored, host_slot, locked
 from f2llm.sources.pins import Pins
 from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from f2llm.config.fetch import Fetch
 from f2llm.config.run import Run
-from f2llm.config.sources import Fetch
 from f2llm.errors import InputError
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import fetch_files

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from f2llm.config.build import plain
 from f2llm.config.models import Model
 from f2llm.errors import InputError
-from f2llm.records.files import atomic_folder, clear_left_overs, sha256_path, write_json
-from f2llm.sources.archives import RawFile, check_member_name
+from f2llm.models.sentence_modules import check_modules, store_dense
+from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer
+from f2llm.records.files import atomic_folder, check_member_name, clear_left_overs, sha256_path, write_json
+from f2llm.sources.archives import RawFile
 from f2llm.sources.fetch import CACHE, Fetched, fetch_files
-from f2llm.sources.sentence_modules import check_modules, store_dense
-from f2llm.sources.tokenizers import check_saved_tokenizer, finish_tokenizer
 from f2llm.sources.vectors import store_vectors
 
 if TYPE_CHECKING:

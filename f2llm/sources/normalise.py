@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from f2llm.config.exclusions import Exclusion
 from f2llm.errors import InputError
-from f2llm.progress import progress
+from f2llm.jobs.progress import progress
 from f2llm.records.files import clear_left_overs, read_json
-from f2llm.records.schemas import CORPUS, ORIGINS, QUERIES
+from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
 from f2llm.records.tables import write_table
 from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import RawFile

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from f2llm.config.sources import Fetch
+from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
 
 TRIES = 3

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from f2llm.config.sources import Fetch
+from f2llm.config.fetch import Fetch
 from f2llm.sources import hub, web
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import local_files

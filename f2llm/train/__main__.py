@@ -12,8 +12,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from f2llm.errors import InputError
-from f2llm.provenance import FULL
+from f2llm.errors import FULL, InputError
 from f2llm.train.life import StopRequest, die_with_launcher, lock_folder
 
 STOPPED = 143  # 128 + SIGTERM, as a shell reports it
@@ -58,8 +57,9 @@ def _train(options: argparse.Namespace, *, first: bool) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", BRIEFLY)
     from transformers.utils import logging as transformers_logging
 
+    from f2llm.runs.run_file import PLAN_FILE, VALIDATION_PLAN_FILE, read_run_file
+    from f2llm.train.identity import changed_rows
     from f2llm.train.loop import Paths, train
-    from f2llm.train.settings import PLAN_FILE, VALIDATION_PLAN_FILE, changed_rows, read_run_file
     from f2llm.train.world import join_world, leave_world
 
     transformers_logging.disable_progress_bar()

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from f2llm.train.losses import NO_PASSAGE
-from f2llm.train.settings import RunFile
-from f2llm.train.tokens import Rows
+from f2llm.records.ragged import Rows
+from f2llm.runs.run_file import RunFile
+from f2llm.train.losses.batch_vectors import NO_PASSAGE
 
 COLUMNS = ["step", "batch", "source", "tuple_id", "query_row", "positive_row", "negative_rows"]
 

@@ -1,7 +1,7 @@
 """The model card: what the model is, what it was trained on and under which licences, how to use it."""
 
-from f2llm.encode.prompts import format_query
-from f2llm.train.settings import RunFile
+from f2llm.models.prompts import format_query
+from f2llm.runs.run_file import RunFile
 
 PAPER = "arXiv 2510.02294"
 CARD = """---

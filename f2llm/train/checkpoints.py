@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file, write_json
-from f2llm.train.settings import differences
+from f2llm.train.identity import differences
 from f2llm.train.world import World
 
 ABOUT = "checkpoint.json"

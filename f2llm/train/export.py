@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2llm.config.build import plain
-from f2llm.encode.prompts import format_query
+from f2llm.models.prompts import format_query
 from f2llm.records.files import atomic_folder, write_json
+from f2llm.runs.run_file import RunFile
 from f2llm.train.card import model_card
-from f2llm.train.settings import RunFile
 
 if TYPE_CHECKING:
     import torch

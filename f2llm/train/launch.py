@@ -14,9 +14,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from f2llm.cluster import end_older_twins
-from f2llm.code_files import ROOT
 from f2llm.errors import InputError
+from f2llm.jobs.code import ROOT
+from f2llm.jobs.slurm import end_older_twins
 from f2llm.records.tables import read_table
 from f2llm.train.__main__ import FAILED
 from f2llm.train.life import ASKED_SIZE, LAUNCHER, STOPPED_LINE

@@ -8,25 +8,26 @@ from typing import Any, NamedTuple
 
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from f2llm.code_files import code_digest
 from f2llm.config.geometry import read_geometry
 from f2llm.config.variants import digest
-from f2llm.encode.precision import resolve_precision
+from f2llm.jobs.code import code_digest
+from f2llm.models.device import resolve_precision
 from f2llm.records.files import clear_asides, sha256_path
-from f2llm.train.backbone import compile_layers, load_backbone, merged
+from f2llm.runs.run_file import RunFile
 from f2llm.train.batches import Batches
 from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
 from f2llm.train.export import export_model
+from f2llm.train.identity import identity
 from f2llm.train.life import STOPPED_LINE, StopRequest
 from f2llm.train.memory import find_budget
 from f2llm.train.optimiser import make_optimiser
-from f2llm.train.settings import RunFile, identity
 from f2llm.train.step import Loss, Trainer
+from f2llm.train.trainable import compile_layers, load_backbone, merged
 from f2llm.train.watch import Watch, matmul_rate
 from f2llm.train.world import World, spread
 
 # The code that decides the weights; a change of what only writes them out does not train again.
-CODE = ("f2llm/train/step.py", "f2llm/train/batches.py", "f2llm/train/world.py", "f2llm/train/backbone.py")
+CODE = ("f2llm/train/step.py", "f2llm/train/batches.py", "f2llm/train/world.py", "f2llm/train/trainable.py")
 logger = logging.getLogger(__name__)
 
 

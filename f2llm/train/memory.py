@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from f2llm.config.run import Train
-from f2llm.encode.packed import encode_packed, pack
+from f2llm.config.train import Train
 from f2llm.errors import InputError
+from f2llm.models.network import encode_packed
+from f2llm.models.packing import pack
 from f2llm.train.step import Budget
 from f2llm.train.world import World, release
 

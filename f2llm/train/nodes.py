@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from f2llm.cluster import ask
 from f2llm.errors import InputError
+from f2llm.jobs.slurm import ask
 
 JOIN_SECONDS = 300
 # What torchrun leaves its workers between SIGTERM and SIGKILL: a step, a validation and a save must fit.

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from f2llm.config.run import Train
+from f2llm.config.train import Train
 
 
 def learning_rate(step: int, *, steps: int, settings: Train) -> float:

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from f2llm.config.run import Train
-from f2llm.encode.packed import encode_packed, pack
+from f2llm.config.train import Train
 from f2llm.errors import InputError
+from f2llm.models.network import encode_packed
+from f2llm.models.packing import deal, pack
 from f2llm.train.batches import Batch
-from f2llm.train.dealing import deal
-from f2llm.train.losses import Vectors, evaluate_terms
+from f2llm.train.losses.batch_vectors import Vectors
+from f2llm.train.losses.loss import evaluate_terms
 from f2llm.train.optimiser import learning_rate
 from f2llm.train.world import World, expect_last_backward, release
 

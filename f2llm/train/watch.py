@@ -10,7 +10,7 @@ import torch
 
 from f2llm.config.geometry import training_flops
 from f2llm.config.models import Geometry
-from f2llm.records.schemas import METRICS, VALIDATION
+from f2llm.records.schemas.train import METRICS, VALIDATION
 from f2llm.train.metrics import MetricsLog
 from f2llm.train.step import Loss, Outcome
 

@@ -1,8 +1,8 @@
 """What jobs that make tasks, and score models on them, are told."""
 
-from f2llm.config.sizing import asked
-from f2llm.config.task_rows import shards, task_rows
-from f2llm.config.scoring_jobs import instructed_tasks, own_candidates
+from f2llm.estimate.sizing import asked
+from f2llm.estimate.task_rows import shards, task_rows
+from f2llm.config.candidates import instructed_tasks, own_candidates
 from f2llm.evaluate.published import published_files
 
 INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}

@@ -37,7 +37,7 @@ def report(tmp_path_factory):
     """The page of a run, with its tables beside it."""
     if given := os.environ.get("F2LLM_REPORT"):
         return Path(given).absolute()
-    from f2llm.lineage.report import build_report
+    from f2llm.report.report import build_report
 
     lineage = load("lineage_results", HERE.parent / "unit/lineage/conftest.py")
     results = lineage.write_results(tmp_path_factory.mktemp("results"))

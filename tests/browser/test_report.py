@@ -147,8 +147,8 @@ def test_it_prints_without_tools_and_within_the_paper(browser, report):
 
 @pytest.mark.parametrize("width", [400, 1400])
 def test_the_page_that_compares_runs_opens_likewise(browser, report, tmp_path, width):
-    from f2llm.lineage.compare_runs import build_comparison
     from f2llm.records.scores import Compared
+    from f2llm.report.comparison import build_comparison
 
     results = report.parents[1]
     if not (results / "runs/toyrun").is_dir():

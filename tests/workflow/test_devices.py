@@ -5,7 +5,7 @@ from itertools import combinations
 
 import yaml
 
-from f2llm.job_notes import read_notes
+from f2llm.jobs.notes import read_notes
 
 
 def held(toy):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from f2llm.lineage.holders import Needles, find_holders
+from f2llm.lineage.forget.holders import Needles, find_holders
 from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.tables import read_table

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from f2llm.lineage.answers import Question, answer
-from f2llm.lineage.findings import CHANGED, INTACT, UNCHECKED
-from f2llm.lineage.verify import verify_files
+from f2llm.lineage.trace.question import Question, answer
+from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED
+from f2llm.lineage.verify.verify import verify_files
 from f2llm.records.tables import read_table
 
 # Caches of no content, and the manifests that nothing after them seals.

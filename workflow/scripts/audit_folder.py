@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.curate.audit import audit_folder
 from f2llm.curate.decontaminate import EvaluationTexts
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

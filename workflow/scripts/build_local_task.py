@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
-from f2llm.evaluate.local import build_local_task
-from f2llm.provenance import job
+from f2llm.evaluate.tasks.local import build_local_task
+from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.config.sources import Source
-from f2llm.lineage.report import build_report
-from f2llm.provenance import job
+from f2llm.jobs.job import job
+from f2llm.report.report import build_report
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from f2llm.evaluate.ablation import write_effects
-from f2llm.lineage.comparison import write_comparison
-from f2llm.provenance import job
+from f2llm.jobs.job import job
+from f2llm.report.ablation import write_comparison
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

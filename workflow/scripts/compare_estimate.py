@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from f2llm.lineage.estimate import compare_estimate
-from f2llm.provenance import job
+from f2llm.estimate.compare import compare_estimate
+from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

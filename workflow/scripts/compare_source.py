@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from f2llm.lineage.released import Ours, Theirs, compare_tuples, shares
-from f2llm.provenance import job
+from f2llm.jobs.job import job
+from f2llm.mine.released import Ours, Theirs, compare_tuples, shares
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

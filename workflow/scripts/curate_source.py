@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.run import Curate
+from f2llm.config.curate import Curate
 from f2llm.curate.source import Outputs, Scope, Tables, curate_source
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

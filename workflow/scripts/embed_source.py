@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from f2llm.config.build import build
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
+from f2llm.jobs.job import job
 from f2llm.mine.embed import Retriever, embed_source
-from f2llm.provenance import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

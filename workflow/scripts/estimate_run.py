@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from f2llm.config.counts import Counts
 from f2llm.config.load import load_run
-from f2llm.estimate import as_json
-from f2llm.preflight_run import Machine, stages_of
-from f2llm.provenance import job
+from f2llm.estimate.counts import Counts
+from f2llm.estimate.machine import Machine, stages_of
+from f2llm.estimate.stages import as_json
+from f2llm.jobs.job import job
 from f2llm.records.files import write_json
 
 if TYPE_CHECKING:

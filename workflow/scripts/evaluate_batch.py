@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
-from f2llm.config.scoring_jobs import Candidate
+from f2llm.config.candidates import Candidate
 from f2llm.evaluate.batch import evaluate_batch
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

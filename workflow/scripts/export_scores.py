@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.scoring_jobs import Candidate
+from f2llm.config.candidates import Candidate
 from f2llm.evaluate.beside import Board
-from f2llm.evaluate.export import export_scores
-from f2llm.provenance import job
+from f2llm.evaluate.submission import export_scores
+from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

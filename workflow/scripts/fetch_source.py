@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 from f2llm.sources.fetch import Order, fetch_source
 
 if TYPE_CHECKING:

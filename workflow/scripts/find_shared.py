@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.curate.shared import Curated, find_shared
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

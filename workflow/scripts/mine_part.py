@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.run import Mine
+from f2llm.config.mine import Mine
 from f2llm.config.sources import Source
+from f2llm.jobs.job import job, job_threads
 from f2llm.mine.outcome import Paths
-from f2llm.mine.share import Share
 from f2llm.mine.source import Tables, mine_part
-from f2llm.provenance import job, job_threads
+from f2llm.records.share import Share
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

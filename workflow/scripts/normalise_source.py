@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 from f2llm.sources.normalise import Reading, normalise_source
 
 if TYPE_CHECKING:

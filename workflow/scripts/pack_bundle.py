@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 from f2llm.sources.bundle import Packed, make_bundle
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.provenance import job
-from f2llm.train.plan import plan_run
-from f2llm.train.settings import Settings
+from f2llm.jobs.job import job
+from f2llm.plan.plan import plan_run
+from f2llm.runs.run_file import Settings
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.config.models import Model
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 from f2llm.sources.models import prepare_model
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.config.models import Model
-from f2llm.config.run import Tokens
-from f2llm.provenance import job
-from f2llm.train.tokenise import tokenise_source
+from f2llm.config.tokens import Tokens
+from f2llm.jobs.job import job
+from f2llm.plan.tokenise import tokenise_source
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from f2llm.provenance import job
+from f2llm.jobs.job import job
 from f2llm.train.launch import launch_training
 from f2llm.train.nodes import Shape
 

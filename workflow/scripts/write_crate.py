@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from f2llm.lineage.crate import write_crate
-from f2llm.provenance import job
+from f2llm.jobs.job import job
+from f2llm.publish.crate import write_crate
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

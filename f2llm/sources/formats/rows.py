@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from f2llm.errors import InputError
-from f2llm.sources.archives import SEPARATOR, RawFile
+from f2llm.records.files import SEPARATOR
+from f2llm.sources.archives import RawFile
 from f2llm.sources.formats.fields import Columns, has_column, names_of, text_of
 from f2llm.sources.records import Skipped
 

@@ -5,27 +5,27 @@ import typing
 
 import pytest
 
-from f2llm.config import benchmarks, models, run, sources
+from f2llm.config import benchmarks, curate, energy, evaluate, fetch, mine, models, run, sources, tokens, train
 from f2llm.config.check import load_schema
 
 CONFIG = load_schema("config")["properties"]
 PAIRS = [
     (load_schema("source"), sources.Source),
-    (load_schema("source")["properties"]["fetch"]["items"], sources.Fetch),
-    (load_schema("source")["properties"]["licence"], sources.Licence),
+    (load_schema("source")["properties"]["fetch"]["items"], fetch.Fetch),
+    (load_schema("source")["properties"]["licence"], fetch.Licence),
     (load_schema("model"), models.Model),
     (load_schema("benchmark"), benchmarks.Benchmark),
     (load_schema("benchmark")["properties"]["tasks"]["items"], benchmarks.Task),
-    (CONFIG["curate"], run.Curate),
-    (CONFIG["curate"]["properties"]["near"], run.Near),
-    (CONFIG["curate"]["properties"]["decontaminate"], run.Decontaminate),
-    (CONFIG["mine"], run.Mine),
-    (CONFIG["tokens"], run.Tokens),
-    (CONFIG["train"], run.Train),
-    (CONFIG["train"]["properties"]["losses"]["items"], run.LossTerm),
-    (CONFIG["evaluate"], run.Evaluate),
-    (CONFIG["evaluate"]["properties"]["gate"], run.Gate),
-    (CONFIG["energy"], run.Energy),
+    (CONFIG["curate"], curate.Curate),
+    (CONFIG["curate"]["properties"]["near"], curate.Near),
+    (CONFIG["curate"]["properties"]["decontaminate"], curate.Decontaminate),
+    (CONFIG["mine"], mine.Mine),
+    (CONFIG["tokens"], tokens.Tokens),
+    (CONFIG["train"], train.Train),
+    (CONFIG["train"]["properties"]["losses"]["items"], train.LossTerm),
+    (CONFIG["evaluate"], evaluate.Evaluate),
+    (CONFIG["evaluate"]["properties"]["gate"], evaluate.Gate),
+    (CONFIG["energy"], energy.Energy),
 ]
 
 
@@ -49,4 +49,4 @@ def test_the_run_has_the_config_keys_and_what_follows_from_them():
         "scored_models",
         "trained_datasets",
     }
-    assert typing.get_type_hints(run.Run)["train"] is run.Train
+    assert typing.get_type_hints(run.Run)["train"] is train.Train

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from f2llm.curate.ledger import BEYOND_MAX_QUERIES, EQUAL_TEXT, NEAR_COPY, Ledger
-from f2llm.records.schemas import REMOVED
+from f2llm.records.schemas.curate import REMOVED
 
 IDS = pa.array([bytes([at]) * 16 for at in range(5)], pa.binary(16))
 

@@ -10,10 +10,10 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, v_measure_score
 
-from f2llm.config.scoring_jobs import Candidate
+from f2llm.config.candidates import Candidate
 from f2llm.evaluate import batch
-from f2llm.evaluate.build import build_task
-from f2llm.evaluate.task_data import read_lines
+from f2llm.evaluate.tasks.data import read_lines
+from f2llm.evaluate.tasks.drawn import build_task
 from f2llm.records.files import read_json, sha256_path
 
 PROMPT = "Instruct: Do it.\nQuery: "
@@ -177,7 +177,7 @@ def test_poolings_from_one_forward_pass_are_those_of_an_encoder_each(tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-    from f2llm.encode.encoder import Encoder
+    from f2llm.models.encoder import Encoder
 
     words = {word: number for number, word in enumerate(["<pad>", "a", "b", "c", "d"])}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))

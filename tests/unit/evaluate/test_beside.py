@@ -1,7 +1,7 @@
 import pytest
 
 from f2llm.config.benchmarks import Benchmark
-from f2llm.config.scoring_jobs import RUN, Candidate
+from f2llm.config.candidates import RUN, Candidate
 from f2llm.evaluate.beside import beside
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from f2llm.config.run import Gate
+from f2llm.config.evaluate import Gate
 from f2llm.errors import InputError
 from f2llm.evaluate.gate import check_gate
 from f2llm.records.files import read_json, write_json

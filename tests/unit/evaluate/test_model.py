@@ -4,10 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from f2llm.config.scoring_jobs import Candidate
-from f2llm.encode.store import FLOAT32, VectorStore
+from f2llm.config.candidates import Candidate
 from f2llm.errors import InputError
 from f2llm.evaluate.model import EvaluatedModel, SharedVectors, cut, open_stores, revision_of
+from f2llm.vectors.store import FLOAT32, VectorStore
 
 CANDIDATE = Candidate(
     name="m",

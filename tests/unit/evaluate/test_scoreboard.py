@@ -1,7 +1,7 @@
 import pytest
 
 from f2llm.config.benchmarks import Task
-from f2llm.config.scoring_jobs import ROLES, Candidate
+from f2llm.config.candidates import ROLES, Candidate
 from f2llm.errors import InputError
 from f2llm.evaluate.scoreboard import SCOREBOARD, Decontamination, build_scoreboard
 from f2llm.records.files import read_json, write_json

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from f2llm.config.run import Index, Mine
-from f2llm.encode.store import VectorStore
+from f2llm.config.mine import Index, Mine
+from f2llm.vectors.store import VectorStore
 
 INDEX = Index(kind="flat", lists=8, probes=2, links=8, build_breadth=32, search_breadth=32, recall_sample=20)
 RULE = Mine(

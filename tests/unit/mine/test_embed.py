@@ -7,18 +7,20 @@ import pyarrow as pa
 import pytest
 import torch
 
-import f2llm.encode.packed_encoder
 import f2llm.mine.embed as module
+import f2llm.models.packed_encoder
+from f2llm.config.fetch import Fetch, Licence
 from f2llm.config.models import Model
-from f2llm.config.sources import Fetch, Licence, Source
-from f2llm.encode.store import VectorStore
+from f2llm.config.sources import Source
 from f2llm.errors import InputError
-from f2llm.mine.embed import Retriever, embed_source, vector_id
-from f2llm.mine.share import Share
+from f2llm.mine.embed import Retriever, embed_source
+from f2llm.models.prompts import vector_id
 from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id, query_id
-from f2llm.records.schemas import CORPUS, QUERIES
+from f2llm.records.schemas.sources import CORPUS, QUERIES
+from f2llm.records.share import Share
 from f2llm.records.tables import write_table
+from f2llm.vectors.store import VectorStore
 
 LICENCE = Licence(id="CC0-1.0", commercial="yes")
 
@@ -40,7 +42,7 @@ class Fake:
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """Return a call of embed_source on the given passages and queries; results stay between calls."""
-    monkeypatch.setattr(f2llm.encode.packed_encoder, "PackedEncoder", SimpleNamespace(load=lambda *_, **__: Fake()))
+    monkeypatch.setattr(f2llm.models.packed_encoder, "PackedEncoder", SimpleNamespace(load=lambda *_, **__: Fake()))
     monkeypatch.setattr(Fake, "read", [])
     model_folder = tmp_path / "model"
     model_folder.mkdir()

@@ -10,10 +10,10 @@ import torch
 from datasets import Dataset
 from sentence_transformers.util import mine_hard_negatives
 
-from f2llm.mine.faiss_search import Faiss
-from f2llm.mine.scores import NO_ROW
-from f2llm.mine.search import search
 from f2llm.mine.select import OK, REASONS, select
+from f2llm.vectors.faiss_search import Faiss
+from f2llm.vectors.scores import NO_ROW
+from f2llm.vectors.search import search
 
 QUERIES, PASSAGES = 60, 90
 

@@ -6,18 +6,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.config.sources import Licence, Source
-from f2llm.encode.store import VectorStore
+from f2llm.config.fetch import Licence
+from f2llm.config.sources import Source
 from f2llm.errors import InputError
-from f2llm.mine.embed import vector_id
 from f2llm.mine.outcome import Paths
-from f2llm.mine.share import Share
 from f2llm.mine.source import Tables, mine_part, mine_source
+from f2llm.models.prompts import vector_id
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
-from f2llm.records.schemas import CORPUS, NEAR, QUERIES, REJECTED, TUPLES
+from f2llm.records.schemas.curate import NEAR
+from f2llm.records.schemas.mine import REJECTED, TUPLES
+from f2llm.records.schemas.sources import CORPUS, QUERIES
+from f2llm.records.share import Share
 from f2llm.records.tables import read_metadata, read_table, write_table
 from f2llm.records.text_keys import content_key
+from f2llm.vectors.store import VectorStore
 
 PROMPT, INSTRUCTION = "{instruction} ", "find:"
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub.utils import _http
 
-from f2llm.config.sources import Fetch
+from f2llm.config.fetch import Fetch
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.tables import read_table
 from f2llm.sources import packages, retry

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from f2llm.config.sources import Fetch, Licence
+from f2llm.config.fetch import Fetch, Licence
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.sources.bundle import Packed, make_bundle, open_bundle

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from f2llm.config.sources import Fetch, Licence
+from f2llm.config.fetch import Fetch, Licence
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file, sha256_path
 from f2llm.sources import packages

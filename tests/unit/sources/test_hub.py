@@ -10,7 +10,7 @@ import pytest
 import yaml
 from stub_server import Fault
 
-from f2llm.config.sources import Fetch, Licence
+from f2llm.config.fetch import Fetch, Licence
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 from f2llm.sources import retry

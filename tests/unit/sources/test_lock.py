@@ -2,7 +2,7 @@
 
 import pytest
 
-from f2llm.config.sources import Fetch
+from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
 from f2llm.sources import retry
 from f2llm.sources.fetch import fetch_files

@@ -10,12 +10,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModel, AutoTokenizer, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
+from f2llm.config.fetch import Fetch, Licence
 from f2llm.config.models import Geometry, Model
-from f2llm.config.sources import Fetch, Licence
 from f2llm.errors import InputError
+from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer
 from f2llm.records.files import read_json, sha256_path
 from f2llm.sources.models import prepare_model
-from f2llm.sources.tokenizers import check_saved_tokenizer, finish_tokenizer
 
 TEXTS = ["", "a", "one two three four five six seven eight nine ten"]
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from f2llm.config.sources import Fetch
+from f2llm.config.fetch import Fetch
 from f2llm.sources import reach as module
 from f2llm.sources.fetch import fetch_files
 from f2llm.sources.reach import reach

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from stub_server import Fault
 
-from f2llm.config.sources import Fetch
+from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.sources import cache, retry, web

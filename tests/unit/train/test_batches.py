@@ -6,9 +6,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from f2llm.errors import InputError
+from f2llm.runs.run_file import read_run_file
 from f2llm.train.batches import Batches, equal_positives
-from f2llm.train.losses import NO_PASSAGE
-from f2llm.train.settings import read_run_file
+from f2llm.train.losses.batch_vectors import NO_PASSAGE
 
 
 @pytest.fixture(scope="module")

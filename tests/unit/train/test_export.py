@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file
 
 from f2llm.config.licences import Barred
-from f2llm.encode.packed import encode_packed, load_packed, pack
+from f2llm.models.backbone import load_packed
+from f2llm.models.network import encode_packed
+from f2llm.models.packing import pack
 from f2llm.records.files import read_json, sha256_path
+from f2llm.records.ragged import Rows
+from f2llm.runs.run_file import read_run_file
 from f2llm.train.card import model_card
 from f2llm.train.export import GENERIC_INSTRUCTION, export_model
-from f2llm.train.settings import read_run_file
-from f2llm.train.tokens import Rows
 
 TEXTS = ["the river", "a stone is here and there and everywhere", "x"]
 

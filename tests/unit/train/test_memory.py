@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from f2llm.encode.packed import load_packed
 from f2llm.errors import InputError
+from f2llm.models.backbone import load_packed
 from f2llm.train.memory import MB, bytes_per_token, find_budget, fit, saved_bytes, state_bytes
 from f2llm.train.world import World
 

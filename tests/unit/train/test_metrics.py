@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 
-from f2llm.records.schemas import METRICS
+from f2llm.records.schemas.train import METRICS
 from f2llm.train.metrics import MetricsLog
 
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from f2llm.encode.packed import load_packed
 from f2llm.errors import InputError
+from f2llm.models.backbone import load_packed
+from f2llm.runs.run_file import read_run_file
 from f2llm.train.batches import Batches
 from f2llm.train.optimiser import make_optimiser
-from f2llm.train.settings import read_run_file
 from f2llm.train.step import Budget, Trainer
 from f2llm.train.world import World
 
@@ -47,8 +47,10 @@ def test_many_chunks_give_the_weights_of_one(toy, planned, source):
 
 
 def test_the_gradient_is_that_of_autograd_through_the_whole(toy, planned):
-    from f2llm.encode.packed import encode_packed, pack
-    from f2llm.train.losses import Vectors, evaluate_terms
+    from f2llm.models.network import encode_packed
+    from f2llm.models.packing import pack
+    from f2llm.train.losses.batch_vectors import Vectors
+    from f2llm.train.losses.loss import evaluate_terms
 
     trainer, batches = trainer_of(toy, planned, clip_norm=1e9)
     batch = first_of(batches, "pairs")

@@ -7,12 +7,13 @@ import pyarrow as pa
 from f2llm.config.build import build
 from f2llm.config.check import load_schema, with_defaults
 from f2llm.config.recipes import with_recipe
+from f2llm.plan.plan import plan_run
+from f2llm.plan.tokenise import tokenise_source
 from f2llm.records.ids import doc_id, query_id, tuple_id
-from f2llm.records.schemas import CORPUS, QUERIES, TUPLES
+from f2llm.records.schemas.mine import TUPLES
+from f2llm.records.schemas.sources import CORPUS, QUERIES
 from f2llm.records.tables import write_table
-from f2llm.train.plan import plan_run
-from f2llm.train.settings import Settings
-from f2llm.train.tokenise import tokenise_source
+from f2llm.runs.run_file import Settings
 
 LICENCE = {"id": "CC0-1.0", "commercial": "yes", "note": ""}
 PROMPT = "Instruct: {instruction}\nQuery: "

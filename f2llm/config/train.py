@@ -1,0 +1,80 @@
+"""Settings of training. Meaning, units and defaults: workflow/schemas/config/train.schema.yaml."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossTerm:
+    """One term of the loss and its weight."""
+
+    term: str  # a name of f2llm.train.losses.loss.TERMS
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """The first so many components of the vectors, and the weight of the loss on them."""
+
+    dimensions: int
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Low-rank additions that are trained instead of the weights (arXiv 2106.09685)."""
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What of each source is held out of training, and when the loss on it is taken."""
+
+    share: float
+    every: int
+    most: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Settings of the train stage."""
+
+    recipe: str  # default | f2llm
+    steps: int | None  # or epochs, exactly one of the two
+    epochs: int | None
+    batch_size: int
+    batches_per_step: int
+    partial_batches: str  # even | repeat
+    negatives: int
+    negatives_drawn: str  # per_tuple | per_batch
+    temperature: float
+    losses: tuple[LossTerm, ...]
+    matryoshka: tuple[Cut, ...]
+    passage_gradient: str  # full | none
+    mask_equal_positives: bool
+    loss_precision: str  # float32 | model
+    learning_rate: float
+    warmup_steps: int
+    warmup_ticks: int
+    first_step_at_zero: bool
+    min_lr_ratio: float
+    weight_decay: float
+    decay_vectors: bool
+    betas: tuple[float, float]
+    clip_norm: float
+    freeze_embeddings: bool
+    lora: Lora | None
+    precision: str  # auto | float32 | bfloat16
+    compile: bool
+    tokens_per_chunk: int
+    activations_mb: int | None
+    reshard_after_forward: bool
+    checkpoint_every: int
+    keep_checkpoints: int
+    keep_every: int | None
+    validation: Validation
+    threads: int
+    processes: int
+    nodes: int

@@ -1,1 +1,0 @@
-"""Texts to vectors: prompts, precision, pooling, the encoder and its content-keyed vector store."""

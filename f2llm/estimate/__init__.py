@@ -1,0 +1,1 @@
+"""What a run will take, and how far that was from the truth."""

@@ -1,0 +1,1 @@
+"""The data of evaluation tasks: drawn, of mteb, or local files."""

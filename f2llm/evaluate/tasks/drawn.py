@@ -1,0 +1,205 @@
+"""Draw the rows of an evaluation task from the normalised tables of its source."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from f2llm.config.benchmarks import Task
+from f2llm.errors import InputError
+from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, Text, write_task_data
+from f2llm.evaluate.tasks.draw import ALL, Passage, Query, draw, read_passages, read_queries
+from f2llm.records.ids import doc_id
+from f2llm.records.schemas.tasks import TEXTS
+from f2llm.records.tables import count_rows, write_rows
+from f2llm.records.text_keys import content_key
+
+SCORED_STAGE, PROBE_STAGE, CORPUS_STAGE = "benchmark", "benchmark-probe", "benchmark-corpus"
+
+
+class Tables(NamedTuple):
+    """Normalised tables of the task's source."""
+
+    corpus: str | Path
+    queries: str | Path
+
+
+def build_task(task: Task, tables: Tables, *, folder: str | Path, texts: str | Path) -> dict[str, Any]:
+    """Write the task's folder (f2llm.evaluate.tasks.data) and its texts (schema TEXTS); return counts.
+
+    Texts with an equal E1 key are one: none is drawn twice, and all relevant copies count as
+    relevant. A source without rows (skipped) gives a task without rows.
+
+    Raises:
+        InputError: the source has too few rows for what the task asks, with both counts.
+    """
+    skipped = not count_rows(tables.queries)
+    data = _empty(task) if skipped else _BUILDERS[task.type](task, tables)
+    write_task_data(folder, data, task=task)
+    rows = sorted(set(data.texts), key=lambda row: (row.split, row.field, row.id))
+    metadata = {"task": task.name, "source": task.source} | ({"skipped": "the source has no rows"} if skipped else {})
+    write_rows(texts, schema=TEXTS, rows=rows, metadata=metadata)
+    return {"rows_in": count_rows(tables.queries), "skipped": skipped, "texts": len(rows)} | data.counts()
+
+
+def _retrieval(task: Task, tables: Tables) -> TaskData:
+    def with_positives() -> Iterator[Query]:
+        return (row for row in read_queries(tables.queries, split=task.split) if row.positives)
+
+    drawn = _drawn(task, "queries", with_positives, count=task.queries, stage=SCORED_STAGE)
+    relevant, near = _relevant(drawn, tables.queries)
+    passages, kept = _passages(task, tables.corpus, wanted=set().union(*relevant.values()), near=near)
+    drawn, passages = sorted(drawn), sorted(passages)
+    judged = sorted({(query.id, kept[doc]) for query in drawn for doc in relevant[query.key]})
+    return TaskData(
+        files={
+            "queries": [{"_id": query.id.hex(), "text": query.text} for query in drawn],
+            "corpus": [{"_id": passage.id.hex(), "text": passage.text} for passage in passages],
+            "qrels": [{"query-id": query.hex(), "corpus-id": doc.hex(), "score": 1} for query, doc in judged],
+        },
+        texts=(*_texts(task, "query", drawn), *_texts(task, "corpus", passages)),
+    )
+
+
+def _relevant(drawn: Sequence[Query], queries: str | Path) -> tuple[dict[str, set[bytes]], set[bytes]]:
+    """Return E1 key of a drawn query -> its positives, and the positives of others in the same groups.
+
+    Positives of all queries with an equal E1 key are joined: what answers "foo" answers "Foo".
+    """
+    relevant: dict[str, set[bytes]] = {query.key: set() for query in drawn}
+    groups = {query.group for query in drawn}
+    near: set[bytes] = set()
+    for row in read_queries(queries):
+        if row.key in relevant:
+            relevant[row.key].update(row.positives)
+        elif row.group in groups:
+            near.update(row.positives)
+    return relevant, near
+
+
+def _passages(
+    task: Task, corpus: str | Path, *, wanted: set[bytes], near: set[bytes]
+) -> tuple[list[Passage], dict[bytes, bytes]]:
+    """Return the task's corpus, and for each positive the passage that stands for it and its copies.
+
+    Beside the positives: passages of the same groups (the hard ones) up to half of the corpus,
+    the rest from the whole corpus.
+    """
+    found: dict[str, Passage] = {}
+    for passage in sorted(row for row in read_passages(corpus) if row.id in wanted):
+        found.setdefault(passage.key, passage)
+    kept = {row.id: found[row.key].id for row in read_passages(corpus) if row.id in wanted}
+    if task.passages is not None and len(found) > task.passages:
+        raise InputError(
+            f"benchmark task {task.name}: passages is {task.passages}, its queries alone have {len(found)} relevant "
+            "ones; raise passages or lower queries"
+        )
+
+    def others(among: set[bytes] | None = None) -> Callable[[], Iterator[Passage]]:
+        taken = frozenset(found)
+        return lambda: (
+            row for row in read_passages(corpus) if row.key not in taken and (among is None or row.id in among)
+        )
+
+    if task.passages is not None:
+        hard = min(task.passages // 2, task.passages - len(found))
+        found |= {row.key: row for row in draw(others(near), count=hard, stage=CORPUS_STAGE)}
+    rest = None if task.passages is None else task.passages - len(found)
+    found |= {row.key: row for row in draw(others(), count=rest, stage=CORPUS_STAGE)}
+    _check_count(task, "passages", len(found), task.passages)
+    return list(found.values()), kept
+
+
+def _classification(task: Task, tables: Tables) -> TaskData:
+    scored = _drawn(task, "queries", _labelled(tables, task.split), count=task.queries, stage=SCORED_STAGE)
+    seen = {row.key for row in scored}
+
+    def unseen() -> Iterator[Query]:
+        return (row for row in _labelled(tables, PROBE)() if row.key not in seen)
+
+    probe = _drawn(task, "train_texts", unseen, count=task.train_texts, stage=PROBE_STAGE)
+    _check_labels(task, probe, "train_texts")
+    names = sorted({row.label for row in (*scored, *probe)})
+    files = {
+        # Numbers, because mteb's binary metrics do not take names.
+        name: [{"text": row.text, "label": names.index(row.label)} for row in sorted(rows)]
+        for name, rows in ((SCORED, scored), (PROBE, probe))
+    }
+    return TaskData(files=files, texts=_texts(task, "text", scored), label_names=tuple(names))
+
+
+def _clustering(task: Task, tables: Tables) -> TaskData:
+    drawn = _drawn(task, "queries", _labelled(tables, task.split), count=task.queries, stage=SCORED_STAGE)
+    _check_labels(task, drawn, "queries")
+    rows = [{"sentences": row.text, "labels": row.label} for row in sorted(drawn)]
+    return TaskData(files={SCORED: rows}, texts=_texts(task, "text", drawn))
+
+
+def _sts(task: Task, tables: Tables) -> TaskData:
+    partners = {passage.id: passage.text for passage in read_passages(tables.corpus)}
+
+    def graded() -> Iterator[Query]:
+        return (row for row in read_queries(tables.queries, split=task.split) if row.grade is not None)
+
+    def pair_key(row: Query) -> str:
+        return row.key + content_key(partners[row.positives[0]])
+
+    drawn = _drawn(task, "queries", graded, count=task.queries, stage=SCORED_STAGE, key=pair_key)
+    pairs = [(row.text, partners[row.positives[0]], row.grade) for row in sorted(drawn)]
+    texts = {text for first, second, _ in pairs for text in (first, second)}
+    return TaskData(
+        files={SCORED: [{"sentence1": a, "sentence2": b, "score": grade} for a, b, grade in pairs]},
+        texts=tuple(Text(task.name, task.split, doc_id(text).hex(), "text", text) for text in texts),
+    )
+
+
+_BUILDERS: dict[str, Callable[[Task, Tables], TaskData]] = {
+    "retrieval": _retrieval,
+    "classification": _classification,
+    "clustering": _clustering,
+    "sts": _sts,
+}
+
+
+def _empty(task: Task) -> TaskData:
+    names = {"retrieval": ("queries", "corpus", "qrels"), "classification": (SCORED, PROBE)}.get(task.type, (SCORED,))
+    return TaskData(files={name: [] for name in names}, texts=())
+
+
+def _labelled(tables: Tables, split: str) -> Callable[[], Iterator[Query]]:
+    return lambda: (row for row in read_queries(tables.queries, split=split) if row.label is not None)
+
+
+def _drawn(
+    task: Task,
+    what: str,
+    rows: Callable[[], Iterator[Query]],
+    *,
+    count: int | None,
+    stage: str,
+    **key: Any,  # noqa: ANN401
+) -> list[Query]:
+    drawn = draw(rows, count=count, stage=stage, **key)
+    _check_count(task, what, len(drawn), count)
+    return drawn
+
+
+def _check_count(task: Task, what: str, found: int, asked: int | None) -> None:
+    if found < (asked or 1):
+        where = "" if task.split == ALL else f" (split {task.split})"
+        raise InputError(
+            f"benchmark task {task.name}: {what} is {asked or 'all'}, source {task.source!r} has {found}{where}, "
+            f"equal texts counted once; lower {what} to {found} or take another source"
+        )
+
+
+def _check_labels(task: Task, rows: Sequence[Query], what: str) -> None:
+    labels = {row.label for row in rows}
+    if len(labels) < 2:
+        raise InputError(
+            f"benchmark task {task.name}: the {len(rows)} rows drawn of source {task.source!r} have one label, "
+            f"{min(labels)!r}; raise {what}, or check the labels of the source"
+        )
+
+
+def _texts(task: Task, field: str, rows: Iterable[Query | Passage]) -> tuple[Text, ...]:
+    return tuple(Text(task.name, task.split, row.id.hex(), field, row.text) for row in rows)

@@ -1,0 +1,138 @@
+"""What made a file: a manifest of every job."""
+
+import contextlib
+import logging
+import os
+import platform
+import re
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from f2llm.errors import FULL, InputError
+from f2llm.jobs.code import result_versions
+from f2llm.jobs.devices import claimed
+from f2llm.jobs.notes import end_note, note_path, start_note
+from f2llm.records.files import bytes_of, clear_asides, sha256_path, write_json
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Wildcards that are variant keys: they stand in the paths, and name nothing that a person or another run knows.
+KEYS = ("curation", "evaluation_texts", "encoder", "mining", "tokens")
+logger = logging.getLogger(__name__)
+
+
+class JobContext(Protocol):
+    """What the workflow engine tells a script about its job."""
+
+    rule: str
+    input: Any
+    output: Any
+    params: Any
+    log: Any
+    wildcards: Any
+    resources: Any
+    threads: int
+
+
+class Counts(dict[str, Any]):
+    """What a job counted: rows in, rows out, and why; written into its manifest."""
+
+
+@contextlib.contextmanager
+def job(context: JobContext) -> Iterator[Counts]:
+    """Run the block as one job: log to the rule's log file, and write the manifest at its end.
+
+    The manifest goes to the output named `lineage`. Faults of the input end the process with
+    one screen on stderr and exit code 1; every traceback goes to the log file. What a killed
+    attempt left half-written is deleted first.
+    """
+    handlers = [logging.FileHandler(context.log[0], mode="w"), logging.StreamHandler()]
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=handlers, force=True)
+    handlers[1].setFormatter(logging.Formatter(f"[{_unit(context)}] %(message)s"))
+    for path in (*context.output, note_path(context.log[0])):
+        clear_asides(path)
+    counts, started = Counts(), time.monotonic()
+    note = start_note(rule=context.rule, unit=" ".join(_wildcards(context)), log=context.log[0])
+    try:
+        with claimed(int(context.resources.get("device_slots", 0))) as devices:
+            if devices:
+                logger.info("devices: %s", ", ".join(devices))
+            yield counts
+        _write_manifest(context, counts=counts, seconds=time.monotonic() - started)
+    except Exception as error:
+        handlers[0].stream.write(traceback.format_exc())
+        handlers[0].flush()
+        said = _what(error)
+        sys.stderr.write(f"\n{_unit(context)} failed:\n{said}\n  log: {context.log[0]}\n\n")
+        with contextlib.suppress(OSError):  # a full disk has no place for a note either
+            end_note(note, state="failed", said=said)
+        raise SystemExit(1) from None
+    end_note(note, state="done")
+    logger.info("done: %s", ", ".join(f"{key} {value}" for key, value in counts.items() if not isinstance(value, dict)))
+
+
+def job_threads(context: JobContext) -> int:
+    """Return the threads of a job: in a Slurm job its CPUs, since the login node's number of cores bounds `threads`."""
+    if "SLURM_JOB_ID" in os.environ:
+        return int(context.resources.get("cpus_per_task", context.threads))
+    return context.threads
+
+
+def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: float) -> None:
+    outputs = {str(path): sha256_path(path) for path in context.output if str(path) != str(context.output.lineage)}
+    write_json(
+        context.output.lineage,
+        {
+            "rule": context.rule,
+            "wildcards": {key: value for key, value in context.wildcards.items() if key not in (*KEYS, "run")},
+            "inputs": {str(path): sha256_path(path) for path in context.input},
+            "outputs": outputs,
+            "bytes": {str(path): bytes_of(path) for path in (*context.input, *outputs)},
+            "params": {key: value for key, value in context.params.items() if key != "code"},
+            "code": context.params.get("code"),
+            "versions": result_versions(),
+            "counts": dict(counts),
+            "seconds": round(seconds, 3),
+            "cpu_seconds": round(cpu_seconds(), 3),
+            "peak_memory_mb": peak_memory_mb(),
+            "platform": f"{platform.system()} {platform.machine()}",
+        },
+    )
+
+
+def peak_memory_mb() -> int:
+    """Return the highest resident memory of this process so far, in MB of 2**20 bytes.
+
+    Not `ru_maxrss`, which also counts the process that started this one, until then.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
+    return (int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) >> 10
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process and of its ended children so far, imports included."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _what(error: Exception) -> str:
+    """Return what a person needs of an error, a line a fault."""
+    if isinstance(error, InputError):
+        return "\n".join(f"  {fault}" for fault in error.faults)
+    full = FULL.get(error.errno) if isinstance(error, OSError) else None
+    if full:
+        return f"  {error.filename or 'results'}: {full}; free some space and run the same command again"
+    return f"  {type(error).__name__}: {error}; the traceback is in the log"
+
+
+def _unit(context: JobContext) -> str:
+    return " ".join([context.rule, *_wildcards(context)])
+
+
+def _wildcards(context: JobContext) -> list[str]:
+    return [str(value) for key, value in context.wildcards.items() if key not in KEYS]

@@ -1,0 +1,206 @@
+"""Where a run stands while it lives, why jobs failed, and where things are once it is done."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from f2llm.errors import InputError
+from f2llm.jobs.lock import is_held
+from f2llm.jobs.notes import JobNote, is_gone, read_notes
+from f2llm.jobs.slurm import ask
+from f2llm.records.files import read_json, write_json
+
+CALL = Path(".snakemake", "f2llm-call.json")  # whose run the latest call of snakemake makes
+LAST_BYTES = 20_000  # of a log; its last lines are in there
+TAIL_LINES = 5
+LOG_PREFIX = re.compile(r"^\S+ \S+ (INFO|WARNING) [\w.]+: ")  # time, level and module of a log line
+
+
+class Steps(NamedTuple):
+    """How far the latest call of snakemake is: jobs done and planned, and when it began and last said something.
+
+    Times are seconds since the epoch.
+    """
+
+    done: int
+    planned: int
+    began: float
+    said: float
+
+
+def note_call(runs: Sequence[str], *, folder: str | Path = ".") -> None:
+    """Write which runs a call of snakemake makes, the config's own first."""
+    write_json(Path(folder) / CALL, {"runs": list(runs)})
+
+
+def status_lines(folder: str | Path, *, run: str | None = None, now: float | None = None) -> str:
+    """Return where the latest call of snakemake in a checkout stands, and the closing lines of a finished run.
+
+    Without a name the run is that of the latest call, or the only one that is there.
+
+    Raises:
+        InputError: nothing has run here yet, or no run of this name.
+    """
+    folder, now = Path(folder), time.time() if now is None else now
+    steps = read_steps(folder / ".snakemake" / "log")
+    called, known = _runs(folder)
+    if steps is None and not known:
+        raise InputError(f"{folder}: nothing has run here yet; `snakemake --cores all` (or `make run`) begins")
+    if run is not None and run not in known:
+        raise InputError(f"{folder}: there is no run {run!r} here; there are: {', '.join(known) or 'none'}")
+    run = run or next(iter(called or (known if len(known) == 1 else ())), None)
+    lines = []
+    if steps:
+        notes = [note for note in read_notes(folder / "logs") if note.started >= steps.began]
+        lines.append(_step_line(steps, now, live=is_held(folder / "results" / ".lock")))
+        if called and run not in called:
+            lines.append(f"         of run {called[0]}")
+        gone = gone_notes(notes)
+        lines += running_lines([note for note in notes if note not in gone], folder=folder, now=now)
+        lines += failure_lines(notes, folder=folder, gone=gone)
+        lines += done_lines(notes)
+    if run and (folder / "results" / "runs" / run / "gate.json").is_file():
+        lines.append(closing_lines(folder / "results", run=run))
+    return "\n".join(lines)
+
+
+def gone_notes(notes: Iterable[JobNote]) -> list[JobNote]:
+    """Return the notes that say `running` of jobs that are no more: no such process here, no such job in the queue.
+
+    A scheduler that does not answer leaves its jobs running.
+    """
+    running = [note for note in notes if note.state == "running"]
+    elsewhere = {note.slurm_job for note in running if note.slurm_job and not is_gone(note)}
+    queued = elsewhere
+    if elsewhere and shutil.which("squeue"):
+        try:
+            queued = set(ask("squeue", "--me", "--noheader", "--format=%A").split())
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return [note for note in running if is_gone(note) or (note.slurm_job and note.slurm_job not in queued)]
+
+
+def done_lines(notes: Iterable[JobNote]) -> list[str]:
+    """Return how many jobs of each rule are done, and how long one takes."""
+    seconds: dict[str, list[float]] = {}
+    for note in notes:
+        if note.state == "done" and note.ended is not None:
+            seconds.setdefault(note.rule, []).append(note.ended - note.started)
+    said = [f"{rule} {len(took)} ({_ago(sum(took) / len(took))} each)" for rule, took in sorted(seconds.items())]
+    return ["done     " + ", ".join(said)] if said else []
+
+
+def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list[str]:
+    """Return a line for each live job: what it is, for how long, where, and the last line of its log."""
+    lines = []
+    for note in notes:
+        if note.state == "running":
+            where = f", Slurm job {note.slurm_job} on {note.host}" if note.slurm_job else ""
+            last = "".join(_tail(folder / note.log, lines=1))
+            lines.append(f"running  {note.rule} {note.unit}, {_ago(now - note.started)}{where}: {last}")
+    return lines
+
+
+def failure_lines(notes: Iterable[JobNote], *, folder: str | Path, gone: Collection[JobNote] = ()) -> list[str]:
+    """Return what each failed job said and the last lines of its log; of those in `gone` the last lines alone."""
+    lines = []
+    for note in notes:
+        if note.state == "failed":
+            said = (note.said or "").splitlines()
+            lines += [f"failed   {note.rule} {note.unit} ({note.log})", *said]
+            tail = [
+                line for line in _tail(Path(folder, note.log), lines=TAIL_LINES) if line.strip() not in "".join(said)
+            ]
+            lines += [f"  log: {line}" for line in tail]
+        elif note in gone:
+            lines.append(f"killed   {note.rule} {note.unit} ({note.log}): no word (memory? a time limit?); last lines:")
+            lines += [f"  {line}" for line in _tail(Path(folder, note.log), lines=TAIL_LINES)]
+    return lines
+
+
+def failures_since(began: float, *, folder: str | Path = ".") -> str:
+    """Return the failures of all jobs that began after a moment, for the end of a failed run."""
+    notes = [note for note in read_notes(Path(folder, "logs")) if note.started >= began]
+    return "\n".join(failure_lines(notes, folder=folder, gone=gone_notes(notes)))
+
+
+def read_steps(logs: Path) -> Steps | None:
+    """Return how far the latest call of snakemake is, from its own log; None where there is none."""
+    newest = max(logs.glob("*.snakemake.log"), default=None)
+    if newest is None:
+        return None
+    text = newest.read_text(encoding="utf-8", errors="replace")
+    planned = re.findall(r"^total +(\d+)", text, re.MULTILINE)
+    done = re.findall(r"^(\d+) of (\d+) steps", text, re.MULTILINE)
+    began = datetime.strptime(newest.name.split(".")[0], "%Y-%m-%dT%H%M%S").astimezone().timestamp()
+    last, most = done[-1] if done else (0, planned[-1] if planned else 0)
+    return Steps(int(last), int(most), began, newest.stat().st_mtime)
+
+
+def closing_lines(results: str | Path, *, run: str) -> str:
+    """Return a few lines for a person: model, scoreboard, report, and the gain in points.
+
+    Raises:
+        InputError: the run has not passed its gate yet.
+    """
+    results = Path(results)
+    gate = results / "runs" / run / "gate.json"
+    if not gate.is_file():
+        raise InputError(f"{gate}: run {run!r} is not finished; `snakemake --cores all` goes on with it")
+    score = read_json(gate)
+    return "\n".join(
+        [
+            f"model       {results / 'runs' / run / 'model'}",
+            f"scoreboard  {results / 'scores' / 'scoreboard.parquet'}",
+            f"report      {results / 'report' / 'index.html'}",
+            f"gain        mean over all tasks {score['mean']:.1f}: {score['gain_over_last']:+.1f} points over the base "
+            f"with last-token pooling ({score['base_last']:.1f}), {score['gain_over_mean']:+.1f} over the base with "
+            f"mean pooling ({score['base_mean']:.1f})",
+        ]
+    )
+
+
+def _tail(path: Path, *, lines: int) -> list[str]:
+    """Return the last lines of a log without their time, level and module."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - LAST_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    said = [LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
+    return said[-lines:]
+
+
+def _runs(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the runs that the latest call makes, and all that are known here."""
+    called = read_json(folder / CALL)["runs"] if (folder / CALL).is_file() else []
+    made = [path.name for path in sorted((folder / "results" / "runs").glob("*")) if path.is_dir()]
+    return called, list(dict.fromkeys([*called, *made]))
+
+
+def _step_line(steps: Steps, now: float, *, live: bool) -> str:
+    began = f"begun {_ago(now - steps.began)} ago"
+    if live:
+        return f"steps    {steps.done} of {steps.planned} done, {began}{_pace(steps, now)}"
+    done = f"{steps.done} of {steps.planned} done" if steps.planned else "nothing was to be done"
+    return f"steps    {done}, {began}, ended {_ago(max(0, now - steps.said))} ago"
+
+
+def _pace(steps: Steps, now: float) -> str:
+    """Return rate and ETA, if what is left takes as long as what is done."""
+    left, took = steps.planned - steps.done, now - steps.began
+    if not steps.done or left <= 0 or took <= 0:
+        return ""
+    return f", {60 * steps.done / took:.3g} a minute, ETA {_ago(took / steps.done * left)} if the rest takes as long"
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,133 @@
+"""Why two runs differ: from an artefact back along both chains of jobs to the first things that are not the same."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from f2llm.runs.manifests import Job
+from f2llm.runs.settings import flat, shown
+
+# Keys of variants, e.g. `embedded-07a04ed5`: the same artefact of two runs lies below different ones.
+VARIANT = re.compile(r"-[0-9a-f]{8}(?=\.json|$)")
+SOURCES = "sources"  # key of settings by source, and of lists of their names
+# Names and places of a run, which decide nothing.
+UNTOLD = ("run", "store", "processes", "nodes", "threads", "candidates", "variants", "backbone_folder", "reason")
+
+
+class Causes:
+    """Compares the jobs of two runs; `names` are their names, which occur in paths."""
+
+    def __init__(self, jobs: tuple[Sequence[Job], Sequence[Job]], *, names: tuple[str, str]) -> None:
+        self._names = names
+        self._jobs = tuple({self.key(job, side): job for job in own} for side, own in enumerate(jobs))
+        self._makers = tuple(
+            {self.same(name, side): (job, sha256) for job in own for name, sha256 in job.outputs.items()}
+            for side, own in enumerate(jobs)
+        )
+        self._alone = _alone(jobs)
+        self._known: dict[str, list[str]] = {}
+
+    def same(self, path: str, side: int) -> str:
+        """Return a path without what differs between the runs by name alone."""
+        own = self._names[side]
+        return "/".join(
+            "{run}" if part.removesuffix(".json") == own else VARIANT.sub("", part) for part in path.split("/")
+        )
+
+    def key(self, job: Job, side: int) -> tuple[str, str]:
+        """Return what a job and its counterpart have in common."""
+        return job.rule, self.same(job.unit, side)
+
+    def differs(self, path: str) -> bool | None:
+        """Say whether an artefact, named as `same` names it, differs; None where a run lacks it."""
+        one, two = (makers.get(path) for makers in self._makers)
+        return None if one is None or two is None else one[1] != two[1]
+
+    def artefacts(self) -> list[str]:
+        """Return all artefacts of both runs."""
+        return sorted({*self._makers[0], *self._makers[1]})
+
+    def of(self, path: str) -> list[str]:
+        """Return the root causes of a difference in an artefact, nearest first, each once."""
+        if path in self._known:
+            return self._known[path]
+        self._known[path] = []  # no chain has a cycle; this bounds a damaged one
+        one, two = (makers.get(path) for makers in self._makers)
+        if one is None and two is None:
+            found = []
+        elif one is None or two is None:
+            found = [f"only {self._names[0 if two is None else 1]} has {path}"]
+        elif one[1] == two[1]:
+            found = []
+        else:
+            found = list(dict.fromkeys(self._of_jobs(one[0], two[0])))
+        self._known[path] = found
+        return found
+
+    def _of_jobs(self, one: Job, two: Job) -> Iterator[str]:
+        yield from param_differences(one, two, alone=self._alone)
+        if one.code != two.code:
+            other = [
+                f"{name} {one.versions.get(name, 'none')} -> {two.versions.get(name, 'none')}"
+                for name in sorted({*one.versions, *two.versions})
+                if one.versions.get(name) != two.versions.get(name)
+            ]
+            yield f"code of {one.rule}" + (f" (or versions: {', '.join(other)})" if other else "")
+        sides = [
+            {self.same(name, side): sha256 for name, sha256 in job.inputs.items()}
+            for side, job in enumerate((one, two))
+        ]
+        for name in sorted({*sides[0], *sides[1]}):
+            if sides[0].get(name) != sides[1].get(name) and not name.startswith("results/lineage/"):
+                lacking = [self._alone[part] for part in name.split("/") if part in self._alone]
+                if lacking:
+                    yield lacking[0]
+                    continue
+                made = name in self._makers[0] and name in self._makers[1]
+                yield from self.of(name) if made else [_changed(name, sides, self._names)]
+
+
+def param_differences(one: Job, two: Job, *, alone: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Return the settings of two jobs that differ, as "rule: key: before -> after".
+
+    `alone` maps sources that one run lacks to what is said in place of all their settings.
+    """
+    before, after = dict(flat(one.params)), dict(flat(two.params))
+    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    told = [key for key in keys if key.split(".")[0] not in UNTOLD and key.split(".")[-1] not in UNTOLD]
+    found = []
+    for key in told:
+        values = before.get(key), after.get(key)
+        named = _named(key, values, alone)
+        found += [alone[name] for name in named] or [f"{one.rule}: {key}: {shown(values[0])} -> {shown(values[1])}"]
+    return list(dict.fromkeys(found))
+
+
+def _alone(jobs: tuple[Sequence[Job], Sequence[Job]]) -> dict[str, str]:
+    """Return source -> what is said of it, for each that only one of two runs was planned of."""
+    before, after = (
+        {
+            source["name"]
+            for job in own
+            if job.rule == "plan_run"
+            for source in job.params.get("settings", {}).get(SOURCES, ())
+        }
+        for own in jobs
+    )
+    return {name: f"source {name} is {'left out' if name in before else 'new'}" for name in sorted(before ^ after)}
+
+
+def _named(key: str, values: tuple[Any, Any], alone: Mapping[str, str]) -> list[str]:
+    """Return the sources of `alone` that explain a setting's difference: it is one of theirs, or a list of names."""
+    own = [name for name in alone if f".{SOURCES}.{name}." in f".{key}"]
+    if own or key.split(".")[-1] != SOURCES or not all(isinstance(value, list) for value in values):
+        return own
+    rest = [[name for name in value if name not in alone] for value in values]
+    return [name for name in alone if (name in values[0]) != (name in values[1])] if rest[0] == rest[1] else []
+
+
+def _changed(name: str, sides: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
+    if name in sides[0] and name in sides[1]:
+        return f"{name} changed"
+    return f"only {names[0 if name in sides[0] else 1]} read {name}"

@@ -1,0 +1,1 @@
+"""What texts or a source have left behind, and taking it out."""

@@ -1,0 +1,1 @@
+"""From an id, text, step, model or score back to its rows, and forward to what used it."""

@@ -1,0 +1,97 @@
+"""The code of jobs compared with that of the checkout or of a commit, by its digest."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from f2llm.errors import InputError
+from f2llm.jobs.code import ROOT, result_versions
+from f2llm.lineage.verify.findings import INTACT, UNCHECKED, Finding
+from f2llm.runs.manifests import Job
+
+SCRIPTS = "workflow/scripts"
+NEEDED = ("f2llm", SCRIPTS)
+# Rules that share a script, and what a rule runs besides its own.
+SHARED = {"evaluate": "evaluate_batch", "encode": "encode_shard", "compare_models": "build_scoreboard"}
+DIGESTS = (
+    "import json, sys; from f2llm.{module} import code_digest; "
+    "print(json.dumps([code_digest(*paths) for paths in json.load(sys.stdin)]))"
+)
+
+
+def scripts_of(job: Job) -> tuple[str, ...]:
+    """Return the files that a job's digest is made of, relative to the checkout."""
+    rule = SHARED.get(job.rule) or SHARED.get(job.rule.split("_")[0], job.rule)
+    first = f"{SCRIPTS}/{rule}.py"
+    if job.rule == "train_model":
+        return first, "f2llm/train/__main__.py"
+    if job.rule == "normalise_source":
+        return first, f"f2llm/sources/adapters/{job.params['stanza']['adapter']}.py"
+    return (first,)
+
+
+def code_findings(jobs: Sequence[Job], *, commit: str | None) -> list[Finding]:
+    """Return for each rule whether the code that ran is that of the checkout, or of a commit.
+
+    Other code is no damage: results are what they are. It is told as what cannot be checked here.
+
+    Raises:
+        InputError: there is no such commit, or its code cannot be read.
+    """
+    wanted = sorted({scripts_of(job) for job in jobs})
+    digests = dict(zip(wanted, _digests(wanted, commit=commit), strict=True))
+    where = f"commit {commit}" if commit else "the checkout"
+    found: dict[tuple[str, str], Finding] = {}
+    versions = result_versions()
+    for job in jobs:
+        now, name = digests[scripts_of(job)], f"code of {job.rule}"
+        if job.code == now:
+            finding = Finding(INTACT, name, f"{job.code}, that of {where}")
+        else:
+            other = _differing(job.versions, versions)
+            why = f"; versions differ too: {', '.join(other)}" if other else ""
+            finding = Finding(UNCHECKED, name, f"{job.code}, in {where} {now or 'there is none'}{why}")
+        found[name, job.code or ""] = finding
+    return [found[key] for key in sorted(found)]
+
+
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [
+        f"{name} {then.get(name, 'none')} then, {now.get(name, 'none')} now"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]
+
+
+def _digests(wanted: Sequence[tuple[str, ...]], *, commit: str | None) -> list[str | None]:
+    if commit is None:
+        return _digests_in(ROOT, wanted)
+    packed = subprocess.run(["git", "archive", commit, *NEEDED], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode:
+        said = (packed.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"commit {commit}: cannot be read ({said}); name one that `git log` shows")
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+        return _digests_in(Path(folder), wanted)
+
+
+def _digests_in(root: Path, wanted: Sequence[tuple[str, ...]]) -> list[str | None]:
+    """Return the digests that the code below `root` gives itself; None where a script is not there."""
+    there = [paths for paths in wanted if all((root / path).is_file() for path in paths)]
+    # By the file and not by trying: what is not below `root` would be imported from the installed package.
+    module = "code_files" if (root / "f2llm/jobs/code.py").is_file() else "provenance"  # older commits
+    done = subprocess.run(
+        [sys.executable, "-c", DIGESTS.format(module=module)],
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, input=json.dumps(there),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise InputError(f"{root}: its code gives no digests; {done.stderr.strip().splitlines()[-1]}")
+    found = dict(zip(there, json.loads(done.stdout), strict=True))
+    return [found.get(paths) for paths in wanted]

@@ -1,0 +1,1 @@
+"""A network: folder, backbone, attention, packing, pooling, heads, prompts, tokenizers, device, encoder."""

@@ -1,0 +1,113 @@
+"""Attention within sequences that lie end to end in one row of tokens."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from torch.nn.attention.varlen import varlen_attn
+from torch.nn.functional import scaled_dot_product_attention
+
+from f2llm.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+ATTENTION = "packed"
+
+
+def packed_attention(  # the signature is that of transformers' AttentionInterface
+    module: "torch.nn.Module",
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    attention_mask: "torch.Tensor | None",
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    cu_seq_lens_q: "torch.Tensor | None" = None,
+    max_length_q: int = 0,
+    sequence_lengths: tuple[int, ...] = (),
+    **other: Any,  # noqa: ANN401 - whatever a model adds
+) -> tuple["torch.Tensor", None]:
+    """Attend causally within each sequence: [1, H, T, D] queries -> [1, T, H, D].
+
+    Raises:
+        InputError: the model asks for dropout, a window, capped scores or attention to later tokens, or does not hand
+            on where sequences start.
+    """
+    import torch
+
+    if not sequence_lengths:
+        named = getattr(getattr(module, "config", None), "model_type", type(module).__name__)
+        raise InputError(
+            f"packed attention: a model of type {named} does not hand on where sequences start; use a causal decoder "
+            "that does, such as Llama or Qwen3"
+        )
+    refused = {name: other.get(name) for name in ("sliding_window", "softcap", "s_aux")} | {"dropout": dropout or None}
+    asked = sorted(name for name, value in refused.items() if value is not None)
+    if asked or attention_mask is not None or not getattr(module, "is_causal", True):
+        what = ", ".join(asked) or "a mask or attention to later tokens"
+        raise InputError(f"packed attention: the model asks for {what}; use a causal decoder without it")
+    kind = query.device.type
+    if torch.is_autocast_enabled(kind):
+        query, key, value = (states.to(torch.get_autocast_dtype(kind)) for states in (query, key, value))
+    if kind == "cuda" and query.dtype in (torch.bfloat16, torch.float16):
+        out_THD = _variable_length(query[0], key[0], value[0], cu_seq_lens_q, max_length_q, scaling)
+    else:
+        out_THD = torch.cat(list(_runs(query[0], key[0], value[0], sequence_lengths, scaling)))
+    return out_THD[None], None
+
+
+def _runs(
+    query_HTD: "torch.Tensor",
+    key_HTD: "torch.Tensor",
+    value_HTD: "torch.Tensor",
+    lengths: tuple[int, ...],
+    scaling: float | None,
+) -> Iterator["torch.Tensor"]:
+    """Yield [tokens, H, D] of each run of equal lengths, one dense causal call a run."""
+    start, grouped = 0, query_HTD.shape[0] != key_HTD.shape[0]
+    for length, run in groupby(lengths):
+        count = len(list(run))
+        end = start + count * length
+        states = (
+            whole[:, start:end].unflatten(1, (count, length)).transpose(0, 1)
+            for whole in (query_HTD, key_HTD, value_HTD)
+        )
+        out_SHLD = scaled_dot_product_attention(*states, is_causal=True, scale=scaling, enable_gqa=grouped)
+        yield out_SHLD.transpose(1, 2).flatten(0, 1)
+        start = end
+
+
+@cache
+def flash_attention() -> Callable[..., "torch.Tensor"] | None:
+    """Return `flash_attn_varlen_func` of the package flash-attn (2.x), None where it cannot be imported."""
+    try:
+        from flash_attn import flash_attn_varlen_func
+    except ImportError:
+        return None
+    return flash_attn_varlen_func
+
+
+def _variable_length(
+    query_HTD: "torch.Tensor",
+    key_HTD: "torch.Tensor",
+    value_HTD: "torch.Tensor",
+    starts: "torch.Tensor",
+    longest: int,
+    scaling: float | None,
+) -> "torch.Tensor":
+    """Return [T, H, D] of flash-attn's variable-length kernel where that package is installed, else of torch's own.
+
+    The tokens must end where the last sequence ends: beyond it gradients of torch's are NaN (pytorch issue 176793).
+    """
+    query_THD, key_THD, value_THD = (x.transpose(0, 1).contiguous() for x in (query_HTD, key_HTD, value_HTD))
+    if kernel := flash_attention():
+        asked = (query_THD, key_THD, value_THD, starts, starts, longest, longest)
+        return kernel(*asked, softmax_scale=scaling, causal=True)
+
+    return varlen_attn(
+        query_THD, key_THD, value_THD, starts, starts, longest, longest,
+        window_size=(-1, 0), scale=scaling, enable_gqa=query_THD.shape[1] != key_THD.shape[1],
+    )  # fmt: skip

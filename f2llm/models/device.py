@@ -1,0 +1,64 @@
+"""Which number format a model runs in: bfloat16 where the processor computes in it, else float32."""
+
+from pathlib import Path
+
+import torch
+
+from f2llm.errors import InputError
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+# x86 processors without these emulate bfloat16, which is slower than float32.
+CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+CPUINFO = Path("/proc/cpuinfo")
+CUDA_DRIVER = Path("/dev/nvidiactl")
+
+
+def resolve_precision(precision: str, *, device: str | None = None, cpuinfo: Path = CPUINFO) -> str:
+    """Return "float32" or "bfloat16": as asked, or for "auto" what this machine computes fast.
+
+    On the device "cuda" the device decides, on "cpu" the processor's flags in `cpuinfo` (absent: float32);
+    None is CUDA where there is any.
+
+    Raises:
+        InputError: not one of PRECISIONS.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: {precision!r} is not one of {', '.join(PRECISIONS)}; choose one of these")
+    if precision != "auto":
+        return precision
+    if device == "cpu":
+        return "bfloat16" if CPU_FLAGS & cpu_flags(cpuinfo) else "float32"
+
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = bool(CPU_FLAGS & cpu_flags(cpuinfo))
+    return "bfloat16" if fast else "float32"
+
+
+def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
+    """Return what the processor of this machine can do, in the kernel's words; nothing where it says nothing."""
+    if not cpuinfo.is_file():
+        return frozenset()
+    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())
+
+
+def resolve_device(device: str) -> str:
+    """Return "cuda" or "cpu" for the setting auto, cpu or cuda.
+
+    Raises:
+        InputError: cuda is asked for and absent.
+    """
+    if device == "cpu" or (device == "auto" and not CUDA_DRIVER.exists()):
+        return "cpu"
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise InputError(
+            "mine.device: cuda is asked for, torch sees no CUDA device on this machine; run where there is one "
+            "(nvidia-smi lists them), or set mine.device: auto"
+        )
+    return "cpu"

@@ -1,0 +1,218 @@
+"""A model that turns texts into unit vectors, each of which depends on its text alone.
+
+A matrix product rounds differently in another shape, so a free batch would tie a vector to its
+neighbours. Here every batch has ROWS rows of one padded length. A causal model needs no mask for what
+lies behind a text. Another one does, and there texts that fill the padded length are kept apart from
+those that do not, because attention takes another path without a mask.
+Shapes: P poolings, N texts, B rows of a batch, T tokens, I numbers of a pooled state, D dimensions of a vector.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.errors import InputError
+from f2llm.jobs.progress import Progress
+from f2llm.models.device import resolve_precision
+from f2llm.models.heads import DenseLayer, load_dense, run_dense
+from f2llm.models.pooling import pool
+from f2llm.records.ids import doc_id
+
+if TYPE_CHECKING:
+    import torch
+
+ROWS = 16
+# Lengths are rounded up to a multiple of this.
+LENGTH_STEP = 8
+# Texts whose tokens are held in memory at once.
+TEXTS_AT_ONCE = 4096
+
+
+class Batch(NamedTuple):
+    """Positions of at most ROWS texts that share a padded length."""
+
+    rows: NDArray[np.int64]
+    length: int
+    masked: bool  # attention must be told where each text ends
+
+
+class Encoder:
+    """A backbone with its tokenizer and pooling, ready to encode.
+
+    Attributes:
+        dim: length of a vector.
+        precision: "float32" or "bfloat16" (autocast), resolved.
+        device: "cuda" or "cpu".
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - a class of transformers
+        tokenizer: Any,  # noqa: ANN401 - a class of transformers
+        *,
+        pooling: str,
+        max_length: int,
+        precision: str,
+        dense: Sequence[DenseLayer] = (),
+    ) -> None:
+        self.device = str(next(model.parameters()).device.type)
+        self.precision = resolve_precision(precision, device=self.device)
+        self._width, self._dense = int(model.config.hidden_size), list(dense)
+        self.dim = len(self._dense[-1].weight_OI) if self._dense else self._width
+        self._model, self._tokenizer = model, tokenizer
+        self._pooling, self._max_length = pooling, max_length
+        self._causal = _is_causal(model)
+        self._padding = next((x for x in (tokenizer.pad_token_id, tokenizer.eos_token_id) if x is not None), 0)
+
+    @classmethod
+    def load(
+        cls, folder: Path | str, *, pooling: str, max_length: int, precision: str, device: str | None = None
+    ) -> "Encoder":
+        """Load a plain transformers folder (float32 safetensors, tokenizer) without network or remote code.
+
+        Texts are cut to `max_length` tokens, special tokens included; a tokenizer that is to end
+        texts in EOS does so itself. `precision` is one of float32, bfloat16 and auto. Without a `device`
+        ("cpu", "cuda") the model goes to the first CUDA device where there is one.
+
+        Raises:
+            InputError: the folder is no model, or the model cannot read `max_length` tokens.
+        """
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
+        if not (Path(folder) / "config.json").is_file():
+            raise InputError(f"{folder}: there is no config.json, so no model; give the folder of a model")
+        safe = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **safe)
+        longest = getattr(model.config, "max_position_embeddings", max_length)
+        if max_length > longest:
+            raise InputError(
+                f"{folder}: max_length is {max_length}, the model reads {longest} tokens; lower max_length"
+            )
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        model = model.eval().requires_grad_(False).to(device)
+        settings = {"pooling": pooling, "max_length": max_length, "precision": precision}
+        return cls(model, tokenizer, dense=load_dense(folder), **settings)
+
+    def encode(self, texts: Sequence[str], *, what: str, bar: Progress | None = None) -> NDArray[np.float32]:
+        """Return the vectors of `texts`, [N, D] float32 of unit length, in their order.
+
+        Pooling and normalisation are in float32. `what` names the texts in errors and progress;
+        a given `bar` is advanced instead of a new one.
+
+        Raises:
+            InputError: a text has no tokens, or its vector is zero or not finite.
+        """
+        return self.encode_poolings(texts, poolings=(self._pooling,), what=what, bar=bar)[0]
+
+    def encode_poolings(
+        self, texts: Sequence[str], *, poolings: Sequence[str], what: str, bar: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Return the vectors of `texts` under each of `poolings`, [P, N, D], from one forward pass.
+
+        Each of them is what `encode` of an encoder with that pooling returns, to the bit.
+
+        Raises:
+            InputError: as `encode`.
+        """
+        if bar is None:
+            with Progress(f"encode {what}", total=len(texts), unit="texts") as own:
+                return self.encode_poolings(texts, poolings=poolings, what=what, bar=own)
+        pooled_PNI = np.zeros((len(poolings), len(texts), self._width), np.float32)
+        for first in range(0, len(texts), TEXTS_AT_ONCE):
+            part = texts[first : first + TEXTS_AT_ONCE]
+            tokens = self._tokenise(part, what=what, first=first)
+            for rows, pooled_PBI in self._pooled(tokens, poolings):
+                pooled_PNI[:, first + rows] = pooled_PBI
+                bar.advance(len(rows))
+        return self._finished(pooled_PNI, texts, what=what)
+
+    def _pooled(
+        self, tokens: list[list[int]], poolings: Sequence[str]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the pooled states [P, B, I] of all texts, with their places in `tokens`, [B]."""
+        for batch in batches(np.array([len(ids) for ids in tokens]), masked=not self._causal):
+            yield batch.rows, self._forward([tokens[row] for row in batch.rows], batch, poolings)
+
+    def _finished(self, pooled_PNI: NDArray[np.float32], texts: Sequence[str], *, what: str) -> NDArray[np.float32]:
+        """Return unit vectors [P, N, D] of pooled states."""
+        vectors_PND = pooled_PNI
+        if self._dense:
+            vectors_PND = np.stack([run_dense(pooled_NI, self._dense) for pooled_NI in pooled_PNI])
+        for vectors_ND in vectors_PND:
+            normalise(vectors_ND, texts, what=what)
+        return vectors_PND
+
+    def _tokenise(self, texts: Sequence[str], *, what: str, first: int) -> list[list[int]]:
+        tokens = self._tokenizer(list(texts), truncation=True, max_length=self._max_length)["input_ids"]
+        empty = [row for row, ids in enumerate(tokens) if not ids]
+        if empty:
+            raise InputError(_fault(what, first + empty[0], texts[empty[0]], "the text has no tokens"))
+        return tokens
+
+    def _forward(self, tokens: list[list[int]], batch: Batch, poolings: Sequence[str]) -> NDArray[np.float32]:
+        """Return the pooled vectors of one batch, [P, B, D]; dummy rows fill it up."""
+        import torch
+
+        tokens_BT = np.full((ROWS, batch.length), self._padding, np.int64)
+        lengths_B = np.full(ROWS, 1 if batch.masked else batch.length, np.int64)
+        for row, ids in enumerate(tokens):
+            tokens_BT[row, : len(ids)] = ids
+            lengths_B[row] = len(ids)
+        mask_BT = np.arange(batch.length) < lengths_B[:, None]
+        device = torch.device(self.device)
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            hidden_BTD = self._hidden(_on(device, tokens_BT), _on(device, mask_BT) if batch.masked else None)
+        with torch.inference_mode():
+            pooled_PBD = [pool(hidden_BTD, _on(device, lengths_B), pooling=pooling) for pooling in poolings]
+        return np.stack([pooled_BD[: len(tokens)].cpu().numpy() for pooled_BD in pooled_PBD])
+
+    def _hidden(self, tokens_BT: "torch.Tensor", mask_BT: "torch.Tensor | None") -> "torch.Tensor":
+        cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
+        return self._model(input_ids=tokens_BT, attention_mask=mask_BT, **cache).last_hidden_state
+
+
+def batches(lengths_N: NDArray[np.int64], *, masked: bool) -> Iterator[Batch]:
+    """Yield the texts in batches of one shape, longest first; `lengths_N` counts their tokens.
+
+    With `masked`, texts that are shorter than their padded length are in batches of their own, which say so.
+    """
+    padded_N = -(-lengths_N // LENGTH_STEP) * LENGTH_STEP
+    for length in sorted(set(padded_N.tolist()), reverse=True):
+        shorter_N = (lengths_N < length) & masked
+        for behind in (False, True):
+            rows = np.flatnonzero((padded_N == length) & (shorter_N == behind))
+            for first in range(0, len(rows), ROWS):
+                yield Batch(rows=rows[first : first + ROWS], length=length, masked=behind)
+
+
+def _is_causal(model: Any) -> bool:  # noqa: ANN401 - a class of transformers
+    """Whether no token of the model sees a later one, by what its attention layers say of themselves."""
+    said = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
+    return bool(said) and all(said)
+
+
+def _on(device: "torch.device", array: NDArray[Any]) -> "torch.Tensor":
+    import torch
+
+    return torch.from_numpy(array).to(device)
+
+
+def normalise(vectors_ND: NDArray[np.float32], texts: Sequence[str], *, what: str) -> None:
+    """Scale rows to unit length in place, or refuse the first that has no direction."""
+    # Row by row, since a sum over an axis of a matrix may be split by its shape.
+    norms_N = np.array([np.sqrt(np.dot(row, row)) for row in vectors_ND], np.float32)
+    bad = np.flatnonzero(~(np.isfinite(norms_N) & (norms_N > 0)))
+    if len(bad):
+        raise InputError(_fault(what, int(bad[0]), texts[bad[0]], "its vector is zero or not finite"))
+    vectors_ND /= norms_N[:, None]
+
+
+def _fault(what: str, row: int, text: str, fault: str) -> str:
+    return f"{what}: text {row} (id {doc_id(text).hex()}, {text[:60]!r}): {fault}; mend or remove it at its source"

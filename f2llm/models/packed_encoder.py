@@ -1,0 +1,190 @@
+"""An encoder without padding: whole texts lie end to end in packs of one fixed number of tokens.
+
+Every matrix product has the same shape, and attention looks at each text alone, so a vector depends on
+its text alone, as those of `Encoder` do, and no work is done for padding. Whether a model can be run this way
+(positions and token types are arguments, attention can be replaced) is not guessed from its name: when it is
+loaded, texts are run through both paths and must agree; where they do not, and on CUDA, the batches of
+`Encoder` are used. Measured: docs/benchmarks.md.
+Shapes: P poolings, N texts, T tokens of a pack, H heads, R texts of a run of equal length, L its length,
+I numbers of a pooled state, D dimensions.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.models.encoder import Batch, Encoder
+from f2llm.models.pooling import pool
+
+if TYPE_CHECKING:
+    import torch
+
+ATTENTION = "packed_runs"
+# Tokens of a pack: the states of all layers then stay in the processor's cache.
+PACK_TOKENS = 1024
+# Largest difference of a component of a pooled state, as a share of the largest, that rounding in float32 explains.
+TOLERANCE = 1e-3
+_TRIAL_LENGTHS = (11, 7, 7, 3, 1)
+logger = logging.getLogger(__name__)
+
+
+class Pack(NamedTuple):
+    """Positions of the texts of a pack, longest first, and how many tokens remain free."""
+
+    rows: list[int]
+    room: int
+
+
+class PackedEncoder(Encoder):
+    """An Encoder that runs packs where its model allows it.
+
+    Attributes:
+        packed: whether it does.
+    """
+
+    packed = False
+
+    @classmethod
+    def load(
+        cls, folder: Path | str, *, pooling: str, max_length: int, precision: str, device: str | None = None
+    ) -> "PackedEncoder":
+        """Load a model as `Encoder.load` does, and find out whether it can read packs."""
+        encoder = super().load(folder, pooling=pooling, max_length=max_length, precision=precision, device=device)
+        encoder._try_packs(max_length)
+        logger.info("%s: %s", folder, "packs without padding" if encoder.packed else "padded batches")
+        return encoder
+
+    def _pooled(
+        self, tokens: list[list[int]], poolings: Sequence[str]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        if not self.packed:
+            yield from super()._pooled(tokens, poolings)
+            return
+        for pack in packs([len(ids) for ids in tokens], size=self._pack_tokens):
+            yield np.array(pack.rows), self._run([tokens[row] for row in pack.rows], pack.room, poolings)
+
+    def _try_packs(self, max_length: int) -> None:
+        """Run a few made-up texts both ways; adopt packs where the results agree."""
+        if self.device != "cpu" or max_length < max(_TRIAL_LENGTHS):
+            return
+        from transformers import AttentionInterface
+
+        self._pack_tokens = max(PACK_TOKENS, -(-max_length // 64) * 64)
+        dice = np.random.RandomState(0)
+        tokens = [dice.randint(0, self._model.config.vocab_size, length).tolist() for length in _TRIAL_LENGTHS]
+        batch = Batch(rows=np.arange(len(tokens)), length=16, masked=not self._causal)
+        precision, self.precision = self.precision, "float32"
+        before = self._model.config._attn_implementation
+        wanted_PND = self._forward(tokens, batch, ("mean",))
+        AttentionInterface.register(ATTENTION, run_attention)
+        try:
+            self._model.set_attn_implementation(ATTENTION)
+            found_PND = self._run(tokens, self._pack_tokens - sum(_TRIAL_LENGTHS), ("mean",))
+            self.packed = bool(np.abs(found_PND - wanted_PND).max() <= TOLERANCE * np.abs(wanted_PND).max())
+        except Exception as error:  # whatever a foreign architecture raises: it is then run the other way
+            logger.info("packs are not for this model: %s: %s", type(error).__name__, error)
+        self.precision = precision
+        if not self.packed:
+            self._model.set_attn_implementation(before)
+        elif precision == "bfloat16":
+            _store_linear_weights_in_bfloat16(self._model)
+
+    def _run(self, tokens: list[list[int]], room: int, poolings: Sequence[str]) -> NDArray[np.float32]:
+        """Return pooled states [P, B, D] of the texts of one pack, which are sorted by length, longest first."""
+        import torch
+
+        lengths = [len(ids) for ids in tokens]
+        tokens_T = np.concatenate([*tokens, np.full(room, self._padding)]).astype(np.int64)
+        positions_T = np.concatenate([*(np.arange(length) for length in lengths), np.zeros(room)]).astype(np.int64)
+        runs = (*lengths, room) if room else tuple(lengths)
+        cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
+            hidden_TD = self._model(
+                input_ids=torch.from_numpy(tokens_T)[None],
+                position_ids=torch.from_numpy(positions_T)[None],
+                run_lengths=runs,
+                run_causal=self._causal,
+                **cache,
+            ).last_hidden_state[0]
+        with torch.inference_mode():
+            pooled_PBD = [_pool_runs(hidden_TD, lengths, pooling) for pooling in poolings]
+        return torch.stack(pooled_PBD).numpy()
+
+
+def packs(lengths: Sequence[int], *, size: int) -> Iterator[Pack]:
+    """Yield texts in packs of at most `size` tokens: the longest that is left, then the longest that still fits."""
+    waiting: dict[int, list[int]] = {}
+    for row in reversed(range(len(lengths))):
+        waiting.setdefault(lengths[row], []).append(row)
+    while waiting:
+        rows, room = [], size
+        for length in sorted(waiting, reverse=True):
+            while length <= room and waiting.get(length):
+                rows.append(waiting[length].pop())
+                room -= length
+            if not waiting[length]:
+                del waiting[length]
+        yield Pack(rows, room)
+
+
+def run_attention(  # the signature is that of transformers' AttentionInterface
+    module: "torch.nn.Module",
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    attention_mask: "torch.Tensor | None",
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    run_lengths: tuple[int, ...],
+    run_causal: bool,
+    **other: Any,  # noqa: ANN401 - whatever a model adds
+) -> tuple["torch.Tensor", None]:
+    """Attend within each text, [1, H, T, D] -> [1, T, H, D]; one dense call for a run of equal lengths.
+
+    Raises:
+        ValueError: the model asks for a mask, a window, capped scores or sinks.
+    """
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    asked = [name for name in ("sliding_window", "softcap", "s_aux") if other.get(name) is not None]
+    if attention_mask is not None or asked:
+        raise ValueError(f"attention wants {', '.join(asked) or 'a mask'}")
+    grouped, start, parts = query.shape[1] != key.shape[1], 0, []
+    for length, run in groupby(run_lengths):
+        count = len(list(run))
+        states_RHLD = (
+            whole[0, :, start : start + count * length].unflatten(1, (count, length)).transpose(0, 1)
+            for whole in (query, key, value)
+        )
+        out_RHLD = scaled_dot_product_attention(*states_RHLD, is_causal=run_causal, scale=scaling, enable_gqa=grouped)
+        parts.append(out_RHLD.transpose(1, 2).flatten(0, 1))
+        start += count * length
+    return torch.cat(parts)[None], None
+
+
+def _pool_runs(hidden_TD: "torch.Tensor", lengths: list[int], pooling: str) -> "torch.Tensor":
+    import torch
+
+    start, parts = 0, []
+    for length, run in groupby(lengths):
+        count = len(list(run))
+        states_RLD = hidden_TD[start : start + count * length].unflatten(0, (count, length))
+        parts.append(pool(states_RLD, torch.full((count,), length), pooling=pooling))
+        start += count * length
+    return torch.cat(parts)
+
+
+def _store_linear_weights_in_bfloat16(model: Any) -> None:  # noqa: ANN401 - a class of transformers
+    """Round once what autocast would round again in every pass; results are the same."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.to(torch.bfloat16)

@@ -1,0 +1,175 @@
+"""Curated texts of one source -> token rows that the trainer maps into memory.
+
+Rows are rows of the curated tables. Every row ends in EOS, whose state is the vector of the text.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from f2llm.config.models import Model
+from f2llm.config.tokens import Tokens
+from f2llm.errors import InputError
+from f2llm.jobs.progress import Progress
+from f2llm.models.prompts import format_query
+from f2llm.records.files import read_json, sha256_file, write_json
+from f2llm.records.ragged import OFFSETS, VALUES, write_rows
+from f2llm.records.tables import ID, count_rows, read_batches, read_table
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TEXTS_AT_ONCE = 1024
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def tokenise_source(
+    *,
+    corpus: str | Path,
+    queries: str | Path,
+    tokenizer_folder: str | Path,
+    folder: str | Path,
+    source: str,
+    instruction: str,
+    backbone: Model,
+    settings: Tokens,
+) -> dict[str, int]:
+    """Write passages, queries and the positives of each query into `folder`; return counts.
+
+    `folder` then holds {passages,queries,positives}.{bin,offsets} and meta.json. Queries carry
+    `instruction` in the backbone's prompt. `positives` are rows of the corpus, ascending.
+
+    Raises:
+        InputError: the backbone does not end its texts in EOS, or a query's positive is not in the corpus.
+    """
+    refuse_untrainable(backbone)
+    tokenizer, eos = _load_tokenizer(tokenizer_folder)
+    folder = Path(folder)
+    template = backbone.query_prompt
+
+    def query_text(text: str) -> str:
+        return format_query(template, instruction=instruction, text=text)
+
+    passages = _Lengths(tokenizer, eos, most=settings.passage_max_length, where=f"{source}: passages")
+    write_rows(folder / "passages", passages.tokenise(corpus, str))
+    prompted = _Lengths(tokenizer, eos, most=settings.query_max_length, where=f"{source}: queries")
+    write_rows(folder / "queries", prompted.tokenise(queries, query_text))
+    write_rows(folder / "positives", [positive_rows(corpus, queries, where=source)])
+    files = sorted(path for path in folder.iterdir() if path.suffix in {".bin", ".offsets"})
+    about = {
+        "source": source,
+        "tokenizer": {name: sha256_file(Path(tokenizer_folder) / name) for name in TOKENIZER_FILES},
+        "eos_token_id": eos,
+        "vocabulary": tokenizer.get_vocab_size(),
+        "values": VALUES.str,
+        "offsets": OFFSETS.str,
+        "corpus_sha256": sha256_file(corpus),
+        "queries_sha256": sha256_file(queries),
+        "passages": passages.counts(),
+        "queries": prompted.counts(),
+        "files": {path.name: sha256_file(path) for path in files},
+    }
+    write_json(folder / "meta.json", about)
+    return {f"{name}_{key}": value for name in ("passages", "queries") for key, value in about[name].items()}
+
+
+def refuse_untrainable(backbone: Model) -> None:
+    """Check that texts of `backbone` are pooled at a last token that is always EOS.
+
+    Raises:
+        InputError: they are not.
+    """
+    if backbone.pooling != "last":
+        raise InputError(
+            f"model {backbone.name}: pooling is {backbone.pooling!r}; only backbones pooled at the last token train"
+        )
+    if not backbone.append_eos:
+        raise InputError(
+            f"model {backbone.name}: append_eos is false with pooling last, so texts would be pooled at any word; "
+            "set append_eos: true"
+        )
+
+
+def positive_rows(corpus: str | Path, queries: str | Path, *, where: str) -> list[list[int]]:
+    """Return the corpus rows of each query's positives, ascending, in the order of the queries.
+
+    Raises:
+        InputError: a positive is not in the corpus.
+    """
+    ids = read_table(corpus, columns=["doc_id"])["doc_id"]
+    table = read_table(queries, columns=["query_id", "positives"]).combine_chunks()
+    lists = table["positives"].combine_chunks() if len(table) else pa.array([], pa.list_(ID))
+    places = pc.index_in(lists.flatten(), value_set=ids)
+    ends = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))]).astype(np.int64)
+    if places.null_count:
+        lost = int(np.flatnonzero(places.is_null().to_numpy(zero_copy_only=False))[0])
+        query = table["query_id"][int(np.searchsorted(ends, lost, side="right")) - 1].as_py().hex()
+        raise InputError(f"{where}: a positive of query {query} is not in the corpus; run curate_source again")
+    values = places.to_numpy(zero_copy_only=False)
+    return [sorted(values[start:end].tolist()) for start, end in pairwise(ends)]
+
+
+class _Lengths:
+    """Tokenises the texts of one table and counts rows, tokens, the longest row and rows cut short."""
+
+    def __init__(self, tokenizer: "Tokenizer", eos: int, *, most: int, where: str) -> None:
+        self._tokenizer, self._eos, self._most, self._where = tokenizer, eos, most, where
+        self._rows = self._tokens = self._longest = self._truncated = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts so far, with the limit in tokens."""
+        return {
+            "rows": self._rows,
+            "tokens": self._tokens,
+            "longest": self._longest,
+            "truncated": self._truncated,
+            "max_length": self._most,
+        }
+
+    def tokenise(self, table: str | Path, prompt: Callable[[str], str]) -> Iterator[list[list[int]]]:
+        """Yield the token rows of the column `text` in batches."""
+        with Progress(f"tokenise {self._where}", total=count_rows(table), unit="texts") as bar:
+            for batch in read_batches(table, columns=["text"], rows=TEXTS_AT_ONCE):
+                texts = [prompt(text) for text in batch.column("text").to_pylist()]
+                yield self._rows_of(texts)
+                bar.advance(len(texts))
+
+    def _rows_of(self, texts: Sequence[str]) -> list[list[int]]:
+        self._tokenizer.enable_truncation(self._most)
+        encoded = self._tokenizer.encode_batch_fast(list(texts))
+        rows = [text.ids for text in encoded]
+        for place, row in enumerate(rows):
+            if not row or row[-1] != self._eos or len(row) > self._most:
+                raise InputError(
+                    f"{self._where}: row {self._rows + place} does not end in EOS within {self._most} tokens; "
+                    "the tokenizer must append EOS: prepare the model with append_eos: true"
+                )
+        self._rows += len(rows)
+        self._tokens += sum(map(len, rows))
+        self._longest = max(self._longest, *map(len, rows))
+        self._truncated += sum(bool(text.overflowing) for text in encoded)
+        return rows
+
+
+def _load_tokenizer(folder: str | Path) -> tuple["Tokenizer", int]:
+    """Return the tokenizer, without the padding and the limit stored in its file, and the id of EOS.
+
+    Read by `tokenizers` alone: transformers takes seconds to import and would give the same tokens.
+    """
+    from tokenizers import Tokenizer
+
+    missing = [name for name in TOKENIZER_FILES if not (Path(folder) / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: {' and '.join(missing)} missing; prepare the model first")
+    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer.no_padding()
+    named = read_json(Path(folder) / "tokenizer_config.json").get("eos_token")
+    eos = tokenizer.token_to_id(named["content"] if isinstance(named, dict) else str(named))
+    if eos is None:
+        raise InputError(f"{folder}: the tokenizer has no EOS token; use a model whose tokenizer_config.json names it")
+    return tokenizer, eos

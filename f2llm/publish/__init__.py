@@ -1,0 +1,1 @@
+"""What others read: cards, Croissant, RO-Crate, energy, push."""

@@ -1,0 +1,208 @@
+"""Model card and data card of a finished run, with the fields that the hub reads.
+
+The model folder has a card of its own since training. It stays as it is, since manifests hash the folder; this one
+repeats it and adds what is known after evaluation. `f2llm push` uploads it in the other's place.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from f2llm.config.benchmarks import Task
+from f2llm.config.build import build
+from f2llm.config.curate import Curate
+from f2llm.config.energy import Energy
+from f2llm.config.licences import OTHER, canonical
+from f2llm.config.sources import Source
+from f2llm.errors import InputError
+from f2llm.publish.croissant import write_croissant
+from f2llm.publish.energy import JobEnergy, assumptions, estimate_energy
+from f2llm.publish.licences import hub_name
+from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard
+from f2llm.publish.statement import Counted, count_sources, statement
+from f2llm.records.files import atomic_path, read_json
+from f2llm.records.schemas.publish import ENERGY
+from f2llm.records.tables import write_rows
+from f2llm.runs.dates import newest
+from f2llm.runs.layout import Layout, read_layout
+
+TEMPLATES = Path(__file__).parent / "templates"
+MODEL_CARD, DATA_CARD, CROISSANT, ENERGY_TABLE = "model_card.md", "data_card.md", "croissant.json", "energy.parquet"
+TAGS = ("sentence-transformers", "feature-extraction", "sentence-similarity", "mteb", "f2llm")
+# The hub's size categories: an upper bound of rows, and the name below it.
+SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+LARGEST = "10M<n<100M"
+
+
+def write_cards(
+    results: str | Path,
+    *,
+    run: str,
+    tasks: Sequence[Task],
+    jobs: Sequence[str | Path],
+    energy: Energy,
+    folder: str | Path,
+) -> dict[str, Any]:
+    """Write both cards, the Croissant file and the table of energy of a run into `folder`; return counts.
+
+    `tasks` are those that the run was scored on, `jobs` the manifests of all its jobs.
+
+    Raises:
+        InputError: no such run, no scores of it, or a table is missing.
+    """
+    layout, folder = read_layout(results, run=run), Path(folder)
+    board = read_scoreboard(layout.results, run=run)
+    manifests = [read_json(path) for path in jobs]
+    estimates = estimate_energy(manifests, energy=energy)
+    curate = build(Curate, read_json(layout.of_run("run.json"))["settings"]["curate"])
+    try:
+        counted = count_sources(layout, manifests)
+        said = {
+            "statement": statement(layout, counted, manifests, curate=curate),
+            "energy": energy_text(estimates, energy=energy),
+        }
+        body = _body(layout.of_run("model") / "README.md")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"cards: {error.filename or error} is missing; `snakemake --cores all forms` makes it"
+        ) from None
+    write_rows(folder / ENERGY_TABLE, schema=ENERGY, rows=estimates)
+    _write(folder / MODEL_CARD, _model_card(layout, board, tasks, body=body, said=said))
+    _write(folder / DATA_CARD, _data_card(layout, board, counted, curate=curate, said=said))
+    write_croissant(folder / CROISSANT, layout=layout, description=said["statement"], published=newest(jobs))
+    return {
+        "tuples": sum(row.mined for row in counted),
+        "tuples_trained": sum(row.trained for row in counted),
+        "kwh": round(sum(row.kwh for row in estimates), 6),
+        "grams_co2": round(sum(row.grams for row in estimates), 3),
+    }
+
+
+def energy_text(estimates: Sequence[JobEnergy], *, energy: Energy) -> str:
+    """Return the estimate as Markdown: the sum, the rules that took most, and what is assumed."""
+    kwh, grams = sum(row.kwh for row in estimates), sum(row.grams for row in estimates)
+    rules: dict[str, list[JobEnergy]] = {}
+    for row in estimates:
+        rules.setdefault(row.rule, []).append(row)
+    ordered = sorted(rules.items(), key=lambda item: (-sum(row.kwh for row in item[1]), item[0]))
+    lines = [
+        f"About {kwh:.3g} kWh and {grams:.3g} g of CO2 equivalents, estimated from the time and memory of "
+        f"{len(estimates)} jobs; nothing was measured at a meter, and the making of the machines is not counted.",
+        "",
+        "| rule | jobs | core hours | GPU hours | kWh | g CO2 |",
+        "|---|---|---|---|---|---|",
+        *(_rule_line(rule, found) for rule, found in ordered),
+        "",
+        "| assumed | value | default and its source |",
+        "|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in assumptions(energy)),
+    ]
+    return "\n".join(lines)
+
+
+def size_category(rows: int) -> str:
+    """Return the hub's size category of a number of rows."""
+    return next((name for bound, name in SIZES if rows < bound), LARGEST)
+
+
+def _rule_line(rule: str, found: Sequence[JobEnergy]) -> str:
+    cores = sum(row.seconds * row.cores for row in found) / 3600
+    gpus = sum(row.seconds * row.gpus for row in found) / 3600
+    kwh, grams = sum(row.kwh for row in found), sum(row.grams for row in found)
+    return f"| {rule} | {len(found)} | {cores:.4f} | {gpus:.4f} | {kwh:.5f} | {grams:.3f} |"
+
+
+def _model_card(
+    layout: Layout, board: Mapping[str, Any], tasks: Sequence[Task], *, body: str, said: Mapping[str, str]
+) -> str:
+    from huggingface_hub import ModelCard, ModelCardData
+
+    unclear = [source for source in layout.sources if source.licence.commercial != "yes"]
+    licence = OTHER if unclear else hub_name([layout.backbone.licence.id])
+    names = [row["task"] for row in board["tasks"]]
+    data = ModelCardData(
+        base_model=layout.backbone.fetch.repository or None,
+        datasets=_repositories(layout.sources) or None,
+        language=languages_of(layout.results, run=layout.run, tasks=names) or None,
+        library_name="sentence-transformers",
+        license=licence,
+        license_name="rights-of-sources-differ" if licence == OTHER else None,
+        pipeline_tag="sentence-similarity",
+        tags=list(TAGS),
+        model_name=layout.run,
+        eval_results=evaluation_results(board, tasks) or None,
+    )
+    about = {
+        "body": body,
+        "table": _score_table(board),
+        "mteb": mteb_version(layout.results, run=layout.run),
+        "not_improved": ", ".join(board["tasks_not_improved"]),
+        "skipped": ", ".join(map(str, board["tasks_skipped"])),
+    }
+    return str(ModelCard.from_template(data, template_path=str(TEMPLATES / "model_card.md.j2"), **about, **said))
+
+
+def _score_table(board: Mapping[str, Any]) -> str:
+    """Return all tasks and models as Markdown."""
+    models = [model["model"] for model in board["models"]]
+    lines = [f"| task | type | metric | domain | {' | '.join(models)} |", "|---" * (4 + len(models)) + "|"]
+    for row in board["tasks"]:
+        scores = [_points(row["scores"].get(model)) for model in models]
+        lines.append(f"| {' | '.join([row['task'], row['type'], row['metric'], row['domain'], *scores])} |")
+    return "\n".join(lines)
+
+
+def _data_card(
+    layout: Layout, board: Mapping[str, Any], counted: Sequence[Counted], *, curate: Curate, said: Mapping[str, str]
+) -> str:
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    trained = {source.name for source in layout.sources}
+    own = [row["task"] for row in board["tasks"] if row["source"] in trained]
+    licence = hub_name([source.licence.id for source in layout.sources])
+    data = DatasetCardData(
+        language=languages_of(layout.results, run=layout.run, tasks=own) or None,
+        license=licence,
+        size_categories=size_category(sum(row.mined for row in counted)),
+        source_datasets=_repositories(layout.sources) or None,
+        task_categories=["sentence-similarity", "feature-extraction"],
+        pretty_name=f"Training tuples of {layout.run}",
+        tags=["f2llm", "hard-negatives"],
+    )
+    about = {
+        "run": layout.run,
+        "sources": [_source_cells(source) for source in layout.sources],
+        "barred": "; ".join(f"{one.name} ({one.reason})" for one in layout.barred),
+        "counts": [row.cells() for row in counted],
+        "curate": curate,
+        "mine": layout.mine,
+        "retriever": layout.retriever.name,
+        "retriever_licence": canonical(layout.retriever.licence.id),
+    }
+    return str(DatasetCard.from_template(data, template_path=str(TEMPLATES / "data_card.md.j2"), **about, **said))
+
+
+def _source_cells(source: Source) -> tuple[str, ...]:
+    licence = source.licence
+    cells = (source.name, source.task, source.instruction, canonical(licence.id), licence.commercial, licence.note)
+    return tuple(" ".join(cell.replace("|", "/").split()) for cell in (*cells, source.reference))
+
+
+def _repositories(sources: Sequence[Source]) -> list[str]:
+    """Return the hub's data sets among what the sources are fetched from."""
+    found = {fetch.repository for source in sources for fetch in source.fetch if fetch.repository_type == "dataset"}
+    return sorted(found - {""})
+
+
+def _body(card: Path) -> str:
+    text = card.read_text(encoding="utf-8")
+    return (text.split("---\n", 2)[2] if text.startswith("---\n") else text).strip()
+
+
+def _points(score: float | None) -> str:
+    return "" if score is None else f"{score:.2f}"
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as aside:
+        aside.write_text(text.rstrip() + "\n", encoding="utf-8")

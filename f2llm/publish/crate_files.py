@@ -1,0 +1,104 @@
+"""The files of a run as entities of an RO-Crate, each under an absolute URI, none of them copied."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from rocrate.model.contextentity import ContextEntity
+from rocrate.rocrate import ROCrate
+
+from f2llm.config.licences import OWN, named
+from f2llm.publish.licences import licence_url
+from f2llm.records.files import read_json
+from f2llm.runs.layout import Layout
+
+HUB = "https://huggingface.co"
+FORMATS = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".html": "text/html",
+    ".md": "text/markdown",
+    ".smk": "text/plain",
+}
+
+
+class CrateFiles:
+    """Entities of files and folders by their path in the results; equal paths are one entity."""
+
+    def __init__(self, crate: ROCrate, layout: Layout, *, archive: str) -> None:
+        self._crate, self._layout, self._archive = crate, layout, archive
+        self._known: dict[str, ContextEntity] = {}
+        self._raw: dict[str, list[ContextEntity]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add_raw(self) -> None:
+        """Add the raw files of all sources under the URIs where they come from, with the licences of their stanzas."""
+        for path in sorted((self._layout.results / "sources").glob("*/manifest.json")):
+            about = read_json(path)
+            licences = self._licences(about["licence"])
+            self._raw[path.parent.name] = [self._raw_file(file, licences) for file in about["files"]]
+
+    def raw(self, source: str) -> list[ContextEntity]:
+        """Return the raw files of a source."""
+        return self._raw.get(source, [])
+
+    def all_raw(self) -> list[ContextEntity]:
+        """Return the raw files of all sources, each once."""
+        return list({entity.id: entity for found in self._raw.values() for entity in found}.values())
+
+    def entity(self, path: str, sha256: str) -> ContextEntity:
+        """Return the entity of a file or folder of the run, by its path as the manifests have it."""
+        if path not in self._known:
+            name, suffix = path.rsplit("/", 1)[-1], Path(path).suffix
+            about: dict[str, Any] = {"@type": "File" if suffix else "Dataset", "name": name, "sha256": sha256}
+            about["encodingFormat"] = FORMATS.get(suffix, "application/octet-stream")
+            uri = self._archive + quote(path)
+            self._known[path] = self._part(uri if suffix else f"{uri}/", about)
+        return self._known[path]
+
+    def _raw_file(self, file: Mapping[str, Any], licences: list[ContextEntity]) -> ContextEntity:
+        ids = [{"@id": licence.id} for licence in licences]
+        about = {
+            "@type": "File",
+            "name": file["name"],
+            "contentSize": str(file["bytes"]),
+            "sha256": file["sha256"],
+            "license": ids[0] if len(ids) == 1 else ids,
+            "encodingFormat": FORMATS.get(Path(file["name"]).suffix, "application/octet-stream"),
+        }
+        return self._part(_uri(file, archive=self._archive), about)
+
+    def _licences(self, licence: Mapping[str, Any]) -> list[ContextEntity]:
+        """Return an entity for each licence of an SPDX expression; the stanza's note goes to those of our own."""
+        found = []
+        for one in named(licence["id"]):
+            about = {"@type": "CreativeWork", "name": one, "identifier": one}
+            if one.startswith(OWN) and licence.get("note"):
+                about["description"] = licence["note"]
+            uri = licence_url(one)
+            known = self._crate.get(uri)
+            found.append(known or self._crate.add(ContextEntity(self._crate, uri, properties=about)))
+        return found
+
+    def _part(self, uri: str, about: Mapping[str, Any]) -> ContextEntity:
+        """Add an entity and say at the root that it is part of the crate."""
+        known = self._crate.get(uri)
+        if known:
+            return known
+        entity = self._crate.add(ContextEntity(self._crate, uri, properties=dict(about)))
+        self._crate.root_dataset.append_to("hasPart", entity)
+        return entity
+
+
+def _uri(file: Mapping[str, Any], *, archive: str) -> str:
+    """Return where a raw file comes from: a package URL, a file of the hub at a commit, a URL, or a path in the run."""
+    name, package, version = quote(file["name"]), file["package"], file["version"]
+    if file["kind"] == "package":
+        return f"pkg:pypi/{package}@{version}?file_name={name}"
+    if file["kind"] == "hub":
+        return f"{HUB}/{package.removeprefix('models/')}/resolve/{version}/{name}"
+    return package if file["kind"] == "http" else f"{archive}raw/{file['sha256']}/{name}"

@@ -1,0 +1,86 @@
+"""Two texts side by side, cut to where they can be compared, with the words that only one of them has marked."""
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import NamedTuple
+
+from f2llm.records.rows import rows_at
+from f2llm.records.tables import read_batches
+
+WORDS_SHOWN = 60
+WORDS_BEFORE = 12  # of what is compared
+MOST_WORDS = 2000  # looked at
+_WORD = re.compile(r"\S+\s*")
+MOST_CHARACTERS = 300
+
+
+class Piece(NamedTuple):
+    """A part of a text."""
+
+    text: str
+    marked: bool  # the other text does not have it here
+
+
+def side_by_side(left: str, right: str) -> tuple[list[Piece], list[Piece]]:
+    """Return both texts in pieces, from a little before their first difference."""
+    ours, theirs = _words(left), _words(right)
+    keys = [_key(word) for word in ours], [_key(word) for word in theirs]
+    same = next((at for at, pair in enumerate(zip(*keys, strict=False)) if pair[0] != pair[1]), min(map(len, keys)))
+    start = max(0, min(same - WORDS_BEFORE, max(len(ours), len(theirs)) - WORDS_SHOWN))
+    return _marked((ours, theirs), keys, starts=(start, start))
+
+
+def found_inside(text: str, part: str) -> tuple[list[Piece], list[Piece]]:
+    """Return a text, from a little before where it has the most of `part`, and `part`, both in pieces."""
+    words, wanted = _words(text), _words(part)
+    keys = [_key(word) for word in words], [_key(word) for word in wanted]
+    match = SequenceMatcher(None, *keys, autojunk=False).find_longest_match()
+    return _marked((words, wanted), keys, starts=(max(0, match.a - match.b - WORDS_BEFORE), 0))
+
+
+def _words(text: str) -> list[str]:
+    found = _WORD.findall(text, 0, 20 * MOST_WORDS)
+    return found[:MOST_WORDS]
+
+
+def _key(word: str) -> str:
+    return word.strip().casefold()
+
+
+def _marked(
+    words: tuple[Sequence[str], Sequence[str]],
+    keys: tuple[Sequence[str], Sequence[str]],
+    *,
+    starts: tuple[int, int],
+) -> tuple[list[Piece], list[Piece]]:
+    windows = [slice(start, start + WORDS_SHOWN) for start in starts]
+    shown = [part[window] for part, window in zip(words, windows, strict=True)]
+    cut = [part[window] for part, window in zip(keys, windows, strict=True)]
+    pieces: tuple[list[Piece], list[Piece]] = ([], [])
+    for tag, a, b, c, d in SequenceMatcher(None, *cut, autojunk=False).get_opcodes():
+        for side, (start, end) in enumerate(((a, b), (c, d))):
+            if start < end:
+                pieces[side].append(Piece("".join(shown[side][start:end]), tag != "equal"))
+    for side in range(2):
+        if windows[side].start:
+            pieces[side].insert(0, Piece("\u2026 ", False))
+        if windows[side].stop < len(words[side]):
+            pieces[side].append(Piece(" \u2026", False))
+    return pieces
+
+
+def shown_rows(path: Path, column: str, wanted: set[bytes], *, most: int = MOST_CHARACTERS) -> dict[bytes, str]:
+    """Return id -> text, cut to `most` characters, of the rows whose `column` is among `wanted`."""
+    found = {}
+    for batch in read_batches(path, columns=[column, "text"]):
+        for identity, text in zip(batch[column].to_pylist(), batch["text"].to_pylist(), strict=True):
+            if identity in wanted:
+                found[identity] = text[:most]
+    return found
+
+
+def texts_at(path: Path, column: str, wanted: set[int]) -> dict[int, str]:
+    """Texts of a table by row, cut to what a page shows."""
+    return {at: text[:MOST_CHARACTERS] for at, (_, text) in rows_at(path, column, wanted).items()}

@@ -1,0 +1,193 @@
+"""The report of a run: one HTML file that needs no network and no knowledge of the code, and its tables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from f2llm.config.exclusions import EXCLUDED
+from f2llm.config.sources import Source
+from f2llm.records.files import atomic_folder, read_json
+from f2llm.records.tables import read_metadata
+from f2llm.report.page import write_page
+from f2llm.report.parts import Part, Run
+from f2llm.report.sections.environment import COSTS, cost_section, environment_section
+from f2llm.report.sections.estimate import estimate_section
+from f2llm.report.sections.funnel import funnel_section
+from f2llm.report.sections.licences import licences_section
+from f2llm.report.sections.map import map_section
+from f2llm.report.sections.mining import mining_section
+from f2llm.report.sections.removed import removed_section
+from f2llm.report.sections.scores import means_of, scores_section
+from f2llm.report.sections.training import training_section
+from f2llm.report.sections.tuples import tuples_section
+from f2llm.report.tables import LONG, SCORE, TEXT, Column, ReportTable, write_csv, write_tables
+from f2llm.runs.funnel import read_funnel
+from f2llm.runs.gaps import Gaps
+from f2llm.runs.layout import Layout, read_layout
+from f2llm.runs.manifests import read_jobs
+from f2llm.runs.run_jobs import jobs_of
+from f2llm.runs.withheld import withheld
+
+# In the order of the page.
+SECTIONS: Mapping[str, Callable[[Run], Part]] = {
+    "funnel": funnel_section,
+    "removed": removed_section,
+    "mining": mining_section,
+    "tuples": tuples_section,
+    "training": training_section,
+    "scores": scores_section,
+    "map": map_section,
+    "licences": licences_section,
+    "cost": cost_section,
+    "estimate": estimate_section,
+    "environment": environment_section,
+}
+OVERVIEW = (
+    Column("name", "what", TEXT),
+    Column("value", "value", SCORE),
+    Column("unit", "unit", TEXT),
+    Column("note", "note", LONG),
+)
+NO_SCORES = (Column("task", "task", TEXT),)
+WARNINGS = (Column("section", "section", TEXT), Column("warning", "warning", LONG))
+
+
+def build_report(
+    results: str | Path, *, run: str, heldout: Sequence[Source], jobs: Sequence[str], output: str | Path
+) -> dict[str, Any]:
+    """Write the report of a run to `output`, and beside it scores.csv and the folders tables and figures.
+
+    `heldout` are the sources only scored on, `jobs` the manifests of all jobs. Of a run half done the report
+    says what is missing; the same when a table cannot be read.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    layout = read_layout(results, run=run)
+    gaps = Gaps(layout.results)
+    parts: dict[str, Part] = {}
+    about = _read_run(layout, heldout=heldout, jobs=jobs, gaps=gaps)
+    for name, build in SECTIONS.items():
+        parts[name] = Part()
+        with gaps.section(name):
+            parts[name] = build(about)
+    warnings = _warnings(about, parts)
+    overview = _overview(about, parts, warnings=len(warnings))
+    parts = {
+        "overview": Part({"overview": ReportTable(OVERVIEW, overview), "warnings": ReportTable(WARNINGS, warnings)})
+    } | parts
+    folder = Path(output).parent
+    with atomic_folder(folder / "tables") as aside:
+        for part in parts.values():
+            write_tables(aside, part.tables)
+    with atomic_folder(folder / "figures") as aside:
+        for part in parts.values():
+            for name, figure in part.figures.items():
+                (aside / f"{name}.svg").write_text(figure, encoding="utf-8")
+    write_csv(folder / "scores.csv", parts["scores"].tables.get("scores", ReportTable(NO_SCORES, ())))
+    content = {"run": layout, "parts": parts, "gaps": gaps.notes, "values": {row[0]: row[1] for row in overview}}
+    written = write_page("report", Path(output), content)
+    return {"bytes": written, "sources": len(layout.sources), "gaps": sum(map(len, gaps.notes.values()))}
+
+
+def report_of(results: str | Path, *, run: str, output: str | Path) -> dict[str, Any]:
+    """Write the report of a run from what lies below `results` alone, whether or not the run is done.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    layout = read_layout(results, run=run)
+    jobs = [str(job.path) for job in jobs_of(read_jobs(results), layout.run) if job.rule != "build_report"]
+    return build_report(results, run=run, heldout=[], jobs=jobs, output=output)
+
+
+def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str], gaps: Gaps) -> Run:
+    read: list[Mapping[str, Any]] = []
+    with gaps.section("cost"):
+        for path in sorted(jobs):
+            with gaps.noting("a job's manifest"):
+                job = read_json(path)
+                if {"rule", "counts", "seconds", "peak_memory_mb", "platform", "versions"} <= job.keys():
+                    read.append(job)
+    summary = None
+    with gaps.section("scores"), gaps.noting("scoreboard"):
+        summary = read_json(layout.results / "scores" / "scoreboard.json")
+        if summary["run"] != layout.run:
+            gaps.add(
+                f"scoreboard: it is that of run {summary['run']}; `f2llm compare {summary['run']} {layout.run}` shows "
+                f"both, `snakemake --cores all report` with the config of {layout.run} makes its own"
+            )
+            summary = None
+    with gaps.section("funnel"):
+        funnel = read_funnel(layout, jobs=read, gaps=gaps)
+    return Run(layout, heldout, read, summary, funnel, gaps)
+
+
+def _overview(run: Run, parts: Mapping[str, Part], *, warnings: int) -> list[tuple]:
+    """Return the figures of the first screen: (name, value, unit, note)."""
+    layout = run.layout
+    scores = {
+        role: means_of(run.summary, role) if run.summary else {}
+        for role in ("run", "base_last", "base_mean", "ceiling")
+    }
+    rows = [
+        ("sources", len(layout.sources), "", ", ".join(source.name for source in layout.sources)),
+        ("examples", _total(row.planned for row in run.funnel), "rows of the plan", "repeats counted"),
+        ("tuples", _total(row.trained for row in run.funnel), "tuples", "distinct, trained on"),
+        ("tasks", len(run.summary["tasks"]) if run.summary else None, "", "scored"),
+        ("backbone", None, "", layout.backbone.name),
+        ("retriever", None, "", layout.retriever.name),
+        ("open warnings", warnings, "", ""),
+    ]
+    rows += [
+        (f"{role} {mean}", scores[role].get(mean), "points", f"mean of the scoreboard: {mean}")
+        for role in scores
+        for mean in ("task", "in_domain", "untrained")
+    ]
+    for role in ("base_last", "base_mean"):
+        pair = scores["run"].get("task"), scores[role].get("task")
+        rows.append((f"gain over {role}", None if None in pair else pair[0] - pair[1], "points", "mean of tasks"))
+    costs = parts["cost"].tables["costs"].rows if "costs" in parts["cost"].tables else ()
+    at = [column.name for column in COSTS].index("seconds")
+    rows.append(("seconds", sum(row[at] for row in costs), "seconds", "of all jobs, added up"))
+    rows.append(("peak memory", max((row[at + 1] for row in costs), default=None), "MB", "of one job"))
+    return rows
+
+
+def _warnings(run: Run, parts: Mapping[str, Part]) -> list[tuple[str, str]]:
+    """Return (section, warning): sources that were skipped, what each section warns of, and what is missing."""
+    found = [("funnel", text) for text in _skipped(run)]
+    found += [(name, text) for name, part in parts.items() for text in part.warnings]
+    missing = {name: len(notes) for name, notes in run.gaps.notes.items()}
+    found += [
+        (name, f"Incomplete: {count} of its tables are missing or cannot be read.") for name, count in missing.items()
+    ]
+    return found
+
+
+def _skipped(run: Run) -> list[str]:
+    """Name the sources that the run went on without, and why."""
+    layout, gaps = run.layout, run.gaps
+    found = [
+        f"{one.name}: {one.reason}."
+        if one.reason.startswith(EXCLUDED)
+        else f"{one.name}: left out by the licence policy of the run ({one.reason})."
+        for one in layout.barred
+    ]
+    reasons: dict[str, str] = {}
+    with gaps.section("funnel"):
+        for source in (*layout.sources, *run.heldout):
+            with gaps.noting(f"{source.name}, files"):
+                about = read_json(layout.source(source.name) / "manifest.json")
+                if source in layout.sources:
+                    about |= read_metadata(layout.source(source.name) / "queries.parquet")
+                if "skipped" in about:
+                    reasons[source.name] = withheld(str(about["skipped"]))
+    return found + [
+        f"{name}: skipped, and the run went on without it: {reason}" for name, reason in sorted(reasons.items())
+    ]
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

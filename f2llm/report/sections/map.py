@@ -1,0 +1,175 @@
+"""A map of the sources: where the retriever puts a sample of their texts, in two dimensions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.models.prompts import format_query
+from f2llm.records.files import read_json
+from f2llm.records.ids import doc_id
+from f2llm.records.rows import rows_at
+from f2llm.records.tables import count_rows
+from f2llm.report import figures
+from f2llm.report.parts import Part, Run
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
+from f2llm.runs.gaps import Gaps
+from f2llm.runs.layout import Layout
+from f2llm.vectors.store import VectorStore
+
+POINTS = 1500  # of all sources
+MOST_OF_ONE = 120
+MOST_CHARACTERS = 120
+DECIMALS = 4  # of a place: the last bits of a projection depend on the machine
+ROLES = (("queries", "query_id", "query"), ("corpus", "doc_id", "passage"))
+
+
+class Point(NamedTuple):
+    """A text on the map."""
+
+    source: str
+    role: str
+    id: str
+    text: str
+    x: float
+    y: float
+
+
+class Map(NamedTuple):
+    """The points, the share of the variance that the two axes show, and the vectors that they stand for [N, D]."""
+
+    points: list[Point]
+    explained: float
+    vectors: NDArray[np.float32]
+
+
+class _Sample(NamedTuple):
+    source: str
+    role: str
+    id: str
+    text: str
+    vector: NDArray[np.floating]
+
+
+MAP = (
+    Column("source", "source", TEXT),
+    Column("role", "role", TEXT),
+    Column("id", "id", TEXT),
+    Column("text", "text", LONG),
+    Column("x", "x", SCORE),
+    Column("y", "y", SCORE),
+)
+NEIGHBOURS = (
+    Column("source", "source", TEXT),
+    Column("points", "texts", COUNT),
+    Column("within", "cosine within", SCORE),
+    Column("nearest", "nearest source", TEXT),
+    Column("between", "cosine to it", SCORE),
+)
+
+
+def read_map(layout: Layout, *, gaps: Gaps) -> Map | None:
+    """Return the map of a sample of the queries and passages that the retriever has vectors of; None where of none.
+
+    Sources whose negatives are given or drawn have no vectors. Axes: the first two principal components.
+    """
+    each = max(2, min(MOST_OF_ONE, POINTS // (2 * max(1, len(layout.sources)))))
+    sampled: list[_Sample] = []
+    for source in layout.sources:
+        with gaps.noting(source.name):
+            sampled += _sampled(layout, source.name, each=each)
+    if len({sample.id for sample in sampled}) < 3:
+        return None
+    from sklearn.decomposition import PCA
+
+    vectors = np.stack([sample.vector for sample in sampled]).astype(np.float32)
+    projection = PCA(2, svd_solver="full")
+    places = projection.fit_transform(vectors.astype(np.float64)).round(DECIMALS) + 0.0
+    points = [
+        Point(sample.source, sample.role, sample.id, sample.text, float(x), float(y))
+        for sample, (x, y) in zip(sampled, places, strict=True)
+    ]
+    return Map(points, float(projection.explained_variance_ratio_.sum()), vectors)
+
+
+def map_tables(found: Map) -> dict[str, ReportTable]:
+    """Return the tables `map` and `neighbours`."""
+    return {"map": ReportTable(MAP, found.points), "neighbours": ReportTable(NEIGHBOURS, _neighbours(found))}
+
+
+def _sampled(layout: Layout, source: str, *, each: int) -> list[_Sample]:
+    """Return evenly spaced rows (ids are hashes: a random sample) of a source with their vectors."""
+    variants = layout.variants
+    about = read_json(layout.results / "vectors" / variants["vectors"] / variants["curated"] / f"{source}.json")
+    if not about.get("store") or not about["passages"] + about["queries"]:
+        return []
+    # The folder is written down as the job saw it, below results/.
+    parts = Path(about["store"]).parts
+    store = VectorStore(layout.results.joinpath(*parts[parts.index("vectors") :]), key=about["key"])
+    found: list[_Sample] = []
+    for table, column, role in ROLES:
+        path = layout.curated(source) / f"{table}.parquet"
+        count = count_rows(path)
+        wanted = {number * count // each for number in range(min(count, each))} if count > each else set(range(count))
+        rows = [row for _, row in sorted(rows_at(path, column, wanted).items())]
+        found += _with_vectors(rows, source=source, role=role, about=about, store=store)
+    return found
+
+
+def _with_vectors(
+    rows: Sequence[tuple[bytes, str]], *, source: str, role: str, about: dict[str, Any], store: VectorStore
+) -> list[_Sample]:
+    prompt = about["query_prompt" if role == "query" else "passage_prompt"]
+    read = [doc_id(format_query(prompt, instruction=about["instruction"], text=text)) for _, text in rows]
+    vectors = store.get(read) if read else ()
+    return [
+        _Sample(source, role, identity.hex(), " ".join(text[:MOST_CHARACTERS].split()), vector)
+        for (identity, text), vector in zip(rows, vectors, strict=True)
+    ]
+
+
+def _neighbours(found: Map) -> list[tuple]:
+    """Return of each source the mean cosine of its texts to their mean, and the source with the nearest mean."""
+    names = list(dict.fromkeys(point.source for point in found.points))
+    of = np.array([point.source for point in found.points])
+    units = found.vectors / np.maximum(np.linalg.norm(found.vectors, axis=1, keepdims=True), 1e-12)
+    means = np.stack([units[of == name].mean(0) for name in names])
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    cosines = means @ means.T
+    rows = []
+    for at, name in enumerate(names):
+        others = [other for other in range(len(names)) if other != at]
+        nearest = max(others, key=lambda other: cosines[at, other], default=None)
+        within = float((units[of == name] @ means[at]).mean())
+        between = None if nearest is None else round(float(cosines[at, nearest]), DECIMALS)
+        rows.append(
+            (name, int((of == name).sum()), round(within, DECIMALS), "" if nearest is None else names[nearest], between)
+        )
+    return rows
+
+
+def map_section(run: Run) -> Part:
+    """Return where the retriever puts a sample of the texts."""
+    found = read_map(run.layout, gaps=run.gaps)
+    if found is None:
+        return Part()
+    places = _places(found)
+    shown = {
+        "explained": found.explained,
+        "groups": list(places),
+        "without": [source.name for source in run.layout.sources if source.name not in places],
+        "retriever": run.layout.retriever.name,
+    }
+    return Part(map_tables(found), {"map": figures.scatter(places, name="map")}, shown, ("results/vectors",))
+
+
+def _places(found: Map) -> dict[str, figures.Places]:
+    groups: dict[str, figures.Places] = {}
+    for point in found.points:
+        own = groups.setdefault(point.source, figures.Places([], [], []))
+        own.xs.append(point.x)
+        own.ys.append(point.y)
+        own.texts.append(f"{point.source}, {point.role}: {point.text}")
+    return groups

@@ -1,0 +1,140 @@
+"""How training went: loss and speed of each source over the steps, and losses on held-out tuples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.records.tables import read_table
+from f2llm.report import figures
+from f2llm.report.parts import Part, Run
+from f2llm.report.tables import COUNT, LOSS, SECONDS, TEXT, Column, ReportTable
+
+MOST_POINTS = 80  # of a curve; more batches are averaged in blocks of neighbours
+EDGE = 0.1  # share of the batches of a source that "first" and "last" average over
+LOSSES = ("loss", "loss_hard", "loss_in_batch")
+
+
+class Curve(NamedTuple):
+    """Means over blocks of neighbouring batches of one source; all arrays [P], NaN where a term does not apply."""
+
+    source: str
+    steps: NDArray[np.int64]  # the last of the block
+    batches: NDArray[np.int64]
+    losses: dict[str, NDArray[np.float64]]  # by names of LOSSES
+    tokens_per_second: NDArray[np.float64]  # of the steps that had a batch of the source
+
+
+class Trained(NamedTuple):
+    """The training of one source in a row. Losses are means of the first and last tenth of its batches."""
+
+    source: str
+    batches: int
+    tokens: int
+    first: float
+    last: float
+    tokens_per_second: float  # median
+    held_out: int | None  # tuples; None where none are held out
+    held_out_before: float | None
+    held_out_after: float | None
+
+
+CURVES = (
+    Column("source", "source", TEXT),
+    Column("step", "step", COUNT),
+    Column("batches", "batches", COUNT),
+    *(Column(name, name.replace("_", " "), LOSS) for name in LOSSES),
+    Column("tokens_per_second", "tokens/s", SECONDS),
+)
+TRAINING = (
+    Column("source", "source", TEXT),
+    Column("batches", "batches", COUNT),
+    Column("tokens", "tokens", COUNT),
+    Column("first", "loss, first tenth", LOSS),
+    Column("last", "loss, last tenth", LOSS),
+    Column("tokens_per_second", "tokens/s", SECONDS),
+    Column("held_out", "held-out tuples", COUNT),
+    Column("held_out_before", "their loss before", LOSS),
+    Column("held_out_after", "after", LOSS),
+)
+
+
+def read_training(metrics: Path, validation: Path) -> tuple[list[Trained], list[Curve]]:
+    """Return a row and a curve of each source, by name."""
+    table = read_table(metrics, columns=["step", "source", "tokens", "tokens_per_second", *LOSSES])
+    column = {name: table[name].to_numpy() for name in table.column_names if name != "source"}
+    sources = np.array(table["source"].to_pylist())
+    held_out = _held_out(validation)
+    rows, curves = [], []
+    for source in sorted(set(sources.tolist())):
+        own = {name: values[sources == source] for name, values in column.items()}
+        edge = max(1, int(EDGE * len(own["loss"])))
+        ends = own["loss"][:edge].mean(), own["loss"][-edge:].mean()
+        speed = float(np.median(own["tokens_per_second"]))
+        kept = held_out.get(source, (None, None, None))
+        rows.append(Trained(source, len(own["loss"]), int(own["tokens"].sum()), *map(float, ends), speed, *kept))
+        curves.append(_curve(source, own))
+    return rows, curves
+
+
+def training_tables(rows: Sequence[Trained], curves: Sequence[Curve]) -> dict[str, ReportTable]:
+    """Return the tables `training` and `curves`."""
+    points = [
+        (curve.source, int(step), int(count), *(_known(curve.losses[name][at]) for name in LOSSES), float(speed))
+        for curve in curves
+        for at, (step, count, speed) in enumerate(
+            zip(curve.steps, curve.batches, curve.tokens_per_second, strict=True)
+        )
+    ]  # fmt: skip
+    return {"training": ReportTable(TRAINING, rows), "curves": ReportTable(CURVES, points)}
+
+
+def _curve(source: str, own: dict[str, NDArray]) -> Curve:
+    blocks = np.array_split(np.arange(len(own["step"])), min(MOST_POINTS, len(own["step"])))
+    losses = {name: np.array([_mean(own[name][block]) for block in blocks]) for name in LOSSES}
+    return Curve(
+        source,
+        np.array([own["step"][block[-1]] for block in blocks]),
+        np.array([len(block) for block in blocks]),
+        losses,
+        np.array([own["tokens_per_second"][block].mean() for block in blocks]),
+    )
+
+
+def _held_out(path: Path) -> dict[str, tuple[int, float, float]]:
+    """Return source -> (tuples, loss before the first step, loss after the last)."""
+    found: dict[str, tuple[int, float, float]] = {}
+    for row in read_table(path, columns=["step", "source", "loss", "tuples"]).to_pylist():
+        before = found[row["source"]][1] if row["source"] in found else row["loss"]
+        found[row["source"]] = (row["tuples"], before, row["loss"])
+    return found
+
+
+def _mean(values: NDArray[np.floating]) -> float:
+    known = np.asarray(values, np.float64)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def training_section(run: Run) -> Part:
+    """Return loss and speed of each source over the steps."""
+    rows, lines = read_training(run.layout.of_run("metrics.parquet"), run.layout.of_run("validation.parquet"))
+    plots = {
+        "loss": figures.curves({one.source: _losses(one) for one in lines}, zero=True),
+        "throughput": figures.curves(
+            {one.source: {"tokens/s": figures.Line(one.steps, one.tokens_per_second)} for one in lines}, zero=True
+        ),
+    }
+    also = tuple(f"results/runs/{run.layout.run}/{name}.parquet" for name in ("metrics", "validation"))
+    return Part(training_tables(rows, lines), plots, {"train": run.layout.train}, also)
+
+
+def _losses(curve: Curve) -> dict[str, figures.Line]:
+    names = {"loss": "weighted sum", "loss_hard": "hard negatives", "loss_in_batch": "in-batch"}
+    return {names[name]: figures.Line(curve.steps, curve.losses[name]) for name in LOSSES}

@@ -1,0 +1,159 @@
+"""A few rows of each kind with their texts, drawn by keyed hash, for a person to read."""
+
+from collections import Counter
+from itertools import islice
+from typing import NamedTuple
+
+from f2llm.records.tables import count_rows, read_batches
+from f2llm.report.excerpts import shown_rows, texts_at
+from f2llm.report.parts import Part, Run, read_each
+from f2llm.report.sections.mining import REASONS, rows_of
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
+from f2llm.runs.layout import Layout
+
+TUPLES_SHOWN = 25  # of a source, where the sources are few
+MOST_TUPLES = 400  # of all sources, but FEWEST_SHOWN of each
+FEWEST_SHOWN = 4
+MOST_NEGATIVES = 10  # of a shown tuple
+TUPLES = (
+    Column("source", "source", TEXT),
+    Column("tuple_id", "tuple", TEXT),
+    Column("kind", "kind", TEXT),  # query | positive | mined | given | drawn
+    Column("text", "text", LONG),
+    Column("score", "score", SCORE),
+    Column("rank", "rank", COUNT),
+)
+REJECTED = (
+    Column("source", "source", TEXT),
+    Column("reason", "why", TEXT),
+    Column("query", "query", LONG),
+    Column("positive", "positive", LONG),
+    Column("score", "score", SCORE),
+    Column("rank", "rank", COUNT),
+    Column("candidates", "candidates", COUNT),
+    Column("kept", "passed", COUNT),
+)
+REJECTED_SHOWN = 8
+
+
+class NegativeExample(NamedTuple):
+    """A hard negative of a shown tuple."""
+
+    text: str
+    kind: str
+    score: float | None
+    rank: int | None
+
+
+class TupleExample(NamedTuple):
+    """A training tuple with its texts."""
+
+    tuple_id: str
+    query: str
+    positive: str
+    score: float | None
+    rank: int | None
+    negatives: list[NegativeExample]
+    unshown: int  # negatives that are not among them
+
+
+def tuples_shown(sources: int) -> int:
+    """Return how many tuples of each of so many sources are shown, so that the page stays small."""
+    return max(FEWEST_SHOWN, min(TUPLES_SHOWN, MOST_TUPLES // max(1, sources)))
+
+
+def tuple_examples(layout: Layout, source: str, *, most: int) -> list[TupleExample]:
+    """Return up to `most` tuples of a source with the texts of query, positive and negatives.
+
+    They stand evenly spaced in a table that is sorted by a hash, which is a random sample of it.
+    """
+    path = layout.mined(source) / "tuples.parquet"
+    count = count_rows(path)
+    shown, first, rows = min(count, most), 0, []
+    wanted = [number * count // shown for number in range(shown)]
+    for batch in read_batches(path):
+        rows += batch.take([at - first for at in wanted if first <= at < first + len(batch)]).to_pylist()
+        first += len(batch)
+    queries = texts_at(layout.curated(source) / "queries.parquet", "query_id", {row["query_row"] for row in rows})
+    passages = texts_at(
+        layout.curated(source) / "corpus.parquet",
+        "doc_id",
+        {at for row in rows for at in (row["positive_row"], *row["negative_rows"][:MOST_NEGATIVES])},
+    )
+    return [
+        TupleExample(
+            row["tuple_id"].hex(),
+            queries[row["query_row"]],
+            passages[row["positive_row"]],
+            row["positive_score"],
+            row["positive_rank"],
+            [
+                NegativeExample(passages[at], kind, score, rank)
+                for at, kind, score, rank in islice(
+                    zip(*(row[f"negative_{name}"] for name in ("rows", "kinds", "scores", "ranks")), strict=True),
+                    MOST_NEGATIVES,
+                )
+            ],
+            max(0, len(row["negative_rows"]) - MOST_NEGATIVES),
+        )
+        for row in rows
+    ]
+
+
+def tuples_section(run: Run) -> Part:
+    """Return a sample of tuples, and of pairs that gave none, with all texts."""
+    layout, names = run.layout, [row.source for row in run.funnel if row.tuples is not None]
+    most = tuples_shown(len(layout.sources))
+    examples = read_each(run, names, lambda name: tuple_examples(layout, name, most=most), what="tuples")
+    rejected = read_each(run, names, lambda name: rejected_examples(layout, name), what="pairs without a tuple")
+    tables = {
+        "tuples": ReportTable(
+            TUPLES, [row for name in examples for one in examples[name] for row in _texts(name, one)]
+        ),
+        "rejected": ReportTable(REJECTED, [(name, *one) for name in rejected for one in rejected[name]]),
+    }
+    also = ("tuples.parquet and rejected.parquet below results/mined",)
+    return Part(tables, {}, {"examples": examples, "rejected": rejected}, also)
+
+
+def _texts(source: str, one: TupleExample) -> list[tuple]:
+    """Return the texts of a tuple, a row each."""
+    return [
+        (source, one.tuple_id, "query", one.query, None, None),
+        (source, one.tuple_id, "positive", one.positive, one.score, one.rank),
+        *((source, one.tuple_id, other.kind, other.text, other.score, other.rank) for other in one.negatives),
+    ]
+
+
+class RejectedExample(NamedTuple):
+    """A pair that gave no tuple, with its texts."""
+
+    reason: str
+    query: str
+    positive: str
+    score: float | None
+    rank: int | None
+    candidates: int
+    kept: int
+
+
+def rejected_examples(layout: Layout, source: str) -> list[RejectedExample]:
+    """Return a few pairs of each reason with their texts."""
+    taken: Counter[str] = Counter()
+    chosen = []
+    for row in rows_of(layout.mined(source) / "rejected.parquet"):
+        if taken[row["reason"]] < REJECTED_SHOWN:
+            taken[row["reason"]] += 1
+            chosen.append(row)
+    chosen.sort(key=lambda row: (row["reason"], row["query_id"]))
+    queries = shown_rows(layout.curated(source) / "queries.parquet", "query_id", {row["query_id"] for row in chosen})
+    passages = shown_rows(layout.curated(source) / "corpus.parquet", "doc_id", {row["positive_id"] for row in chosen})
+    return [
+        RejectedExample(
+            REASONS.get(row["reason"], row["reason"]),
+            queries.get(row["query_id"], ""),
+            passages.get(row["positive_id"], ""),
+            *(row[name] for name in ("positive_score", "positive_rank", "candidates", "kept")),
+        )
+        for row in chosen
+    ]

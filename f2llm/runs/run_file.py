@@ -1,0 +1,98 @@
+"""run.json: the settings and digests that carry a planned run to the trainer and to all readers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from f2llm.config.build import build, plain
+from f2llm.config.curate import Curate
+from f2llm.config.licences import Barred
+from f2llm.config.mine import Mine
+from f2llm.config.models import Model
+from f2llm.config.run import Run
+from f2llm.config.sources import Source
+from f2llm.config.tokens import Tokens
+from f2llm.config.train import Train
+from f2llm.errors import InputError
+from f2llm.records.files import read_json, sha256_file
+
+PLAN_FILE = "plan.parquet"
+VALIDATION_PLAN_FILE = "validation_plan.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The part of a `Run` that decides training: all but what only scoring and the workflow read."""
+
+    run: str
+    seed: int
+    barred: tuple[Barred, ...]
+    sources: tuple[Source, ...]
+    backbone: Model
+    retriever: Model
+    curate: Curate
+    mine: Mine
+    tokens: Tokens
+    train: Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSource:
+    """A source of the plan: where its tuples and token rows lie, relative to the working directory."""
+
+    name: str
+    tuples: str
+    tuples_sha256: str
+    tokens: str
+    tokens_sha256: str  # of meta.json, which holds the sha256 of every token file
+    rows: int  # tuples mined
+    planned: int = 0  # rows of the plan: a tuple has one in each epoch that draws it
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFile:
+    """The content of run.json."""
+
+    settings: Settings
+    backbone_folder: str  # relative to the working directory, as the sources' files
+    variants: dict[str, str]  # name of a stage's folder -> its variant key
+    steps: int
+    longest_sequence: int  # in tokens, of both plans
+    plan_sha256: str
+    validation_sha256: str
+    sources: tuple[PlannedSource, ...]
+    left_out: tuple[str, ...]  # sources without tuples to train on
+
+
+def training_settings(run: Run) -> dict[str, Any]:
+    """Return `Settings` of a run as plain JSON, fit for the params of a rule."""
+    content = plain(run)
+    return {key: content[key] for key in Settings.__dataclass_fields__}
+
+
+def read_run_file(path: str | Path) -> RunFile:
+    """Read run.json and check the plan beside it, all tuples and what describes token rows against their hashes.
+
+    Raises:
+        InputError: run.json is missing or damaged, or files changed since it was written.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; run plan_run first (`snakemake {path}`)")
+    try:
+        content = build(RunFile, read_json(path))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # no JSON, or that of something else
+        raise InputError(f"{path}: this is no file of a run ({error}); run plan_run again") from error
+    expected = {path.with_name(PLAN_FILE): content.plan_sha256}
+    expected[path.with_name(VALIDATION_PLAN_FILE)] = content.validation_sha256
+    for source in content.sources:
+        expected[Path(source.tuples)] = source.tuples_sha256
+        expected[Path(source.tokens, "meta.json")] = source.tokens_sha256
+    faults = [
+        f"{file}: {'changed since' if file.is_file() else 'missing, though'} {path} was written; run plan_run again"
+        for file, sha256 in expected.items()
+        if not file.is_file() or sha256_file(file) != sha256
+    ]
+    if faults:
+        raise InputError(faults)
+    return content

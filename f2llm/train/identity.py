@@ -1,0 +1,47 @@
+"""What of a run decides its training, and run.json that carries it to the trainer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from f2llm.config.build import plain
+from f2llm.records.files import read_json, sha256_file
+from f2llm.runs.run_file import RunFile
+
+# Keys of the train settings that change speed, memory or disk, never the result beyond rounding.
+WITHOUT_EFFECT = frozenset(
+    {
+        "recipe", "compile", "tokens_per_chunk", "activations_mb", "reshard_after_forward", "checkpoint_every",
+        "keep_checkpoints", "keep_every", "validation", "processes", "nodes",
+    }
+)  # fmt: skip
+
+
+def changed_rows(run: RunFile) -> list[str]:
+    """Return a fault for each file of token rows without its recorded hash.
+
+    Reads all of them, so one process of a node should.
+    """
+    return [
+        f"{file}: {'changed since' if file.is_file() else 'missing, though'} it was written; run tokenise_source again"
+        for folder in (Path(source.tokens) for source in run.sources)
+        for file, sha256 in (
+            (folder / name, sha256) for name, sha256 in read_json(folder / "meta.json")["files"].items()
+        )
+        if not file.is_file() or sha256_file(file) != sha256
+    ]
+
+
+def identity(run: RunFile, *, backbone_sha256: str, code: str, precision: str) -> dict[str, Any]:
+    """Return all that decides the trained weights, flat: two runs with equal identities may share checkpoints."""
+    train = {key: value for key, value in plain(run.settings.train).items() if key not in WITHOUT_EFFECT}
+    facts: dict[str, Any] = {f"train.{key}": value for key, value in train.items()}
+    facts |= {"train.precision": precision, "plan": run.plan_sha256, "backbone": backbone_sha256, "code": code}
+    for source in run.sources:
+        facts |= {f"{source.name}.tuples": source.tuples_sha256, f"{source.name}.tokens": source.tokens_sha256}
+    return facts | {f"{source.name}.task": source.task for source in run.settings.sources}
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which two identities differ, sorted."""
+    return sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))

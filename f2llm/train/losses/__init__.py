@@ -1,0 +1,1 @@
+"""The loss of a batch: its terms, one file a family."""

@@ -1,0 +1,137 @@
+"""Canonical scores, the same on every machine, and what a search returns.
+
+A search finds the nearest passages by products whose last bits depend on block size, threads and
+device; their canonical scores are then computed from the stored float16 vectors. The products of two
+such numbers are exact in float32 (11 x 11 bits) and multiples of 2**-48, and for unit vectors every
+partial sum stays below 2, so a float64 sum of them is exact in any order. Rounded once to float32 it is the
+canonical score. Shapes: Q queries, K candidates, N passages of a block, P pairs, D dimensions.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.errors import InputError
+from f2llm.vectors.store import VectorView
+
+NO_ROW = -1
+# A float32 product of unit vectors is closer than half of this to the exact one (1.0e-6 seen at D = 384).
+FLOAT32_ERROR = 1e-5
+# Tensor cores add float16 products in float32 with coarser rounding.
+TENSOR_CORE_ERROR = 1e-4
+# Numbers of each side that are multiplied at once: half a megabyte, which stays in the cache.
+VALUES_AT_ONCE = 1 << 17
+
+
+class Nearest(NamedTuple):
+    """Candidates of some queries: [Q, K] canonical scores, descending, then rows, ascending; padding last."""
+
+    scores: NDArray[np.float32]  # -inf where there is no row
+    rows: NDArray[np.int64]  # NO_ROW where the search found fewer than asked for
+    bound: NDArray[np.float64]  # [Q] no passage that was not found has a canonical score above this
+
+
+class Backend(Protocol):
+    """A search over streamed blocks.
+
+    Attributes:
+        exact: the bound of `nearest` holds.
+        block_rows: passages in memory at once.
+        entries: candidates of all queries to search at once.
+        most: candidates that a query can have; more are found by `Faiss`.
+    """
+
+    exact: bool
+    block_rows: int
+    entries: int
+    most: int | None
+
+    def nearest(
+        self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
+    ) -> Nearest:
+        """Return up to `count` candidates of each query, its `wanted` best among them if the bound proves it."""
+
+    def score(
+        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
+        at_P: NDArray[np.int64],
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Return the canonical score of each (query, passage of the block)."""
+
+
+def ordered(
+    backend: Backend, queries_QD: NDArray[np.float16], passages: VectorView, near: NDArray[np.float32],
+    rows: NDArray[np.int64], *, wanted: NDArray[np.int64], error: float,
+) -> Nearest:  # fmt: skip
+    """Return candidates with canonical scores, in canonical order, with the bound on what was not found.
+
+    `near` are their scores as the search computed them, descending, within half of `error` of the canonical ones.
+    Those that cannot be among the `wanted` best of their query are padding in what is returned.
+    """
+    bound = near.min(axis=1, initial=np.inf).astype(np.float64) + error
+    if np.isfinite(error) and near.shape[1]:
+        last = np.clip(wanted - 1, 0, near.shape[1] - 1)
+        rows = np.where(near < near[np.arange(len(near)), last][:, None] - np.float32(error), NO_ROW, rows)
+    query_P, at_P = np.nonzero(rows != NO_ROW)
+    scores = np.full(rows.shape, -np.inf, np.float32)
+    scores[query_P, at_P] = score_pairs(backend, queries_QD, passages, query_P=query_P, row_P=rows[query_P, at_P])
+    if np.isfinite(error):
+        check_error(float(np.abs(scores - near)[query_P, at_P].max(initial=0.0)), error)
+    order = _canonical_order(scores, rows)
+    return Nearest(np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1), bound)
+
+
+def score_pairs(
+    backend: Backend, queries_QD: NDArray[np.float16], passages: VectorView, *, query_P: NDArray[np.int64],
+    row_P: NDArray[np.int64],
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return the canonical score of each pair (query position, passage row), [P]; a passage is read once."""
+    scores_P = np.empty(len(row_P), np.float32)
+    wide_QD = queries_QD.astype(np.float32)
+    order = np.argsort(row_P)
+    ordered_P = row_P[order]
+    starts = np.flatnonzero(np.diff(ordered_P, prepend=NO_ROW))
+    rows, starts = ordered_P[starts], np.append(starts, len(order))
+    for first in range(0, len(rows), backend.block_rows):
+        last = min(first + backend.block_rows, len(rows))
+        part = order[starts[first] : starts[last]]
+        at_P = np.repeat(np.arange(last - first), np.diff(starts[first : last + 1]))
+        scores_P[part] = backend.score(wide_QD, passages.rows(rows[first:last]), query_P[part], at_P)
+    return scores_P
+
+
+def score_on_cpu(
+    queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64], at_P: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the canonical score of each (query, passage of the block), [P]."""
+    # Widened once: numpy's conversion of float16 costs more than the products.
+    asked_QD, wide_ND = queries_QD.astype(np.float32, copy=False), block_ND.astype(np.float32)
+    scores_P = np.empty(len(at_P), np.float32)
+    step = max(1, VALUES_AT_ONCE // max(1, block_ND.shape[1]))
+    for start in range(0, len(at_P), step):
+        part = slice(start, start + step)
+        exact_PD = wide_ND[at_P[part]]
+        exact_PD *= asked_QD[query_P[part]]
+        scores_P[part] = exact_PD.sum(1, dtype=np.float64)
+    return scores_P
+
+
+def _canonical_order(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order of each line of [Q, K] by score, descending, then row; as one sort of whole numbers."""
+    bits = (-scores + np.float32(0)).view(np.int32)  # the sum turns -0 into 0, which is the same score
+    # Negative floats count downwards in their bits.
+    rising = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
+    return np.argsort((rising << 32) | (rows & 0xFFFFFFFF), axis=1)
+
+
+def check_error(worst: float, error: float) -> None:
+    """Refuse scores that lie further from the canonical ones than the proof of completeness allows.
+
+    Raises:
+        InputError: more than half of `error`.
+    """
+    if not worst <= error / 2:
+        raise InputError(
+            f"mine: the search's scores are off by up to {worst:.1e}, its lists are proven for {error / 2:.1e} only; "
+            "set another mine.backend or mine.device: cpu"
+        )

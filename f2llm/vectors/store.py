@@ -1,0 +1,282 @@
+"""Vectors on disk, addressed by what they are the vector of: 16-byte text id -> float16 or float32 row.
+
+A store is a folder of shards that are only ever added, by any number of processes at once:
+`shard_<hash>.f16` or `.f32` (raw rows, little endian), `.ids` (16 bytes each) and `.json`, which is written
+last and makes the shard exist. The name is a hash of the content, so a writer that repeats
+another's work writes the same file. A store holds vectors of one encoder key; it is a cache that
+may be deleted, then the vectors are made again. Shapes: N texts, D dimensions.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.errors import InputError
+from f2llm.records.files import atomic_open, read_json, sha256_file, write_json
+from f2llm.records.ids import ID_BYTES
+from f2llm.vectors.places import MISSING, Places, PlacesFile, records_of
+
+FLOAT16, FLOAT32 = np.dtype("<f2"), np.dtype("<f4")
+SUFFIXES = {FLOAT16: ".f16", FLOAT32: ".f32"}
+NAME_DIGITS = 24
+# Ids whose places are looked up together: each time the ids of all shards are read.
+IDS_AT_ONCE = 1 << 19
+
+Ids = Sequence[bytes] | NDArray[np.bytes_]
+
+
+class Shard(NamedTuple):
+    """One finished shard."""
+
+    stem: Path  # without suffix
+    count: int
+    dim: int
+    dtype: np.dtype = FLOAT16
+
+    @property
+    def rows(self) -> Path:
+        """The raw rows."""
+        return self.stem.with_suffix(SUFFIXES[self.dtype])
+
+    @property
+    def ids(self) -> Path:
+        """The ids of the rows, in their order."""
+        return self.stem.with_suffix(".ids")
+
+
+class VectorView:
+    """Rows of a store in the order of some ids, read from disk when asked for.
+
+    Attributes:
+        dim: length of a vector, 0 in an empty view.
+    """
+
+    def __init__(self, shards: Sequence[Shard], places: "Places | PlacesFile") -> None:
+        self._shards, self._places = shards, places
+        self.dim = shards[int(self._at(np.arange(1)).shard[0])].dim if len(self) else 0
+
+    def __len__(self) -> int:
+        return len(self._places) if isinstance(self._places, PlacesFile) else len(self._places.shard)
+
+    def _at(self, positions_N: NDArray[np.int64]) -> Places:
+        if isinstance(self._places, PlacesFile):
+            return self._places.at(positions_N)
+        return Places(self._places.shard[positions_N], self._places.row[positions_N])
+
+    def rows(self, positions_N: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Return the rows at some positions of the view, [N, D] in the format of the store.
+
+        Raises:
+            InputError: a row is not finite; names its text.
+        """
+        shard_N, row_N = self._at(positions_N)
+        rows_ND = np.empty((len(positions_N), self.dim), self._shards[0].dtype if self._shards else FLOAT16)
+        for number in np.unique(shard_N).tolist():
+            wanted = np.flatnonzero(shard_N == number)
+            rows_ND[wanted] = _finite_rows(self._shards[number], row_N[wanted])
+        return rows_ND
+
+    def blocks(self, rows: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Yield (first position, rows [<= rows, D]) from the first to the last position."""
+        for first in range(0, len(self), rows):
+            yield first, self.rows(np.arange(first, min(first + rows, len(self))))
+
+
+class VectorStore:
+    """The vectors of one encoder key in one folder.
+
+    `key` must say all that decides a vector's bits besides its text. Ids are bytes of length 16.
+    Rows are float16, or float32 where scores must be those of the encoder itself. With `compare`, the
+    bytes of a shard are compared with their hashes once, before rows of it are first given out.
+    """
+
+    def __init__(self, folder: str | Path, *, key: str, dtype: np.dtype = FLOAT16, compare: bool = False) -> None:
+        self.folder, self.key, self.dtype = Path(folder), key, dtype
+        self._shards: dict[str, Shard] = {}
+        self._compare, self._compared = compare, set[Path]()
+
+    def put(self, ids: Ids, rows_ND: NDArray[np.floating], *, precision: str) -> None:
+        """Add a shard with the rows of `ids`, rounded to the store's format; it exists whole or not at all.
+
+        `precision` (of the encoder) is written down with it. Nothing is done for no ids.
+
+        Raises:
+            InputError: a row is not finite in that format.
+        """
+        ids_N = as_ids(ids)
+        if not len(ids_N):
+            return
+        rows = np.ascontiguousarray(rows_ND, self.dtype)
+        if not np.isfinite(rows).all():
+            raise InputError(f"{self.folder}: a row is not finite in {self.dtype.name}; store unit vectors")
+        listing, content = ids_N.tobytes(), rows.tobytes()
+        name = hashlib.sha256(self.key.encode() + listing + content).hexdigest()[:NAME_DIGITS]
+        stem = self.folder / f"shard_{name}"
+        hashes = {"ids_sha256": hashlib.sha256(listing).hexdigest(), "sha256": hashlib.sha256(content).hexdigest()}
+        with atomic_open(stem.with_suffix(SUFFIXES[self.dtype])) as file:
+            file.write(content)
+        with atomic_open(stem.with_suffix(".ids")) as file:
+            file.write(listing)
+        about = {"key": self.key, "count": len(rows), "dim": rows.shape[1], "precision": precision}
+        write_json(stem.with_suffix(".json"), about | hashes)
+
+    def missing(self, ids: Ids) -> NDArray[np.int64]:
+        """Return the positions in `ids` that have no row yet; of equal ids only the first."""
+        ids_N = as_ids(ids)
+        absent = np.flatnonzero(self.locate(ids_N).shard == MISSING)
+        return absent[np.sort(np.unique(ids_N[absent], return_index=True)[1])]
+
+    def view(self, ids: Ids) -> "VectorView":
+        """Return the rows of `ids` as they lie on disk, to be read in parts; memory is the ids and their places.
+
+        Raises:
+            InputError: an id has no row, or a shard is damaged or of another encoder.
+        """
+        places = self._present(as_ids(ids))
+        return VectorView(tuple(self._shards.values()), places)
+
+    @contextlib.contextmanager
+    def view_of(self, batches: Iterable[Ids]) -> Iterator["VectorView"]:
+        """Yield the same for any number of ids that come in batches; their places lie in a file meanwhile.
+
+        Raises:
+            InputError: as `view`.
+        """
+        places, waiting, count = PlacesFile(), [], 0
+        try:
+            for ids in batches:
+                waiting.append(as_ids(ids))
+                count += len(ids)
+                if count >= IDS_AT_ONCE:
+                    places.append(self._present(np.concatenate(waiting)))
+                    waiting, count = [], 0
+            if count:
+                places.append(self._present(np.concatenate(waiting)))
+            yield VectorView(tuple(self._shards.values()), places)
+        finally:
+            places.close()
+
+    def _present(self, ids_N: NDArray[np.bytes_]) -> Places:
+        """Return where the rows of some ids lie; all must be there, with vectors of one size."""
+        places = self.locate(ids_N)
+        absent = np.flatnonzero(places.shard == MISSING)
+        if len(absent):
+            raise InputError(
+                f"{self.folder}: {len(absent)} of {len(ids_N)} vectors are not there "
+                f"(id {ids_N[absent[:1]].tobytes().hex()}, ...); the cache was deleted or changed: run again with "
+                "`--forcerun embed_source`"
+            )
+        if self._compare:
+            shards = tuple(self._shards.values())
+            self._compare_bytes(shards[number] for number in np.unique(places.shard).tolist())
+        return places
+
+    def get(self, ids: Ids) -> NDArray[np.floating]:
+        """Return the rows of `ids`, [N, D]; for as many as fit into memory.
+
+        Raises:
+            InputError: as `view`.
+        """
+        view = self.view(ids)
+        return view.rows(np.arange(len(view)))
+
+    def locate(self, ids: Ids) -> Places:
+        """Return where the rows of `ids` lie; memory is these ids and those of one shard.
+
+        Raises:
+            InputError: a shard is damaged or of another encoder.
+        """
+        wanted = as_ids(ids)
+        order = np.argsort(wanted, kind="stable")
+        ordered = wanted[order]
+        places = Places(np.full(len(wanted), MISSING, np.int32), np.full(len(wanted), MISSING, np.int64))
+        for number, shard in enumerate(self.shards()):
+            stored = np.fromfile(shard.ids, f"S{ID_BYTES}")
+            low, high = np.searchsorted(ordered, stored, "left"), np.searchsorted(ordered, stored, "right")
+            for copy in range(int((high - low).max(initial=0))):
+                hit = low + copy < high
+                target = order[(low + copy)[hit]]
+                free = places.shard[target] == MISSING  # the first shard by name wins; all hold the same bits
+                places.shard[target[free]] = number
+                places.row[target[free]] = np.flatnonzero(hit)[free]
+        return places
+
+    def shards(self) -> list[Shard]:
+        """Return the finished shards by name, those known before first; new ones are checked.
+
+        Raises:
+            InputError: a shard is truncated or belongs to another encoder; names it.
+        """
+        for path in sorted(self.folder.glob("shard_*.json")):
+            if path.name not in self._shards:
+                self._shards[path.name] = self._checked(path)
+        return list(self._shards.values())
+
+    def _compare_bytes(self, shards: Iterable[Shard]) -> None:
+        """Read shards that were not compared before, a piece at a time, and compare their hashes."""
+        for shard in shards:
+            if shard.stem in self._compared:
+                continue
+            about = read_json(shard.stem.with_suffix(".json"))
+            for path, key in ((shard.rows, "sha256"), (shard.ids, "ids_sha256")):
+                if sha256_file(path) != about[key]:
+                    raise InputError(_damage(path, "its bytes changed"))
+            self._compared.add(shard.stem)
+
+    def _checked(self, path: Path) -> Shard:
+        about = read_json(path)
+        if about["key"] != self.key:
+            raise InputError(_damage(path, f"it is of another encoder ({about['key']}, not {self.key})"))
+        shard = Shard(stem=path.with_suffix(""), count=about["count"], dim=about["dim"], dtype=self.dtype)
+        known = next(iter(self._shards.values()), shard)
+        if known.dim != shard.dim:
+            raise InputError(_damage(path, f"its vectors have {shard.dim} numbers, those of other shards {known.dim}"))
+        for file, size in (
+            (shard.rows, shard.count * shard.dim * self.dtype.itemsize),
+            (shard.ids, shard.count * ID_BYTES),
+        ):
+            found = file.stat().st_size if file.is_file() else 0
+            if found != size:
+                raise InputError(_damage(file, f"it has {found} bytes of {size}"))
+        return shard
+
+
+def as_ids(ids: Ids) -> NDArray[np.bytes_]:
+    """Return ids as one array of 16 bytes each; take ids out of it with `tobytes`.
+
+    (An element of such an array, taken as a Python object, would lose zero bytes at its end.)
+    """
+    if isinstance(ids, np.ndarray):
+        return ids
+    return np.frombuffer(b"".join(ids), f"S{ID_BYTES}")
+
+
+def _finite_rows(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.floating]:
+    with open(shard.rows, "rb") as file:
+        rows_ND = records_of(file.fileno(), rows, shard.dim * shard.dtype.itemsize).view(shard.dtype)
+    if not _all_finite(rows_ND):
+        row = int(rows[~np.isfinite(rows_ND).all(1)][0])
+        text = shard.ids.read_bytes()[row * ID_BYTES : (row + 1) * ID_BYTES].hex()
+        raise InputError(_damage(shard.rows, f"the vector of text {text} is not finite"))
+    return rows_ND
+
+
+def _all_finite(rows_ND: NDArray[np.floating]) -> bool:
+    """Return whether all numbers are finite, by their bits: np.isfinite takes ten times as long for float16."""
+    infinite, width = np.array(np.inf, rows_ND.dtype), rows_ND.itemsize
+    return all(
+        rows_ND.view(f"{kind}{width}").max(initial=0) < bound.view(f"{kind}{width}")
+        for kind, bound in (("i", infinite), ("u", -infinite))  # signed: of those from 0; unsigned: of those below
+    )
+
+
+def _damage(path: Path, what: str) -> str:
+    return (
+        f"{path}: {what}; delete the files of this shard and run again (to mine: with `--forcerun embed_source`), its "
+        "vectors are made anew"
+    )
