@@ -14,7 +14,7 @@ from f2llm.config.changed_runs import load_changed_runs
 from f2llm.config.load import load_run
 from f2llm.estimate.shares import embed_jobs, mine_jobs
 from f2llm.config.variants import keys_of
-from f2llm.jobs.kept_digests import Digests
+from f2llm.jobs.code import KeptDigests
 from f2llm.errors import InputError
 from f2llm.config.candidates import candidates
 from f2llm.jobs.environment import check_environment
@@ -47,7 +47,7 @@ except InputError as error:
     ) from None
 
 BEGAN = time.time()
-DIGESTS = Digests(
+DIGESTS = KeptDigests(
     kept=".snakemake/code-digests.json", planning=workflow.is_main_process
 )
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}

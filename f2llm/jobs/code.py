@@ -1,20 +1,30 @@
-"""The code that a job runs: its files, a digest of them, and the versions of the packages that they use."""
+"""The code that a job runs: a digest of it that follows content, not names, and the versions of the packages it uses.
+
+The digest of a file is that of its syntax tree and of what it imports, name by name. Paths are in none of it: a
+moved or renamed module digests to what it did before. It stops at this package, f2llm/jobs: what surrounds a job
+(notes, locks, progress, Slurm) decides no byte of a result.
+"""
 
 import ast
 import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import json
+import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.records.files import sha256_path
+from f2llm.records.files import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
 CODE = ("Snakefile", "rules", "workflow", "f2llm")
+STOPS_AT = "f2llm/jobs/"
 BESIDE = "Path(__file__).parent"  # how a module names data files that it reads
+# The planning process hands its digests to the jobs through this variable.
+VARIABLE = "F2LLM_CODE_DIGESTS"
 # Import name -> distributions of which one is installed; only packages that can change results.
 RESULT_PACKAGES = {
     "datasets": ("datasets",),
@@ -34,35 +44,252 @@ RESULT_PACKAGES = {
     "xxhash": ("xxhash",),
 }
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+BLOCKS = (*DOCUMENTED, ast.If, ast.For, ast.While, ast.With, ast.Try, ast.ExceptHandler)
+
+
+class Import(NamedTuple):
+    """One imported name of this project.
+
+    Attributes:
+        target: the file that it comes from, relative to the root; "" below `STOPS_AT`.
+        name: what is taken of the file; "" for the module itself.
+        bound: what it is called in the importing file; a module has a number there, by its first use.
+    """
+
+    target: str
+    name: str
+    bound: str
 
 
 class CodeFile(NamedTuple):
-    """What one file says: a digest of its syntax tree, the names that it imports, the data files that it names."""
+    """What one file says.
 
-    digest: str
-    imports: tuple[str, ...]
-    data: tuple[str, ...]
+    Attributes:
+        tree: digest of its syntax tree without docstrings and without imports of this project.
+        imports: its imports of this project.
+        packages: outside packages that it imports and that can change results.
+        data: the data files that it names: path relative to the named place -> sha256 of the bytes.
+    """
+
+    tree: str
+    imports: tuple[Import, ...]
+    packages: frozenset[str]
+    data: tuple[tuple[str, str], ...]
+
+
+class CodeTree:
+    """The code below a root, read once; `edits` stand in for the text of files (relative path -> text)."""
+
+    def __init__(self, root: Path, *, edits: Mapping[str, str] | None = None) -> None:
+        self._root, self._edits = root, edits or {}
+        self._files: dict[str, CodeFile] = {}
+        self._digests: dict[str, str] = {}
+
+    def digest(self, *scripts: str | Path) -> str:
+        """16 hex digits of all code that `scripts` (relative to the root) run.
+
+        Comments, docstrings and layout are left out, and so are the names and places of modules. Imports are
+        followed transitively, also those inside functions. The versions of result-changing packages that any of the
+        files imports are mixed in, and the bytes of the data files (templates) that any of them names as
+        `Path(__file__).parent / "name"`.
+        """
+        paths = [str(script) for script in scripts]
+        packages = frozenset[str]().union(*(self.file(path).packages for path in self.reached(*paths)))
+        parts = [self._digest(path) for path in paths]
+        parts += [f"{name}=={version}" for name, version in sorted(_versions(packages).items())]
+        return _hashed(parts)[:16]
+
+    def reached(self, *scripts: str) -> list[str]:
+        """All files that `scripts` run, themselves included, sorted."""
+        reached, waiting = set(), list(scripts)
+        while waiting:
+            path = waiting.pop()
+            if path not in reached:
+                reached.add(path)
+                waiting += [imported.target for imported in self.file(path).imports if imported.target]
+        return sorted(reached)
+
+    def file(self, path: str) -> CodeFile:
+        """What one file says."""
+        if path not in self._files:
+            self._files[path] = self._read(path)
+        return self._files[path]
+
+    def _digest(self, path: str) -> str:
+        if path not in self._digests:
+            for circle in self._circles(path):
+                self._add(circle)
+        return self._digests[path]
+
+    def _add(self, circle: list[str]) -> None:
+        """Digest files that import each other; all that they import besides is digested already."""
+        # Inside a circle a file stands for its own tree: the digest of the whole is what is being made.
+        known = {member: f"circle {self.file(member).tree}" for member in circle} | self._digests
+        said = {member: _hashed([self.file(member).tree, *self._said(member, known)]) for member in circle}
+        whole = sorted(said.values()) if len(circle) > 1 else []
+        for member in circle:
+            self._digests[member] = _hashed([said[member], *whole])
+
+    def _said(self, path: str, known: Mapping[str, str]) -> list[str]:
+        """Imports and data of a file, in an order that does not depend on the names of modules."""
+        file = self.file(path)
+        imports = {f"{known.get(target, 'jobs')} {name} {bound}" for target, name, bound in file.imports}
+        return sorted(imports) + [f"{name}\0{sha256}" for name, sha256 in file.data]
+
+    def _circles(self, start: str) -> list[list[str]]:
+        """Files reached from `start` that have no digest yet: those that import each other together, imported first.
+
+        Tarjan's algorithm (SIAM J. Comput. 1(2), 1972). Modules import each other in a circle only inside functions.
+        """
+        order: dict[str, int] = {}
+        lowest: dict[str, int] = {}
+        stack: list[str] = []
+        circles: list[list[str]] = []
+
+        def visit(path: str) -> None:
+            order[path] = lowest[path] = len(order)
+            stack.append(path)
+            for target in sorted({imported.target for imported in self.file(path).imports} - {""}):
+                if target in self._digests:
+                    continue
+                if target not in order:
+                    visit(target)
+                    lowest[path] = min(lowest[path], lowest[target])
+                elif target in stack:
+                    lowest[path] = min(lowest[path], order[target])
+            if lowest[path] == order[path]:
+                first = stack.index(path)
+                circles.append(stack[first:])
+                del stack[first:]
+
+        visit(start)
+        return circles
+
+    def _read(self, path: str) -> CodeFile:
+        text = self._edits[path] if path in self._edits else (self._root / path).read_text(encoding="utf-8")
+        reader = _Reader(self, Path(path).parent)
+        tree = reader.visit(ast.parse(text, filename=path))
+        # The name of a module is no content: `web.get` stays what it was when web.py becomes http.py.
+        numbers: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id in reader.modules:
+                node.id = numbers.setdefault(node.id, f"@{len(numbers)}")
+        modules = [Import(target, "", numbers.get(bound, "")) for bound, target in reader.modules.items()]
+        imports = (*reader.imports, *modules)
+        return CodeFile(_hashed([ast.dump(tree)]), imports, frozenset(reader.packages), tuple(reader.data))
+
+    def module_file(self, module: str) -> str | None:
+        """The file of a module of this project, relative to the root; None where the name is no module."""
+        base = Path(*module.split("."))
+        for path in (str(base.with_suffix(".py")), str(base / "__init__.py")):
+            if path in self._edits or (self._root / path).is_file():
+                return path
+        return None
+
+    def data_files(self, place: Path) -> list[tuple[str, str]]:
+        """A named data file, or the files of a named folder, with their sha256; modules are no data."""
+        whole = self._root / place
+        files = sorted(file for file in [whole, *whole.rglob("*")] if file.is_file())
+        return [
+            (str(file.relative_to(whole.parent)), hashlib.sha256(file.read_bytes()).hexdigest())
+            for file in files
+            if file.suffix not in (".py", ".pyc")
+        ]
+
+
+class _Reader(ast.NodeTransformer):
+    """Takes docstrings and imports of this project out of a tree, and notes what it imports and names."""
+
+    def __init__(self, tree: CodeTree, folder: Path) -> None:
+        self._tree, self._folder = tree, folder
+        self.imports: list[Import] = []
+        self.packages: set[str] = set()
+        self.data: list[tuple[str, str]] = []
+        self.modules: dict[str, str] = {}  # what an imported module is called -> its file
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+        super().generic_visit(node)
+        if isinstance(node, BLOCKS) and not node.body:
+            node.body = [ast.Pass()]
+        return node
+
+    def visit_Import(self, node: ast.Import) -> ast.Import:
+        self.packages |= {alias.name.split(".")[0] for alias in node.names} & RESULT_PACKAGES.keys()
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        package = (node.module or "").split(".")[0]
+        if package != "f2llm":
+            self.packages |= {package} & RESULT_PACKAGES.keys()
+            return node
+        for alias in node.names:
+            module = self._tree.module_file(f"{node.module}.{alias.name}")
+            target = module or self._tree.module_file(node.module) or ""
+            target = "" if target.startswith(STOPS_AT) else target
+            if module:
+                self.modules[alias.asname or alias.name] = target
+            else:
+                self.imports.append(Import(target, alias.name, alias.asname or alias.name))
+        return None
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant) and ast.unparse(node.left) == BESIDE:
+            self.data += self._tree.data_files(self._folder / str(node.right.value))
+        return self.generic_visit(node)
+
+
+class KeptDigests:
+    """Digests that are computed once: kept in a file for the next call, and taken over by the jobs of a run.
+
+    Parsing all modules takes two seconds of processor time, and every job reads the workflow anew. A digest is taken
+    over only while every byte of the code and every version that it mixes in are as they were: who edits code beside
+    a live run gets what the edited code digests to. The file may be deleted at any time.
+    """
+
+    def __init__(self, *, kept: str | Path, planning: bool) -> None:
+        """Take over what is kept: the process that plans from the file, its jobs from their environment."""
+        self._kept, self._planning = Path(kept), planning
+        versions = json.dumps(result_versions(), sort_keys=True)
+        self._key = _hashed([code_hash(), versions])
+        given = self._read() if planning else json.loads(os.environ.get(VARIABLE) or "{}")
+        self._known: dict[str, str] = dict(given["digests"]) if given.get("key") == self._key else {}
+        self._leave()
+
+    def of(self, *paths: str) -> str:
+        """The digest of what `paths` (relative to the repository root) run; it is left for the jobs."""
+        name = " ".join(paths)
+        if name not in self._known:
+            self._known[name] = code_digest(*paths)
+            self._leave()
+        return self._known[name]
+
+    def keep(self) -> None:
+        """Write the file, where that is possible."""
+        content = {"key": self._key, "digests": self._known}
+        if self._planning and content != self._read():
+            with contextlib.suppress(OSError):
+                write_json(self._kept, content)
+
+    def _leave(self) -> None:
+        if self._planning:
+            os.environ[VARIABLE] = json.dumps({"key": self._key, "digests": self._known})
+
+    def _read(self) -> dict[str, object]:
+        try:
+            return read_json(self._kept)
+        except (OSError, ValueError):
+            return {}
 
 
 def code_digest(*scripts: str | Path) -> str:
-    """Return 16 hex digits of the code that `scripts` run: their syntax trees and their imports'.
-
-    Comments, docstrings and layout are left out, so editing them re-runs nothing. All f2llm
-    modules that are imported, transitively and also inside functions, are followed; the
-    versions of result-changing packages that any of them imports are mixed in, and the bytes
-    of the data files (templates) that any of them names as `Path(__file__).parent / "name"`.
-    Paths are relative to the repository root.
-    """
-    modules, packages = closure(tuple(str(script) for script in scripts))
-    parts = [f"{path}\0{read_code(path).digest}" for path in modules]
-    data = sorted({file for path in modules for file in read_code(path).data})
-    parts += [f"{file}\0{sha256_path(ROOT / file)}" for file in data]
-    parts += [f"{name}=={version}" for name, version in sorted(_versions(packages).items())]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    """16 hex digits of the code that `scripts` of this checkout run; see `CodeTree.digest`."""
+    return _code_of_checkout(ROOT).digest(*scripts)
 
 
 def code_hash() -> str:
-    """Return a hash over all code of this checkout, as bytes."""
+    """16 hex digits over all code of this checkout, as bytes."""
     files = [ROOT / CODE[0], *(file for name in CODE[1:] for file in sorted((ROOT / name).rglob("*")))]
     total = hashlib.sha256()
     for file in files:
@@ -72,62 +299,22 @@ def code_hash() -> str:
 
 
 def result_versions() -> dict[str, str]:
-    """Return the versions of all installed packages that can change results, and Python's."""
-    return _versions(frozenset(RESULT_PACKAGES)) | {"python": platform.python_version()}
+    """Versions of all installed packages that can change results, and Python's."""
+    return _versions(RESULT_PACKAGES) | {"python": platform.python_version()}
 
 
 @functools.cache
-def closure(scripts: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the files reached from `scripts` by import, and the outside packages they import."""
-    found, packages, todo = set(), set(), list(scripts)
-    while todo:
-        path = todo.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for name in read_code(path).imports:
-            if name.split(".")[0] == "f2llm":
-                todo += _files_of(name)
-            elif name.split(".")[0] in RESULT_PACKAGES:
-                packages.add(name.split(".")[0])
-    return tuple(sorted(found)), frozenset(packages)
+def _code_of_checkout(root: Path) -> CodeTree:
+    return CodeTree(root)
 
 
-@functools.cache
-def read_code(path: str) -> CodeFile:
-    """Read what one module (a path relative to the repository root) says; its tree is not kept."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=path)
-    imports: list[str] = []
-    beside: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
-            beside += [str(node.right.value)] if ast.unparse(node.left) == BESIDE else []
-        elif isinstance(node, DOCUMENTED) and ast.get_docstring(node):
-            node.body = node.body[1:]
-    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return CodeFile(digest, tuple(imports), tuple(_data_files(Path(path).parent / name for name in beside)))
-
-
-def _data_files(named: Iterable[Path]) -> list[str]:
-    """Return the files, or those in the folders, of these names; modules are no data."""
-    files = [file for name in named for file in [ROOT / name, *(ROOT / name).rglob("*")] if file.is_file()]
-    return [str(file.relative_to(ROOT)) for file in files if file.suffix not in (".py", ".pyc")]
-
-
-@functools.cache
-def _files_of(module: str) -> list[str]:
-    base = Path(*module.split("."))
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    return [str(path) for path in candidates if (ROOT / path).is_file()]
-
-
-def _versions(packages: frozenset[str]) -> dict[str, str]:
-    found = {}
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    versions = {}
     for distribution in sorted({name for package in packages for name in RESULT_PACKAGES[package]}):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[distribution] = importlib.metadata.version(distribution).split("+")[0]
-    return found
+            versions[distribution] = importlib.metadata.version(distribution).split("+")[0]
+    return versions
+
+
+def _hashed(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

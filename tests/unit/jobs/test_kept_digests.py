@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from f2llm.jobs import kept_digests
-from f2llm.jobs.kept_digests import VARIABLE, Digests
+from f2llm.jobs import code
+from f2llm.jobs.code import VARIABLE, KeptDigests
 
 SCRIPT = "workflow/scripts/check_gate.py"
 
@@ -14,18 +14,18 @@ SCRIPT = "workflow/scripts/check_gate.py"
 @pytest.fixture
 def counted(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(kept_digests, "code_digest", lambda *paths: asked.append(paths) or f"digest {len(asked)}")
+    monkeypatch.setattr(code, "code_digest", lambda *paths: asked.append(paths) or f"digest {len(asked)}")
     monkeypatch.setenv(VARIABLE, "")
     monkeypatch.chdir(tmp_path)
     return asked
 
 
 def planning():
-    return Digests(kept="kept.json", planning=True)
+    return KeptDigests(kept="kept.json", planning=True)
 
 
 def a_job():
-    return Digests(kept="none.json", planning=False)
+    return KeptDigests(kept="none.json", planning=False)
 
 
 def test_a_job_asks_nothing_that_the_planning_process_knows(counted):
@@ -48,7 +48,7 @@ def test_changed_code_or_another_version_is_digested_anew(counted, monkeypatch, 
     first = planning()
     first.of(SCRIPT)
     first.keep()
-    monkeypatch.setattr(kept_digests, name, lambda: "another")
+    monkeypatch.setattr(code, name, lambda: "another")
     assert a_job().of(SCRIPT) == "digest 2"
     assert planning().of(SCRIPT) == "digest 3"
 
@@ -61,4 +61,4 @@ def test_the_planning_process_trusts_no_environment(counted):
 def test_a_torn_file_or_a_place_without_write_permission_is_no_fault(counted, tmp_path):
     (tmp_path / "kept.json").write_text("{")
     assert planning().of(SCRIPT) == "digest 1"
-    Digests(kept="/proc/self/kept.json", planning=True).keep()
+    KeptDigests(kept="/proc/self/kept.json", planning=True).keep()
