@@ -11,7 +11,7 @@ from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import Candidate
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
 from f2llm.evaluate.items import ITEMS, Item, Watch
-from f2llm.evaluate.model import EncodesPoolings, EvaluatedModel, SharedVectors, open_stores, revision_of
+from f2llm.evaluate.model import EvaluatedModel, SharedVectors, open_stores, revision_of
 from f2llm.evaluate.tasks.data import is_empty
 from f2llm.evaluate.tasks.mteb import mteb_task
 from f2llm.evaluate.tasks.offline import offline
@@ -19,6 +19,7 @@ from f2llm.models.device import resolve_precision
 from f2llm.models.prompts import format_query
 from f2llm.records.files import sha256_path, write_json
 from f2llm.records.tables import read_table, write_rows
+from f2llm.vectors.fill import Encodes
 
 # What mteb writes of the clock: it would make every run's bytes differ. Times are in the job's manifest.
 CLOCK = ("date", "evaluation_time", "evaluation_phases", "kg_co2_emissions")
@@ -115,7 +116,7 @@ def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | 
     key = {"max_length": first.max_length, "precision": precision}
     stores = None if store is None else open_stores(first, store, poolings=poolings, device=device, **key)
 
-    def load() -> EncodesPoolings:
+    def load() -> Encodes:
         return _encoder(first, threads=threads, **key)
 
     vectors = SharedVectors(load, poolings=poolings, stores=stores)
@@ -123,7 +124,7 @@ def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | 
     return Network(vectors, models, precision, device)
 
 
-def _encoder(candidate: Candidate, *, max_length: int, precision: str, threads: int) -> EncodesPoolings:
+def _encoder(candidate: Candidate, *, max_length: int, precision: str, threads: int) -> Encodes:
     import torch
 
     from f2llm.models.packed_encoder import PackedEncoder

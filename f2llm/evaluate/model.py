@@ -4,11 +4,12 @@ mteb calls every local model "no_model_name", so results of one would be taken f
 the revision is a hash of all that decides a vector. Shapes: P poolings, N texts, D dimensions.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,34 +17,20 @@ from numpy.typing import NDArray
 from f2llm.config.candidates import Candidate
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.mteb import instruction_of
-from f2llm.jobs.code import code_digest
 from f2llm.models.prompts import format_query
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id
+from f2llm.vectors.fill import Encodes, StoredVectors, open_store
 from f2llm.vectors.store import FLOAT32, VectorStore, as_ids
 
 ORGANISATION = "f2llm"
 REVISION_DIGITS = 40
-ENCODER_CODE = "f2llm/models/packed_encoder.py"
-KEY_DIGITS = 12
-# A kill loses the work on at most so many texts.
-SHARD_ROWS = 4096
 # What of a model folder decides vectors; its card may change.
 DECIDING = ("*.safetensors", "*.json", "*.txt", "*.model")
 
 
-class EncodesPoolings(Protocol):
-    """What is needed of f2llm.models.encoder.Encoder."""
-
-    precision: str
-
-    def encode_poolings(self, texts: Sequence[str], *, poolings: Sequence[str], what: str) -> NDArray[np.float32]:
-        """Return unit vectors [P, N, D]."""
-        ...
-
-
 class SharedVectors:
-    """Vectors of one network under several poolings: one forward pass a distinct text.
+    """Vectors of one network under several poolings, for all tasks: one forward pass a distinct text.
 
     With `stores` (pooling -> store of float32 rows) what was encoded before, by this job or another, for
     this task or another, is read from there, and new vectors are added; memory is that of what is asked
@@ -51,52 +38,41 @@ class SharedVectors:
     """
 
     def __init__(
-        self,
-        encoder: Callable[[], EncodesPoolings],
-        *,
-        poolings: Sequence[str],
-        stores: Mapping[str, VectorStore] | None = None,
+        self, load: Callable[[], Encodes], *, poolings: Sequence[str], stores: Mapping[str, VectorStore] | None = None
     ) -> None:
-        self._load, self._poolings, self._stores = encoder, tuple(poolings), stores
-        self._encoder: EncodesPoolings | None = None
-        self._vectors: dict[str, NDArray[np.float32]] = {}
-        self.encoded = self.reused = 0  # texts
+        self._load, self._poolings = functools.cache(load), tuple(poolings)
+        self._stored = None if stores is None else StoredVectors(load, stores=stores)
+        self._kept: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def encoded(self) -> int:
+        """Texts that were encoded."""
+        return self._stored.encoded if self._stored else len(self._kept)
+
+    @property
+    def reused(self) -> int:
+        """Texts whose vectors were in the stores."""
+        return self._stored.reused if self._stored else 0
 
     def get(self, texts: Sequence[str], *, pooling: str, what: str) -> NDArray[np.float32]:
-        """Return vectors [N, D] in the order of `texts`."""
-        distinct = list(dict.fromkeys(texts))
-        if self._stores is not None:
-            row_of = dict(zip(distinct, range(len(distinct)), strict=True))
-            ids = as_ids([doc_id(text) for text in distinct])
-            self._fill(distinct, ids, what=what)
-            return self._stores[pooling].get(ids)[[row_of[text] for text in texts]]
-        new = [text for text in distinct if text not in self._vectors]
+        """Vectors [N, D] in the order of `texts`."""
+        if self._stored:
+            ids = self.fill(texts, what=what)
+            row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+            return self._stored.stores[pooling].get(ids)[[row_of[text] for text in texts]]
+        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
         if new:
-            vectors_PND = self._encode(new, what=what)
-            self._vectors.update(zip(new, vectors_PND.transpose(1, 0, 2), strict=True))
+            vectors_PND = self._load().encode_poolings(new, poolings=self._poolings, what=what)
+            self._kept.update(zip(new, vectors_PND.transpose(1, 0, 2), strict=True))
         row = self._poolings.index(pooling)
-        return np.stack([self._vectors[text][row] for text in texts])
+        return np.stack([self._kept[text][row] for text in texts])
 
-    def fill(self, texts: Sequence[str], *, what: str) -> None:
-        """Have the vectors of `texts` in the stores."""
+    def fill(self, texts: Sequence[str], *, what: str) -> NDArray[np.bytes_]:
+        """Have the vectors of `texts` in the stores; the ids of the distinct ones, in their order."""
         distinct = list(dict.fromkeys(texts))
-        self._fill(distinct, as_ids([doc_id(text) for text in distinct]), what=what)
-
-    def _fill(self, texts: list[str], ids: NDArray[np.bytes_], *, what: str) -> None:
-        absent = sorted(set().union(*(self._stores[pooling].missing(ids).tolist() for pooling in self._poolings)))
-        self.reused += len(texts) - len(absent)
-        # Longest first over all of them, so that a part's packs are full and a kill loses one part.
-        absent.sort(key=lambda at: (-len(texts[at]), at))
-        for first in range(0, len(absent), SHARD_ROWS):
-            part = absent[first : first + SHARD_ROWS]
-            vectors_PND = self._encode([texts[at] for at in part], what=what)
-            for pooling, vectors_ND in zip(self._poolings, vectors_PND, strict=True):
-                self._stores[pooling].put(ids[part], vectors_ND, precision=self._encoder.precision)
-
-    def _encode(self, texts: list[str], *, what: str) -> NDArray[np.float32]:
-        self._encoder = self._encoder or self._load()
-        self.encoded += len(texts)
-        return self._encoder.encode_poolings(texts, poolings=self._poolings, what=what)
+        ids = as_ids([doc_id(text) for text in distinct])
+        self._stored.fill(distinct, ids, what=what)
+        return ids
 
 
 class EvaluatedModel:
@@ -161,21 +137,14 @@ def cut(vectors_ND: NDArray[np.float32], dimensions: int | None, *, model: str) 
 def open_stores(
     candidate: Candidate, folder: str | Path, *, poolings: Sequence[str], max_length: int, precision: str, device: str
 ) -> dict[str, VectorStore]:
-    """Return the stores of a network's vectors below `folder`, one for each pooling."""
-    stores = {}
-    for pooling in poolings:
-        identity = {
-            "files": _hashes(candidate.folder),
-            "pooling": pooling,
-            "max_length": max_length,
-            "precision": precision,
-            "device": device,
-            "code": code_digest(ENCODER_CODE),
-        }
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
-        key = f"{precision}-{device}-{digest}"
-        stores[pooling] = VectorStore(Path(folder) / key, key=key, dtype=FLOAT32)
-    return stores
+    """The stores of a network's vectors below `folder`, one for each pooling."""
+    network = {
+        "files": _hashes(candidate.folder),
+        "max_length": max_length,
+        "precision": precision,
+        "device": device,
+    }
+    return {pooling: open_store(folder, network | {"pooling": pooling}, dtype=FLOAT32) for pooling in poolings}
 
 
 def revision_of(candidate: Candidate, *, max_length: int, precision: str) -> str:

@@ -1,11 +1,11 @@
 """Encode the texts of one source into the vector store, each text once."""
 
+import functools
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
 from f2llm.errors import SKIP, InputError, SourceError
-from f2llm.jobs.code import code_digest
 from f2llm.jobs.progress import Progress
 from f2llm.models.device import resolve_device, resolve_precision
 from f2llm.models.prompts import format_query
@@ -21,19 +20,13 @@ from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
 from f2llm.records.share import WHOLE, Share
 from f2llm.records.tables import count_rows, read_batches
+from f2llm.vectors.fill import Encodes, StoredVectors, open_store
 from f2llm.vectors.store import VectorStore, as_ids
-
-if TYPE_CHECKING:
-    from f2llm.models.encoder import Encoder
 
 # Searched by a retriever; the negatives of the other tasks are given or drawn.
 SEARCHED = ("retrieval",)
-# A kill loses the work on at most so many texts.
-SHARD_ROWS = 4096
 # Texts in memory at once, and how many are looked up in the store together.
 TEXTS_AT_ONCE = 65_536
-KEY_DIGITS = 12
-ENCODER_CODE = "f2llm/models/packed_encoder.py"
 VECTORS = "vectors"
 logger = logging.getLogger(__name__)
 
@@ -70,13 +63,6 @@ class _Texts(NamedTuple):
             at += len(batch)
 
 
-class _Place(NamedTuple):
-    """Where the vectors of a role lie, and what the manifest says of it."""
-
-    store: VectorStore
-    about: dict[str, str]
-
-
 def embed_source(
     *,
     corpus: str | Path,
@@ -108,10 +94,12 @@ def embed_source(
             if retriever.model.format == VECTORS:
                 about |= _look_up(roles, share=share, source=source, retriever=retriever)
             else:
-                place = _place(retriever, Path(store))
-                counts = _fill(place.store, roles, share=share, source=source, retriever=retriever, threads=threads)
-                shards = place.store.shards()
-                about |= place.about | {"dim": shards[0].dim if shards else 0}
+                identity = _identity(retriever)
+                vectors = open_store(store, identity, model=retriever.model.name)
+                counts = _fill(vectors, roles, share=share, source=source, retriever=retriever, threads=threads)
+                shards = vectors.shards()
+                about |= {"store": str(vectors.folder), "key": vectors.key, "dim": shards[0].dim if shards else 0}
+                about |= {name: str(identity[name]) for name in ("precision", "device", "weights")}
             prompts = {"passage_prompt": roles[0].prompt, "query_prompt": roles[1].prompt}
             about |= _counted(roles, share) | prompts | {"instruction": source.instruction}
     except SourceError as error:
@@ -147,24 +135,16 @@ def _roles(corpus: Path, queries: Path, source: Source, model: Model) -> tuple[_
     return passages, asked
 
 
-def _place(retriever: Retriever, folder: Path) -> _Place:
-    """Return the store of an encoder on this machine."""
+def _identity(retriever: Retriever) -> dict[str, object]:
+    """All that decides a vector on this machine besides its text, the encoder's code and the libraries."""
     device = resolve_device(retriever.device)
-    identity = {
+    return {
         "weights": sha256_path(retriever.folder),
         "pooling": retriever.model.pooling,
         "max_length": retriever.max_length,
         "precision": resolve_precision("auto", device=device),
         "device": device,
-        "code": code_digest(ENCODER_CODE),
     }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
-    key = f"{identity['precision']}-{identity['device']}-{digest}"
-    store = VectorStore(folder / key, key=key)
-    if not (store.folder / "encoder.json").exists():
-        write_json(store.folder / "encoder.json", identity | {"model": retriever.model.name})
-    told = {name: str(identity[name]) for name in ("precision", "device", "weights")}
-    return _Place(store, {"store": str(store.folder), "key": key} | told)
 
 
 def _counted(roles: Sequence[_Texts], share: Share) -> dict[str, Any]:
@@ -174,29 +154,23 @@ def _counted(roles: Sequence[_Texts], share: Share) -> dict[str, Any]:
 
 
 def _fill(
-    vectors: VectorStore, roles: Sequence[_Texts], *, share: Share, source: Source, retriever: Retriever, threads: int
+    store: VectorStore, roles: Sequence[_Texts], *, share: Share, source: Source, retriever: Retriever, threads: int
 ) -> dict[str, int]:
-    """Encode and store what is missing, in the order of the tables, a shard at a time."""
+    """Encode and store what is missing, TEXTS_AT_ONCE texts of a table at a time."""
     rows = [share.rows(count_rows(texts.path)) for texts in roles]
-    counts = {"encoded": 0, "reused": 0}
-    encoder: Encoder | None = None
+    load = functools.partial(_load_encoder, retriever, threads=threads)
+    vectors = StoredVectors(load, stores={retriever.model.pooling: store})
     with Progress(f"encode {source.name}", total=sum(map(len, rows)), unit="texts") as bar:
         for texts, wanted in zip(roles, rows, strict=True):
-            what = f"source {source.name}: {texts.role}"
             for ids, batch in texts.batches(wanted):
-                missing = vectors.missing(ids)
-                counts["encoded"] += len(missing)
-                counts["reused"] += len(ids) - len(missing)
-                bar.advance(len(ids) - len(missing))
-                encoder = encoder or (_encoder(retriever, threads=threads) if len(missing) else None)
-                for first in range(0, len(missing), SHARD_ROWS):
-                    part = missing[first : first + SHARD_ROWS]
-                    encoded = _encode(encoder, [batch[row] for row in part], what=what, bar=bar)
-                    vectors.put(ids[part], encoded, precision=encoder.precision)
-    return counts
+                try:
+                    vectors.fill(batch, ids, what=f"source {source.name}: {texts.role}", bar=bar)
+                except InputError as error:
+                    raise SourceError(error.faults) from error
+    return {"encoded": vectors.encoded, "reused": vectors.reused}
 
 
-def _encoder(retriever: Retriever, *, threads: int) -> "Encoder":
+def _load_encoder(retriever: Retriever, *, threads: int) -> Encodes:
     import torch
 
     from f2llm.models.packed_encoder import PackedEncoder
@@ -206,13 +180,6 @@ def _encoder(retriever: Retriever, *, threads: int) -> "Encoder":
         retriever.folder, pooling=retriever.model.pooling, max_length=retriever.max_length, precision="auto",
         device=resolve_device(retriever.device),
     )  # fmt: skip
-
-
-def _encode(encoder: "Encoder", texts: Sequence[str], *, what: str, bar: Progress) -> NDArray[np.float32]:
-    try:
-        return encoder.encode(texts, what=what, bar=bar)
-    except InputError as error:
-        raise SourceError(error.faults) from error
 
 
 def _look_up(roles: Sequence[_Texts], *, share: Share, source: Source, retriever: Retriever) -> dict[str, Any]:

@@ -1,8 +1,6 @@
-"""Which number format a model runs in: bfloat16 where the processor computes in it, else float32."""
+"""Where a model runs, and in which number format: bfloat16 where the processor computes in it, else float32."""
 
 from pathlib import Path
-
-import torch
 
 from f2llm.errors import InputError
 
@@ -28,6 +26,7 @@ def resolve_precision(precision: str, *, device: str | None = None, cpuinfo: Pat
         return precision
     if device == "cpu":
         return "bfloat16" if CPU_FLAGS & cpu_flags(cpuinfo) else "float32"
+    import torch
 
     if torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -53,6 +52,7 @@ def resolve_device(device: str) -> str:
     """
     if device == "cpu" or (device == "auto" and not CUDA_DRIVER.exists()):
         return "cpu"
+    import torch
 
     if torch.cuda.is_available():
         return "cuda"

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SPEC = importlib.util.spec_from_file_location(
-    "toy_training", Path(__file__).parents[1] / "unit" / "train" / "toy_training.py"
-)
+SPEC = importlib.util.spec_from_file_location("toy_training", Path(__file__).parents[1] / "unit" / "toy_training.py")
 
 
 @pytest.fixture(scope="session")

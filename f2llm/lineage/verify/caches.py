@@ -12,10 +12,10 @@ from f2llm.config.variants import digest
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
 from f2llm.records.files import read_json, sha256_file
+from f2llm.vectors.fill import DESCRIPTION, store_key
 
 CHECKPOINT, MODEL = "checkpoint.json", "f2llm.json"
 NAME_DIGITS = 24  # of the hash in a shard's name, as f2llm/vectors/store.py makes it
-ENCODER, KEY_DIGITS = "encoder.json", 12  # as f2llm/mine/embed.py makes them
 MOST_LOGS = 2  # of one training: metrics and validation
 SUFFIXES = (".f16", ".f32")
 
@@ -38,7 +38,7 @@ def cache_checks(
         else (lambda path=path: [check_shard_size(path, results=results)])
         for path in shards
     ]
-    encoders = [path for folder in stores for path in sorted(folder.rglob(ENCODER))]
+    encoders = [path for folder in stores for path in sorted(folder.rglob(DESCRIPTION))]
     checks += [lambda path=path: [check_encoder(path, results=results)] for path in encoders]
     logs = [(path, run / f"{path.stem}.parquet") for path in sorted((run / "checkpoints").glob("*/*.jsonl"))]
     checks += [lambda pair=pair: [check_log(*pair, results=results)] for pair in logs]
@@ -93,8 +93,7 @@ def check_encoder(path: Path, *, results: Path) -> Finding:
     try:
         about = read_json(path)
         model = about.pop("model")
-        own = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
-        same = path.parent.name == f"{about['precision']}-{about['device']}-{own}"
+        same = path.parent.name == store_key(about)
         same = same and path.parent.parent.name.startswith(f"{model}-")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")

@@ -19,6 +19,8 @@ SCRIPTS = "workflow/scripts"
 NEEDED = ("f2llm", SCRIPTS)
 # Rules that share a script, and what a rule runs besides its own.
 SHARED = {"evaluate": "evaluate_batch", "encode": "encode_shard", "compare_models": "build_scoreboard"}
+# Where the code of a commit takes its digests: today, and before.
+DIGEST_MODULES = ("jobs.code", "code_files", "provenance")
 DIGESTS = (
     "import json, sys; from f2llm.{module} import code_digest; "
     "print(json.dumps([code_digest(*paths) for paths in json.load(sys.stdin)]))"
@@ -85,7 +87,7 @@ def _digests_in(root: Path, wanted: Sequence[tuple[str, ...]]) -> list[str | Non
     """Return the digests that the code below `root` gives itself; None where a script is not there."""
     there = [paths for paths in wanted if all((root / path).is_file() for path in paths)]
     # By the file and not by trying: what is not below `root` would be imported from the installed package.
-    module = "code_files" if (root / "f2llm/jobs/code.py").is_file() else "provenance"  # older commits
+    module = next(name for name in DIGEST_MODULES if (root / f"f2llm/{name.replace('.', '/')}.py").is_file())
     done = subprocess.run(
         [sys.executable, "-c", DIGESTS.format(module=module)],
         cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, input=json.dumps(there),

@@ -76,7 +76,7 @@ class HashEncoder:
     def __init__(self):
         self.seen = []
 
-    def encode_poolings(self, texts, *, poolings, what):
+    def encode_poolings(self, texts, *, poolings, what, bar=None):
         self.seen += texts
         return np.array([[vector(text, pooling) for text in texts] for pooling in poolings])
 

@@ -31,12 +31,12 @@ class Fake:
     dim, precision = 2, "float32"
     read: list[str] = []
 
-    def encode(self, texts, *, what, bar):
+    def encode_poolings(self, texts, *, poolings, what, bar):
         if "void" in texts:
             raise InputError(f"{what}: text {texts.index('void')}: its vector is zero")
         Fake.read += texts
         bar.advance(len(texts))
-        return np.array([[1.0, len(text)] for text in texts], np.float32)
+        return np.array([[[1.0, len(text)] for text in texts]], np.float32)
 
 
 @pytest.fixture
@@ -112,9 +112,9 @@ def test_other_weights_share_nothing(job):
 
 
 def test_a_kill_loses_at_most_one_shard(job, monkeypatch):
-    monkeypatch.setattr(module, "SHARD_ROWS", 4)
+    monkeypatch.setattr("f2llm.vectors.fill.SHARD_ROWS", 4)
     texts = [f"text {number}" for number in range(10)]
-    encode = Fake.encode
+    encode = Fake.encode_poolings
 
     def die_at_the_third_shard(self, part, **rest):
         if len(Fake.read) >= 8:
@@ -122,7 +122,7 @@ def test_a_kill_loses_at_most_one_shard(job, monkeypatch):
         return encode(self, part, **rest)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Fake, "encode", die_at_the_third_shard)
+        patched.setattr(Fake, "encode_poolings", die_at_the_third_shard)
         job(texts, ["q"])
     assert job(texts, ["q"])[0]["encoded"] == 3
     assert sorted(Fake.read) == sorted([*texts, "q"])

@@ -10,7 +10,7 @@ import transformers
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
 from f2llm.errors import InputError
-from f2llm.models import backbone
+from f2llm.models import attention
 from f2llm.models.attention import packed_attention
 from f2llm.models.backbone import load_packed
 from f2llm.models.network import encode_packed
@@ -156,12 +156,12 @@ def test_flash_attn_is_asked_for_causal_attention_within_each_sequence(monkeypat
         return out
 
     monkeypatch.setitem(sys.modules, "flash_attn", SimpleNamespace(flash_attn_varlen_func=kernel))
-    backbone.flash_attention.cache_clear()
+    attention.flash_attention.cache_clear()
     torch.manual_seed(0)
     states = torch.randn(4, 6, 8), torch.randn(2, 6, 8), torch.randn(2, 6, 8)
     starts = torch.tensor([0, 3, 5, 6], dtype=torch.int32)
     try:
-        found = backbone._variable_length(*states, starts, 3, 0.3)
+        found = attention._variable_length(*states, starts, 3, 0.3)
     finally:
-        backbone.flash_attention.cache_clear()
-    torch.testing.assert_close(found, torch.cat(list(backbone._runs(*states, (3, 2, 1), 0.3))))
+        attention.flash_attention.cache_clear()
+    torch.testing.assert_close(found, torch.cat(list(attention._runs(*states, (3, 2, 1), 0.3))))

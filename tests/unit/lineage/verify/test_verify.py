@@ -310,11 +310,12 @@ def test_code_is_compared_with_a_commit():
     assert "in commit HEAD" in found.what
 
 
-@pytest.mark.parametrize("module", ["code_files", "provenance"])
+@pytest.mark.parametrize("module", ["jobs/code", "code_files", "provenance"])
 def test_code_of_older_commits_gives_its_own_digests(tmp_path, module):
     for name in ("f2llm", "workflow/scripts"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "f2llm/__init__.py").write_text("")
+    (tmp_path / "f2llm/jobs").mkdir()
     (tmp_path / f"f2llm/{module}.py").write_text("def code_digest(*paths):\n    return f'own of {len(paths)}'\n")
     (tmp_path / "workflow/scripts/a.py").write_text("")
     assert _digests_in(tmp_path, [("workflow/scripts/a.py",), ("workflow/scripts/b.py",)]) == ["own of 1", None]

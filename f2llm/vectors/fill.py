@@ -1,0 +1,112 @@
+"""Stores of an encoder's vectors, and filling them: each distinct text is encoded once.
+
+Shapes: P poolings, N texts, D dimensions.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2llm.jobs.code import result_versions
+from f2llm.jobs.progress import Progress
+from f2llm.records.files import write_json
+from f2llm.vectors.store import FLOAT16, VectorStore
+
+# Names the arithmetic of f2llm/models/packed_encoder.py. Raise it when the vectors of a text change: the test with the
+# pinned vectors of a tiny model says when. Code that gives the same vectors keeps it, so nothing is encoded anew.
+ENCODER_VERSION = 1
+# Libraries whose version can change a vector's bits.
+LIBRARIES = ("numpy", "tokenizers", "torch", "transformers")
+# Stores made before encoders had a version were named by this digest of the code of version 1, with these libraries.
+FIRST_CODE = "634e2c7442c86dfd"
+FIRST_LIBRARIES = {"numpy": "2.4.6", "tokenizers": "0.23.3", "torch": "2.13.0", "transformers": "5.23.0"}
+DESCRIPTION = "encoder.json"
+KEY_DIGITS = 12
+# A kill loses the work on at most this many texts.
+SHARD_ROWS = 4096
+
+
+class Encodes(Protocol):
+    """The part of f2llm.models.encoder.Encoder that fills a store."""
+
+    precision: str
+
+    def encode_poolings(
+        self, texts: Sequence[str], *, poolings: Sequence[str], what: str, bar: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors [P, N, D]."""
+        ...
+
+
+class StoredVectors:
+    """The vectors of one network in stores, one for each pooling: a missing text is encoded once for all of them.
+
+    `load` gives the network; it is called when a first text needs it.
+
+    Attributes:
+        encoded: texts that `fill` encoded so far.
+        reused: texts whose vectors were in the stores.
+    """
+
+    def __init__(self, load: Callable[[], Encodes], *, stores: Mapping[str, VectorStore]) -> None:
+        self._load, self.stores = load, dict(stores)
+        self._encoder: Encodes | None = None
+        self.encoded = self.reused = 0
+
+    def fill(self, texts: Sequence[str], ids: NDArray[np.bytes_], *, what: str, bar: Progress | None = None) -> None:
+        """Encode and store the `texts` [N] of which a store has no vector under their `ids`.
+
+        Raises:
+            InputError: a text has no tokens or no direction; `what` names the texts.
+        """
+        absent = sorted(set().union(*(store.missing(ids).tolist() for store in self.stores.values())))
+        self.encoded += len(absent)
+        self.reused += len(texts) - len(absent)
+        if bar:
+            bar.advance(len(texts) - len(absent))
+        # Longest first over all of them, so that the packs of a part are full.
+        absent.sort(key=lambda place: (-len(texts[place]), place))
+        for first in range(0, len(absent), SHARD_ROWS):
+            part = absent[first : first + SHARD_ROWS]
+            self._encoder = self._encoder or self._load()
+            vectors_PND = self._encoder.encode_poolings(
+                [texts[place] for place in part], poolings=tuple(self.stores), what=what, bar=bar
+            )
+            for store, vectors_ND in zip(self.stores.values(), vectors_PND, strict=True):
+                store.put(ids[part], vectors_ND, precision=self._encoder.precision)
+
+
+def open_store(
+    folder: str | Path, identity: Mapping[str, object], *, model: str = "", dtype: np.dtype = FLOAT16
+) -> VectorStore:
+    """The store below `folder` for the vectors of one encoder.
+
+    `identity` says all that decides a vector besides its text, the encoder's code and the libraries: weights, pooling,
+    `precision`, `device`, ... A store of before encoders had a version is used where it holds the same vectors. A
+    new store gets a description of its encoder with the name of the `model`, if one is given.
+    """
+    full = {**identity, "encoder": ENCODER_VERSION, "libraries": _libraries()}
+    if ENCODER_VERSION == 1 and _libraries() == FIRST_LIBRARIES:
+        first = {**identity, "code": FIRST_CODE}
+        full = first if Path(folder, store_key(first)).is_dir() else full
+    key = store_key(full)
+    store = VectorStore(Path(folder, key), key=key, dtype=dtype)
+    if model and not (store.folder / DESCRIPTION).exists():
+        write_json(store.folder / DESCRIPTION, {**full, "model": model})
+    return store
+
+
+def store_key(identity: Mapping[str, object]) -> str:
+    """The name of a store: precision, device, and 12 hex digits of all that decides a vector besides its text."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
+    return f"{identity['precision']}-{identity['device']}-{digest}"
+
+
+def _libraries() -> dict[str, str]:
+    versions = result_versions()
+    return {name: versions[name] for name in LIBRARIES if name in versions}
