@@ -1,0 +1,48 @@
+"""`f2llm check-source`, `lock` and `unbundle`: sources and models before a run."""
+
+import argparse
+from collections.abc import Callable
+
+Verb = Callable[..., argparse.ArgumentParser]  # name, action, text -> the parser of its arguments
+
+
+def add_check_source(verb: Verb) -> None:
+    """Add `check-source` to the command line."""
+    parser = verb("check-source", _check_source, "fetch one source, and show its first rows, counts and problems")
+    parser.add_argument("name", help="of a stanza in config/sources, or the path of a stanza")
+
+
+def _check_source(options: argparse.Namespace) -> None:
+    from f2llm.sources.check import as_text, check_source
+
+    print(as_text(check_source(options.name)))
+
+
+def add_lock(verb: Verb) -> None:
+    """Add `lock` to the command line."""
+    parser = verb("lock", _lock, "fetch all that a config names and lock what its stanzas leave open")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="sources or models; default: all of the config")
+    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    parser.add_argument("--refresh", action="store_true", help="forget what is locked, take what is there today")
+
+
+def _lock(options: argparse.Namespace) -> None:
+    from f2llm.config.load import load_run_file
+    from f2llm.sources.lock import lock_run
+
+    for line in lock_run(load_run_file(options.config), names=options.names, refresh=options.refresh):
+        print(line, flush=True)
+
+
+def add_unbundle(verb: Verb) -> None:
+    """Add `unbundle` to the command line."""
+    parser = verb("unbundle", _unbundle, "put the files of a bundle where a run without network finds them")
+    parser.add_argument("folder", help="results/bundle of the machine that had the network, copied here")
+
+
+def _unbundle(options: argparse.Namespace) -> None:
+    from f2llm.sources.bundle import open_bundle
+
+    for path in open_bundle(options.folder):
+        print(path)
+    print("all is here; now `HF_HUB_OFFLINE=1 snakemake --cores all --configfile config/bundle-RUN.yaml`")
