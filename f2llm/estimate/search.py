@@ -8,7 +8,7 @@ from f2llm.config.sources import Source
 from f2llm.estimate.shares import mine_jobs
 from f2llm.models.heads import vector_length
 
-# Measured on one thread of a processor with AVX-512 (benchmarks/mine.py: 5k-20k queries x 12k-100k passages).
+# Measured on one thread of a processor with AVX-512 (benchmarks/mine/speed.py: 5k-20k queries x 12k-100k passages).
 CPU_GFLOPS = 75.0
 CPU_SECONDS_A_QUERY = 2.5e-4
 # On a GPU reading and selecting the scores bounds the search, not the products: an assumption, not measured.

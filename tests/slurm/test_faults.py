@@ -3,7 +3,6 @@
 Minutes long, so not part of `make test-slurm`: `make test-slurm-faults`. `--figures FILE` writes what was seen.
 """
 
-import importlib.util
 import json
 import os
 import shutil
@@ -16,11 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks import machine
 from f2llm.records.files import sha256_file
 
-SPEC = importlib.util.spec_from_file_location("machine", Path(__file__).parents[2] / "benchmarks" / "machine.py")
-machine = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(machine)
 STEPS = 900
 PATIENCE = 400
 # Same plan, other order of sums: what two nodes may differ from one.

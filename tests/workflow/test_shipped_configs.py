@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
-MOST_MB = 1000  # of the scheduling process; its seconds are measured by benchmarks/plan.py
+MOST_MB = 1000  # of the scheduling process; its seconds are measured by benchmarks/pipeline/plan.py
 PAPER_SOURCES = 60
 QUERIES_PER_JOB = 10_000
 # A small process between the tests and snakemake: the peak memory of a process counts the one that started it.

@@ -1,32 +1,21 @@
 """The batches of the training benchmarks are F2LLM's, and its arms do the same mathematics."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-FOLDER = Path(__file__).parents[3] / "benchmarks"
+from benchmarks.train import gpu
+from benchmarks.train.arms import Job
+from benchmarks.train.compare import agreement
+from benchmarks.train.lengths import draw_lengths, read_sources
+from benchmarks.train.token_batches import draw_batches, write_random_qwen3
+
+STANZAS = Path(__file__).parents[3] / "config" / "sources"
 TASKS = {"c": "classification", "g": "clustering", "r": "retrieval"}
 
 
-@pytest.fixture(autouse=True)
-def beside_the_scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_table_holds_what_the_sixty_stanzas_declare():
-    from lengths import read_sources
-
-    stanzas = [yaml.safe_load(path.read_text()) for path in (FOLDER.parent / "config" / "sources").glob("*.yaml")]
+    stanzas = [yaml.safe_load(path.read_text()) for path in STANZAS.glob("*.yaml")]
     keys = ("queries", "passages", "query_tokens", "passage_tokens")
     declared = sorted(
         tuple(stanza["expected"][key] for key in keys)
@@ -38,9 +27,6 @@ def test_the_table_holds_what_the_sixty_stanzas_declare():
 
 
 def test_the_script_for_one_gpu_draws_the_same_lengths():
-    from lengths import draw_lengths, read_sources
-
-    gpu = load(FOLDER / "gpu" / "train.py")
     rows = [row.split() for row in gpu.TABLE.replace("\n", " ").split(";")]
     assert [(row[0], TASKS[row[1]], *map(int, row[2:])) for row in rows] == [
         (source.name, source.task, source.tuples, source.mean_query, source.mean_passage) for source in read_sources()
@@ -51,10 +37,6 @@ def test_the_script_for_one_gpu_draws_the_same_lengths():
 
 
 def test_arms_of_the_same_mathematics_agree_in_loss_and_gradient(tmp_path):
-    from token_batches import draw_batches, write_random_qwen3
-    from train_arms import Job
-    from train_compare import agreement
-
     batches = [
         batch._replace(
             queries=[tokens[-6:] for tokens in batch.queries],

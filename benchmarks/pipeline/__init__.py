@@ -1,0 +1,1 @@
+"""Planning, estimate and normalising measured: what concerns the whole run."""
