@@ -1,1 +1,1 @@
-"""Read all tables: the report of a run, and traces from a tuple back to its rows."""
+"""Questions to finished runs: trace, verify, diff, forget."""

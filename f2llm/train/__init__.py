@@ -1,1 +1,1 @@
-"""Mined tuples to a trained model: tokens, plan, the step that does not know the world size, export."""
+"""A planned run to a trained model: the step that does not know the world size, losses, checkpoints, export."""
