@@ -1,4 +1,4 @@
-"""Arithmetic and memory of training a decoder of the Llama and Qwen families, from its shape."""
+"""Operations and memory of a decoder of the Llama and Qwen families, from its shape."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any
 from f2llm.config.models import Geometry, Model
 from f2llm.config.variants import digest
 
-# Weights, gradients and the two moments of AdamW, all float32.
-STATE_BYTES = 16
+# Weights, gradients and the two moments of AdamW, all float32; of these weights and gradients alone.
+STATE_BYTES, WHOLE_BYTES = 16, 8
 # A backward pass costs twice the forward pass.
 FORWARD_AND_BACKWARD = 3
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -19,18 +19,18 @@ LOCK = Path("config", "counts.lock.json")
 
 
 def layer_weights(geometry: Geometry) -> int:
-    """Return the weights of all matrices of all layers."""
+    """Number of weights in the matrices of all layers."""
     attention = geometry.hidden * geometry.head_dim * (2 * geometry.heads + 2 * geometry.kv_heads)
     return geometry.layers * (attention + 3 * geometry.hidden * geometry.intermediate)
 
 
 def weights(geometry: Geometry) -> int:
-    """Return the weights of all matrices, the token embeddings included; norms are left out (below 0.1 %)."""
+    """Number of weights in all matrices, the token embeddings included; norms are left out (below 0.1 %)."""
     return layer_weights(geometry) + geometry.vocabulary * geometry.hidden
 
 
 def forward_flops(geometry: Geometry, *, tokens: float, mean_length: float) -> float:
-    """Return the operations of a forward pass over `tokens`, in sequences of `mean_length` tokens.
+    """Operations of a forward pass over `tokens`, in sequences of `mean_length` tokens.
 
     Two for each weight and token, and causal attention over half of the sequence on average.
     """
@@ -39,16 +39,24 @@ def forward_flops(geometry: Geometry, *, tokens: float, mean_length: float) -> f
 
 
 def training_flops(geometry: Geometry, *, tokens: float, mean_length: float) -> float:
-    """Return the operations of a forward and a backward pass."""
+    """Operations of a forward and a backward pass."""
     return FORWARD_AND_BACKWARD * forward_flops(geometry, tokens=tokens, mean_length=mean_length)
 
 
-def activation_bytes(geometry: Geometry, *, precision: str) -> float:
-    """Return about what a token keeps for the backward pass, in bytes.
+def state_bytes(geometry: Geometry, *, processes: int) -> float:
+    """Bytes of weights, gradients and moments in one process of `processes`, which share them.
 
-    Ten float32 vectors of the residual stream, four of the feed-forward block and four of the heads a
-    layer, and a fifth of that in the last one: a rule of thumb, within a quarter of what was measured on
-    three models; the trainer measures it on the model itself.
+    Of several processes each also holds all weights and gradients while a step lasts.
+    """
+    return weights(geometry) * (STATE_BYTES / processes + WHOLE_BYTES * (processes > 1))
+
+
+def activation_bytes(geometry: Geometry, *, precision: str) -> float:
+    """Bytes that a token keeps for the backward pass, about.
+
+    A layer keeps ten float32 vectors of the residual stream, four of the feed-forward block and four of the
+    heads; the last layer a fifth of that. A rule of thumb, within a quarter of what was measured on three
+    models; the trainer measures it on the model itself.
     """
     inner = 4 * geometry.intermediate + 4 * (geometry.heads + geometry.kv_heads) * geometry.head_dim
     layer = 10 * geometry.hidden * BYTES["float32"] + inner * BYTES[precision]
@@ -56,7 +64,7 @@ def activation_bytes(geometry: Geometry, *, precision: str) -> float:
 
 
 def read_geometry(folder: str | Path) -> Geometry:
-    """Read the shape from the config.json of a plain transformers folder."""
+    """Shape of the model in a plain transformers folder, from its config.json."""
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     heads = config["num_attention_heads"]
     return Geometry(
@@ -71,12 +79,12 @@ def read_geometry(folder: str | Path) -> Geometry:
 
 
 def model_digest(model: Model) -> str:
-    """Return what decides the shape of a model."""
+    """Digest of what decides the shape of a model."""
     return digest([model.fetch, model.member, model.layers])
 
 
 def known_geometry(model: Model, lock: Mapping[str, Any]) -> Geometry | None:
-    """Return the shape of a model before its files are here: stated, or as recorded in `lock`."""
+    """Shape of a model before its files are here: stated, or as recorded in `lock`."""
     if model.geometry:
         return model.geometry
     entry = lock.get("models", {}).get(model.name)

@@ -62,6 +62,11 @@ class Source:
         return _capped(self.expected.passages, self.max_passages)
 
     @property
+    def searched(self) -> bool:
+        """Whether a retriever encodes its texts and searches its passages for hard negatives."""
+        return self.task == "retrieval" and not self.ready
+
+    @property
     def shape(self) -> str:
         """What the rows are: those of the task, or queries with passages (as of retrieval) where tuples are ready."""
         return "retrieval" if self.ready else self.task

@@ -17,7 +17,9 @@ from f2llm.config.models import Geometry, Model
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.config.variants import curation_key, digest, mining_key
+from f2llm.models.heads import vector_length
 from f2llm.records.files import read_json, write_json
+from f2llm.runs.run_file import training_settings
 
 # Of the groups of a source that holds rows out (f2llm/records/ids.py: eight of ten go to train).
 TRAIN_SHARE = 0.8
@@ -25,11 +27,13 @@ TRAIN_SHARE = 0.8
 KEPT_SHARE = 0.9
 # Bytes of a token of English text, as a model's tokenizer cuts it.
 TOKEN_BYTES = 4.5
+# Tokens of a query and of a passage whose publication states none.
+QUERY_TOKENS, PASSAGE_TOKENS = 30, 150
 MB = 1e6
 TABLES = ("corpus", "queries")
 
 
-class Rows(NamedTuple):
+class SourceRows(NamedTuple):
     """Rows of a source: queries (of tuples: the tuples), passages, their texts in MB of 10**6 bytes."""
 
     queries: int
@@ -40,17 +44,27 @@ class Rows(NamedTuple):
 
     @property
     def text_mb(self) -> float:
-        """Texts of both roles."""
+        """Size of the texts of queries and passages."""
         return self.query_mb + self.passage_mb
 
     @property
     def texts(self) -> int:
-        """Rows of both roles."""
+        """Number of queries and passages."""
         return self.queries + self.passages
 
 
-class Counts:
-    """Rows of the sources of `run`, as far as they are known."""
+class PlanCounts(NamedTuple):
+    """What `plan_run` counted while it wrote the plan of a run."""
+
+    steps: int
+    rows: int  # tuples that the trainer sees, in all epochs
+    tokens: int
+    balance: dict[str, float]  # number of processes -> tokens of the busiest over the mean
+    padded_over_useful: float  # tokens of one padded tensor a batch over those of its texts
+
+
+class ExpectedRows:
+    """Rows of the sources of `run`, and shapes of its models, as far as they are known."""
 
     def __init__(self, run: Run, *, results: str | Path = "results", lock: str | Path = LOCK) -> None:
         self.run, self.results = run, Path(results)
@@ -59,27 +73,28 @@ class Counts:
         self._lock: dict[str, Any] = read_json(lock) if Path(lock).is_file() else {}
 
     def stamps(self, source: Source) -> tuple[int, ...]:
-        """Return what changes when a table of a source is made or made anew."""
+        """Times of change of a source's tables: another value means that its rows have to be counted again."""
         folders = (
             self.results / "sources" / source.name / "queries.parquet",
             self.results / "curated" / self.curation / source.name / "queries.parquet",
         )
         return tuple(_changed(path) for path in folders)
 
-    def normalised(self, source: Source) -> Rows | None:
-        """Return the rows of a source as it is read, all splits."""
+    def normalised(self, source: Source) -> SourceRows | None:
+        """Rows of a source as it is read, all splits."""
         return (
             on_disk(self.results / "sources" / source.name)
             or self._recorded("normalised", source.name, self._reading_digest(source))
             or _stated(source)
         )
 
-    def curated(self, source: Source) -> Rows | None:
-        """Return the training rows of a source, within its caps."""
-        found = on_disk(self.results / "curated" / self.curation / source.name)
-        found = found or self._recorded("curated", source.name, self._curated_digest(source))
-        if found and found.how != "about":
-            return found
+    def curated(self, source: Source) -> SourceRows | None:
+        """Training rows of a source, within its caps."""
+        known = on_disk(self.results / "curated" / self.curation / source.name)
+        known = known or self._recorded("curated", source.name, self._curated_digest(source))
+        if known and known.how != "about":
+            return known
+        # No table and no record of these settings: the rows as read, cut as the split and the caps will cut them.
         whole = self.normalised(source)
         if whole is None or whole.how == "stated":
             return whole
@@ -87,54 +102,68 @@ class Counts:
         queries = _within(round(whole.queries * share), source.max_queries)
         # A class or topic keeps its texts with its queries.
         passages = _within(queries if source.shape == "clustering" else whole.passages, source.max_passages)
-        return Rows(
-            queries, passages, whole.query_mb * queries / max(1, whole.queries),
-            whole.passage_mb * passages / max(1, whole.passages), "about",
-        )  # fmt: skip
+        return SourceRows(
+            queries=queries,
+            passages=passages,
+            query_mb=whole.query_mb * queries / max(1, whole.queries),
+            passage_mb=whole.passage_mb * passages / max(1, whole.passages),
+            how="about",
+        )
 
-    def tuples(self, source: Source) -> Rows | None:
-        """Return the mined tuples of a source in `queries`."""
+    def tuples(self, source: Source) -> SourceRows | None:
+        """Mined tuples of a source, as `queries`."""
         path = self.results / "mined" / self.mining / source.name / "tuples.parquet"
         with contextlib.suppress(OSError, ValueError):
-            return Rows(_footer(str(path), path.stat().st_mtime_ns)[0], 0, 0.0, 0.0, "table")
-        found = self._recorded("mined", source.name, self._mined_digest(source))
+            return SourceRows(_footer(str(path), path.stat().st_mtime_ns)[0], 0, 0.0, 0.0, "table")
+        recorded = self._recorded("mined", source.name, self._mined_digest(source))
         curated = self.curated(source)
-        if (found and found.how != "about") or curated is None:
-            return found
+        if (recorded and recorded.how != "about") or curated is None:
+            return recorded
         if curated.how == "stated":
             return curated
+        # Other settings kept this share of the queries.
         share = KEPT_SHARE if source.task == "retrieval" else 1.0
-        before = self._lock.get("curated", {}).get(source.name)
-        if found and before:
-            share = found.queries / max(1, before["queries"])
-        return Rows(round(curated.queries * share), 0, 0.0, 0.0, "about")
+        queries_then = self._lock.get("curated", {}).get(source.name)
+        if recorded and queries_then:
+            share = recorded.queries / max(1, queries_then["queries"])
+        return SourceRows(round(curated.queries * share), 0, 0.0, 0.0, "about")
+
+    def plan(self) -> PlanCounts | None:
+        """What the run's plan counted; None before `plan_run`, and where the plan is of other settings."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            manifest = read_json(self.results / "lineage" / "jobs" / "plan_run" / f"{self.run.run}.json")
+            if manifest["params"]["settings"] == training_settings(self.run):
+                return PlanCounts(**{name: manifest["counts"][name] for name in PlanCounts._fields})
+        return None
 
     def raw_mb(self, source: Source) -> float | None:
-        """Return the size of a source's files as fetched."""
-        manifest = self.results / "sources" / source.name / "manifest.json"
-        with contextlib.suppress(OSError, ValueError):
-            return sum(file["bytes"] for file in read_json(manifest)["files"]) / MB
+        """Size of a source's files as fetched."""
         entry = self._lock.get("normalised", {}).get(source.name, {})
-        return entry.get("raw_mb")
+        return self._fetched_mb("sources", source.name) or entry.get("raw_mb")
 
     def model_files_mb(self, model: Model) -> float | None:
-        """Return the size of a model's files as fetched, which stay in the store beside what is made of them."""
-        manifest = self.results / "models" / model.name / "manifest.json"
-        with contextlib.suppress(OSError, ValueError):
-            return sum(file["bytes"] for file in read_json(manifest)["files"]) / MB
-        entry = self._lock.get("models", {}).get(model.name)
-        return entry["files_mb"] if entry and entry["digest"] == model_digest(model) else None
+        """Size of a model's files as fetched, which stay in the store beside what is made of them."""
+        entry = self._lock.get("models", {}).get(model.name, {})
+        recorded = entry["files_mb"] if entry.get("digest") == model_digest(model) else None
+        return self._fetched_mb("models", model.name) or recorded
 
     def geometry(self, model: Model) -> Geometry | None:
-        """Return the shape of a model: stated, of its files, or as recorded."""
-        folder = self.results / "models" / model.name / "model"
+        """Shape of a model: stated, of its files, or as recorded."""
         if not model.geometry:
             with contextlib.suppress(OSError, ValueError, KeyError):  # not there, damaged, or of another family
-                return read_geometry(folder)
+                return read_geometry(self._model_folder(model))
         return known_geometry(model, self._lock)
 
+    def width(self, model: Model) -> int:
+        """Length of a model's vectors; 0 where it is not known."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if length := vector_length(self._model_folder(model)):
+                return length
+        geometry = self.geometry(model)
+        return geometry.hidden if geometry else 0
+
     def record(self, path: str | Path = LOCK) -> int:
-        """Write what the tables on disk count into the lock file, and return how many sources are in it.
+        """Write what the tables on disk count into the lock file; number of sources in it.
 
         Sources of other runs keep their entries.
         """
@@ -158,28 +187,54 @@ class Counts:
         write_json(path, lock)
         return len(lock["normalised"])
 
+    def _model_folder(self, model: Model) -> Path:
+        return self.results / "models" / model.name / "model"
+
+    def _fetched_mb(self, kind: str, name: str) -> float | None:
+        with contextlib.suppress(OSError, ValueError):
+            return sum(file["bytes"] for file in read_json(self.results / kind / name / "manifest.json")["files"]) / MB
+        return None
+
     def _reading_digest(self, source: Source) -> str:
-        return self._once("normalised", source, lambda: reading_digest(source))
+        return self._kept("normalised", source, lambda: reading_digest(source))
 
     def _curated_digest(self, source: Source) -> str:
         caps = (source.max_queries, source.max_passages)
-        return self._once("curated", source, lambda: digest([self.curation, *caps, self._reading_digest(source)]))
+        return self._kept("curated", source, lambda: digest([self.curation, *caps, self._reading_digest(source)]))
 
     def _mined_digest(self, source: Source) -> str:
-        return self._once("mined", source, lambda: digest([self.mining, self._curated_digest(source)]))
+        return self._kept("mined", source, lambda: digest([self.mining, self._curated_digest(source)]))
 
-    def _once(self, stage: str, source: Source, make: Callable[[], str]) -> str:
+    def _kept(self, stage: str, source: Source, make: Callable[[], str]) -> str:
         key = (stage, source.name)
         if key not in self._digests:
             self._digests[key] = make()
         return self._digests[key]
 
-    def _recorded(self, stage: str, name: str, key: str) -> Rows | None:
+    def _recorded(self, stage: str, name: str, key: str) -> SourceRows | None:
         entry: Mapping[str, Any] | None = self._lock.get(stage, {}).get(name)
         if entry is None:
             return None
         how = "recorded" if entry["digest"] == key else "about"
-        return Rows(entry["queries"], entry["passages"], entry["query_mb"], entry["passage_mb"], how)
+        return SourceRows(entry["queries"], entry["passages"], entry["query_mb"], entry["passage_mb"], how)
+
+
+def on_disk(folder: str | Path) -> SourceRows | None:
+    """Rows of corpus and queries in a folder, from the footers of the tables.
+
+    None where a table is missing or damaged: the job that reads it reports that, not the planning.
+    """
+    try:
+        stamps = [(str(Path(folder, f"{name}.parquet")), os.stat(Path(folder, f"{name}.parquet"))) for name in TABLES]
+        (passages, corpus_bytes), (queries, query_bytes) = (_footer(path, stat.st_mtime_ns) for path, stat in stamps)
+    except (OSError, ValueError):
+        return None
+    return SourceRows(queries, passages, query_bytes / MB, corpus_bytes / MB, "table")
+
+
+def reading_digest(source: Source) -> str:
+    """Digest of what decides the rows of a source: its files, adapter and options."""
+    return digest([source.fetch, source.adapter, source.options, source.held_out])
 
 
 def _changed(path: Path) -> int:
@@ -189,44 +244,28 @@ def _changed(path: Path) -> int:
         return 0
 
 
-def on_disk(folder: str | Path) -> Rows | None:
-    """Return the rows of corpus and queries in a folder, from the footers of the tables.
-
-    None where one is missing or damaged: planning says nothing of that, the job that reads it does.
-    """
-    try:
-        stamps = [(str(Path(folder, f"{name}.parquet")), os.stat(Path(folder, f"{name}.parquet"))) for name in TABLES]
-        (passages, corpus_bytes), (queries, query_bytes) = (_footer(path, stat.st_mtime_ns) for path, stat in stamps)
-    except (OSError, ValueError):
-        return None
-    return Rows(queries, passages, query_bytes / MB, corpus_bytes / MB, "table")
-
-
-def reading_digest(source: Source) -> str:
-    """Return what decides the rows of a source: its files, adapter and options."""
-    return digest([source.fetch, source.adapter, source.options, source.held_out])
-
-
 @functools.lru_cache(maxsize=100_000)
 def _footer(path: str, _changed: int) -> tuple[int, int]:
-    """Return the rows of a table and the uncompressed bytes of its texts; cached until the file changes."""
+    """Rows of a table and the uncompressed bytes of its texts; cached until the file changes."""
     import pyarrow.parquet as pq
 
     meta = pq.read_metadata(path)
     columns = [meta.row_group(group).column(n) for group in range(meta.num_row_groups) for n in range(meta.num_columns)]
-    return meta.num_rows, sum(one.total_uncompressed_size for one in columns if one.path_in_schema == "text")
+    return meta.num_rows, sum(column.total_uncompressed_size for column in columns if column.path_in_schema == "text")
 
 
-def _stated(source: Source) -> Rows | None:
+def _stated(source: Source) -> SourceRows | None:
     expected = source.expected
     if expected.queries is None or expected.passages is None:
         return None
     queries, passages = source.stated_queries, source.stated_passages
-    lengths = (queries * (expected.query_tokens or 30), passages * (expected.passage_tokens or 150))
-    return Rows(queries, passages, *(tokens * TOKEN_BYTES / MB for tokens in lengths), "stated")
+    query_tokens = queries * (expected.query_tokens or QUERY_TOKENS)
+    passage_tokens = passages * (expected.passage_tokens or PASSAGE_TOKENS)
+    sizes = (query_tokens * TOKEN_BYTES / MB, passage_tokens * TOKEN_BYTES / MB)
+    return SourceRows(queries, passages, *sizes, "stated")
 
 
-def _entry(key: str, rows: Rows) -> dict[str, Any]:
+def _entry(key: str, rows: SourceRows) -> dict[str, Any]:
     sizes = {"query_mb": round(rows.query_mb, 4), "passage_mb": round(rows.passage_mb, 4)}
     return {"digest": key, "queries": rows.queries, "passages": rows.passages, **sizes}
 

@@ -1,52 +1,56 @@
 """What each job takes: memory and processor time from measured growth curves and the rows of its tables.
 
-The rules ask Slurm for what follows from here (`Sizes.ask`), and `f2llm estimate` prints the same figures. Every
-constant was measured on one thread of a Xeon with AMX (docs/benchmarks.md; manifests of the embedded default); rates of
-GPUs are assumptions.
+The rules ask Slurm for what follows from here (`Sizes.request`), and `f2llm estimate` prints the same figures.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from f2llm.config.geometry import STATE_BYTES, activation_bytes, forward_flops, training_flops, weights
-from f2llm.config.models import Geometry, Model
+from f2llm.config.geometry import activation_bytes, forward_flops, state_bytes, training_flops, weights
+from f2llm.config.models import Model
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
-from f2llm.estimate.counts import TOKEN_BYTES, Counts, Rows
-from f2llm.estimate.shares import embed_jobs, mine_jobs
+from f2llm.estimate.counts import PASSAGE_TOKENS, QUERY_TOKENS, TOKEN_BYTES, ExpectedRows, SourceRows
+from f2llm.estimate.job_shares import embed_jobs, mine_jobs
+from f2llm.estimate.rates import (
+    CPU_ACTIVATIONS,
+    CUDA_MB,
+    ENCODE_GFLOPS,
+    LAUNCHERS_MB,
+    LEAST_MINUTES,
+    LIGHT_MB,
+    LIGHT_SECONDS,
+    MEMORY_MARGIN,
+    MTEB_MB,
+    MTEB_SECONDS,
+    PARSING,
+    SEARCH_GFLOPS,
+    SEARCH_SECONDS_A_QUERY,
+    SEARCH_THREADS,
+    SNAKEMAKE_MB,
+    STEP_MB,
+    TABLES_MB,
+    THREADED_SEARCH_SECONDS,
+    TIME_MARGIN,
+    TORCH_MB,
+    TORCH_SECONDS,
+    TRAIN_GFLOPS,
+    UNKNOWN_MB,
+    UNKNOWN_SECONDS,
+    UNKNOWN_TRAINING_SECONDS,
+    VECTOR_COPIES,
+)
 
-# Python with pyarrow and this library; with torch and transformers; with mteb on top.
-LIGHT_MB, TORCH_MB, MTEB_MB = 220, 520, 740
-LIGHT_SECONDS, TORCH_SECONDS, MTEB_SECONDS = 1.0, 5.0, 14.0
-# GFLOP/s of one thread: encoding and training, with bfloat16 in hardware and without.
-ENCODE_GFLOPS = {True: 250.0, False: 60.0}
-TRAIN_GFLOPS = {True: 60.0, False: 35.0}
-SEARCH_GFLOPS, SEARCH_SECONDS_A_QUERY = 75.0, 2.5e-4
-# TFLOP/s that a GPU is taken to reach: 45 % of the dense bfloat16 rate measured of an H200-class card.
-GPU_TFLOPS = 790.0 * 0.45
-# Of a text of an evaluation task of mteb, before it is cut.
+# Tokens of a text of an evaluation task of mteb, before it is cut.
 TASK_TOKENS = 200.0
-# Vectors of a scored task in memory: in the store's order, in that of the task, and in mteb's own copy.
-VECTOR_COPIES = 3
-# Adapters that parse programs: seconds a MB of files.
-PARSING = {"python_functions": 1.1, "python_modules": 1.1}
-# Memory of a training step on a CPU over what its activations hold: the allocator's gaps, gradients in flight.
-CPU_ACTIVATIONS = 3.8
-# A CUDA context and its libraries, a process.
-CUDA_MB = 3000
-# Where no count is known: what the largest embedded source takes many times over.
-UNKNOWN_MB, UNKNOWN_SECONDS = 4000, 4 * 3600.0
-# What Slurm is asked for: more than expected, since nodes differ and a killed job costs a whole attempt.
-SNAKEMAKE_MB, MEMORY_MARGIN, TIME_MARGIN, LEAST_MINUTES, STEP_MB = 500, 1.3, 4.0, 15, 100
-# Around the trainer: the job's script, torchrun, srun.
-LAUNCHERS_MB = 600
-MB, GIGA = 1e6, 1e9
-EIGHTY_PERCENT = 4  # threads beyond which the search reads faster than memory gives
+# Tokens of the template around an instruction.
+TEMPLATE_TOKENS = 8
+MB, GIGA, TERA = 1e6, 1e9, 1e12
 
 
 class Cost(NamedTuple):
-    """Peak memory of a job in MB of 2**20 bytes, processor seconds of it, and the threads that share these."""
+    """Peak memory of a job in MB of 2**20 bytes, its processor seconds, and the threads that share these."""
 
     memory_mb: float
     seconds: float
@@ -55,9 +59,10 @@ class Cost(NamedTuple):
 
 
 UNKNOWN = Cost(UNKNOWN_MB, UNKNOWN_SECONDS, known=False)
+LIGHT = Cost(LIGHT_MB + TABLES_MB, LIGHT_SECONDS)
 
 
-class Ask(NamedTuple):
+class Request(NamedTuple):
     """What Slurm is asked for at the first attempt."""
 
     memory_mb: int
@@ -65,47 +70,68 @@ class Ask(NamedTuple):
     cpus: int
 
 
+class Search(NamedTuple):
+    """An exact search for the queries of one source, in all its jobs."""
+
+    source: str
+    queries: int
+    passages: int
+    jobs: int
+    flops: float
+
+
+class TrainingWork(NamedTuple):
+    """What the trainer works through in all epochs."""
+
+    steps: int
+    tuples: int
+    tokens: float
+    planned: bool  # counted by the plan; False: expected
+
+
 class Sizes:
     """Costs of the jobs of a run, by rule and wildcards."""
 
-    def __init__(self, counts: Counts, *, bfloat16: bool = True, gpu_tflops: float | None = None) -> None:
+    def __init__(self, expected: ExpectedRows, *, bfloat16: bool = True, gpu_tflops: float | None = None) -> None:
         """Use rates of a CPU with or without bfloat16, or of a GPU that reaches `gpu_tflops`."""
-        self.run: Run = counts.run
-        self._counts, self._bfloat16, self._gpu = counts, bfloat16, gpu_tflops
+        self.run: Run = expected.run
+        self.expected, self._bfloat16, self._gpu = expected, bfloat16, gpu_tflops
         self._costs: dict[tuple[str, str, tuple[int, ...]], Cost] = {}
-        self._sources = {source.name: source for source in counts.run.stanzas}
+        self._sources = {source.name: source for source in expected.run.stanzas}
 
-    def ask(self, rule: str, unit: Mapping[str, str]) -> Ask:
-        """Return what Slurm is asked for."""
-        return asked(self.cost(rule, unit), around_mb=SNAKEMAKE_MB + (LAUNCHERS_MB if rule == "train_model" else 0))
+    def request(self, rule: str, unit: Mapping[str, str]) -> Request:
+        """What Slurm is asked for on behalf of a job of `rule` whose wildcards are `unit`."""
+        around_mb = SNAKEMAKE_MB + (LAUNCHERS_MB if rule == "train_model" else 0)
+        return request_for(self.cost(rule, unit), around_mb=around_mb)
 
     def cost(self, rule: str, unit: Mapping[str, str]) -> Cost:
-        """Return what a job of `rule` takes; rules without a curve take what a job that moves small tables takes."""
-        source = self._sources.get(unit.get("source", ""))
-        made = getattr(self, f"_{rule}", None)
-        if source is not None and made is not None:
-            # Asked three times for each of many parts of a source.
-            key = (rule, source.name, self._counts.stamps(source))
-            if key not in self._costs:
-                self._costs[key] = made(source)
-            return self._costs[key]
-        if rule in ("find_shared", "check_splits"):
-            return self._across()
-        return {"plan_run": self._plan, "train_model": self.training}.get(rule, _light)()
+        """What a job of `rule` takes whose wildcards are `unit`.
+
+        Raises:
+            KeyError: there is no curve for this rule, or no such source.
+        """
+        if rule in RUN_COSTS:
+            return RUN_COSTS[rule](self)
+        # Kept, since it is asked for three times for each of many parts of a source.
+        source = self._sources[unit["source"]]
+        key = (rule, source.name, self.expected.stamps(source))
+        if key not in self._costs:
+            self._costs[key] = SOURCE_COSTS[rule](self, source)
+        return self._costs[key]
 
     def encoding(self, model: Model, *, texts: float, tokens: float, mteb: bool = False) -> Cost:
-        """Return what encoding texts of so many tokens in all takes."""
-        geometry = self._counts.geometry(model)
-        memory, seconds = (MTEB_MB, MTEB_SECONDS) if mteb else (TORCH_MB, TORCH_SECONDS)
+        """What it takes to encode texts of together `tokens` tokens."""
+        geometry = self.expected.geometry(model)
         if geometry is None:
             return UNKNOWN
+        memory, seconds = (MTEB_MB, MTEB_SECONDS) if mteb else (TORCH_MB, TORCH_SECONDS)
         flops = forward_flops(geometry, tokens=tokens, mean_length=tokens / max(1.0, texts))
         weights_mb = 4 * weights(geometry) / MB
-        return Cost(memory + 1.6 * weights_mb + self._context(), seconds + flops / self._rate(ENCODE_GFLOPS))
+        return Cost(memory + 1.6 * weights_mb + self._context_mb, seconds + flops / self._rate(ENCODE_GFLOPS))
 
     def scoring(self, model: Model, *, texts: float, encoded: float | None = None) -> Cost:
-        """Return what scoring a model on tasks of so many texts takes, of which it encodes `encoded` (None: all)."""
-        geometry = self._counts.geometry(model)
+        """What it takes to score a model on tasks of `texts` texts, of which the job encodes `encoded` (None: all)."""
+        geometry = self.expected.geometry(model)
         length = min(TASK_TOKENS, 0.75 * self.run.evaluate.max_length)
         encoded = texts if encoded is None else encoded
         cost = self.encoding(model, texts=encoded, tokens=encoded * length, mteb=True)
@@ -113,139 +139,179 @@ class Sizes:
         return cost._replace(memory_mb=cost.memory_mb + vectors_mb)
 
     def training(self) -> Cost:
-        """Return what the training takes: memory of a node, processor time of all its processes."""
-        run, geometry = self.run, self._counts.geometry(self.run.backbone)
-        train, tuples = run.train, self.tuples()
-        if geometry is None or not tuples:
-            memory = max(UNKNOWN_MB, CUDA_MB * train.processes)
-            return Cost(memory, 24 * 3600.0, train.threads * train.processes, known=False)
-        seen = tuples * train.epochs if train.epochs else (train.steps or 0) * train.batch_size * train.batches_per_step
-        tokens = seen * self.tuple_tokens()
-        flops = training_flops(geometry, tokens=tokens, mean_length=self.tuple_tokens() / (2 + train.negatives))
+        """What the training takes: memory of a node, processor time of all its processes."""
+        geometry, train, work = self.expected.geometry(self.run.backbone), self.run.train, self.training_work()
+        threads = train.threads * train.processes
+        if geometry is None or work is None:
+            return Cost(max(UNKNOWN_MB, CUDA_MB * train.processes), UNKNOWN_TRAINING_SECONDS, threads, known=False)
+        length = work.tokens / (work.tuples * (2 + train.negatives))
+        flops = training_flops(geometry, tokens=work.tokens, mean_length=length)
         seconds = TORCH_SECONDS * train.processes + flops / self._rate(TRAIN_GFLOPS)
-        world = train.processes * train.nodes
-        whole = self._weights_mb(geometry)
         if self._gpu:
-            memory = train.processes * (CUDA_MB + 2 * 4 * whole)
+            process_mb = CUDA_MB + 2 * 4 * weights(geometry) / MB
         else:
-            step = train.batch_size * train.batches_per_step * self.tuple_tokens() / world
-            kept = min(step, train.tokens_per_chunk) * activation_bytes(geometry, precision="bfloat16") / MB
-            memory = train.processes * (TORCH_MB + STATE_BYTES * whole + CPU_ACTIVATIONS * kept)
-        return Cost(memory, seconds, train.threads * train.processes)
+            world = train.processes * train.nodes
+            step_tokens = work.tokens / work.tuples * train.batch_size * train.batches_per_step / world
+            kept = min(step_tokens, train.tokens_per_chunk) * activation_bytes(geometry, precision="bfloat16") / MB
+            process_mb = TORCH_MB + state_bytes(geometry, processes=world) / MB + CPU_ACTIVATIONS * kept
+        return Cost(train.processes * process_mb, seconds, threads)
+
+    def training_work(self) -> TrainingWork | None:
+        """Steps, tuples and tokens of the training, of the plan once there is one; None where no rows are known."""
+        if plan := self.expected.plan():
+            return TrainingWork(plan.steps, plan.rows, plan.tokens, planned=True)
+        train, trained = self.run.train, self._trained()
+        if not sum(trained):
+            return None
+        # A batch holds tuples of one source.
+        batches = sum(math.ceil(tuples / train.batch_size) for tuples in trained)
+        steps = train.steps or math.ceil(batches * (train.epochs or 0) / train.batches_per_step)
+        tuples = sum(trained) * train.epochs if train.epochs else steps * train.batch_size * train.batches_per_step
+        return TrainingWork(steps, tuples, tuples * self.tuple_tokens(), planned=False)
 
     def tuples(self) -> int:
-        """Return the tuples that are trained on, 0 where no source's are known."""
-        found = [self._counts.tuples(source) for source in self.run.sources]
-        held = 1 - self.run.train.validation.share
-        return round(sum(rows.queries for rows in found if rows) * held)
+        """Number of tuples that are trained on, 0 where no source's are known."""
+        return sum(self._trained())
 
     def tuple_tokens(self) -> float:
-        """Return the mean tokens of query, positive and drawn negatives: from sizes of texts, cut as the run says."""
-        weighed = total = 0.0
+        """Mean tokens of query, positive and drawn negatives: from sizes of texts, cut as the run says."""
+        limits, tokens, tuples = self.run.tokens, 0.0, 0
         for source in self.run.sources:
-            rows = self._counts.tuples(source)
-            if rows:
+            if rows := self.expected.tuples(source):
                 query, passage = self._lengths(source)
-                negatives = (
-                    min(self.run.train.negatives, 1) if source.task == "classification" else self.run.train.negatives
-                )
-                limits = self.run.tokens
-                weighed += rows.queries * (
-                    min(query, limits.query_max_length) + (1 + negatives) * min(passage, limits.passage_max_length)
-                )
-                total += rows.queries
-        return weighed / total if total else 0.0
+                # A binary class has one other label text.
+                negatives = min(self.run.train.negatives, 1 if source.task == "classification" else math.inf)
+                passages = (1 + negatives) * min(passage, limits.passage_max_length)
+                tokens += rows.queries * (min(query, limits.query_max_length) + passages)
+                tuples += rows.queries
+        return tokens / tuples if tuples else 0.0
+
+    def embedding_seconds(self) -> float:
+        """Processor time of all jobs that encode texts for the search, of sources whose rows are known."""
+        searched = [source for source in self.run.sources if source.searched]
+        costs = [(self._embed_part(source), embed_jobs(source, self.run.mine)) for source in searched]
+        return sum(cost.seconds * jobs for cost, jobs in costs if cost.known)
+
+    def searches(self) -> list[Search]:
+        """Searches of all sources whose rows are known, the largest first; none for a retriever of unknown width."""
+        searches = [self._search(source) for source in self.run.sources if source.searched]
+        return sorted(filter(None, searches), key=lambda search: -search.flops)
+
+    def search_seconds(self, *, queries: float, flops: float) -> float:
+        """Seconds of one thread, or of the GPU, for a search of `queries` queries."""
+        return flops / (self._gpu * TERA if self._gpu else SEARCH_GFLOPS * GIGA) + queries * SEARCH_SECONDS_A_QUERY
+
+    def _search(self, source: Source) -> Search | None:
+        rows, width = self.expected.curated(source), self.expected.width(self.run.retriever)
+        if not rows or not width:
+            return None
+        jobs = mine_jobs(source, self.run.mine)
+        return Search(source.name, rows.queries, rows.passages, jobs, 2.0 * rows.queries * rows.passages * width)
+
+    def _trained(self) -> list[int]:
+        rows = [self.expected.tuples(source) for source in self.run.sources]
+        share = 1 - self.run.train.validation.share
+        return [round(source_rows.queries * share) for source_rows in rows if source_rows]
 
     def _lengths(self, source: Source) -> tuple[float, float]:
-        """Return the mean tokens of a query with its instruction, and of a passage."""
-        expected, instruction = source.expected, 8 + len(source.instruction) / TOKEN_BYTES
-        if expected.query_tokens and expected.passage_tokens:
-            return expected.query_tokens, expected.passage_tokens
-        rows = self._counts.curated(source)
+        """Mean tokens of a query with its instruction, and of a passage."""
+        stated, instruction = source.expected, TEMPLATE_TOKENS + len(source.instruction) / TOKEN_BYTES
+        if stated.query_tokens and stated.passage_tokens:
+            return stated.query_tokens, stated.passage_tokens
+        rows = self.expected.curated(source)
         if rows is None:
-            return 30.0 + instruction, 150.0
+            return QUERY_TOKENS + instruction, PASSAGE_TOKENS
         query, passage = rows.query_mb / max(1, rows.queries), rows.passage_mb / max(1, rows.passages)
         return query * MB / TOKEN_BYTES + instruction, (passage or query) * MB / TOKEN_BYTES
 
-    def _text_tokens(self, source: Source, rows: Rows) -> float:
+    def _text_tokens(self, rows: SourceRows) -> float:
+        """Tokens of all queries and passages of a source, as the retriever reads them."""
         pairs = ((rows.queries, rows.query_mb), (rows.passages, rows.passage_mb))
         return sum(min(mb * MB / TOKEN_BYTES, count * self.run.mine.max_length) for count, mb in pairs)
 
     def _normalise_source(self, source: Source) -> Cost:
-        rows, raw = self._counts.normalised(source), self._counts.raw_mb(source)
+        rows, raw = self.expected.normalised(source), self.expected.raw_mb(source)
         if rows is None:
             return UNKNOWN
         seconds = LIGHT_SECONDS + 7.2e-5 * rows.texts + PARSING.get(source.adapter, 0.0) * (raw or 0.0)
         return Cost(LIGHT_MB + min(400, 0.9e-3 * rows.texts), seconds)
 
     def _curate_source(self, source: Source) -> Cost:
-        rows = self._counts.normalised(source)
+        rows = self.expected.normalised(source)
         if rows is None:
             return Cost(self.run.curate.memory_mb + 1000, UNKNOWN_SECONDS, known=False)
         seconds = LIGHT_SECONDS + 0.33 * rows.text_mb * max(1.0, rows.text_mb / 10) ** 0.23
         return Cost(max(245 + 30 * math.sqrt(rows.text_mb), 330 + 0.7e-3 * rows.passages), seconds)
 
     def _embed_source(self, source: Source) -> Cost:
-        return self._embed_part(source) if embed_jobs(source, self.run.mine) == 1 else _light()
+        return self._embed_part(source) if embed_jobs(source, self.run.mine) == 1 else LIGHT
 
     def _embed_part(self, source: Source) -> Cost:
-        rows = self._counts.curated(source)
-        if source.ready or source.task != "retrieval":
-            return _light()
+        rows = self.expected.curated(source)
+        if not source.searched:
+            return LIGHT
         if rows is None:
             return UNKNOWN
         jobs = embed_jobs(source, self.run.mine)
-        texts = rows.texts / jobs
-        return self.encoding(self.run.retriever, texts=texts, tokens=self._text_tokens(source, rows) / jobs)
+        return self.encoding(self.run.retriever, texts=rows.texts / jobs, tokens=self._text_tokens(rows) / jobs)
 
     def _mine_source(self, source: Source) -> Cost:
-        return self._mine_part(source) if mine_jobs(source, self.run.mine) == 1 else _light()
+        return self._mine_part(source) if mine_jobs(source, self.run.mine) == 1 else LIGHT
 
     def _mine_part(self, source: Source) -> Cost:
-        rows = self._counts.curated(source)
-        if source.ready or source.task != "retrieval":
-            return _light()
-        geometry = self._counts.geometry(self.run.retriever)
-        if rows is None or geometry is None:
+        if not source.searched:
+            return LIGHT
+        search = self._search(source)
+        if search is None:
             return UNKNOWN
-        queries = rows.queries / mine_jobs(source, self.run.mine)
-        flops = 2.0 * queries * rows.passages * geometry.hidden
-        rate = self._gpu * 1e12 if self._gpu else SEARCH_GFLOPS * GIGA
-        seconds = LIGHT_SECONDS + flops / rate + queries * SEARCH_SECONDS_A_QUERY
-        threads = 1 if self._gpu or seconds < 600 else EIGHTY_PERCENT
-        memory = LIGHT_MB + min(260, 0.02 * queries) + 4e-5 * rows.passages * 4 + self._context()
+        queries = search.queries / search.jobs
+        seconds = LIGHT_SECONDS + self.search_seconds(queries=queries, flops=search.flops / search.jobs)
+        threads = 1 if self._gpu or seconds < THREADED_SEARCH_SECONDS else SEARCH_THREADS
+        memory = LIGHT_MB + min(260, 0.02 * queries) + 4e-5 * search.passages * 4 + self._context_mb
         return Cost(memory, seconds, threads)
 
     def _tokenise_source(self, source: Source) -> Cost:
-        rows = self._counts.curated(source)
+        rows = self.expected.curated(source)
         return Cost(LIGHT_MB + 80, LIGHT_SECONDS + 0.7 * rows.text_mb) if rows else UNKNOWN
 
-    def _across(self) -> Cost:
-        rows = [self._counts.curated(source) for source in self.run.sources]
-        known = sum(one.texts for one in rows if one)
-        return Cost(min(self.run.curate.memory_mb, 30 + 1e-3 * known) + LIGHT_MB, LIGHT_SECONDS + 3e-5 * known)
+    def _across_sources(self) -> Cost:
+        rows = [self.expected.curated(source) for source in self.run.sources]
+        texts = sum(source_rows.texts for source_rows in rows if source_rows)
+        return Cost(min(self.run.curate.memory_mb, 30 + 1e-3 * texts) + LIGHT_MB, LIGHT_SECONDS + 3e-5 * texts)
 
-    def _plan(self) -> Cost:
-        train, tuples = self.run.train, self.tuples()
-        rows = tuples * train.epochs if train.epochs else (train.steps or 0) * train.batch_size * train.batches_per_step
-        return Cost(LIGHT_MB + 80 + 2e-4 * (rows + tuples), LIGHT_SECONDS + 2e-5 * (rows + tuples))
+    def _plan_run(self) -> Cost:
+        work = self.training_work()
+        rows = self.tuples() + (work.tuples if work else 0)
+        return Cost(LIGHT_MB + 80 + 2e-4 * rows, LIGHT_SECONDS + 2e-5 * rows)
 
-    def _weights_mb(self, geometry: Geometry) -> float:
-        return weights(geometry) / MB
-
-    def _context(self) -> float:
+    @property
+    def _context_mb(self) -> float:
         return CUDA_MB if self._gpu else 0.0
 
     def _rate(self, gflops: Mapping[bool, float]) -> float:
-        return self._gpu * 1e12 if self._gpu else gflops[self._bfloat16] * GIGA
+        return self._gpu * TERA if self._gpu else gflops[self._bfloat16] * GIGA
 
 
-def asked(cost: Cost, *, around_mb: float = SNAKEMAKE_MB) -> Ask:
-    """Return what Slurm is asked for on behalf of a job that takes `cost`, with Snakemake's own process around it."""
+# The rules whose jobs ask for what follows from a curve; the others state their memory and time themselves.
+SOURCE_COSTS: dict[str, Callable[[Sizes, Source], Cost]] = {
+    "normalise_source": Sizes._normalise_source,
+    "curate_source": Sizes._curate_source,
+    "embed_source": Sizes._embed_source,
+    "embed_part": Sizes._embed_part,
+    "mine_source": Sizes._mine_source,
+    "mine_part": Sizes._mine_part,
+    "tokenise_source": Sizes._tokenise_source,
+}
+RUN_COSTS: dict[str, Callable[[Sizes], Cost]] = {
+    "check_splits": Sizes._across_sources,
+    "find_shared": Sizes._across_sources,
+    "plan_run": Sizes._plan_run,
+    "train_model": Sizes.training,
+}
+
+
+def request_for(cost: Cost, *, around_mb: float = SNAKEMAKE_MB) -> Request:
+    """What Slurm is asked for on behalf of a job that takes `cost`, with Snakemake's own process around it."""
     memory = math.ceil((cost.memory_mb * MEMORY_MARGIN + around_mb) / STEP_MB) * STEP_MB
     minutes = math.ceil(cost.seconds * TIME_MARGIN / cost.threads / 60)
-    return Ask(memory, max(LEAST_MINUTES, minutes), cost.threads)
-
-
-def _light() -> Cost:
-    return Cost(LIGHT_MB + 60, LIGHT_SECONDS)
+    return Request(memory, max(LEAST_MINUTES, minutes), cost.threads)

@@ -1,12 +1,10 @@
-"""What a run will take, stage by stage, before anything runs; and afterwards how far that was from the truth.
+"""What a run will take, stage by stage, before anything runs: the jobs of each stage, their rows, disk, memory, time.
 
 Rows come from `f2llm.estimate.counts`, memory and time from `f2llm.estimate.sizing`, so a job asks Slurm for what is
 said here.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.config.candidates import jobs
@@ -14,22 +12,27 @@ from f2llm.config.geometry import weights
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.config.variants import encoder_key, tokens_key
-from f2llm.estimate.counts import TOKEN_BYTES, Counts, Rows
-from f2llm.estimate.shares import embed_jobs, mine_jobs
-from f2llm.estimate.sizing import LIGHT_MB, LIGHT_SECONDS, MTEB_MB, MTEB_SECONDS, TASK_TOKENS, Cost, Sizes
-from f2llm.estimate.task_rows import task_rows
+from f2llm.estimate.counts import TOKEN_BYTES, ExpectedRows, SourceRows
+from f2llm.estimate.job_shares import embed_jobs, mine_jobs, task_rows
+from f2llm.estimate.rates import LIGHT_MB, LIGHT_SECONDS, MTEB_MB, MTEB_SECONDS
+from f2llm.estimate.sizing import TASK_TOKENS, Cost, Sizes
 
 STAGES = ("fetch", "models", "normalise", "curate", "embed", "mine", "tokenise", "train", "evaluate", "report")
 # Measured on the embedded default (benchmarks/results/estimate.json): within these shares of the truth.
 ERRORS = {"rows": 0.05, "disk": 0.25, "memory": 0.25, "cpu": 0.5}
 # Parquet of texts (zstd) over their bytes; bytes of a row's ids, of its origins, of a mined tuple.
 PACKED, ROW_BYTES, ORIGIN_BYTES, TUPLE_BYTES = 0.42, 24, 20, 96
+# Curated tables over those that they are made of: what is removed is kept beside what stays.
+CURATED = 1.3
 # Where a source's files are not recorded: their size over that of the texts in them.
 RAW = 1.5
 # Of an evaluation task its data and its texts.
 TASK_COPIES = 0.8
-VECTOR_BYTES, SCORED_VECTOR_BYTES, TOKEN_BYTES_ON_DISK, WEIGHT_BYTES, TRAINED_BYTES = 2, 4, 4, 4, 12
-MB, HOUR, GB_MB = 1e6, 3600.0, 1000.0
+VECTOR_BYTES, SCORED_VECTOR_BYTES, TOKEN_BYTES_ON_DISK, OFFSET_BYTES = 2, 4, 4, 16
+# A weight on disk: as converted, as the hub has it, and trained (with its moments, in checkpoints).
+WEIGHT_BYTES, HUB_WEIGHT_BYTES, TRAINED_BYTES = 4, 2, 12
+TASK_RULES = {"mteb": ("fetch_task", "check_task"), "local": ("build_local_task",), "drawn": ("build_task",)}
+MB = 1e6
 
 
 class Stage(NamedTuple):
@@ -73,12 +76,12 @@ class Estimate(NamedTuple):
 
     @property
     def wall_seconds(self) -> float:
-        """Time of the whole run on so many cores, if nobody else uses them."""
+        """Time of the whole run on the cores that were asked for, if nobody else uses them."""
         return sum(stage.wall_seconds for stage in self.stages)
 
 
 class Unit(NamedTuple):
-    """What `estimate` adds up: the jobs that make one thing, the rows and the disk of it."""
+    """The jobs that make one thing, its rows and its disk: `estimate` adds these up."""
 
     rows: int
     disk_mb: float
@@ -88,224 +91,180 @@ class Unit(NamedTuple):
 Units = dict[tuple[str, str], Unit]  # (stage, manifest below lineage/jobs) -> what it takes
 
 
-def estimate(counts: Counts, sizes: Sizes, *, cores: int) -> Estimate:
-    """Return what the run of `counts` takes on `cores` cores."""
-    return _summed(counts, _units(counts, sizes), cores=cores)
+def estimate(sizes: Sizes, *, cores: int) -> Estimate:
+    """Stages of a run on `cores` cores."""
+    return _summed(sizes.expected, _units(sizes), cores=cores)
 
 
-def estimate_changed(first: tuple[Counts, Sizes], changed: Iterable[tuple[Counts, Sizes]], *, cores: int) -> Estimate:
-    """Return what the changed runs of an ablation take on top of the first run: what they share is made once."""
-    shared, units = _units(*first), Units()
-    for counts, sizes in changed:
-        units |= _units(counts, sizes)
-    return _summed(first[0], {key: unit for key, unit in units.items() if key not in shared}, cores=cores)
+def estimate_changed(first: Sizes, changed: Iterable[Sizes], *, cores: int) -> Estimate:
+    """Stages that the changed runs of an ablation add to the first run: what runs share is made once."""
+    shared, units = _units(first), Units()
+    for sizes in changed:
+        units |= _units(sizes)
+    return _summed(first.expected, {key: unit for key, unit in units.items() if key not in shared}, cores=cores)
 
 
-def _units(counts: Counts, sizes: Sizes) -> Units:
+def as_json(whole: Estimate) -> Mapping[str, object]:
+    """An estimate as plain values, for its file."""
     return {
-        **_of_sources(counts, sizes), **_models(counts), **_of_trained(counts, sizes), **_train(counts, sizes),
-        **_evaluate(counts, sizes), ("report", f"build_report/{counts.run.run}"): Unit(0, 1.0, [Cost(300, 10.0)]),
-    }  # fmt: skip
+        "run": whole.run,
+        "unknown": list(whole.unknown),
+        "guessed": list(whole.guessed),
+        "errors": ERRORS,
+        "stages": [stage._asdict() for stage in whole.stages],
+    }
 
 
-def _summed(counts: Counts, units: Units, *, cores: int) -> Estimate:
-    jobs = counts.results / "lineage" / "jobs"
+def _units(sizes: Sizes) -> Units:
+    units = _source_units(sizes) | _model_units(sizes.expected) | _trained_source_units(sizes)
+    units |= _training_units(sizes) | _evaluation_units(sizes) | _task_units(sizes.run)
+    return units | {("report", f"build_report/{sizes.run.run}"): Unit(0, 1.0, [Cost(300, 10.0)])}
+
+
+def _summed(expected: ExpectedRows, units: Units, *, cores: int) -> Estimate:
+    manifests = expected.results / "lineage" / "jobs"
     stages = []
     for name in STAGES:
-        own = {manifest: unit for (stage, manifest), unit in units.items() if stage == name}
-        costs = [cost for unit in own.values() for cost in unit.costs]
-        # What is asked for on behalf of sources of unknown size is no estimate.
+        of_stage = {manifest: unit for (stage, manifest), unit in units.items() if stage == name}
+        costs = [cost for unit in of_stage.values() for cost in unit.costs]
+        # What Slurm is asked for on behalf of sources of unknown size is no estimate.
         known = [cost for cost in costs if cost.known]
         stages.append(
             Stage(
-                name, len(costs), sum((jobs / f"{manifest}.json").is_file() for manifest in own),
-                sum(unit.rows for unit in own.values()), sum(unit.disk_mb for unit in own.values()),
-                max((cost.memory_mb for cost in known), default=0.0), sum(cost.seconds for cost in known),
-                _wall(known, cores=cores),
+                stage=name,
+                jobs=len(costs),
+                there=sum((manifests / f"{manifest}.json").is_file() for manifest in of_stage),
+                rows=sum(unit.rows for unit in of_stage.values()),
+                disk_mb=sum(unit.disk_mb for unit in of_stage.values()),
+                memory_mb=max((cost.memory_mb for cost in known), default=0.0),
+                cpu_seconds=sum(cost.seconds for cost in known),
+                wall_seconds=_wall_seconds(known, cores=cores),
             )
-        )  # fmt: skip
-    rows = {source.name: counts.curated(source) for source in counts.run.sources}
+        )
+    rows = {source.name: expected.curated(source) for source in expected.run.sources}
     return Estimate(
-        counts.run.run,
-        tuple(stages),
-        tuple(name for name, found in rows.items() if found is None),
-        tuple(name for name, found in rows.items() if found and found.how == "about"),
+        run=expected.run.run,
+        stages=tuple(stages),
+        unknown=tuple(name for name, source_rows in rows.items() if source_rows is None),
+        guessed=tuple(name for name, source_rows in rows.items() if source_rows and source_rows.how == "about"),
     )
 
 
-def _wall(costs: Iterable[Cost], *, cores: int) -> float:
-    """Return the time of a stage: its jobs side by side, and no less than its longest."""
-    costs = list(costs)
+def _wall_seconds(costs: list[Cost], *, cores: int) -> float:
+    """Time of a stage: its jobs side by side, and no less than its longest."""
     longest = max((cost.seconds / min(cost.threads, cores) for cost in costs), default=0.0)
     return max(longest, sum(cost.seconds for cost in costs) / cores)
 
 
-def _of_sources(counts: Counts, sizes: Sizes) -> Units:
-    sources, units = (*counts.run.sources, *counts.run.heldout_sources), Units()
-    raw = {source.name: _raw_mb(counts, source, counts.normalised(source)) for source in sources}
-    # One file for all sources that are read out of it.
-    places: dict[object, float] = {}
+def _source_units(sizes: Sizes) -> Units:
+    """Fetching and reading of all sources, scored ones included."""
+    expected, units = sizes.expected, Units()
+    sources = (*sizes.run.sources, *sizes.run.heldout_sources)
+    raw = {source.name: _raw_mb(expected, source) for source in sources}
+    # Sources that are read out of the same files have them once.
+    file_mb: dict[object, float] = {}
     for source in sources:
-        places[source.fetch] = max(places.get(source.fetch, 0.0), raw[source.name])
+        file_mb[source.fetch] = max(file_mb.get(source.fetch, 0.0), raw[source.name])
     for source in sources:
-        rows, fetch = counts.normalised(source), [Cost(230, 1.0 + 0.02 * raw[source.name])]
-        units["fetch", f"fetch_source/{source.name}"] = Unit(0, places.pop(source.fetch, 0.0), fetch)
-        table = _table_mb(rows) + rows.texts * ORIGIN_BYTES / MB if rows else 0.0
+        rows, fetch = expected.normalised(source), Cost(230, 1.0 + 0.02 * raw[source.name])
+        units["fetch", f"fetch_source/{source.name}"] = Unit(0, file_mb.pop(source.fetch, 0.0), [fetch])
+        table_mb = _table_mb(rows) + rows.texts * ORIGIN_BYTES / MB if rows else 0.0
         cost = sizes.cost("normalise_source", {"source": source.name})
-        units["normalise", f"normalise_source/{source.name}"] = Unit(rows.queries if rows else 0, table, [cost])
+        units["normalise", f"normalise_source/{source.name}"] = Unit(rows.queries if rows else 0, table_mb, [cost])
     return units
 
 
-def _models(counts: Counts) -> Units:
-    run, units = counts.run, Units()
+def _model_units(expected: ExpectedRows) -> Units:
+    run, units = expected.run, Units()
     for model in (run.backbone, run.retriever, *run.scored_models):
-        files, shape, disk, costs = counts.model_files_mb(model), counts.geometry(model), 0.0, []
-        if shape:
-            whole = weights(shape) / MB
-            # Files of a hub have two bytes a weight.
-            disk = WEIGHT_BYTES * whole + (2 * whole if files is None else files)
-            costs = [Cost(450 + 3 * WEIGHT_BYTES * whole, 5 + weights(shape) / 2.5e6)]
-        units["models", f"prepare_model/{model.name}"] = Unit(0, disk, costs)
+        files_mb, geometry, disk_mb, costs = expected.model_files_mb(model), expected.geometry(model), 0.0, []
+        if geometry:
+            millions = weights(geometry) / MB
+            disk_mb = WEIGHT_BYTES * millions + (HUB_WEIGHT_BYTES * millions if files_mb is None else files_mb)
+            costs = [Cost(450 + 3 * WEIGHT_BYTES * millions, 5 + weights(geometry) / 2.5e6)]
+        units["models", f"prepare_model/{model.name}"] = Unit(0, disk_mb, costs)
     return units
 
 
-def _of_trained(counts: Counts, sizes: Sizes) -> Units:
-    run, units = counts.run, Units()
-    shape = counts.geometry(run.retriever)
-    width = shape.hidden if shape else 0
+def _trained_source_units(sizes: Sizes) -> Units:
+    """Curation, vectors, tuples and tokens of the sources that are trained on."""
+    run, expected, units = sizes.run, sizes.expected, Units()
+    width = expected.width(run.retriever)
     encoder = encoder_key(run.retriever, max_length=run.mine.max_length)
     for source in run.sources:
-        rows, tuples = counts.curated(source), counts.tuples(source)
-        queries, texts, text_mb = (rows.queries, rows.texts, rows.text_mb) if rows else (0, 0, 0.0)
-        found, searched = tuples.queries if tuples else 0, texts * (source.task == "retrieval" and not source.ready)
-        table = 1.3 * _table_mb(rows) if rows else 0.0
-        tokens = text_mb / 4.5 * TOKEN_BYTES_ON_DISK + texts * 16 / MB
-        costs = {
-            rule: [sizes.cost(rule, {"source": source.name})] * jobs
-            for rule, jobs in (
-                ("curate_source", 1), ("embed_part", embed_jobs(source, run.mine)),
-                ("mine_part", mine_jobs(source, run.mine)), ("tokenise_source", 1),
-            )
-        }  # fmt: skip
-        own = f"{counts.curation}/{source.name}"
-        vectors = searched * width * VECTOR_BYTES / MB
-        units |= {
-            ("curate", f"curate_source/{own}"): Unit(queries, table, costs["curate_source"]),
-            ("embed", f"embed_source/{encoder}/{own}"): Unit(searched, vectors, costs["embed_part"]),
-            ("mine", f"mine_source/{counts.mining}/{source.name}"): Unit(
-                found, found * TUPLE_BYTES / MB, costs["mine_part"]
-            ),
-            ("tokenise", f"tokenise_source/{tokens_key(run)}/{source.name}"): Unit(
-                queries, tokens, costs["tokenise_source"]
-            ),
-        }
+        rows, mined = expected.curated(source), expected.tuples(source)
+        rows = rows or SourceRows(0, 0, 0.0, 0.0, "about")
+        tuples, searched = mined.queries if mined else 0, rows.texts * source.searched
+        unit, folder = {"source": source.name}, f"{expected.curation}/{source.name}"
+        units["curate", f"curate_source/{folder}"] = Unit(
+            rows.queries, CURATED * _table_mb(rows), [sizes.cost("curate_source", unit)]
+        )
+        units["embed", f"embed_source/{encoder}/{folder}"] = Unit(
+            searched,
+            searched * width * VECTOR_BYTES / MB,
+            [sizes.cost("embed_part", unit)] * embed_jobs(source, run.mine),
+        )
+        units["mine", f"mine_source/{expected.mining}/{source.name}"] = Unit(
+            tuples, tuples * TUPLE_BYTES / MB, [sizes.cost("mine_part", unit)] * mine_jobs(source, run.mine)
+        )
+        units["tokenise", f"tokenise_source/{tokens_key(run)}/{source.name}"] = Unit(
+            rows.queries,
+            rows.text_mb / TOKEN_BYTES * TOKEN_BYTES_ON_DISK + rows.texts * OFFSET_BYTES / MB,
+            [sizes.cost("tokenise_source", unit)],
+        )
     return units
 
 
-def _train(counts: Counts, sizes: Sizes) -> Units:
-    run, shape = counts.run, counts.geometry(counts.run.backbone)
-    disk = 0.0
-    if shape:
-        whole = weights(shape)
-        trained = whole - (shape.vocabulary * shape.hidden if run.train.freeze_embeddings else 0)
-        disk = (WEIGHT_BYTES * whole + TRAINED_BYTES * trained) / MB
+def _training_units(sizes: Sizes) -> Units:
+    run, geometry, disk_mb = sizes.run, sizes.expected.geometry(sizes.run.backbone), 0.0
+    if geometry:
+        frozen = geometry.vocabulary * geometry.hidden if run.train.freeze_embeddings else 0
+        disk_mb = (WEIGHT_BYTES * weights(geometry) + TRAINED_BYTES * (weights(geometry) - frozen)) / MB
     return {
         ("train", f"plan_run/{run.run}"): Unit(0, 0.0, [sizes.cost("plan_run", {})]),
-        ("train", f"train_model/{run.run}"): Unit(sizes.tuples(), disk, [sizes.training()]),
+        ("train", f"train_model/{run.run}"): Unit(sizes.tuples(), disk_mb, [sizes.cost("train_model", {})]),
     }
 
 
-def _evaluate(counts: Counts, sizes: Sizes) -> Units:
-    """The jobs of tasks under each network: the run's, its base under two poolings, the retriever, other models."""
-    run, units = counts.run, Units()
+def _evaluation_units(sizes: Sizes) -> Units:
+    """Scoring of all tasks by each network: the run's, its base under two poolings, the retriever, other models."""
+    run, units = sizes.run, Units()
     models = {
         f"results/models/{model.name}/model": model for model in (run.backbone, run.retriever, *run.scored_models)
     }
     for job in jobs(run):
         model, first = models.get(job.folder, run.backbone), job.candidates[0].name
-        shape = counts.geometry(model)
-        width = shape.hidden * len({one.pooling for one in job.candidates}) if shape else 0
-        groups = [(f"{job.name}/{first}", job.tasks)] if job.batch else []
-        groups += [] if job.batch else [(f"{job.name}/{first}/{task.name}", (task,)) for task in job.tasks]
-        for manifest, tasks in groups:
+        geometry = sizes.expected.geometry(model)
+        width = geometry.hidden * len({candidate.pooling for candidate in job.candidates}) if geometry else 0
+        if job.batch:
+            groups = {f"{job.name}/{first}": job.tasks}
+        else:
+            groups = {f"{job.name}/{first}/{task.name}": (task,) for task in job.tasks}
+        for manifest, tasks in groups.items():
             texts = sum(map(task_rows, tasks))
-            disk = texts * width * SCORED_VECTOR_BYTES / MB
-            units["evaluate", manifest] = Unit(0, disk, [sizes.scoring(model, texts=texts)])
+            disk_mb = texts * width * SCORED_VECTOR_BYTES / MB
+            units["evaluate", manifest] = Unit(0, disk_mb, [sizes.scoring(model, texts=texts)])
     units["evaluate", f"build_scoreboard/{run.run}"] = Unit(0, 5.0, [])
-    return units | _task_data(run)
-
-
-def _task_data(run: Run) -> Units:
-    """Data of the tasks: fetched and checked, or made of sources or of files of one's own."""
-    units = Units()
-    for task in run.benchmark.tasks:
-        if run.evaluate.tier in task.tiers:
-            disk = TASK_COPIES * task_rows(task) * TASK_TOKENS * TOKEN_BYTES / MB
-            rules = {"mteb": ("fetch_task", "check_task"), "local": ("build_local_task",), "drawn": ("build_task",)}
-            for number, rule in enumerate(rules[task.kind]):
-                cost = Cost(MTEB_MB, MTEB_SECONDS) if rule == "check_task" else Cost(LIGHT_MB, LIGHT_SECONDS)
-                units["evaluate", f"{rule}/{task.name}"] = Unit(0, 0.0 if number else disk, [cost])
     return units
 
 
-def _raw_mb(counts: Counts, source: Source, rows: Rows | None) -> float:
-    found = counts.raw_mb(source)
-    return found if found is not None else RAW * rows.text_mb if rows else 0.0
+def _task_units(run: Run) -> Units:
+    """Data of the tasks: fetched and checked, or made of sources or of local files."""
+    units = Units()
+    for task in run.benchmark.tasks:
+        if run.evaluate.tier in task.tiers:
+            disk_mb = TASK_COPIES * task_rows(task) * TASK_TOKENS * TOKEN_BYTES / MB
+            for rule in TASK_RULES[task.kind]:
+                checks = rule == "check_task"
+                cost = Cost(MTEB_MB, MTEB_SECONDS) if checks else Cost(LIGHT_MB, LIGHT_SECONDS)
+                units["evaluate", f"{rule}/{task.name}"] = Unit(0, 0.0 if checks else disk_mb, [cost])
+    return units
 
 
-def _table_mb(rows: Rows) -> float:
+def _raw_mb(expected: ExpectedRows, source: Source) -> float:
+    rows, raw_mb = expected.normalised(source), expected.raw_mb(source)
+    return raw_mb if raw_mb is not None else RAW * rows.text_mb if rows else 0.0
+
+
+def _table_mb(rows: SourceRows) -> float:
     return rows.text_mb * PACKED + rows.texts * ROW_BYTES / MB
-
-
-def format_stages(found: Estimate, *, cores: int) -> str:
-    """Return the stages as a table for a person, with the stated errors."""
-    lines = [f"{'stage':<10}{'jobs':>6}{'there':>7}{'rows':>13}{'disk MB':>11}{'memory MB':>11}{'hours':>11}"]
-    for stage in found.stages:
-        lines.append(
-            f"{stage.stage:<10}{stage.jobs:>6}{stage.there:>7}{stage.rows or '':>13}{stage.disk_mb:>11,.1f}"
-            f"{stage.memory_mb:>11,.0f}{stage.cpu_seconds / HOUR:>11,.3f}"
-        )
-    total, hours = sum(stage.jobs for stage in found.stages), found.cpu_seconds / HOUR
-    lines.append(f"{'all':<10}{total:>6}{'':>20}{found.disk_mb:>11,.1f}{found.memory_mb:>11,.0f}{hours:>11,.3f}")
-    wall = _duration(found.wall_seconds)
-    stated = ", ".join(f"{what} {share:.0%}" for what, share in ERRORS.items())
-    lines.append(f"time         {wall} on {cores} idle cores; stated errors of the whole: {stated}")
-    lines.append("             there: jobs that have run before; hours: of a thread, or of a GPU for models")
-    if found.guessed:
-        lines.append(f"a guide only {', '.join(found.guessed)}: counted with other files or settings")
-    if found.unknown:
-        lines.append(
-            f"not counted  {', '.join(found.unknown)}: nothing is known of their rows (`expected` in a stanza)"
-        )
-    return "\n".join(lines)
-
-
-def format_changed(found: Estimate, *, runs: int, cores: int) -> str:
-    """Return what an ablation takes on top of its run, as a line for a person."""
-    jobs, hours = sum(stage.jobs for stage in found.stages), found.cpu_seconds / HOUR
-    return (
-        f"ablate       {runs} changed runs: {jobs} more jobs, {found.disk_mb:,.1f} MB, {hours:,.3f} hours, "
-        f"{_duration(found.wall_seconds)} on {cores} idle cores; what runs share is made once"
-    )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 2 * HOUR:
-        return f"{math.ceil(seconds / 60)} min"
-    return f"{seconds / HOUR:,.1f} h" if seconds < 48 * HOUR else f"{seconds / HOUR / 24:,.1f} days"
-
-
-def as_json(found: Estimate) -> Mapping[str, object]:
-    """Return an estimate as plain values, for its file."""
-    return {"run": found.run, "unknown": list(found.unknown), "guessed": list(found.guessed), "errors": ERRORS,
-            "stages": [stage._asdict() for stage in found.stages]}  # fmt: skip
-
-
-def results_disk_mb(results: str | Path) -> float:
-    """Return the size of all files below a folder, hard links counted once, in MB of 10**6 bytes."""
-    sizes = {}
-    for path in Path(results).rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            stat = path.stat()
-            sizes[(stat.st_dev, stat.st_ino)] = stat.st_size
-    return sum(sizes.values()) / MB

@@ -25,14 +25,19 @@ def resolve_precision(precision: str, *, device: str | None = None, cpuinfo: Pat
     if precision != "auto":
         return precision
     if device == "cpu":
-        return "bfloat16" if CPU_FLAGS & cpu_flags(cpuinfo) else "float32"
+        return "bfloat16" if computes_bfloat16(cpuinfo) else "float32"
     import torch
 
     if torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = bool(CPU_FLAGS & cpu_flags(cpuinfo))
+        fast = computes_bfloat16(cpuinfo)
     return "bfloat16" if fast else "float32"
+
+
+def computes_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether the processor of this machine computes in bfloat16, which it else emulates; torch is not loaded."""
+    return bool(CPU_FLAGS & cpu_flags(cpuinfo))
 
 
 def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
