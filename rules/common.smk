@@ -12,7 +12,7 @@ from snakemake.exceptions import WorkflowError
 from f2llm.config.build import plain
 from f2llm.config.changed_runs import load_changed_runs
 from f2llm.config.load import load_run
-from f2llm.estimate.shares import embed_jobs, mine_jobs
+from f2llm.estimate.job_shares import embed_jobs, mine_jobs
 from f2llm.config.variants import keys_of
 from f2llm.jobs.code import KeptDigests
 from f2llm.errors import InputError

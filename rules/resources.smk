@@ -4,8 +4,9 @@ import functools
 import os
 
 from f2llm.jobs.slurm import Asked, cancel_left_over_jobs, check_cluster, count_gpus, gpu_types, wait_for_controller
-from f2llm.estimate.counts import Counts
-from f2llm.estimate.sizing import GPU_TFLOPS, Sizes
+from f2llm.estimate.counts import ExpectedRows
+from f2llm.estimate.rates import GPU_TFLOPS
+from f2llm.estimate.sizing import Sizes
 from f2llm.jobs.devices import visible_devices
 from f2llm.jobs.node import announce, check_node, write_faults
 
@@ -107,13 +108,13 @@ def sizes(wildcards, rulename):
     on_gpu = asks_gpu(rulename) and (
         rulename == "train_model" or run.mine.device != "cpu"
     )
-    return sizes_of(run.run, on_gpu=on_gpu).ask(rulename, dict(wildcards.items()))
+    return sizes_of(run.run, on_gpu=on_gpu).request(rulename, dict(wildcards.items()))
 
 
 @functools.cache
 def sizes_of(run, on_gpu):
     """The same of all jobs of a run, on CPUs or on the site's GPUs."""
-    return Sizes(Counts(RUNS[run]), gpu_tflops=GPU_TFLOPS if on_gpu else None)
+    return Sizes(ExpectedRows(RUNS[run]), gpu_tflops=GPU_TFLOPS if on_gpu else None)
 
 
 @functools.cache

@@ -20,8 +20,9 @@ from f2llm.config.load import load_run_file
 from f2llm.config.run import Run
 from f2llm.config.variants import encoder_key, evaluation_texts_key, tokens_key
 from f2llm.estimate.compare import compare, truth
-from f2llm.estimate.counts import Counts
+from f2llm.estimate.counts import ExpectedRows
 from f2llm.estimate.machine import Machine, stages_of
+from f2llm.estimate.rates import GPU_TFLOPS
 from f2llm.estimate.stages import as_json
 from f2llm.records.files import read_json
 
@@ -39,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     run = load_run_file(options.config)
     run = replace(run, run=options.run or run.run, seed=run.seed if options.seed is None else options.seed)
-    expected = as_json(stages_of(Counts(run, results="nowhere"), Machine.here(".", tflops=355.0)))
+    expected = as_json(stages_of(ExpectedRows(run, results="nowhere"), Machine.here(".", tflops=GPU_TFLOPS)))
     jobs = manifests(options.results, run)
     figures = compare(expected, truth(jobs, results=options.results, run=run.run))
     before = read_json(options.out) if options.out.is_file() else {}
@@ -57,9 +58,9 @@ def main() -> None:
 def manifests(results: Path, run: Run) -> list[dict[str, Any]]:
     """Return the manifests of all jobs of a run, its outputs' paths made those of `results`."""
     own = {run.run, f"{run.backbone.name}-last", run.retriever.name}
-    counts = Counts(run, results="nowhere")
+    expected = ExpectedRows(run, results="nowhere")
     encoder = encoder_key(run.retriever, max_length=run.mine.max_length)
-    keys = {counts.curation, counts.mining, encoder, tokens_key(run), evaluation_texts_key(run)}
+    keys = {expected.curation, expected.mining, encoder, tokens_key(run), evaluation_texts_key(run)}
     found = []
     for path in sorted((results / "lineage" / "jobs").rglob("*.json")):
         job = read_json(path)

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from f2llm.config.geometry import activation_bytes, state_bytes
-from f2llm.estimate.rates import SEARCH_GFLOPS
+from f2llm.estimate.rates import SEARCH_GFLOPS, SEARCH_SECONDS_A_QUERY
 from f2llm.estimate.sizing import Sizes
 from f2llm.estimate.stages import ERRORS, Estimate
 
@@ -57,7 +57,8 @@ def gpu_lines(sizes: Sizes, *, peak_tflops: float, share: float) -> list[str]:
     queries, passages = sum(each.queries for each in rows), sum(each.passages for each in rows)
     lines = [
         f"run          {run.run}: {run.backbone.name} on {world} process{'es' if world > 1 else ''}",
-        f"sources      {len(rows)} of {len(run.sources)} sources are counted: {queries:,} queries, {passages:,} passages",
+        f"sources      {len(rows)} of {len(run.sources)} sources are counted: {queries:,} queries, "
+        f"{passages:,} passages",
     ]
     if work:
         how = "exact, from the plan" if work.planned else "expected"
@@ -74,8 +75,8 @@ def gpu_lines(sizes: Sizes, *, peak_tflops: float, share: float) -> list[str]:
         ("train time", training.seconds if training.known else 0.0),
     ):
         if seconds:
-            hours = seconds / HOUR
-            lines.append(f"{name:<12} {hours:,.2f} GPU-hours, {hours / world:,.2f} hours on {world} ({rate}, an assumption)")
+            together, side_by_side = _hours(seconds), _hours(seconds / world)
+            lines.append(f"{name:<12} {together} GPU-hours, {side_by_side} hours on {world} ({rate}, an assumption)")
     if geometry:
         state_gb = state_bytes(geometry, processes=world) / GB
         token = f"{activation_bytes(geometry, precision='bfloat16') / MB:.2f} MB of activations a token (bfloat16)"
@@ -88,21 +89,27 @@ def gpu_lines(sizes: Sizes, *, peak_tflops: float, share: float) -> list[str]:
 
 def _search_lines(sizes: Sizes, *, rate: str) -> list[str]:
     """Lines of the search for negatives, on one CPU thread and on a GPU: the sum and the largest sources."""
-    cpu, lines, total_hours, total_seconds = Sizes(sizes.expected), [], 0.0, 0.0
+    cpu, lines, cpu_total, gpu_total = Sizes(sizes.expected), [], 0.0, 0.0
     for search in sizes.searches():
-        hours = cpu.search_seconds(queries=search.queries, flops=search.flops) / HOUR
-        seconds = sizes.search_seconds(queries=search.queries, flops=search.flops)
-        total_hours, total_seconds = total_hours + hours, total_seconds + seconds
+        cpu_seconds = cpu.search_seconds(queries=search.queries, flops=search.flops)
+        gpu_seconds = sizes.search_seconds(queries=search.queries, flops=search.flops)
+        cpu_total, gpu_total = cpu_total + cpu_seconds, gpu_total + gpu_seconds
         jobs = f"{search.jobs} job{'s' if search.jobs > 1 else ''}"
         size = f"{search.queries:,} queries x {search.passages:,} passages"
-        lines.append(f"  {search.source:<23} {size}: {hours:,.2f} h or {seconds:,.1f} s, {jobs}")
+        lines.append(f"  {search.source:<23} {size}: {_hours(cpu_seconds)} h or {gpu_seconds:,.1f} s, {jobs}")
     if not lines:
         return []
     together = (
-        f"search       {total_hours:,.1f} h of one CPU thread at {SEARCH_GFLOPS:.0f} GFLOP/s (measured), "
-        f"{total_seconds:,.1f} s of a GPU {rate} (an assumption); the largest:"
+        f"search       {_hours(cpu_total)} h of one CPU thread at {SEARCH_GFLOPS:.0f} GFLOP/s (measured), "
+        f"{gpu_total:,.1f} s of a GPU {rate} (an assumption), {SEARCH_SECONDS_A_QUERY * 1000:.2g} ms a query in "
+        "either; the largest:"
     )
     return [together, *lines[:SEARCHES_SHOWN]]
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / HOUR
+    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.2g}"
 
 
 def _duration(seconds: float) -> str:

@@ -22,7 +22,7 @@ STAGES = ("fetch", "models", "normalise", "curate", "embed", "mine", "tokenise",
 ERRORS = {"rows": 0.05, "disk": 0.25, "memory": 0.25, "cpu": 0.5}
 # Parquet of texts (zstd) over their bytes; bytes of a row's ids, of its origins, of a mined tuple.
 PACKED, ROW_BYTES, ORIGIN_BYTES, TUPLE_BYTES = 0.42, 24, 20, 96
-# Curated tables over those that they are made of: what is removed is kept beside what stays.
+# Curated tables, with those of what was removed and of near copies beside them, over the rows that stay.
 CURATED = 1.3
 # Where a source's files are not recorded: their size over that of the texts in them.
 RAW = 1.5

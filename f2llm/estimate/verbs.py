@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2llm.errors import InputError
+from f2llm.estimate.rates import GPU_PEAK_TFLOPS, GPU_SHARE
 from f2llm.jobs.verbs import positive
 
 if TYPE_CHECKING:
+    from f2llm.config.fetch import Fetch
     from f2llm.config.run import Run
 
 Verb = Callable[..., argparse.ArgumentParser]  # name, action, text -> the parser of its arguments
@@ -39,9 +41,11 @@ def add_estimate(verb: Verb) -> None:
     parser.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
     parser.add_argument("--results", default="results", help="where a plan may be; default: %(default)s")
     parser.add_argument(
-        "--tflops", type=positive, default=790.0, help="matrix products of one GPU; default: %(default)s"
+        "--tflops", type=positive, default=GPU_PEAK_TFLOPS, help="matrix products of one GPU; default: %(default)s"
     )
-    parser.add_argument("--efficiency", type=_share, default=0.45, help="share of it reached; default: %(default)s")
+    parser.add_argument(
+        "--efficiency", type=_share, default=GPU_SHARE, help="share of it reached; default: %(default)s"
+    )
     parser.add_argument("--offline", action="store_true", help="do not ask whether sources can be reached")
     parser.add_argument(
         "--record", action="store_true", help="write what a finished run counted into config/counts.lock.json, and end"
@@ -49,59 +53,56 @@ def add_estimate(verb: Verb) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
-    from f2llm.config.fetch import Fetch
-    from f2llm.estimate.counts import Counts
+    from f2llm.estimate.counts import ExpectedRows
     from f2llm.estimate.machine import Machine, check_run, describe_machine, stages_of, stages_of_changed
-    from f2llm.estimate.search import format_search, search_costs
-    from f2llm.estimate.stages import format_changed, format_stages
-    from f2llm.estimate.training import Machine as Rate
-    from f2llm.estimate.training import estimate_run, format_estimate
+    from f2llm.estimate.printed import changed_line, gpu_lines, stage_lines
+    from f2llm.estimate.sizing import Sizes
     from f2llm.jobs.code import ROOT
     from f2llm.jobs.environment import describe_libraries
     from f2llm.jobs.slurm import ask_partitions
     from f2llm.sources.reach import reach
 
-    (run, changed), rate = _runs_of(options.config), Rate(options.tflops, options.efficiency)
-    counts = Counts(run, results=options.results)
+    run, changed = _runs_of(options.config)
+    expected, tflops = ExpectedRows(run, results=options.results), options.tflops * options.efficiency
     if options.record:
-        print(f"config/counts.lock.json: counts of {counts.record()} sources")
+        print(f"config/counts.lock.json: counts of {expected.record()} sources")
         return
-    machine = Machine.here(options.results, tflops=options.tflops * options.efficiency)
+    machine = Machine.here(options.results, tflops=tflops)
     partitions = None
     try:
         partitions = ask_partitions() if machine.slurm else None
     except InputError as error:
         print(f"cluster      {error}; judged as one machine")
         machine = machine._replace(slurm=False)
-    stages = stages_of(counts, machine)
-    print(describe_machine(machine), *describe_libraries(gpus=machine.gpus), sep="\n")
-    print(format_stages(stages, cores=machine.cores))
+    stages = stages_of(expected, machine)
+    lines = [describe_machine(machine), *describe_libraries(gpus=machine.gpus)]
+    lines += stage_lines(stages, cores=machine.cores)
     if changed:
         more = stages_of_changed(
-            counts, [Counts(changed_run, results=options.results) for changed_run in changed], machine
+            expected, [ExpectedRows(changed_run, results=options.results) for changed_run in changed], machine
         )
-        print(format_changed(more, runs=len(changed), cores=machine.cores))
-    training = estimate_run(run, machine=rate, results=options.results)
-    if training.known or training.plan:
-        print(format_estimate(training, run=run, machine=rate))
-    if search := format_search(search_costs(run, tflops=rate.tflops, results=options.results), tflops=rate.tflops):
-        print(search)
-    orders = [(f"source {source.name}", source.fetch) for source in run.stanzas]
-    models = {model.name: model for model in (run.backbone, run.retriever, *run.scored_models)}
-    orders += [(f"model {name}", (model.fetch,)) for name, model in models.items()]
-    orders += [
-        (
-            f"task {task.name}",
-            (Fetch(kind="hub", repository=mteb.repository, revision=mteb.revision, files=mteb.files),),
-        )
-        for task in run.benchmark.tasks
-        if (mteb := task.mteb) and run.evaluate.tier in task.tiers
-    ]
-    places = reach(orders, ask=not options.offline)
+        lines.append(changed_line(more, runs=len(changed), cores=machine.cores))
+    on_gpus = Sizes(expected, gpu_tflops=tflops)
+    print(*lines, *gpu_lines(on_gpus, peak_tflops=options.tflops, share=options.efficiency), sep="\n")
+    places = reach(_orders_of(run), ask=not options.offline)
     asked = "not asked" if options.offline else "asked"
     print(f"files        {places.stored} places are in the store already, {places.asked} others {asked}")
     check_run(run, stages, machine, lock=ROOT / "requirements.lock", unreachable=places.faults, partitions=partitions)
     print("verdict      this run can work here")
+
+
+def _orders_of(run: "Run") -> "list[tuple[str, tuple[Fetch, ...]]]":
+    """Everything that a run fetches: name and places of its sources, models and tasks."""
+    from f2llm.config.fetch import Fetch
+
+    models = {model.name: model for model in (run.backbone, run.retriever, *run.scored_models)}
+    orders = [(f"source {source.name}", source.fetch) for source in run.stanzas]
+    orders += [(f"model {name}", (model.fetch,)) for name, model in models.items()]
+    for task in run.benchmark.tasks:
+        if (mteb := task.mteb) and run.evaluate.tier in task.tiers:
+            fetch = Fetch(kind="hub", repository=mteb.repository, revision=mteb.revision, files=mteb.files)
+            orders.append((f"task {task.name}", (fetch,)))
+    return orders
 
 
 def _runs_of(config: str) -> "tuple[Run, tuple[Run, ...]]":

@@ -1,7 +1,7 @@
 """What jobs that make tasks, and score models on them, are told."""
 
-from f2llm.estimate.sizing import asked
-from f2llm.estimate.task_rows import shards, task_rows
+from f2llm.estimate.job_shares import shards, task_rows
+from f2llm.estimate.sizing import request_for
 from f2llm.config.candidates import instructed_tasks, own_candidates
 from f2llm.evaluate.published import published_files
 
@@ -170,7 +170,7 @@ def scoring_cost(wildcards, rulename, job):
     # A large task's passages are encoded by other jobs.
     encoded = texts if job.batch else min(texts, run.evaluate.shard_texts)
     sizes = sizes_of(run.run, on_gpu=asks_gpu(rulename))
-    return asked(sizes.scoring(model, texts=texts, encoded=encoded))
+    return request_for(sizes.scoring(model, texts=texts, encoded=encoded))
 
 
 def manifests_of(job):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.load import load_run
-from f2llm.estimate.counts import Counts
+from f2llm.estimate.counts import ExpectedRows
 from f2llm.estimate.machine import Machine, stages_of
 from f2llm.estimate.stages import as_json
 from f2llm.jobs.job import job
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 with job(snakemake) as counts:
     run = load_run(snakemake.config, folder=snakemake.params.stanzas, where="config")
     # Not what lies in results/ already: the same before the first job and after the last.
-    found = stages_of(
-        Counts(run, results=snakemake.params.nowhere), Machine.here("results", tflops=snakemake.params.tflops)
+    whole = stages_of(
+        ExpectedRows(run, results=snakemake.params.nowhere), Machine.here("results", tflops=snakemake.params.tflops)
     )
-    write_json(snakemake.output.estimate, as_json(found))
-    counts.update(stages=len(found.stages), unknown=list(found.unknown), guessed=list(found.guessed))
+    write_json(snakemake.output.estimate, as_json(whole))
+    counts.update(stages=len(whole.stages), unknown=list(whole.unknown), guessed=list(whole.guessed))

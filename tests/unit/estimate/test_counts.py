@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from f2llm.config.load import load_run_file
-from f2llm.estimate.counts import Counts, on_disk
+from f2llm.estimate.counts import ExpectedRows, on_disk
 from f2llm.records.files import read_json, write_json
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ def write(folder, *, passages, queries):
 def finished(tmp_path):
     """A finished run of the one source `news`."""
     run = dataclasses.replace(RUN, sources=(NEWS,), heldout_sources=())
-    counts = Counts(run, results=tmp_path / "results", lock=tmp_path / "none.json")
+    counts = ExpectedRows(run, results=tmp_path / "results", lock=tmp_path / "none.json")
     write(tmp_path / "results/sources/news", passages=40, queries=30)
     (tmp_path / "results/sources/news/manifest.json").write_text('{"files": [{"bytes": 2000000}]}')
     write(tmp_path / f"results/curated/{counts.curation}/news", passages=20, queries=10)
@@ -40,7 +40,7 @@ def finished(tmp_path):
 
 def after(finished, tmp_path, **changes):
     run = dataclasses.replace(finished.run, **changes)
-    return Counts(run, results=tmp_path / "empty", lock=tmp_path / "lock.json")
+    return ExpectedRows(run, results=tmp_path / "empty", lock=tmp_path / "lock.json")
 
 
 def test_tables_are_counted_by_their_footers(finished):
@@ -93,23 +93,23 @@ def test_another_adapter_makes_the_record_a_guide(finished, tmp_path):
 
 
 def test_a_publication_states_training_rows_and_unknown_is_none(tmp_path):
-    counts = Counts(PAPER, results=tmp_path, lock=tmp_path / "none.json")
+    counts = ExpectedRows(PAPER, results=tmp_path, lock=tmp_path / "none.json")
     squad = next(source for source in PAPER.sources if source.name == "squad")
     assert counts.tuples(squad) == counts.curated(squad) == counts.normalised(squad)
     assert (counts.tuples(squad).queries, counts.tuples(squad).how) == (squad.expected.queries, "stated")
-    assert Counts(RUN, results=tmp_path, lock=tmp_path / "none.json").curated(NEWS) is None
+    assert ExpectedRows(RUN, results=tmp_path, lock=tmp_path / "none.json").curated(NEWS) is None
 
 
 def test_recording_keeps_sources_of_other_runs(finished, tmp_path):
     lock = read_json(tmp_path / "lock.json")
     lock["normalised"]["other"] = lock["normalised"]["news"]
     write_json(tmp_path / "lock.json", lock)
-    again = Counts(finished.run, results=finished.results, lock=tmp_path / "lock.json")
+    again = ExpectedRows(finished.run, results=finished.results, lock=tmp_path / "lock.json")
     assert again.record(tmp_path / "lock.json") == 2
 
 
 def test_the_shipped_record_is_that_of_the_embedded_default(tmp_path):
-    counts = Counts(RUN, results=tmp_path, lock=ROOT / "config" / "counts.lock.json")
+    counts = ExpectedRows(RUN, results=tmp_path, lock=ROOT / "config" / "counts.lock.json")
     rows = [counts.tuples(source) for source in RUN.sources]
     assert {one.how for one in rows} == {"recorded"}
     assert {counts.normalised(source).how for source in (*RUN.sources, *RUN.heldout_sources)} == {"recorded"}
@@ -119,7 +119,7 @@ def test_the_shipped_record_is_that_of_the_embedded_default(tmp_path):
 def test_a_table_that_is_made_meanwhile_is_seen(finished, tmp_path):
     from f2llm.estimate.sizing import Sizes
 
-    counts = Counts(finished.run, results=tmp_path / "new", lock=tmp_path / "none.json")
+    counts = ExpectedRows(finished.run, results=tmp_path / "new", lock=tmp_path / "none.json")
     sizes = Sizes(counts)
     before = sizes.cost("curate_source", {"source": "news"})
     write(tmp_path / "new/sources/news", passages=40, queries=30)

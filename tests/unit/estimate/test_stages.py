@@ -7,31 +7,24 @@ import pytest
 
 from f2llm.config.load import load_run_file
 from f2llm.errors import InputError
-from f2llm.estimate.counts import Counts
+from f2llm.estimate.counts import ExpectedRows
 from f2llm.estimate.machine import Machine, check_run, describe_machine, stages_of
+from f2llm.estimate.printed import changed_line, stage_lines
 from f2llm.estimate.sizing import Sizes
-from f2llm.estimate.stages import (
-    ERRORS,
-    STAGES,
-    as_json,
-    estimate,
-    estimate_changed,
-    format_changed,
-    format_stages,
-    results_disk_mb,
-)
+from f2llm.estimate.stages import ERRORS, STAGES, as_json, estimate, estimate_changed
 from f2llm.jobs.slurm import Partition
 from f2llm.records.files import write_json
 
 ROOT = Path(__file__).parents[3]
 RUN = load_run_file(ROOT / "config" / "config.yaml")
-COUNTS = Counts(RUN, results="nowhere", lock=ROOT / "config" / "counts.lock.json")
+COUNTS = ExpectedRows(RUN, results="nowhere", lock=ROOT / "config" / "counts.lock.json")
+SIZES = Sizes(COUNTS)
 MACHINE = Machine(cores=2, memory_mb=16_000, free_disk_mb=50_000, gpus=0, slurm=False, bfloat16=True, tflops=300.0)
 
 
 @pytest.fixture(scope="module")
 def found():
-    return estimate(COUNTS, Sizes(COUNTS), cores=2)
+    return estimate(SIZES, cores=2)
 
 
 def test_all_stages_are_there_in_their_order(found):
@@ -45,31 +38,31 @@ def test_rows_of_the_embedded_default_are_those_of_its_record(found):
 
 
 def test_time_on_more_cores_is_shorter_but_no_job_is_cut(found):
-    many = estimate(COUNTS, Sizes(COUNTS), cores=64)
-    assert Sizes(COUNTS).training().seconds / RUN.train.threads <= many.wall_seconds < found.wall_seconds
+    many = estimate(SIZES, cores=64)
+    assert SIZES.training().seconds / RUN.train.threads <= many.wall_seconds < found.wall_seconds
     assert many.cpu_seconds == found.cpu_seconds
 
 
 def test_jobs_that_have_run_are_counted(tmp_path):
     for name in ("normalise_source/news", "evaluate_run_first/embedded", "evaluate_run_first/other"):
         write_json(tmp_path / f"lineage/jobs/{name}.json", {})
-    counts = Counts(RUN, results=tmp_path, lock=ROOT / "config" / "counts.lock.json")
-    there = {stage.stage: stage.there for stage in estimate(counts, Sizes(counts), cores=1).stages}
+    expected = ExpectedRows(RUN, results=tmp_path, lock=ROOT / "config" / "counts.lock.json")
+    there = {stage.stage: stage.there for stage in estimate(Sizes(expected), cores=1).stages}
     assert (there["normalise"], there["evaluate"], there["fetch"]) == (1, 1, 0)
 
 
 def test_a_person_reads_the_stages_and_the_stated_errors(found):
-    said = format_stages(found, cores=2)
+    said = "\n".join(stage_lines(found, cores=2))
     assert said.splitlines()[0].split()[:2] == ["stage", "jobs"]
     assert "stated errors of the whole: rows 5%, disk 25%, memory 25%, cpu 50%" in said
     assert "on 2 idle cores" in said
 
 
 def test_sources_of_which_nothing_is_known_are_named():
-    counts = Counts(RUN, results="nowhere", lock="nowhere")
-    said = format_stages(estimate(counts, Sizes(counts), cores=2), cores=2)
+    expected = ExpectedRows(RUN, results="nowhere", lock="nowhere")
+    said = "\n".join(stage_lines(estimate(Sizes(expected), cores=2), cores=2))
     assert "not counted  icd_term, hpo_def" in said
-    assert estimate(counts, Sizes(counts), cores=2).cpu_seconds < 600  # nothing is made up for them
+    assert estimate(Sizes(expected), cores=2).cpu_seconds < 600  # nothing is made up for them
 
 
 def test_it_is_kept_as_plain_values(found, tmp_path):
@@ -79,22 +72,21 @@ def test_it_is_kept_as_plain_values(found, tmp_path):
 
 def changed(**changes):
     run = dataclasses.replace(RUN, **changes)
-    counts = Counts(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json")
-    return counts, Sizes(counts)
+    return Sizes(ExpectedRows(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json"))
 
 
 def test_a_changed_run_is_estimated_by_what_it_does_not_share():
-    more = estimate_changed((COUNTS, Sizes(COUNTS)), [changed(run="embedded-fewer", sources=RUN.sources[1:])], cores=2)
+    more = estimate_changed(SIZES, [changed(run="embedded-fewer", sources=RUN.sources[1:])], cores=2)
     jobs = {stage.stage: stage.jobs for stage in more.stages}
     batches = len({task.batch for task in RUN.benchmark.tasks if RUN.evaluate.tier in task.tiers})
     assert jobs == dict.fromkeys(STAGES, 0) | {"train": 2, "evaluate": batches, "report": 1}
-    assert "1 changed runs: " in format_changed(more, runs=1, cores=2)
+    assert "1 changed runs: " in changed_line(more, runs=1, cores=2)
 
 
 def test_what_two_changed_runs_share_is_counted_once():
     fewer = dataclasses.replace(RUN.mine, negatives=RUN.mine.negatives - 1)
     one, other = (changed(run=f"embedded-{name}", mine=fewer, seed=seed) for name, seed in (("a", 1), ("b", 1)))
-    first = (COUNTS, Sizes(COUNTS))
+    first = SIZES
     single, both = (estimate_changed(first, runs, cores=2) for runs in ([one], [one, other]))
     jobs = [{stage.stage: stage.jobs for stage in found.stages} for found in (single, both)]
     assert jobs[0]["mine"] == jobs[1]["mine"] == len(RUN.sources)
@@ -102,18 +94,12 @@ def test_what_two_changed_runs_share_is_counted_once():
 
 
 def test_a_change_of_nothing_but_its_name_takes_no_shared_stage_again():
-    more = estimate_changed((COUNTS, Sizes(COUNTS)), [(COUNTS, Sizes(COUNTS))], cores=2)
+    more = estimate_changed(SIZES, [SIZES], cores=2)
     assert more.cpu_seconds == more.disk_mb == 0
 
 
-def test_hard_links_count_once(tmp_path):
-    (tmp_path / "a").write_bytes(b"x" * 1_000_000)
-    (tmp_path / "b").hardlink_to(tmp_path / "a")
-    assert results_disk_mb(tmp_path) == 1.0
-
-
 def check(machine=MACHINE, run=RUN, unreachable=()):
-    counts = Counts(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json")
+    counts = ExpectedRows(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json")
     check_run(run, stages_of(counts, machine), machine, lock=ROOT / "requirements.lock", unreachable=unreachable)
 
 
@@ -156,7 +142,7 @@ def test_what_cannot_work_is_said_before_anything_runs(machine, run, said):
 )
 def test_the_cluster_behind_a_login_node_is_looked_at(run, memory_mb, said):
     counts, machine = (
-        Counts(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json"),
+        ExpectedRows(run, results="nowhere", lock=ROOT / "config" / "counts.lock.json"),
         MACHINE._replace(slurm=True),
     )
     nodes = {"cpu": Partition("cpu", True, 2, 0, 16, memory_mb, float("inf"))}

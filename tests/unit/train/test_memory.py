@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from f2llm.config.geometry import activation_bytes, read_geometry, weights
 from f2llm.errors import InputError
 from f2llm.models.backbone import load_packed
 from f2llm.train.memory import MB, bytes_per_token, find_budget, fit, saved_bytes, state_bytes
@@ -26,6 +27,13 @@ def test_a_token_costs_about_what_its_layers_save(backbone):
     found = bytes_per_token(load_packed(backbone), precision="float32", device=torch.device("cpu"))
     # Two layers of width 32 and 64: between ten and a hundred float32 vectors of that width each.
     assert 2 * 10 * 32 * 4 <= found <= 2 * 100 * 32 * 4
+
+
+def test_the_estimate_of_a_model_that_is_not_here_is_near_what_is_measured(backbone):
+    shape, model = read_geometry(backbone), load_packed(backbone)
+    assert weights(shape) == sum(parameter.numel() for parameter in model.parameters() if parameter.ndim > 1)
+    measured = bytes_per_token(model, precision="float32", device=torch.device("cpu"))
+    assert activation_bytes(shape, precision="float32") == pytest.approx(measured, rel=0.25)
 
 
 @pytest.mark.parametrize(("kept", "chunk"), [(100, 100), (4096, 4096), (9000, 4096)])
