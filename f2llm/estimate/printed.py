@@ -109,7 +109,7 @@ def _search_lines(sizes: Sizes, *, rate: str) -> list[str]:
 
 def _hours(seconds: float) -> str:
     hours = seconds / HOUR
-    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.2g}"
+    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.4f}"
 
 
 def _duration(seconds: float) -> str:

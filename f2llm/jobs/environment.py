@@ -1,4 +1,4 @@
-"""Say plainly, before anything runs, when this environment cannot work."""
+"""The software of this environment: Python, packages against requirements.lock, faiss; checked before anything runs."""
 
 import importlib.metadata
 import platform
@@ -26,7 +26,7 @@ def check_environment(*, lock: str | Path, results: str | Path = ".") -> None:
     """Check Python, packages against the lock, faiss and free disk.
 
     Raises:
-        InputError: every fault found, each with the command that mends it.
+        InputError: every fault found, each with the command that repairs it.
     """
     faults = []
     if sys.version_info < LEAST_PYTHON:
@@ -49,7 +49,7 @@ def check_environment(*, lock: str | Path, results: str | Path = ".") -> None:
 
 
 def describe_libraries(*, gpus: int) -> list[str]:
-    """Return which builds of torch and faiss are here, and a line for what is untried or leaves GPUs idle."""
+    """Lines of which builds of torch and faiss are installed, and of what is untried or leaves GPUs idle."""
     torch = _version("torch") or "not installed"
     faiss = [f"{name} {_installed(name)}" for name in FAISS if _installed(name)]
     lines = [f"libraries    torch {torch}, {', '.join(faiss) or 'no faiss'}"]
@@ -68,17 +68,17 @@ def describe_libraries(*, gpus: int) -> list[str]:
 
 
 def read_pins(lock: str | Path) -> dict[str, str]:
-    """Return name -> version of a requirements file of `name==version` lines."""
+    """Name -> version of a requirements file of `name==version` lines."""
     lines = Path(lock).read_text(encoding="utf-8").splitlines()
     matches = (re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line.split("#")[0].strip()) for line in lines)
     return {re.sub(r"[-_.]+", "-", match[1]).lower(): match[2] for match in matches if match}
 
 
 def _faiss_faults() -> list[str]:
-    found = [name for name in FAISS if _installed(name)]
-    if len(found) == 2:
+    installed = [name for name in FAISS if _installed(name)]
+    if len(installed) == 2:
         return ["faiss: faiss-cpu and faiss-gpu overwrite each other, both are installed; uninstall both, install one"]
-    if not found:
+    if not installed:
         return ["faiss: not installed; install the extra `cpu` or `gpu` of this project, never both"]
     return []
 
@@ -89,7 +89,7 @@ def _installed(name: str) -> str | None:
 
 
 def _version(name: str) -> str | None:
-    """Return the version with its local part, such as 2.13.0+cpu."""
+    """Version with its local part, such as 2.13.0+cpu."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

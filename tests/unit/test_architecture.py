@@ -109,7 +109,7 @@ def test_rules_hold_wiring_only(path):
 
 def test_reading_the_workflow_loads_no_heavy_package():
     code = (
-        "import sys, f2llm.config.load, f2llm.config.variants, f2llm.jobs.environment, f2llm.jobs.job, f2llm.jobs.lock, "
+        "import sys, f2llm.config.load, f2llm.config.variants, f2llm.estimate.machine, f2llm.jobs.environment, f2llm.jobs.job, f2llm.jobs.lock, "
         "f2llm.jobs.status, f2llm.sources.adapters; sys.exit(bool({'torch', 'transformers', 'faiss', 'mteb', 'duckdb'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
