@@ -53,14 +53,14 @@ class SourceRows(NamedTuple):
         return self.queries + self.passages
 
 
-class PlanCounts(NamedTuple):
-    """What `plan_run` counted while it wrote the plan of a run."""
+class TrainingWork(NamedTuple):
+    """What the trainer works through in all epochs: expected, or counted by `plan_run`, which knows the balance too."""
 
     steps: int
-    rows: int  # tuples that the trainer sees, in all epochs
-    tokens: int
-    balance: dict[str, float]  # number of processes -> tokens of the busiest over the mean
-    padded_over_useful: float  # tokens of one padded tensor a batch over those of its texts
+    rows: int  # tuples, each as often as it is seen
+    tokens: float
+    balance: dict[str, float] | None = None  # number of processes -> tokens of the busiest over the mean
+    padded_over_useful: float = 1.0  # tokens of one padded tensor a batch over those of its texts
 
 
 class ExpectedRows:
@@ -128,12 +128,12 @@ class ExpectedRows:
             share = recorded.queries / max(1, queries_then["queries"])
         return SourceRows(round(curated.queries * share), 0, 0.0, 0.0, "about")
 
-    def plan(self) -> PlanCounts | None:
+    def plan(self) -> TrainingWork | None:
         """What the run's plan counted; None before `plan_run`, and where the plan is of other settings."""
         with contextlib.suppress(OSError, ValueError, KeyError):
             manifest = read_json(self.results / "lineage" / "jobs" / "plan_run" / f"{self.run.run}.json")
             if manifest["params"]["settings"] == training_settings(self.run):
-                return PlanCounts(**{name: manifest["counts"][name] for name in PlanCounts._fields})
+                return TrainingWork(**{name: manifest["counts"][name] for name in TrainingWork._fields})
         return None
 
     def raw_mb(self, source: Source) -> float | None:

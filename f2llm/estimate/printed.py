@@ -61,12 +61,11 @@ def gpu_lines(sizes: Sizes, *, peak_tflops: float, share: float) -> list[str]:
         f"{passages:,} passages",
     ]
     if work:
-        how = "exact, from the plan" if work.planned else "expected"
-        means = f"{work.tokens / work.tuples:,.0f} a tuple, {work.tokens / work.steps:,.0f} a step"
+        how = "expected" if work.balance is None else "exact, from the plan"
+        means = f"{work.tokens / work.rows:,.0f} a tuple, {work.tokens / work.steps:,.0f} a step"
         lines.append(f"training     {work.steps:,} steps, {work.tokens:,.0f} tokens ({means}; {how})")
-    if plan := sizes.expected.plan():
-        worst = max(plan.balance.values(), default=1.0)
-        padded = plan.padded_over_useful
+    if work and work.balance is not None:
+        worst, padded = max(work.balance.values(), default=1.0), work.padded_over_useful
         lines.append(f"padding      none; in one padded tensor a batch {padded} x; max / mean of processes <= {worst}")
     rate = f"at {share:.0%} of {peak_tflops:,.4g} TFLOP/s"
     training = sizes.training()

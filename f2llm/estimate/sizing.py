@@ -11,36 +11,9 @@ from f2llm.config.geometry import activation_bytes, forward_flops, state_bytes, 
 from f2llm.config.models import Model
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
-from f2llm.estimate.counts import PASSAGE_TOKENS, QUERY_TOKENS, TOKEN_BYTES, ExpectedRows, SourceRows
+from f2llm.estimate import rates
+from f2llm.estimate.counts import PASSAGE_TOKENS, QUERY_TOKENS, TOKEN_BYTES, ExpectedRows, SourceRows, TrainingWork
 from f2llm.estimate.job_shares import embed_jobs, mine_jobs
-from f2llm.estimate.rates import (
-    CPU_ACTIVATIONS,
-    CUDA_MB,
-    ENCODE_GFLOPS,
-    LAUNCHERS_MB,
-    LEAST_MINUTES,
-    LIGHT_MB,
-    LIGHT_SECONDS,
-    MEMORY_MARGIN,
-    MTEB_MB,
-    MTEB_SECONDS,
-    PARSING,
-    SEARCH_GFLOPS,
-    SEARCH_SECONDS_A_QUERY,
-    SEARCH_THREADS,
-    SNAKEMAKE_MB,
-    STEP_MB,
-    TABLES_MB,
-    THREADED_SEARCH_SECONDS,
-    TIME_MARGIN,
-    TORCH_MB,
-    TORCH_SECONDS,
-    TRAIN_GFLOPS,
-    UNKNOWN_MB,
-    UNKNOWN_SECONDS,
-    UNKNOWN_TRAINING_SECONDS,
-    VECTOR_COPIES,
-)
 
 # Tokens of a text of an evaluation task of mteb, before it is cut.
 TASK_TOKENS = 200.0
@@ -58,8 +31,8 @@ class Cost(NamedTuple):
     known: bool = True  # False: no count of its rows, so room for a large source
 
 
-UNKNOWN = Cost(UNKNOWN_MB, UNKNOWN_SECONDS, known=False)
-LIGHT = Cost(LIGHT_MB + TABLES_MB, LIGHT_SECONDS)
+UNKNOWN = Cost(rates.UNKNOWN_MB, rates.UNKNOWN_SECONDS, known=False)
+LIGHT = Cost(rates.LIGHT_MB + rates.TABLES_MB, rates.LIGHT_SECONDS)
 
 
 class Request(NamedTuple):
@@ -80,15 +53,6 @@ class Search(NamedTuple):
     flops: float
 
 
-class TrainingWork(NamedTuple):
-    """What the trainer works through in all epochs."""
-
-    steps: int
-    tuples: int
-    tokens: float
-    planned: bool  # counted by the plan; False: expected
-
-
 class Sizes:
     """Costs of the jobs of a run, by rule and wildcards."""
 
@@ -101,7 +65,7 @@ class Sizes:
 
     def request(self, rule: str, unit: Mapping[str, str]) -> Request:
         """What Slurm is asked for on behalf of a job of `rule` whose wildcards are `unit`."""
-        around_mb = SNAKEMAKE_MB + (LAUNCHERS_MB if rule == "train_model" else 0)
+        around_mb = rates.SNAKEMAKE_MB + (rates.LAUNCHERS_MB if rule == "train_model" else 0)
         return request_for(self.cost(rule, unit), around_mb=around_mb)
 
     def cost(self, rule: str, unit: Mapping[str, str]) -> Cost:
@@ -124,10 +88,13 @@ class Sizes:
         geometry = self.expected.geometry(model)
         if geometry is None:
             return UNKNOWN
-        memory, seconds = (MTEB_MB, MTEB_SECONDS) if mteb else (TORCH_MB, TORCH_SECONDS)
+        memory, seconds = (rates.MTEB_MB, rates.MTEB_SECONDS) if mteb else (rates.TORCH_MB, rates.TORCH_SECONDS)
         flops = forward_flops(geometry, tokens=tokens, mean_length=tokens / max(1.0, texts))
         weights_mb = 4 * weights(geometry) / MB
-        return Cost(memory + 1.6 * weights_mb + self._context_mb, seconds + flops / self._rate(ENCODE_GFLOPS))
+        return Cost(
+            memory + 1.6 * weights_mb + self._context_mb,
+            seconds + flops / self._rate(rates.ENCODE_GFLOPS[self._bfloat16]),
+        )
 
     def scoring(self, model: Model, *, texts: float, encoded: float | None = None) -> Cost:
         """What it takes to score a model on tasks of `texts` texts, of which the job encodes `encoded` (None: all)."""
@@ -135,7 +102,7 @@ class Sizes:
         length = min(TASK_TOKENS, 0.75 * self.run.evaluate.max_length)
         encoded = texts if encoded is None else encoded
         cost = self.encoding(model, texts=encoded, tokens=encoded * length, mteb=True)
-        vectors_mb = VECTOR_COPIES * 4 * geometry.hidden * texts / MB if geometry else 0.0
+        vectors_mb = rates.VECTOR_COPIES * 4 * geometry.hidden * texts / MB if geometry else 0.0
         return cost._replace(memory_mb=cost.memory_mb + vectors_mb)
 
     def training(self) -> Cost:
@@ -143,31 +110,32 @@ class Sizes:
         geometry, train, work = self.expected.geometry(self.run.backbone), self.run.train, self.training_work()
         threads = train.threads * train.processes
         if geometry is None or work is None:
-            return Cost(max(UNKNOWN_MB, CUDA_MB * train.processes), UNKNOWN_TRAINING_SECONDS, threads, known=False)
-        length = work.tokens / (work.tuples * (2 + train.negatives))
+            memory = max(rates.UNKNOWN_MB, rates.CUDA_MB * train.processes)
+            return Cost(memory, rates.UNKNOWN_TRAINING_SECONDS, threads, known=False)
+        length = work.tokens / (work.rows * (2 + train.negatives))
         flops = training_flops(geometry, tokens=work.tokens, mean_length=length)
-        seconds = TORCH_SECONDS * train.processes + flops / self._rate(TRAIN_GFLOPS)
+        seconds = rates.TORCH_SECONDS * train.processes + flops / self._rate(rates.TRAIN_GFLOPS[self._bfloat16])
         if self._gpu:
-            process_mb = CUDA_MB + 2 * 4 * weights(geometry) / MB
+            process_mb = rates.CUDA_MB + 2 * 4 * weights(geometry) / MB
         else:
             world = train.processes * train.nodes
-            step_tokens = work.tokens / work.tuples * train.batch_size * train.batches_per_step / world
+            step_tokens = work.tokens / work.rows * train.batch_size * train.batches_per_step / world
             kept = min(step_tokens, train.tokens_per_chunk) * activation_bytes(geometry, precision="bfloat16") / MB
-            process_mb = TORCH_MB + state_bytes(geometry, processes=world) / MB + CPU_ACTIVATIONS * kept
+            process_mb = rates.TORCH_MB + state_bytes(geometry, processes=world) / MB + rates.CPU_ACTIVATIONS * kept
         return Cost(train.processes * process_mb, seconds, threads)
 
     def training_work(self) -> TrainingWork | None:
         """Steps, tuples and tokens of the training, of the plan once there is one; None where no rows are known."""
         if plan := self.expected.plan():
-            return TrainingWork(plan.steps, plan.rows, plan.tokens, planned=True)
+            return plan
         train, trained = self.run.train, self._trained()
         if not sum(trained):
             return None
         # A batch holds tuples of one source.
         batches = sum(math.ceil(tuples / train.batch_size) for tuples in trained)
         steps = train.steps or math.ceil(batches * (train.epochs or 0) / train.batches_per_step)
-        tuples = sum(trained) * train.epochs if train.epochs else steps * train.batch_size * train.batches_per_step
-        return TrainingWork(steps, tuples, tuples * self.tuple_tokens(), planned=False)
+        rows = sum(trained) * train.epochs if train.epochs else steps * train.batch_size * train.batches_per_step
+        return TrainingWork(steps, rows, rows * self.tuple_tokens())
 
     def tuples(self) -> int:
         """Number of tuples that are trained on, 0 where no source's are known."""
@@ -199,7 +167,7 @@ class Sizes:
 
     def search_seconds(self, *, queries: float, flops: float) -> float:
         """Seconds of one thread, or of the GPU, for a search of `queries` queries."""
-        return flops / (self._gpu * TERA if self._gpu else SEARCH_GFLOPS * GIGA) + queries * SEARCH_SECONDS_A_QUERY
+        return flops / self._rate(rates.SEARCH_GFLOPS) + queries * rates.SEARCH_SECONDS_A_QUERY
 
     def _search(self, source: Source) -> Search | None:
         rows, width = self.expected.curated(source), self.expected.width(self.run.retriever)
@@ -233,14 +201,14 @@ class Sizes:
         rows, raw = self.expected.normalised(source), self.expected.raw_mb(source)
         if rows is None:
             return UNKNOWN
-        seconds = LIGHT_SECONDS + 7.2e-5 * rows.texts + PARSING.get(source.adapter, 0.0) * (raw or 0.0)
-        return Cost(LIGHT_MB + min(400, 0.9e-3 * rows.texts), seconds)
+        seconds = rates.LIGHT_SECONDS + 7.2e-5 * rows.texts + rates.PARSING.get(source.adapter, 0.0) * (raw or 0.0)
+        return Cost(rates.LIGHT_MB + min(400, 0.9e-3 * rows.texts), seconds)
 
     def _curate_source(self, source: Source) -> Cost:
         rows = self.expected.normalised(source)
         if rows is None:
-            return Cost(self.run.curate.memory_mb + 1000, UNKNOWN_SECONDS, known=False)
-        seconds = LIGHT_SECONDS + 0.33 * rows.text_mb * max(1.0, rows.text_mb / 10) ** 0.23
+            return Cost(self.run.curate.memory_mb + 1000, rates.UNKNOWN_SECONDS, known=False)
+        seconds = rates.LIGHT_SECONDS + 0.33 * rows.text_mb * max(1.0, rows.text_mb / 10) ** 0.23
         return Cost(max(245 + 30 * math.sqrt(rows.text_mb), 330 + 0.7e-3 * rows.passages), seconds)
 
     def _embed_source(self, source: Source) -> Cost:
@@ -265,31 +233,33 @@ class Sizes:
         if search is None:
             return UNKNOWN
         queries = search.queries / search.jobs
-        seconds = LIGHT_SECONDS + self.search_seconds(queries=queries, flops=search.flops / search.jobs)
-        threads = 1 if self._gpu or seconds < THREADED_SEARCH_SECONDS else SEARCH_THREADS
-        memory = LIGHT_MB + min(260, 0.02 * queries) + 4e-5 * search.passages * 4 + self._context_mb
+        seconds = rates.LIGHT_SECONDS + self.search_seconds(queries=queries, flops=search.flops / search.jobs)
+        threads = 1 if self._gpu or seconds < rates.THREADED_SEARCH_SECONDS else rates.SEARCH_THREADS
+        memory = rates.LIGHT_MB + min(260, 0.02 * queries) + 4e-5 * search.passages * 4 + self._context_mb
         return Cost(memory, seconds, threads)
 
     def _tokenise_source(self, source: Source) -> Cost:
         rows = self.expected.curated(source)
-        return Cost(LIGHT_MB + 80, LIGHT_SECONDS + 0.7 * rows.text_mb) if rows else UNKNOWN
+        return Cost(rates.LIGHT_MB + 80, rates.LIGHT_SECONDS + 0.7 * rows.text_mb) if rows else UNKNOWN
 
     def _across_sources(self) -> Cost:
         rows = [self.expected.curated(source) for source in self.run.sources]
         texts = sum(source_rows.texts for source_rows in rows if source_rows)
-        return Cost(min(self.run.curate.memory_mb, 30 + 1e-3 * texts) + LIGHT_MB, LIGHT_SECONDS + 3e-5 * texts)
+        memory = rates.LIGHT_MB + min(self.run.curate.memory_mb, 30 + 1e-3 * texts)
+        return Cost(memory, rates.LIGHT_SECONDS + 3e-5 * texts)
 
     def _plan_run(self) -> Cost:
         work = self.training_work()
-        rows = self.tuples() + (work.tuples if work else 0)
-        return Cost(LIGHT_MB + 80 + 2e-4 * rows, LIGHT_SECONDS + 2e-5 * rows)
+        rows = self.tuples() + (work.rows if work else 0)
+        return Cost(rates.LIGHT_MB + 80 + 2e-4 * rows, rates.LIGHT_SECONDS + 2e-5 * rows)
 
     @property
     def _context_mb(self) -> float:
-        return CUDA_MB if self._gpu else 0.0
+        return rates.CUDA_MB if self._gpu else 0.0
 
-    def _rate(self, gflops: Mapping[bool, float]) -> float:
-        return self._gpu * TERA if self._gpu else gflops[self._bfloat16] * GIGA
+    def _rate(self, gflops: float) -> float:
+        """Operations in a second: of the GPU, else of a thread that reaches `gflops`."""
+        return self._gpu * TERA if self._gpu else gflops * GIGA
 
 
 # The rules whose jobs ask for what follows from a curve; the others state their memory and time themselves.
@@ -310,8 +280,8 @@ RUN_COSTS: dict[str, Callable[[Sizes], Cost]] = {
 }
 
 
-def request_for(cost: Cost, *, around_mb: float = SNAKEMAKE_MB) -> Request:
+def request_for(cost: Cost, *, around_mb: float = rates.SNAKEMAKE_MB) -> Request:
     """What Slurm is asked for on behalf of a job that takes `cost`, with Snakemake's own process around it."""
-    memory = math.ceil((cost.memory_mb * MEMORY_MARGIN + around_mb) / STEP_MB) * STEP_MB
-    minutes = math.ceil(cost.seconds * TIME_MARGIN / cost.threads / 60)
-    return Request(memory, max(LEAST_MINUTES, minutes), cost.threads)
+    memory = math.ceil((cost.memory_mb * rates.MEMORY_MARGIN + around_mb) / rates.STEP_MB) * rates.STEP_MB
+    minutes = math.ceil(cost.seconds * rates.TIME_MARGIN / cost.threads / 60)
+    return Request(memory, max(rates.LEAST_MINUTES, minutes), cost.threads)

@@ -134,8 +134,8 @@ def test_a_binary_class_has_one_negative():
 def test_the_papers_training_has_the_papers_counts():
     sizes = Sizes(ExpectedRows(PAPER, results="nowhere", lock="nowhere"), gpu_tflops=500.0)
     work = sizes.training_work()
-    assert work.tuples == pytest.approx(0.99 * 2 * 5_933_988, rel=1e-5)
-    assert work.tokens / work.tuples == pytest.approx(1365, abs=15)  # without the cut at 1,024 tokens: 1,361
+    assert work.rows == pytest.approx(0.99 * 2 * 5_933_988, rel=1e-5)
+    assert work.tokens / work.rows == pytest.approx(1365, abs=15)  # without the cut at 1,024 tokens: 1,361
     seconds = work.tokens * 3 * 2 * 0.44e9 / 500e12
     assert seconds <= sizes.training().seconds <= 1.1 * seconds
 
