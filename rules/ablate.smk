@@ -16,7 +16,11 @@ if CHANGED:
                 "results/scores/{run}/items/{task}.parquet", run=RUNS, task=INSTRUCTED
             ),
             runs=expand("results/runs/{run}/run.json", run=RUNS),
-            plans=expand("results/runs/{run}/plan.parquet", run=RUNS),
+            trained=expand(
+                "results/runs/{run}/{table}.parquet",
+                run=RUNS,
+                table=("plan", "metrics", "validation"),
+            ),
         output:
             table=EFFECTS,
             page=f"results/ablations/{RUN.run}/index.html",

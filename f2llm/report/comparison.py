@@ -1,14 +1,14 @@
-"""Several runs on one page: what they were made with, what they cost, what of their scores is more than chance."""
+"""Several runs on one page: how their settings differ, what they cost, what of their scores is more than chance."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from f2llm.records.files import atomic_folder, read_json
-from f2llm.records.scores import Compared
+from f2llm.records.files import atomic_folder
+from f2llm.records.scores import BOUNDED, MEANS, Compared
 from f2llm.records.tables import read_table
 from f2llm.report import figures
 from f2llm.report.page import write_page
@@ -16,11 +16,12 @@ from f2llm.report.sections.training import read_training
 from f2llm.report.tables import COUNT, GAIN, LONG, LOSS, POINTS, SECONDS, TEXT, Column, ReportTable, write_tables
 from f2llm.runs.funnel import read_planned
 from f2llm.runs.gaps import Gaps
+from f2llm.runs.layout import Layout, read_layout
+from f2llm.runs.settings import config_differences, read_settings, unequal_settings
 from f2llm.runs.withheld import withheld
 
-# Of run.json: names that differ between any two runs, and lists that are told source by source.
-NOT_TOLD = ("run", "sources", "barred")
 MOST_POINTS = 120  # of the loss of a run
+MOST_CHANGES = 8  # of a run that are listed; the table of settings has all
 RUNS = (
     Column("run", "run", TEXT),
     Column("mean", "mean score", POINTS),
@@ -45,13 +46,14 @@ SCORES = (
 )
 
 
-class _Trained(NamedTuple):
-    """What the tables of a run say of its training; empty where it has none."""
+class ComparedRun(NamedTuple):
+    """What the files of a run say of its settings and its training; empty for a model that was only scored."""
 
+    layout: Layout | None = None
+    settings: Mapping[str, Any] = {}
     planned: Mapping[str, tuple[int, int]] = {}
     metrics: Mapping[str, Any] = {}
     last: Mapping[str, tuple[float, float | None]] = {}  # source -> (loss, held-out loss)
-    settings: Mapping[str, str] = {}
 
 
 def build_comparison(
@@ -61,81 +63,136 @@ def build_comparison(
 
     `names` are runs, or models that were only scored: of these the page has the scores alone. Returns the page's path.
     """
-    gaps = Gaps(Path(results))
-    runs = {}
+    path = Path(output)
+    tables = _write(names, results=Path(results), scores=scores, path=path, kept=f"{path.stem}/*.parquet")
+    with atomic_folder(path.with_suffix("")) as folder:
+        write_tables(folder, tables)
+    return str(path)
+
+
+def build_ablation(results: str | Path, *, run: str, table: str | Path, output: str | Path) -> int:
+    """Write the page of a run and its changed runs out of their table of effects; return the number of changed runs.
+
+    `table` is `ablations/{run}/scores.parquet`; it lies beside the page in place of the page's own tables.
+    """
+    effects = read_table(table).to_pylist()
+    names = list(dict.fromkeys(row["run"] for row in effects))
+    before = {row["task"]: row["before"] for row in reversed(effects)}
+    scores = [
+        Compared(row["task"], run, before[row["task"]], *(None,) * 4) for row in effects if row["run"] == names[0]
+    ]
+    scores += [
+        Compared(row["task"], row["run"], *(row[name] for name in ("after", "points", "low", "high", "real")))
+        for row in effects
+    ]
+    origins = {row["task"]: row["source"] for row in effects}
+    _write(
+        [run, *names], results=Path(results), scores=scores, path=Path(output), kept=Path(table).name, origins=origins
+    )
+    return len(names)
+
+
+def _write(
+    names: Sequence[str],
+    *,
+    results: Path,
+    scores: Sequence[Compared],
+    path: Path,
+    kept: str,
+    origins: Mapping[str, str] | None = None,
+) -> dict[str, ReportTable]:
+    """Write the page and return its tables; `kept` names where they lie, `origins` the source that a task is from."""
+    gaps = Gaps(results)
+    runs: dict[str, ComparedRun] = {}
     for name in names:
-        runs[name] = _Trained()  # of a model that was only scored
-        folder = Path(results, "runs", name)
+        runs[name] = ComparedRun()
         with gaps.noting(name):
-            runs[name] = _read(folder) if folder.is_dir() else _Trained()
+            if (results / "runs" / name).is_dir():
+                runs[name] = _read(read_layout(results, run=name))
     tables = {
         "runs": ReportTable(RUNS, _summaries(runs, scores)),
         "settings": _settings(runs),
         "sources": _sources(runs),
         "scores": ReportTable(SCORES, [(*row[:6], _verdict(row.real)) for row in scores]),
     }
-    plots = {"differences": _intervals(names, scores), "loss": _losses(runs)}
-    path = Path(output)
-    with atomic_folder(path.with_suffix("")) as folder:
-        write_tables(folder, tables)
-    content = {"names": names, "tables": tables, "figures": plots, "gaps": gaps.notes.get("", [])}
-    write_page("compare", path, content | {"scores": _grid(names, scores)})
-    return str(path)
+    content = {
+        "names": names,
+        "changes": _changes(runs),
+        "tables": tables,
+        "scores": _grid(names, scores, origins or {}),
+        "figures": {
+            "means": figures.intervals(_means(names[0], scores), label=f"points, {BOUNDED}"),
+            "differences": _intervals(names, scores),
+            "loss": _losses(runs),
+        },
+        "means": MEANS,
+        "most_changes": MOST_CHANGES,
+        "gaps": gaps.notes.get("", []),
+        "kept": kept,
+    }
+    write_page("comparison", path, content)
+    return tables
 
 
-def _read(folder: Path) -> _Trained:
-    settings = read_json(folder / "run.json")["settings"]
-    rows, _ = read_training(folder / "metrics.parquet", folder / "validation.parquet")
-    metrics = read_table(folder / "metrics.parquet", columns=["step", "loss", "tokens", "seconds"])
-    return _Trained(
-        read_planned(folder / "plan.parquet"),
+def _read(layout: Layout) -> ComparedRun:
+    rows, _ = read_training(layout.of_run("metrics.parquet"), layout.of_run("validation.parquet"))
+    metrics = read_table(layout.of_run("metrics.parquet"), columns=["step", "loss", "tokens", "seconds"])
+    return ComparedRun(
+        layout,
+        read_settings(layout),
+        read_planned(layout.of_run("plan.parquet")),
         {name: metrics[name].to_numpy() for name in metrics.column_names},
         {row.source: (row.last, row.held_out_after) for row in rows},
-        dict(_flat({key: value for key, value in settings.items() if key not in NOT_TOLD})),
     )
 
 
-def _flat(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each setting with its dotted name, as text; paths and secrets withheld."""
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", withheld(str(value))
-
-
-def _summaries(runs: Mapping[str, _Trained], scores: Sequence[Compared]) -> list[tuple]:
-    own = {name: [row.score for row in scores if row.model == name] for name in runs}
-    means = {name: sum(found) / len(found) if found and None not in found else None for name, found in own.items()}
-    first = means[next(iter(runs))]
+def _summaries(runs: Mapping[str, ComparedRun], scores: Sequence[Compared]) -> list[tuple]:
+    means = {name: _mean(row.score for row in scores if row.model == name and row.task not in MEANS) for name in runs}
+    yardstick = next(iter(runs))
     rows = []
-    for at, (name, run) in enumerate(runs.items()):
+    for name, run in runs.items():
+        compared = name != yardstick and None not in (means[yardstick], means[name])
+        scored = (name, means[name], means[name] - means[yardstick] if compared else None)
         steps = run.metrics.get("step", np.zeros(0))
-        difference = None if not at or None in (first, means[name]) else means[name] - first
-        held_out = [after for _, after in run.last.values() if after is not None]
-        last = [loss for loss, _ in run.last.values()]
         if not len(steps):
-            rows.append((name, means[name], difference, *(None,) * 8))
+            rows.append((*scored, *(None,) * (len(RUNS) - len(scored))))
             continue
         _, whole = np.unique(steps, return_index=True)  # seconds are those of a step, on each of its batches
         counts = [sum(column) for column in zip(*run.planned.values(), strict=True)]
+        last = [loss for loss, _ in run.last.values()]
+        held_out = [loss for _, loss in run.last.values() if loss is not None]
         losses = float(np.mean(last)), float(np.mean(held_out)) if held_out else None
         spent = int(run.metrics["tokens"].sum()), float(run.metrics["seconds"][whole].sum())
-        rows.append((name, means[name], difference, len(run.planned), *counts, int(steps.max()) + 1, *spent, *losses))
+        rows.append((*scored, len(run.planned), *counts, int(steps.max()) + 1, *spent, *losses))
     return rows
 
 
-def _settings(runs: Mapping[str, _Trained]) -> ReportTable:
-    """Return the settings that are not the same in all runs."""
+def _mean(scores: Iterable[float | None]) -> float | None:
+    known = list(scores)
+    return statistics.fmean(known) if known and None not in known else None
+
+
+def _changes(runs: Mapping[str, ComparedRun]) -> dict[str, list[str]]:
+    """How each run differs from the first in settings and sources; nothing where either is no run."""
+    first, *others = [(name, run.layout) for name, run in runs.items()]
+    return {
+        name: [withheld(f"{change.section}: {change.what}") for change in config_differences((first[1], layout))]
+        for name, layout in others
+        if first[1] and layout
+    }
+
+
+def _settings(runs: Mapping[str, ComparedRun]) -> ReportTable:
+    """The settings that are not the same in all runs, with their values."""
     known = {name: run.settings for name, run in runs.items() if run.settings}
-    keys = dict.fromkeys(itertools.chain.from_iterable(known.values()))
-    rows = [(key, *(own.get(key, "") for own in known.values())) for key in keys]
     columns = [Column("setting", "setting", TEXT), *(Column(name, name, LONG) for name in known)]
-    return ReportTable(columns, [row for row in rows if len(set(row[1:])) > 1])
+    keys = unequal_settings(list(known.values())) if known else []
+    rows = [(key, *(withheld(str(values.get(key, ""))) for values in known.values())) for key in keys]
+    return ReportTable(columns, rows)
 
 
-def _sources(runs: Mapping[str, _Trained]) -> ReportTable:
-    """Return of each source the tuples trained on and the held-out loss, run by run."""
+def _sources(runs: Mapping[str, ComparedRun]) -> ReportTable:
+    """The tuples of each source that were trained on and its held-out loss, run by run."""
     names = sorted({source for run in runs.values() for source in run.planned})
     trained = {name: run for name, run in runs.items() if run.planned}
     columns = [Column("source", "source", TEXT)]
@@ -152,43 +209,55 @@ def _sources(runs: Mapping[str, _Trained]) -> ReportTable:
     return ReportTable(columns, rows)
 
 
-def _grid(names: Sequence[str], scores: Sequence[Compared]) -> ReportTable:
-    """Return the scores with a column a run and one for its difference, for the page alone."""
-    cells = {(row.task, row.model): row for row in scores}
-    columns = [Column("task", "task", TEXT), Column(names[0], names[0], POINTS)]
+def _grid(names: Sequence[str], scores: Sequence[Compared], origins: Mapping[str, str]) -> ReportTable:
+    """The scores with three columns for each run after the first, for the page alone; means of tasks come last."""
+    columns = [Column("task", "task", TEXT), Column("source", "drawn from", TEXT), Column(names[0], names[0], POINTS)]
     for name in names[1:]:
         columns += [
             Column(name, name, POINTS),
             Column(f"to_{name}", "difference", GAIN),
             Column(f"is_{name}", "", TEXT),
         ]
+    cells = {(row.task, row.model): row for row in scores}
+    tasks = sorted(dict.fromkeys(row.task for row in scores), key=lambda task: task in MEANS)
     rows = []
-    for task in dict.fromkeys(row.task for row in scores):
-        row: list[Any] = [task, cells[task, names[0]].score]
-        for one in (cells[task, name] for name in names[1:]):
-            row += [one.score, one.points, _verdict(one.real)]
+    for task in tasks:
+        row: list[Any] = [task, origins.get(task, ""), cells[task, names[0]].score]
+        for cell in (cells[task, name] for name in names[1:]):
+            row += [cell.score, cell.points, _bounds(cell)]
         rows.append(row)
     return ReportTable(columns, rows)
+
+
+def _bounds(cell: Compared) -> str:
+    return "" if cell.low is None else f"{_verdict(cell.real)} ({cell.low:+.1f} .. {cell.high:+.1f})"
 
 
 def _verdict(real: bool | None) -> str:
     return "" if real is None else "more than chance" if real else "may be chance"
 
 
+def _means(yardstick: str, scores: Sequence[Compared]) -> dict[str, tuple[float, float, float]]:
+    """Run -> (points, low, high) of its mean of the tasks that have intervals."""
+    return {
+        row.model.removeprefix(f"{yardstick}-"): (row.points, row.low, row.high)
+        for row in scores
+        if row.task == BOUNDED and row.low is not None
+    }
+
+
 def _intervals(names: Sequence[str], scores: Sequence[Compared]) -> str:
-    tasks = list(dict.fromkeys(row.task for row in scores if row.low is not None))
+    bounded = [row for row in scores if row.low is not None and row.task not in MEANS]
     groups = {
-        name: {
-            row.task: (row.points, row.low, row.high, row.real)
-            for row in scores
-            if row.model == name and row.low is not None
-        }
+        name: {row.task: (row.points, row.low, row.high, row.real) for row in bounded if row.model == name}
         for name in names[1:]
     }
-    return figures.differences(tasks, groups, label=f"points over {names[0]}")
+    return figures.differences(
+        list(dict.fromkeys(row.task for row in bounded)), groups, label=f"points over {names[0]}"
+    )
 
 
-def _losses(runs: Mapping[str, _Trained]) -> str:
+def _losses(runs: Mapping[str, ComparedRun]) -> str:
     lines = {}
     for name, run in runs.items():
         if run.metrics:

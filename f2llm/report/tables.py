@@ -60,7 +60,7 @@ class ReportTable(NamedTuple):
         arrays = [pa.array(value, field.type) for value, field in zip(values, schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=schema)
 
-    def told(self) -> "ReportTable":
+    def without_empty_text(self) -> "ReportTable":
         """Return the table without columns of text that are empty in every row."""
         kept = [at for at, column in enumerate(self.columns) if column.numeric or any(row[at] for row in self.rows)]
         return ReportTable([self.columns[at] for at in kept], [[row[at] for at in kept] for row in self.rows])

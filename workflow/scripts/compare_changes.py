@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.evaluate.ablation import write_effects
 from f2llm.jobs.job import job
-from f2llm.report.ablation import write_comparison
+from f2llm.report.comparison import build_ablation
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,5 +17,7 @@ with job(snakemake) as counts:
         tasks=snakemake.params.tasks,
         table=snakemake.output.table,
     )
-    runs = write_comparison("results", snakemake.params.run, snakemake.output.table, snakemake.output.page)
+    runs = build_ablation(
+        "results", run=snakemake.params.run, table=snakemake.output.table, output=snakemake.output.page
+    )
     counts.update(rows=rows, runs=runs)
