@@ -212,6 +212,7 @@ rule export_scores:
     input:
         scores=SCORES,
         costs="results/scores/costs.json",
+        summary="results/scores/scoreboard.json",
         model=OF_RUN,
     output:
         folder=directory("results/submission"),

@@ -13,14 +13,20 @@ rule write_cards:
         scores=[
             path for path in SCORES if path.startswith(f"results/scores/{RUN.run}/")
         ],
-        normalised=expand("results/sources/{source}/queries.parquet", source=TRAINED),
+        normalised=expand(
+            "results/sources/{source}/{table}.parquet",
+            source=TRAINED,
+            table=("corpus", "queries"),
+        ),
         curated=expand(
             f"results/curated/{CURATION}/{{source}}/{{table}}.parquet",
             source=TRAINED,
-            table=("corpus", "queries", "hits"),
+            table=("corpus", "queries", "removed", "hits"),
         ),
-        tuples=expand(
-            f"results/mined/{MINING}/{{source}}/tuples.parquet", source=TRAINED
+        mined=expand(
+            f"results/mined/{MINING}/{{source}}/{{table}}.parquet",
+            source=TRAINED,
+            table=("tuples", "rejected"),
         ),
     output:
         model_card=f"{CARDS}/model_card.md",

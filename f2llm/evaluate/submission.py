@@ -1,4 +1,4 @@
-"""Results in the format of the public results repository, and a model card with the table of scores."""
+"""Results in the format of the public results repository."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,16 +6,12 @@ from typing import Any
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import Candidate
-from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
 from f2llm.evaluate.model import ORGANISATION
-from f2llm.evaluate.tasks.mteb import main_score_of
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.models.heads import vector_length
-from f2llm.publish.hub_results import hub_result
 from f2llm.records.files import atomic_folder, read_json, write_json
 
 OURS = ("model_name", "model_revision", "data_sha256")
-CARD = "README.md"
 
 
 def export_scores(
@@ -25,15 +21,13 @@ def export_scores(
     scores: str | Path,
     datasets: Sequence[str],
     costs: str | Path,
-    card: str | Path,
     folder: str | Path,
     scratch: str | Path,
 ) -> dict[str, Any]:
-    """Write `folder`: results/{owner__name}/{revision}/{Task}.json, model_meta.json, and the run's card; return counts.
+    """Write `folder`: results/{owner__name}/{revision}/{Task}.json and model_meta.json; return counts.
 
     Only mteb's own tasks are written (all, where there are none): the public repository knows no others.
-    `datasets` are mteb's names of what the first candidate, the run, is trained on. `card` is the card of
-    its model; the table of scores and the metadata of results are added to it.
+    `datasets` are mteb's names of what the first candidate, the run, is trained on.
     """
     known = [task for task in tasks if task.mteb] or list(tasks)
     seconds = {(one, row["task"]): row["seconds"] for row in read_json(costs)["tasks"] for one in row["models"]}
@@ -51,45 +45,7 @@ def export_scores(
                 content = {key: value for key, value in result.items() if key not in OURS}
                 write_json(place / f"{task}.json", content | {"evaluation_time": seconds.get((name, task))})
                 files += 1
-        text = Path(card).read_text(encoding="utf-8") if Path(card).is_file() else ""
-        (aside / CARD).write_text(with_scores(text, candidates, tasks, scores=Path(scores)), encoding="utf-8")
     return {"models": len(candidates), "tasks": len(known), "files": files}
-
-
-def with_scores(card: str, candidates: Sequence[Candidate], tasks: Sequence[Task], *, scores: Path) -> str:
-    """Return a model card with a table of all candidates, and the first one's results in its metadata."""
-    from huggingface_hub import ModelCard
-
-    points = {
-        (one.name, task.name): task_score(
-            read_json(scores / one.name / f"{task.name}.json"), splits=splits_of(task), subsets=subsets_of(task)
-        )
-        for one in candidates
-        for task in tasks
-    }
-    own = candidates[0].name
-    made = ModelCard(card)
-    made.data.model_name = own
-    made.data.eval_results = [
-        hub_result(task, metric=main_score_of(task), points=100 * points[own, task.name])
-        for task in tasks
-        if points[own, task.name] is not None
-    ]
-    made.data.tags = list(dict.fromkeys([*(made.data.tags or ()), "mteb"]))
-    header = "| task | metric | " + " | ".join(one.name for one in candidates) + " |"
-    lines = [
-        f"| {task.name} | {main_score_of(task)} | "
-        + " | ".join(_shown(points[one.name, task.name]) for one in candidates)
-        + " |"
-        for task in tasks
-    ]
-    table = "\n".join([header, "|---" * (len(candidates) + 2) + "|", *lines])
-    made.text = f"{made.text.rstrip()}\n\n## Scores\n\nMain scores of mteb, in points.\n\n{table}\n"
-    return str(made)
-
-
-def _shown(score: float | None) -> str:
-    return "" if score is None else f"{100 * score:.2f}"
 
 
 def _meta(candidate: Candidate, name: str, revision: str, datasets: Sequence[str] | None) -> Mapping[str, Any]:

@@ -18,15 +18,18 @@ from f2llm.errors import InputError
 from f2llm.publish.croissant import write_croissant
 from f2llm.publish.energy import JobEnergy, assumptions, estimate_energy
 from f2llm.publish.licences import hub_name
-from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard
-from f2llm.publish.statement import Counted, count_sources, statement
+from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard, score_table
+from f2llm.publish.statement import statement
 from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas.publish import ENERGY
 from f2llm.records.tables import write_rows
 from f2llm.runs.dates import newest
+from f2llm.runs.funnel import Funnel, read_funnel
+from f2llm.runs.gaps import NoGaps
 from f2llm.runs.layout import Layout, read_layout
 
 TEMPLATES = Path(__file__).parent / "templates"
+CARD = "README.md"  # of a model's folder, of a submission
 MODEL_CARD, DATA_CARD, CROISSANT, ENERGY_TABLE = "model_card.md", "data_card.md", "croissant.json", "energy.parquet"
 TAGS = ("sentence-transformers", "feature-extraction", "sentence-similarity", "mteb", "f2llm")
 # The hub's size categories: an upper bound of rows, and the name below it.
@@ -56,30 +59,47 @@ def write_cards(
     estimates = estimate_energy(manifests, energy=energy)
     curate = build(Curate, read_json(layout.of_run("run.json"))["settings"]["curate"])
     try:
-        counted = count_sources(layout, manifests)
-        said = {
-            "statement": statement(layout, counted, manifests, curate=curate),
+        funnel = read_funnel(layout, jobs=manifests, gaps=NoGaps(layout.results))
+        texts = {
+            "statement": statement(layout, funnel, manifests, curate=curate),
             "energy": energy_text(estimates, energy=energy),
         }
-        body = _body(layout.of_run("model") / "README.md")
+        body = _body(layout.of_run("model") / CARD)
     except FileNotFoundError as error:
         raise InputError(
             f"cards: {error.filename or error} is missing; `snakemake --cores all forms` makes it"
         ) from None
     write_rows(folder / ENERGY_TABLE, schema=ENERGY, rows=estimates)
-    _write(folder / MODEL_CARD, _model_card(layout, board, tasks, body=body, said=said))
-    _write(folder / DATA_CARD, _data_card(layout, board, counted, curate=curate, said=said))
-    write_croissant(folder / CROISSANT, layout=layout, description=said["statement"], published=newest(jobs))
+    _write(folder / MODEL_CARD, _model_card(layout, board, tasks, body=body, texts=texts))
+    _write(folder / DATA_CARD, _data_card(layout, board, funnel, curate=curate, texts=texts))
+    write_croissant(folder / CROISSANT, layout=layout, description=texts["statement"], published=newest(jobs))
     return {
-        "tuples": sum(row.mined for row in counted),
-        "tuples_trained": sum(row.trained for row in counted),
+        "tuples": sum(row.tuples for row in funnel),
+        "tuples_trained": sum(row.trained for row in funnel),
         "kwh": round(sum(row.kwh for row in estimates), 6),
         "grams_co2": round(sum(row.grams for row in estimates), 3),
     }
 
 
+def write_submission_card(summary: str | Path, *, tasks: Sequence[Task], model: str | Path, folder: str | Path) -> None:
+    """Write README.md of a submission into `folder`: the trained model's own card with the scores of all models.
+
+    `summary` is scoreboard.json; the scores of its run go into the metadata. A model without a card gets one.
+    """
+    from huggingface_hub import ModelCard
+
+    board, card = read_json(summary), Path(model, CARD)
+    scored = ModelCard(card.read_text(encoding="utf-8") if card.is_file() else "")
+    scored.data.model_name = board["run"]
+    scored.data.eval_results = evaluation_results(board, tasks)
+    scored.data.tags = list(dict.fromkeys([*(scored.data.tags or ()), "mteb"]))
+    table = score_table(board, columns=("task", "metric"))
+    scored.text = f"{scored.text.rstrip()}\n\n## Scores\n\nMain scores of mteb, in points.\n\n{table}\n"
+    _write(Path(folder, CARD), str(scored))
+
+
 def energy_text(estimates: Sequence[JobEnergy], *, energy: Energy) -> str:
-    """Return the estimate as Markdown: the sum, the rules that took most, and what is assumed."""
+    """The estimate as Markdown: the sum, the rules that took most, and what is assumed."""
     kwh, grams = sum(row.kwh for row in estimates), sum(row.grams for row in estimates)
     rules: dict[str, list[JobEnergy]] = {}
     for row in estimates:
@@ -91,7 +111,7 @@ def energy_text(estimates: Sequence[JobEnergy], *, energy: Energy) -> str:
         "",
         "| rule | jobs | core hours | GPU hours | kWh | g CO2 |",
         "|---|---|---|---|---|---|",
-        *(_rule_line(rule, found) for rule, found in ordered),
+        *(_rule_line(rule, jobs) for rule, jobs in ordered),
         "",
         "| assumed | value | default and its source |",
         "|---|---|---|",
@@ -101,19 +121,19 @@ def energy_text(estimates: Sequence[JobEnergy], *, energy: Energy) -> str:
 
 
 def size_category(rows: int) -> str:
-    """Return the hub's size category of a number of rows."""
+    """The hub's size category of a number of rows."""
     return next((name for bound, name in SIZES if rows < bound), LARGEST)
 
 
-def _rule_line(rule: str, found: Sequence[JobEnergy]) -> str:
-    cores = sum(row.seconds * row.cores for row in found) / 3600
-    gpus = sum(row.seconds * row.gpus for row in found) / 3600
-    kwh, grams = sum(row.kwh for row in found), sum(row.grams for row in found)
-    return f"| {rule} | {len(found)} | {cores:.4f} | {gpus:.4f} | {kwh:.5f} | {grams:.3f} |"
+def _rule_line(rule: str, jobs: Sequence[JobEnergy]) -> str:
+    cores = sum(row.seconds * row.cores for row in jobs) / 3600
+    gpus = sum(row.seconds * row.gpus for row in jobs) / 3600
+    kwh, grams = sum(row.kwh for row in jobs), sum(row.grams for row in jobs)
+    return f"| {rule} | {len(jobs)} | {cores:.4f} | {gpus:.4f} | {kwh:.5f} | {grams:.3f} |"
 
 
 def _model_card(
-    layout: Layout, board: Mapping[str, Any], tasks: Sequence[Task], *, body: str, said: Mapping[str, str]
+    layout: Layout, board: Mapping[str, Any], tasks: Sequence[Task], *, body: str, texts: Mapping[str, str]
 ) -> str:
     from huggingface_hub import ModelCard, ModelCardData
 
@@ -132,54 +152,51 @@ def _model_card(
         model_name=layout.run,
         eval_results=evaluation_results(board, tasks) or None,
     )
-    about = {
+    fields = {
         "body": body,
-        "table": _score_table(board),
+        "table": score_table(board, columns=("task", "type", "metric", "domain")),
         "mteb": mteb_version(layout.results, run=layout.run),
         "not_improved": ", ".join(board["tasks_not_improved"]),
         "skipped": ", ".join(map(str, board["tasks_skipped"])),
     }
-    return str(ModelCard.from_template(data, template_path=str(TEMPLATES / "model_card.md.j2"), **about, **said))
-
-
-def _score_table(board: Mapping[str, Any]) -> str:
-    """Return all tasks and models as Markdown."""
-    models = [model["model"] for model in board["models"]]
-    lines = [f"| task | type | metric | domain | {' | '.join(models)} |", "|---" * (4 + len(models)) + "|"]
-    for row in board["tasks"]:
-        scores = [_points(row["scores"].get(model)) for model in models]
-        lines.append(f"| {' | '.join([row['task'], row['type'], row['metric'], row['domain'], *scores])} |")
-    return "\n".join(lines)
+    return str(ModelCard.from_template(data, template_path=str(TEMPLATES / "model_card.md.j2"), **fields, **texts))
 
 
 def _data_card(
-    layout: Layout, board: Mapping[str, Any], counted: Sequence[Counted], *, curate: Curate, said: Mapping[str, str]
+    layout: Layout, board: Mapping[str, Any], funnel: Sequence[Funnel], *, curate: Curate, texts: Mapping[str, str]
 ) -> str:
     from huggingface_hub import DatasetCard, DatasetCardData
 
     trained = {source.name for source in layout.sources}
-    own = [row["task"] for row in board["tasks"] if row["source"] in trained]
+    in_domain = [row["task"] for row in board["tasks"] if row["source"] in trained]
     licence = hub_name([source.licence.id for source in layout.sources])
     data = DatasetCardData(
-        language=languages_of(layout.results, run=layout.run, tasks=own) or None,
+        language=languages_of(layout.results, run=layout.run, tasks=in_domain) or None,
         license=licence,
-        size_categories=size_category(sum(row.mined for row in counted)),
+        size_categories=size_category(sum(row.tuples for row in funnel)),
         source_datasets=_repositories(layout.sources) or None,
         task_categories=["sentence-similarity", "feature-extraction"],
         pretty_name=f"Training tuples of {layout.run}",
         tags=["f2llm", "hard-negatives"],
     )
-    about = {
+    fields = {
         "run": layout.run,
         "sources": [_source_cells(source) for source in layout.sources],
         "barred": "; ".join(f"{one.name} ({one.reason})" for one in layout.barred),
-        "counts": [row.cells() for row in counted],
+        "counts": [_count_cells(*pair) for pair in zip(funnel, layout.sources, strict=True)],
         "curate": curate,
         "mine": layout.mine,
         "retriever": layout.retriever.name,
         "retriever_licence": canonical(layout.retriever.licence.id),
     }
-    return str(DatasetCard.from_template(data, template_path=str(TEMPLATES / "data_card.md.j2"), **about, **said))
+    return str(DatasetCard.from_template(data, template_path=str(TEMPLATES / "data_card.md.j2"), **fields, **texts))
+
+
+def _count_cells(row: Funnel, source: Source) -> list[str]:
+    """The rows of a source in the order of the card's columns; what is not known or not set is a dash."""
+    counts = (row.raw, row.normalised, row.evaluation, source.max_queries)
+    counts += (row.curated, row.passages_curated, row.tuples, row.trained)
+    return [row.source, *("–" if count is None else str(count) for count in counts)]
 
 
 def _source_cells(source: Source) -> tuple[str, ...]:
@@ -189,18 +206,14 @@ def _source_cells(source: Source) -> tuple[str, ...]:
 
 
 def _repositories(sources: Sequence[Source]) -> list[str]:
-    """Return the hub's data sets among what the sources are fetched from."""
-    found = {fetch.repository for source in sources for fetch in source.fetch if fetch.repository_type == "dataset"}
-    return sorted(found - {""})
+    """The hub's data sets among what the sources are fetched from."""
+    fetches = [fetch for source in sources for fetch in source.fetch]
+    return sorted({fetch.repository for fetch in fetches if fetch.repository_type == "dataset"} - {""})
 
 
 def _body(card: Path) -> str:
     text = card.read_text(encoding="utf-8")
     return (text.split("---\n", 2)[2] if text.startswith("---\n") else text).strip()
-
-
-def _points(score: float | None) -> str:
-    return "" if score is None else f"{score:.2f}"
 
 
 def _write(path: Path, text: str) -> None:

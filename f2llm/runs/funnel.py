@@ -33,8 +33,9 @@ class Funnel(NamedTuple):
     source: str
     task: str
     raw: int | None  # rows of the files that held a query
-    normalised: int | None  # queries with a text
-    training: int | None  # not held out for evaluation
+    normalised: int | None  # distinct queries with a text
+    evaluation: int | None  # of these, in the splits for evaluation
+    training: int | None  # not held out: neither of these splits nor equal to a query of them
     exact: int | None  # after equal texts
     near: int | None  # after near copies
     clean: int | None  # after evaluation texts
@@ -51,7 +52,7 @@ class Funnel(NamedTuple):
 
     @property
     def held_out(self) -> int | None:
-        """Queries that are for evaluation."""
+        """Queries that are for evaluation, and those that equal one of them."""
         return None if self.normalised is None or self.training is None else self.normalised - self.training
 
 
@@ -87,6 +88,7 @@ def _of(
         splits = read_table(layout.source(name) / "queries.parquet", columns=["split"])["split"]
         counts["normalised"] = len(splits)
         counts["training"] = pc.sum(pc.equal(splits, "train")).as_py() or 0
+        counts["evaluation"] = len(splits) - counts["training"]
         counts["passages"] = count_rows(layout.source(name) / "corpus.parquet")
     with gaps.noting(f"{name}, curated"):
         counts["removed"] = read_removed(layout.curated(name) / "removed.parquet")

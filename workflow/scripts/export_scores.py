@@ -7,6 +7,7 @@ from f2llm.config.candidates import Candidate
 from f2llm.evaluate.beside import Board
 from f2llm.evaluate.submission import export_scores
 from f2llm.jobs.job import job
+from f2llm.publish.cards import write_submission_card
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -20,8 +21,10 @@ with job(snakemake) as counts:
             scores="results/scores",
             datasets=board.datasets,
             costs=snakemake.input.costs,
-            card=f"{snakemake.input.model}/README.md",
             folder=snakemake.output.folder,
             scratch="results/.cache",
         )
+    )
+    write_submission_card(
+        snakemake.input.summary, tasks=board.tasks, model=snakemake.input.model, folder=snakemake.output.folder
     )

@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.energy import Energy
 from f2llm.errors import InputError
-from f2llm.publish.cards import size_category, write_cards
+from f2llm.publish.cards import size_category, write_cards, write_submission_card
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.schemas.plan import PLAN
 from f2llm.records.tables import read_table, write_table
@@ -201,3 +201,46 @@ def test_json_of_croissant_has_no_path_of_this_machine(scored):
 @pytest.mark.parametrize(("rows", "name"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**7, "10M<n<100M")])
 def test_size_categories_are_those_of_the_hub(rows, name):
     assert size_category(rows) == name
+
+
+SUBMITTED = {
+    "run": "own",
+    "models": [{"model": "own"}, {"model": "base"}],
+    "tasks": [
+        {"task": "first", "metric": "cosine_spearman", "scores": {"own": 50.0, "base": 25.0}},
+        {"task": "second", "metric": "max_ap", "scores": {"own": None, "base": 75.0}},
+    ],
+}
+
+
+def submission_card(tmp_path):
+    write_json(tmp_path / "scoreboard.json", SUBMITTED)
+    tasks = [Task(name="first", type="sts"), Task(name="second", type="pairs")]
+    write_submission_card(
+        tmp_path / "scoreboard.json", tasks=tasks, model=tmp_path / "model", folder=tmp_path / "submission"
+    )
+    return ModelCard.load(tmp_path / "submission/README.md")
+
+
+def test_the_card_of_a_submission_keeps_what_it_said_and_gets_the_scores_of_the_run_as_metadata(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/README.md").write_text("---\nlicense: mit\ntags: [mine]\n---\n\n# Own\n\nIts text.\n")
+    card = submission_card(tmp_path)
+    assert (card.data.license, card.data.tags, card.data.model_name) == ("mit", ["mine", "mteb"], "own")
+    (only,) = card.data.eval_results
+    assert (only.task_type, only.metric_type, only.metric_value) == ("STS", "cosine_spearman", 50.0)
+    assert "Its text.\n\n## Scores" in card.text
+    assert "| first | cosine_spearman | 50.00 | 25.00 |" in card.text
+    assert "| second | max_ap |  | 75.00 |" in card.text
+
+
+def test_a_model_without_a_card_gets_one_in_its_submission(tmp_path):
+    assert submission_card(tmp_path).data.model_name == "own"
+
+
+def test_queries_that_equal_one_for_evaluation_are_not_counted_as_held_out_in_the_data_card(scored):
+    path = scored[0] / "curated/c-1/toy/removed.parquet"
+    table = read_table(path)
+    equal = [row | {"role": "query", "stage": "split"} for row in table.to_pylist()]
+    write_table(path, schema=table.schema, rows=[table.from_pylist(equal, table.schema)])
+    assert "| toy | – | 3 | 1 | – | 2 | 3 | 1 | 1 |" in (cards(scored) / "data_card.md").read_text()

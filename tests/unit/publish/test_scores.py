@@ -3,7 +3,7 @@
 import pytest
 
 from f2llm.config.benchmarks import MtebData, Task
-from f2llm.publish.hub_results import hub_result
+from f2llm.publish.scores import hub_result
 
 DATA = MtebData(
     repository="mteb/sts", revision="f" * 40, splits=("test",), subsets=("default",), type="STS", main_score="cosine_spearman", texts=2
