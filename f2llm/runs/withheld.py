@@ -1,4 +1,4 @@
-"""What must not leave this machine in a report: secrets, names of user and host, folders of a person."""
+"""What must not leave this machine: secrets, names of user and host, folders of a person."""
 
 import getpass
 import os
@@ -13,21 +13,34 @@ _SECRETS = re.compile(
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?i:(?<=bearer )\S{8,})|(?i:(?<=token=)[^&\s]{8,})"
 )
 _HOMES = re.compile(r"(?<![\w.])(?:/home(?=/)|/Users(?=/)|/root(?![\w.-])|[A-Za-z]:\\Users)(?:[/\\][^\s'\":,;)\]]*)?")
-SHORTEST = 4  # characters of a name that is looked for inside words
+SHORTEST = 4  # characters of a name that is withheld
+# Characters of a name that a published file may not hold; shorter ones ("user") are words of templates as well.
+SHORTEST_LEAK = 5
+_TOKENS = ("TOKEN", "API_KEY", "PASSWORD")  # ends of environment variables whose values are secret
 
 
 def withheld(text: str) -> str:
-    """Return a message without secrets, home folders and the names of this user and host.
+    """A message without secrets, home folders and the names of this user and host.
 
     For what programs and people wrote about a run (errors, notes, paths), never for texts of the data.
     """
     text = _SECRETS.sub(WITHHELD, text)
-    for folder in {str(Path.home()), os.environ.get("HOME", "")} - {"", "/"}:
+    for folder in _homes():
         text = re.sub(re.escape(folder) + r"(?:/[^\s'\":,;)\]]*)?", WITHHELD, text)
     text = _HOMES.sub(WITHHELD, text)
     for name in _names():
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", WITHHELD, text)
+        text = re.sub(_word(name), WITHHELD, text)
     return text
+
+
+def leaks(text: str) -> bool:
+    """Whether a file to be published holds a name of this user or host, their home folder or a token of theirs.
+
+    Only what is known of this machine counts: vocabularies and templates hold words such as `/root` themselves.
+    """
+    tokens = [value for key, value in os.environ.items() if key.endswith(_TOKENS) and value]
+    names = [name for name in _names() if len(name) >= SHORTEST_LEAK]
+    return any(re.search(_word(secret), text) for secret in (*names, *_homes(), *tokens))
 
 
 def _names() -> list[str]:
@@ -35,5 +48,14 @@ def _names() -> list[str]:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = ""
-    found = {user, socket.gethostname(), socket.gethostname().split(".")[0]}
-    return sorted(name for name in found if len(name) >= SHORTEST and name not in ("root", "localhost"))
+    names = {user, socket.gethostname(), socket.gethostname().split(".")[0]}
+    return sorted(name for name in names if len(name) >= SHORTEST and name not in ("root", "localhost"))
+
+
+def _homes() -> set[str]:
+    return {str(Path.home()), os.environ.get("HOME", "")} - {"", "/"}
+
+
+def _word(name: str) -> str:
+    """The pattern of a name that is no part of a longer word."""
+    return rf"(?<!\w){re.escape(name)}(?!\w)"

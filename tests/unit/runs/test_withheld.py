@@ -7,7 +7,7 @@ import pytest
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_batches
 from f2llm.report.report import build_report
-from f2llm.runs.withheld import WITHHELD, withheld
+from f2llm.runs.withheld import WITHHELD, leaks, withheld
 
 TOKEN = "hf_" + "Q" * 34
 
@@ -39,6 +39,23 @@ def someone(monkeypatch):
 )
 def test_secrets_homes_and_names_are_withheld_and_nothing_else(text, kept):
     assert withheld(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["by alicewonder", "on rabbithole-7", "on rabbithole-7.example.org", "in /home/alicewonder/work", TOKEN, "key t"],
+)
+def test_a_text_with_a_name_home_or_token_of_this_machine_leaks(text, monkeypatch):
+    monkeypatch.setenv("A_TOKEN", "t")
+    assert leaks(text)
+
+
+def test_words_that_are_names_elsewhere_do_not_leak(monkeypatch):
+    monkeypatch.setenv("LOGNAME", "root")
+    monkeypatch.setenv("B", "x")
+    assert not leaks("root, /root, /home/bob and x of alicewonderland")
+    monkeypatch.setenv("LOGNAME", "user")
+    assert not leaks("<|user|>")
 
 
 def test_no_token_user_host_or_home_is_in_page_tables_or_figures(results):
