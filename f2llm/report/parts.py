@@ -1,4 +1,4 @@
-"""What a section of the report is made of, and what all of them read."""
+"""What a section of the report is made of, and what several of them read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -10,9 +10,22 @@ from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout
 
 Read = TypeVar("Read")
+# What the miner's reasons mean to a person.
+REASONS = {
+    "filtered_out": "too few passages within the score limits",
+    "few_candidates": "corpus too small",
+    "single_text_class": "the only text of its class",
+    "missing_positive": "answer not in the corpus",
+    "no_positive": "no answer",
+    "not_best": "another answer of the query scores better",
+    "positive_rank": "answer ranks too low",
+    "positive_score": "answer scores too low",
+    "nan_positive": "answer without a score",
+    "nan_score": "passage without a score",
+}
 
 
-class Run(NamedTuple):
+class ReportedRun(NamedTuple):
     """A run as the sections see it. `summary` is that of the scoreboard, None where the run has none."""
 
     layout: Layout
@@ -23,7 +36,7 @@ class Run(NamedTuple):
     gaps: Gaps
 
 
-class Part(NamedTuple):
+class Section(NamedTuple):
     """A section: tables by name, figures as SVG by name, what else is shown, and warnings.
 
     `also` names tables outside the report's own folder from which more can be read.
@@ -36,10 +49,15 @@ class Part(NamedTuple):
     warnings: Sequence[str] = ()
 
 
-def read_each(run: Run, names: Iterable[str], read: Callable[[str], Read], *, what: str) -> dict[str, Read]:
-    """Read something of each source; those that cannot be read are noted and left out."""
-    found = {}
+def read_each(run: ReportedRun, names: Iterable[str], read: Callable[[str], Read], *, what: str) -> dict[str, Read]:
+    """Read something of each source, by its name; sources that cannot be read are noted and left out."""
+    contents = {}
     for name in names:
         with run.gaps.noting(f"{name}, {what}"):
-            found[name] = read(name)
-    return found
+            contents[name] = read(name)
+    return contents
+
+
+def in_words(rejected: Mapping[str, int]) -> dict[str, int]:
+    """Counts by the miner's reasons, in the words of a person."""
+    return {REASONS.get(reason, reason): count for reason, count in rejected.items()}

@@ -9,8 +9,9 @@ from f2llm.config.sources import Source
 from f2llm.records.files import atomic_folder, read_json
 from f2llm.records.tables import read_metadata
 from f2llm.report.page import write_page
-from f2llm.report.parts import Part, Run
-from f2llm.report.sections.environment import COSTS, cost_section, environment_section
+from f2llm.report.parts import ReportedRun, Section
+from f2llm.report.sections.cost import COSTS, cost_section
+from f2llm.report.sections.environment import environment_section
 from f2llm.report.sections.estimate import estimate_section
 from f2llm.report.sections.funnel import funnel_section
 from f2llm.report.sections.licences import licences_section
@@ -29,7 +30,7 @@ from f2llm.runs.run_jobs import jobs_of
 from f2llm.runs.withheld import withheld
 
 # In the order of the page.
-SECTIONS: Mapping[str, Callable[[Run], Part]] = {
+SECTIONS: Mapping[str, Callable[[ReportedRun], Section]] = {
     "funnel": funnel_section,
     "removed": removed_section,
     "mining": mining_section,
@@ -65,16 +66,16 @@ def build_report(
     """
     layout = read_layout(results, run=run)
     gaps = Gaps(layout.results)
-    parts: dict[str, Part] = {}
+    parts: dict[str, Section] = {}
     about = _read_run(layout, heldout=heldout, jobs=jobs, gaps=gaps)
     for name, build in SECTIONS.items():
-        parts[name] = Part()
+        parts[name] = Section()
         with gaps.section(name):
             parts[name] = build(about)
     warnings = _warnings(about, parts)
     overview = _overview(about, parts, warnings=len(warnings))
     parts = {
-        "overview": Part({"overview": ReportTable(OVERVIEW, overview), "warnings": ReportTable(WARNINGS, warnings)})
+        "overview": Section({"overview": ReportTable(OVERVIEW, overview), "warnings": ReportTable(WARNINGS, warnings)})
     } | parts
     folder = Path(output).parent
     with atomic_folder(folder / "tables") as aside:
@@ -101,7 +102,7 @@ def report_of(results: str | Path, *, run: str, output: str | Path) -> dict[str,
     return build_report(results, run=run, heldout=[], jobs=jobs, output=output)
 
 
-def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str], gaps: Gaps) -> Run:
+def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str], gaps: Gaps) -> ReportedRun:
     read: list[Mapping[str, Any]] = []
     with gaps.section("cost"):
         for path in sorted(jobs):
@@ -120,10 +121,10 @@ def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str],
             summary = None
     with gaps.section("funnel"):
         funnel = read_funnel(layout, jobs=read, gaps=gaps)
-    return Run(layout, heldout, read, summary, funnel, gaps)
+    return ReportedRun(layout, heldout, read, summary, funnel, gaps)
 
 
-def _overview(run: Run, parts: Mapping[str, Part], *, warnings: int) -> list[tuple]:
+def _overview(run: ReportedRun, parts: Mapping[str, Section], *, warnings: int) -> list[tuple]:
     """Return the figures of the first screen: (name, value, unit, note)."""
     layout = run.layout
     scores = {
@@ -154,7 +155,7 @@ def _overview(run: Run, parts: Mapping[str, Part], *, warnings: int) -> list[tup
     return rows
 
 
-def _warnings(run: Run, parts: Mapping[str, Part]) -> list[tuple[str, str]]:
+def _warnings(run: ReportedRun, parts: Mapping[str, Section]) -> list[tuple[str, str]]:
     """Return (section, warning): sources that were skipped, what each section warns of, and what is missing."""
     found = [("funnel", text) for text in _skipped(run)]
     found += [(name, text) for name, part in parts.items() for text in part.warnings]
@@ -165,7 +166,7 @@ def _warnings(run: Run, parts: Mapping[str, Part]) -> list[tuple[str, str]]:
     return found
 
 
-def _skipped(run: Run) -> list[str]:
+def _skipped(run: ReportedRun) -> list[str]:
     """Name the sources that the run went on without, and why."""
     layout, gaps = run.layout, run.gaps
     found = [

@@ -1,7 +1,7 @@
-"""The sections of the report about the run: training, scores, map, licences, cost, environment, estimate."""
+"""Section: what was expected before the first job beside what came."""
 
 from f2llm.estimate.compare import read_estimate
-from f2llm.report.parts import Part, Run
+from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import SECONDS, SHARE, TEXT, Column, ReportTable
 
 ESTIMATE = (
@@ -15,13 +15,13 @@ ESTIMATE = (
 FIGURES = {"rows": "rows", "disk": "disk, MB", "memory": "memory, MB", "cpu": "processor time, s"}
 
 
-def estimate_section(run: Run) -> Part:
-    """Return what was foretold before the run beside what came; nothing where nothing was foretold."""
+def estimate_section(run: ReportedRun) -> Section:
+    """What was expected before the run beside what came; nothing where nothing was."""
     rows = [
-        (one.stage, FIGURES[one.figure], one.expected, one.truth, one.off,
-         one.stated_error if one.stage == "all" or one.figure == "rows" else None)
-        for one in read_estimate(run.layout.of_run("estimate.parquet"))
+        (row.stage, FIGURES[row.figure], row.expected, row.truth, row.off,
+         row.stated_error if row.stage == "all" or row.figure == "rows" else None)
+        for row in read_estimate(run.layout.of_run("estimate.parquet"))
     ]  # fmt: skip
     if not rows:
-        return Part()
-    return Part({"estimate": ReportTable(ESTIMATE, rows)}, also=(f"results/runs/{run.layout.run}/estimate.parquet",))
+        return Section()
+    return Section({"estimate": ReportTable(ESTIMATE, rows)}, also=(f"results/runs/{run.layout.run}/estimate.parquet",))

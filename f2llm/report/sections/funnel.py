@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 from f2llm.records.files import read_json
 from f2llm.report import figures
-from f2llm.report.parts import Part, Run
-from f2llm.report.sections.mining import in_words
-from f2llm.report.sections.removed import MOSTLY_DROPPED
+from f2llm.report.parts import ReportedRun, Section, in_words
 from f2llm.report.tables import COUNT, TEXT, Column, ReportTable
 from f2llm.runs.funnel import Funnel
 
@@ -41,22 +39,31 @@ FUNNEL = (
     Column("passages_curated", "searched", COUNT),
 )
 SHOWN_STAGES = ("raw", "normalised", "exact", "near", "clean", "mined", "trained")
+MOSTLY_DROPPED = 0.5  # share of a source's tuples lost in mining that the report warns about
 
 
-def funnel_section(run: Run) -> Part:
-    """Return how many queries of each source every stage let through."""
+def funnel_table(rows: Sequence[Funnel]) -> ReportTable:
+    """The funnel as a table; the column of published counts is there where a source has one."""
+    columns = [
+        column for column in FUNNEL if column.name != "published" or any(row.published is not None for row in rows)
+    ]
+    return ReportTable(columns, [[getattr(row, column.name) for column in columns] for row in rows])
+
+
+def funnel_section(run: ReportedRun) -> Section:
+    """How many queries of each source every stage let through."""
     rows = run.funnel
     released = []
     for source in run.layout.sources:
         path = run.layout.mined(source.name) / "released.json"
         with run.gaps.noting(f"{source.name}, published tuples"):
             if path.is_file():
-                found = read_json(path)
-                released.append((source.name, *(found[column.name] for column in RELEASED[1:])))
+                counts = read_json(path)
+                released.append((source.name, *(counts[column.name] for column in RELEASED[1:])))
     headings = {column.name: column.heading for column in FUNNEL}
     bars = {headings[stage]: [getattr(row, stage) for row in rows] for stage in SHOWN_STAGES}
     tables = {"funnel": funnel_table(rows)} | ({"released": ReportTable(RELEASED, released)} if released else {})
-    return Part(
+    return Section(
         tables,
         {"funnel": figures.funnel_bars(bars, sources=[row.source for row in rows])},
         also=("results/runs/*/plan.parquet", "results/mined/*/*/tuples.parquet"),
@@ -65,20 +72,14 @@ def funnel_section(run: Run) -> Part:
 
 
 def _lost(rows: Sequence[Funnel]) -> list[str]:
-    found = []
+    warnings = []
     for row in rows:
         lost = sum(row.rejected.values())
         if row.tuples is not None and lost > MOSTLY_DROPPED * max(1, lost + row.tuples):
             reason = Counter(in_words(row.rejected)).most_common(1)[0][0]
-            found.append(
+            warnings.append(
                 f"{row.source}: mining dropped {lost:,} of {lost + row.tuples:,} tuples, mostly because: {reason}."
             )
         if row.planned == 0:
-            found.append(f"{row.source}: no batch of the plan is from this source.")
-    return found
-
-
-def funnel_table(rows: Sequence[Funnel]) -> ReportTable:
-    """Return the funnel as a table; the column of published counts is there where a source has one."""
-    columns = [c for c in FUNNEL if c.name != "published" or any(row.published is not None for row in rows)]
-    return ReportTable(columns, [[getattr(row, column.name) for column in columns] for row in rows])
+            warnings.append(f"{row.source}: no batch of the plan is from this source.")
+    return warnings

@@ -7,7 +7,7 @@ from f2llm.config.licences import named
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
 from f2llm.records.files import read_json
-from f2llm.report.parts import Part, Run
+from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import COUNT, LONG, TEXT, Column, ReportTable
 from f2llm.runs.withheld import withheld
 
@@ -120,7 +120,7 @@ def _files(manifest: Mapping[str, Any]) -> str:
     return ", ".join(named) + (f" and {len(files) - FILES_NAMED} more" if len(files) > FILES_NAMED else "")
 
 
-def licences_section(run: Run) -> Part:
+def licences_section(run: ReportedRun) -> Section:
     """Return under which licences data and models are, and what these ask for."""
     layout, manifests = run.layout, {}
     for source in (*layout.sources, *run.heldout):
@@ -139,4 +139,4 @@ def licences_section(run: Run) -> Part:
         + ", ".join(f"{source.name} ({source.licence.commercial})" for source in unclear)
         + "."
     ] if unclear else []  # fmt: skip
-    return Part(tables, {}, {"barred": layout.barred}, ("results/sources/*/manifest.json",), warnings)
+    return Section(tables, {}, {"barred": layout.barred}, ("results/sources/*/manifest.json",), warnings)

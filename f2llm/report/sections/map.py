@@ -13,7 +13,7 @@ from f2llm.records.ids import doc_id
 from f2llm.records.rows import rows_at
 from f2llm.records.tables import count_rows
 from f2llm.report import figures
-from f2llm.report.parts import Part, Run
+from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout
@@ -150,11 +150,11 @@ def _neighbours(found: Map) -> list[tuple]:
     return rows
 
 
-def map_section(run: Run) -> Part:
+def map_section(run: ReportedRun) -> Section:
     """Return where the retriever puts a sample of the texts."""
     found = read_map(run.layout, gaps=run.gaps)
     if found is None:
-        return Part()
+        return Section()
     places = _places(found)
     shown = {
         "explained": found.explained,
@@ -162,7 +162,7 @@ def map_section(run: Run) -> Part:
         "without": [source.name for source in run.layout.sources if source.name not in places],
         "retriever": run.layout.retriever.name,
     }
-    return Part(map_tables(found), {"map": figures.scatter(places, name="map")}, shown, ("results/vectors",))
+    return Section(map_tables(found), {"map": figures.scatter(places, name="map")}, shown, ("results/vectors",))
 
 
 def _places(found: Map) -> dict[str, figures.Places]:

@@ -1,6 +1,6 @@
 """What mining found, for a person: kept and dropped by reason, scores, ranks of the positives, tuples to read."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,24 +12,11 @@ from numpy.typing import NDArray
 from f2llm.config.mine import Mine
 from f2llm.records.tables import read_batches
 from f2llm.report import figures
-from f2llm.report.parts import Part, Run, read_each
+from f2llm.report.parts import ReportedRun, Section, in_words, read_each
 from f2llm.report.tables import COUNT, LONG, SCORE, SHARE, TEXT, Column, ReportTable
 from f2llm.runs.funnel import Funnel
 from f2llm.runs.layout import Layout
 
-# What the miner's reasons mean to a person.
-REASONS = {
-    "filtered_out": "too few passages within the score limits",
-    "few_candidates": "corpus too small",
-    "single_text_class": "the only text of its class",
-    "missing_positive": "answer not in the corpus",
-    "no_positive": "no answer",
-    "not_best": "another answer of the query scores better",
-    "positive_rank": "answer ranks too low",
-    "positive_score": "answer scores too low",
-    "nan_positive": "answer without a score",
-    "nan_score": "passage without a score",
-}
 BANDS = ((1, "1"), (5, "2-5"), (20, "6-20"))
 # Evenly spaced rows of a table sorted by ids, which are hashes, are a random sample.
 SCORES = np.linspace(-0.2, 1.0, 41)
@@ -93,11 +80,6 @@ class _Scores(NamedTuple):
         return _Scores(self.total + float(known.sum(dtype=np.float64)), self.count + len(known), self.bins + bins)
 
 
-def in_words(rejected: Mapping[str, int]) -> dict[str, int]:
-    """Return counts by reason, in the words of a person."""
-    return {REASONS.get(reason, reason): count for reason, count in rejected.items()}
-
-
 def mining_tables(found: Sequence[Mining]) -> dict[str, ReportTable]:
     """Return the tables `mining`, `ranks` and `score_histograms`."""
     rows = [
@@ -152,12 +134,6 @@ def read_mining(layout: Layout, row: Funnel, *, counts: Mapping[str, Any]) -> Mi
     )
 
 
-def rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet table, read batch by batch."""
-    for batch in read_batches(path):
-        yield from batch.to_pylist()
-
-
 def _ranks(folder: Path, rule: Mine) -> Ranks | None:
     """Count the ranks of the positives of all searched pairs, kept and rejected."""
     bounds = [*(bound for bound, _ in BANDS if bound < rule.window), rule.window]
@@ -174,7 +150,7 @@ def _ranks(folder: Path, rule: Mine) -> Ranks | None:
     return Ranks(dict(zip(names, counts.tolist(), strict=True)), beyond, total) if total else None
 
 
-def mining_section(run: Run) -> Part:
+def mining_section(run: ReportedRun) -> Section:
     """Return what the miner kept and dropped, its scores, and the ranks of the positives."""
     counts: dict[str, dict[str, Any]] = {}
     for job in run.jobs:
@@ -191,7 +167,7 @@ def mining_section(run: Run) -> Part:
     }
     plots = {"mining": figures.score_histograms(histograms, edges=SCORES)} if histograms else {}
     also = ("tuples.parquet and rejected.parquet below results/mined",)
-    return Part(
+    return Section(
         mining_tables(list(found.values())), plots, {"rule": run.layout.mine}, also, _approximate(found.values())
     )
 

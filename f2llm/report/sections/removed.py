@@ -1,4 +1,4 @@
-"""What curation found, for the report: clusters of copies, evaluation texts by task, texts of several sources."""
+"""Section: what curation removed and why: copies, evaluation texts by task, texts of several sources, examples."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,20 +14,23 @@ from f2llm.records.files import read_json
 from f2llm.records.ids import keyed_hash
 from f2llm.records.tables import ID, read_batches, read_table
 from f2llm.report.excerpts import MOST_CHARACTERS, Piece, found_inside, shown_rows, side_by_side
-from f2llm.report.parts import Part, Run, read_each
+from f2llm.report.parts import ReportedRun, Section, read_each
 from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
 from f2llm.runs.funnel import Contamination, read_contamination
 from f2llm.runs.layout import Layout
 
 SIZES = (2, 3, 4, 10, 100)  # least members of a row of the table of clusters
+REMOVED_SHOWN = 2  # rows of each role, stage and reason
 HITS_SHOWN = 2  # of each task
-PAIRS_SHOWN = 20
-MOSTLY_DROPPED = 0.5  # share of a source's tuples lost in mining that the report warns about
-REMOVED = tuple(
-    Column(name, heading, TEXT)
-    for name, heading in (("source", "source"), ("role", "what"), ("stage", "stage"), ("reason", "reason"))
+PAIRS_SHOWN = 20  # of sources with texts in common
+MOST_READ = 40_000  # characters of a text that is compared with another
+REMOVED = (
+    Column("source", "source", TEXT),
+    Column("role", "what", TEXT),
+    Column("stage", "stage", TEXT),
+    Column("reason", "reason", TEXT),
+    Column("rows", "rows", COUNT),
 )
-REMOVED = (*REMOVED, Column("rows", "rows", COUNT))
 REMOVED_EXAMPLES = (
     Column("source", "source", TEXT),
     Column("role", "what", TEXT),
@@ -47,8 +50,6 @@ CONTAMINATION = (
     Column("sources", "rows by source", LONG),
 )
 SHARED = (Column("role", "what", TEXT), Column("sources", "sources", TEXT), Column("texts", "texts", COUNT))
-REMOVED_SHOWN = 2
-MOST_READ = 40_000  # characters of a text that is compared with another
 
 
 class Clusters(NamedTuple):
@@ -91,12 +92,12 @@ class RemovedExample(NamedTuple):
 class ClusterExample(NamedTuple):
     """The clusters of a source and the text that was kept of the largest."""
 
-    found: Clusters
+    clusters: Clusters
     largest_text: str
 
 
 def read_clusters(layout: Layout, source: str) -> Clusters:
-    """Return the clusters of exact and near copies among the passages, or else the queries, of a source."""
+    """The clusters of exact and near copies among the passages, or else the queries, of a source."""
     table = read_table(layout.curated(source) / "removed.parquet", columns=["id", "role", "kept_id"])
     table = table.filter(pc.is_valid(table["kept_id"]))
     role = "passage" if pc.any(pc.equal(table["role"], "passage")).as_py() else "query"
@@ -104,54 +105,65 @@ def read_clusters(layout: Layout, source: str) -> Clusters:
     if not len(table):
         return Clusters(source, 0, 0, (0,) * len(SIZES), 0, None)
     ids, kept = _bytes(table["id"]), _bytes(table["kept_id"])
-    kept = _last(kept, order=np.argsort(ids), ids=ids, stand_in=kept)
+    kept = _last_stand_ins(kept, order=np.argsort(ids), ids=ids, stand_in=kept)
     roots, counts = np.unique(kept, return_counts=True)
     sizes = counts + 1
     bounds = [*SIZES, np.iinfo(np.int64).max]
     by_size = tuple(int(((sizes >= low) & (sizes < high)).sum()) for low, high in zip(bounds, bounds[1:], strict=False))
-    at = int(sizes.argmax())
-    return Clusters(source, len(roots), len(ids), by_size, int(sizes[at]), bytes(roots[at]).ljust(16, b"\0"))
+    largest = int(sizes.argmax())
+    largest_id = bytes(roots[largest]).ljust(16, b"\0")  # NumPy drops the zeros at the end
+    return Clusters(source, len(roots), len(ids), by_size, int(sizes[largest]), largest_id)
+
+
+def cluster_example(layout: Layout, source: str) -> ClusterExample:
+    """The clusters of copies in a source and the text of the largest."""
+    clusters = read_clusters(layout, source)
+    texts = {}
+    for table, column in (("corpus", "doc_id"), ("queries", "query_id")) if clusters.largest_id else ():
+        texts |= shown_rows(layout.source(source) / f"{table}.parquet", column, {clusters.largest_id})
+    return ClusterExample(clusters, texts.get(clusters.largest_id, ""))
 
 
 def read_shared(layout: Layout) -> list[Mapping[str, Any]]:
-    """Return how many texts each two sources share, most first."""
+    """How many texts each two sources share, most first."""
     path = layout.results / "shared" / layout.variants["curated"] / "shared.json"
     pairs = read_json(path)["pairs"]
     return sorted(pairs, key=lambda pair: (-pair["texts"], pair["role"], pair["sources"]))
 
 
 def hit_examples(layout: Layout, *, each: int) -> list[HitExample]:
-    """Return up to `each` hits of every task, drawn by keyed hash."""
+    """Up to `each` hits of every task, drawn by keyed hash."""
     drawn: dict[str, list[tuple[int, HitExample]]] = {}
     for source in layout.sources:
         for batch in read_batches(layout.curated(source.name) / "hits.parquet", rows=1024):
             for row in batch.to_pylist():
-                place = keyed_hash(0, "example", row["id"])
-                shown = HitExample(source.name, *(row[name] for name in HitExample._fields[1:]))
-                drawn[row["task"]] = sorted([*drawn.get(row["task"], []), (place, shown)])[:each]
+                rank = keyed_hash(0, "example", row["id"])
+                example = HitExample(source.name, *(row[name] for name in HitExample._fields[1:]))
+                drawn[row["task"]] = sorted([*drawn.get(row["task"], []), (rank, example)])[:each]
     return [example for task in sorted(drawn) for _, example in drawn[task]]
 
 
-def _bytes(ids: pa.ChunkedArray) -> NDArray[np.bytes_]:
-    whole = pa.concat_arrays(ids.cast(ID).chunks)
-    return np.frombuffer(whole.buffers()[1], "S16", count=len(whole), offset=whole.offset * 16)
+def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
+    """Up to two removed rows of each role, stage and reason, except those of the sampling cap."""
+    chosen = _first_of_each_kind(layout.curated(source) / "removed.parquet")
+    wanted = {row["id"] for row in chosen} | {row["kept_id"] for row in chosen if row["kept_id"]}
+    texts = shown_rows(layout.source(source) / "corpus.parquet", "doc_id", wanted, most=MOST_READ)
+    texts |= shown_rows(layout.source(source) / "queries.parquet", "query_id", wanted, most=MOST_READ)
+    return [
+        RemovedExample(
+            row["role"],
+            row["stage"],
+            row["reason"],
+            *_side_by_side(texts.get(row["id"], ""), texts.get(row["kept_id"])),
+            row["evidence"] or "",
+            row["similarity"],
+        )
+        for row in chosen
+    ]
 
 
-def _last(
-    wanted: NDArray[np.bytes_], *, order: NDArray[np.int64], ids: NDArray[np.bytes_], stand_in: NDArray[np.bytes_]
-) -> NDArray[np.bytes_]:
-    """Follow stand-ins that were removed for another in their turn."""
-    while True:
-        places = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
-        rows = order[places]
-        gone = ids[rows] == wanted
-        if not gone.any():
-            return wanted
-        wanted = np.where(gone, stand_in[rows], wanted)
-
-
-def removed_section(run: Run) -> Part:
-    """Return what curation removed and why, with examples."""
+def removed_section(run: ReportedRun) -> Section:
+    """What curation removed and why, with examples."""
     layout, gaps = run.layout, run.gaps
     names = [row.source for row in run.funnel]
     removed = [(row.source, *reason, rows) for row in run.funnel for reason, rows in row.removed.items()]
@@ -169,38 +181,31 @@ def removed_section(run: Run) -> Part:
     with gaps.noting("texts of several sources"):
         shared = read_shared(layout)
     pairs = [(pair["role"], " and ".join(pair["sources"]), pair["texts"]) for pair in shared]
-    flat = [_flat(name, one) for name, own in examples.items() for one in own]
     tables = {
         "removed": ReportTable(REMOVED, removed),
         "removed_by_reason": ReportTable(REMOVED[1:], [(*reason, rows) for reason, rows in ranked]),
-        "removed_examples": ReportTable(REMOVED_EXAMPLES, flat),
-        "clusters": _clusters(clusters.values()),
+        "removed_examples": ReportTable(
+            REMOVED_EXAMPLES, [_flat(name, example) for name in examples for example in examples[name]]
+        ),
+        "clusters": _clusters_table(clusters.values()),
         "contamination": ReportTable(CONTAMINATION, [_by_task(row) for row in contamination]),
         "shared": ReportTable(SHARED, pairs),
-    }  # fmt: skip
+    }
     shown = {
         "examples": examples,
         "hits": [(hit, *found_inside(hit.text, hit.test_text)) for hit in hits],
         "pairs_shown": PAIRS_SHOWN,
     }
     also = ("removed.parquet and hits.parquet below results/curated", "shared.parquet below results/shared")
-    return Part(tables, {}, shown, also)
+    return Section(tables, {}, shown, also)
 
 
-def _flat(source: str, one: RemovedExample) -> tuple:
-    return (
-        source,
-        one.role,
-        one.stage,
-        one.reason,
-        _plain(one.text),
-        _plain(one.kept_text),
-        one.similarity,
-        one.evidence,
-    )
+def _flat(source: str, example: RemovedExample) -> tuple:
+    texts = ("".join(piece.text for piece in pieces) for pieces in (example.text, example.kept_text))
+    return (source, example.role, example.stage, example.reason, *texts, example.similarity, example.evidence)
 
 
-def _clusters(examples: Iterable[ClusterExample]) -> ReportTable:
+def _clusters_table(examples: Iterable[ClusterExample]) -> ReportTable:
     bounds = [
         f"of {low}" if high == low + 1 else f"of {low} to {high - 1}"
         for low, high in zip(SIZES, SIZES[1:], strict=False)
@@ -217,8 +222,11 @@ def _clusters(examples: Iterable[ClusterExample]) -> ReportTable:
         Column("largest", "largest", COUNT),
         Column("text", "kept of the largest", LONG),
     )
-    found: list[tuple[Clusters, str]] = [(one.found, one.largest_text) for one in examples if one.found.clusters]
-    rows = [(own.source, own.clusters, own.removed, *own.by_size, own.largest, text) for own, text in found]
+    rows = [
+        (clusters.source, clusters.clusters, clusters.removed, *clusters.by_size, clusters.largest, text)
+        for clusters, text in examples
+        if clusters.clusters
+    ]
     return ReportTable(columns, rows)
 
 
@@ -227,27 +235,8 @@ def _by_task(row: Contamination) -> tuple:
     return (row.task, row.dropped, row.reported, row.evaluation_texts, row.corpus, sources)
 
 
-def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
-    """Return up to two removed rows of each role, stage and reason, except those of the sampling cap."""
-    chosen = _chosen(layout.curated(source) / "removed.parquet")
-    wanted = {row["id"] for row in chosen} | {row["kept_id"] for row in chosen if row["kept_id"]}
-    texts = shown_rows(layout.source(source) / "corpus.parquet", "doc_id", wanted, most=MOST_READ)
-    texts |= shown_rows(layout.source(source) / "queries.parquet", "query_id", wanted, most=MOST_READ)
-    return [
-        RemovedExample(
-            row["role"],
-            row["stage"],
-            row["reason"],
-            *_beside(texts.get(row["id"], ""), texts.get(row["kept_id"])),
-            row["evidence"] or "",
-            row["similarity"],
-        )
-        for row in chosen
-    ]
-
-
-def _chosen(path: Path) -> list[dict[str, Any]]:
-    """Return the first rows of each role, stage and reason: by id, which is a hash, so they are a random sample."""
+def _first_of_each_kind(path: Path) -> list[dict[str, Any]]:
+    """The first rows of each role, stage and reason: by id, which is a hash, so they are a random sample."""
     shown: dict[tuple, list[dict[str, Any]]] = {}
     for batch in read_batches(path):
         kinds = pc.binary_join_element_wise(batch["role"], batch["stage"], batch["reason"], "/").dictionary_encode()
@@ -260,20 +249,25 @@ def _chosen(path: Path) -> list[dict[str, Any]]:
     return [row for kind in sorted(shown) for row in shown[kind]]
 
 
-def cluster_example(layout: Layout, source: str) -> ClusterExample:
-    """Return the clusters of copies in a source and the text of the largest."""
-    found = read_clusters(layout, source)
-    texts = {}
-    for table, column in (("corpus", "doc_id"), ("queries", "query_id")) if found.largest_id else ():
-        texts |= shown_rows(layout.source(source) / f"{table}.parquet", column, {found.largest_id})
-    return ClusterExample(found, texts.get(found.largest_id, ""))
-
-
-def _beside(text: str, kept: str | None) -> tuple[list[Piece], list[Piece]]:
+def _side_by_side(text: str, kept: str | None) -> tuple[list[Piece], list[Piece]]:
     if kept is None:
         return [Piece(text[:MOST_CHARACTERS], False)], []
     return side_by_side(text, kept)
 
 
-def _plain(pieces: Sequence[Piece]) -> str:
-    return "".join(one.text for one in pieces)
+def _bytes(ids: pa.ChunkedArray) -> NDArray[np.bytes_]:
+    whole = pa.concat_arrays(ids.cast(ID).chunks)
+    return np.frombuffer(whole.buffers()[1], "S16", count=len(whole), offset=whole.offset * 16)
+
+
+def _last_stand_ins(
+    wanted: NDArray[np.bytes_], *, order: NDArray[np.int64], ids: NDArray[np.bytes_], stand_in: NDArray[np.bytes_]
+) -> NDArray[np.bytes_]:
+    """Follow stand-ins that were removed for another in their turn."""
+    while True:
+        places = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
+        rows = order[places]
+        gone = ids[rows] == wanted
+        if not gone.any():
+            return wanted
+        wanted = np.where(gone, stand_in[rows], wanted)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from f2llm.report import figures
-from f2llm.report.parts import Part, Run
+from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import COUNT, GAIN, LONG, POINTS, TEXT, Column, ReportTable
 
 IN_DOMAIN = "in-domain"
@@ -118,11 +118,11 @@ def _beside(summary: Mapping[str, Any]) -> Sequence[tuple]:
     return rows
 
 
-def scores_section(run: Run) -> Part:
+def scores_section(run: ReportedRun) -> Section:
     """Return every model on every task, means, and what of a difference may be chance."""
     summary = run.summary
     if summary is None:
-        return Part()
+        return Section()
     found = intervals(summary)
     tasks = [row["task"] for row in summary["tasks"]]
     named = {model["model"]: ROLES.get(model["role"], model["role"]) for model in summary["models"]}
@@ -148,7 +148,7 @@ def scores_section(run: Run) -> Part:
         "not_compared": sorted(set(tasks) - {one.task for own in found.values() for one in own}),
     }
     also = ("results/scores/scoreboard.parquet", "mteb's own files and scores of the items beside it")
-    return Part(score_tables(summary), plots, shown, also, _score_warnings(summary))
+    return Section(score_tables(summary), plots, shown, also, _score_warnings(summary))
 
 
 def _score_warnings(summary: Mapping[str, Any]) -> list[str]:

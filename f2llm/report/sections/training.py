@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from f2llm.records.tables import read_table
 from f2llm.report import figures
-from f2llm.report.parts import Part, Run
+from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import COUNT, LOSS, SECONDS, TEXT, Column, ReportTable
 
 MOST_POINTS = 80  # of a curve; more batches are averaged in blocks of neighbours
@@ -122,7 +122,7 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def training_section(run: Run) -> Part:
+def training_section(run: ReportedRun) -> Section:
     """Return loss and speed of each source over the steps."""
     rows, lines = read_training(run.layout.of_run("metrics.parquet"), run.layout.of_run("validation.parquet"))
     plots = {
@@ -132,7 +132,7 @@ def training_section(run: Run) -> Part:
         ),
     }
     also = tuple(f"results/runs/{run.layout.run}/{name}.parquet" for name in ("metrics", "validation"))
-    return Part(training_tables(rows, lines), plots, {"train": run.layout.train}, also)
+    return Section(training_tables(rows, lines), plots, {"train": run.layout.train}, also)
 
 
 def _losses(curve: Curve) -> dict[str, figures.Line]:

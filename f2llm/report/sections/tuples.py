@@ -1,13 +1,13 @@
-"""A few rows of each kind with their texts, drawn by keyed hash, for a person to read."""
+"""Section: a random sample of the tuples of each source, and of the pairs that gave none, with all texts."""
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from f2llm.records.tables import count_rows, read_batches
 from f2llm.report.excerpts import shown_rows, texts_at
-from f2llm.report.parts import Part, Run, read_each
-from f2llm.report.sections.mining import REASONS, rows_of
+from f2llm.report.parts import REASONS, ReportedRun, Section, read_each
 from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
 from f2llm.runs.layout import Layout
 
@@ -15,6 +15,7 @@ TUPLES_SHOWN = 25  # of a source, where the sources are few
 MOST_TUPLES = 400  # of all sources, but FEWEST_SHOWN of each
 FEWEST_SHOWN = 4
 MOST_NEGATIVES = 10  # of a shown tuple
+REJECTED_SHOWN = 8  # pairs of a source for each reason
 TUPLES = (
     Column("source", "source", TEXT),
     Column("tuple_id", "tuple", TEXT),
@@ -33,7 +34,6 @@ REJECTED = (
     Column("candidates", "candidates", COUNT),
     Column("kept", "passed", COUNT),
 )
-REJECTED_SHOWN = 8
 
 
 class NegativeExample(NamedTuple):
@@ -57,74 +57,6 @@ class TupleExample(NamedTuple):
     unshown: int  # negatives that are not among them
 
 
-def tuples_shown(sources: int) -> int:
-    """Return how many tuples of each of so many sources are shown, so that the page stays small."""
-    return max(FEWEST_SHOWN, min(TUPLES_SHOWN, MOST_TUPLES // max(1, sources)))
-
-
-def tuple_examples(layout: Layout, source: str, *, most: int) -> list[TupleExample]:
-    """Return up to `most` tuples of a source with the texts of query, positive and negatives.
-
-    They stand evenly spaced in a table that is sorted by a hash, which is a random sample of it.
-    """
-    path = layout.mined(source) / "tuples.parquet"
-    count = count_rows(path)
-    shown, first, rows = min(count, most), 0, []
-    wanted = [number * count // shown for number in range(shown)]
-    for batch in read_batches(path):
-        rows += batch.take([at - first for at in wanted if first <= at < first + len(batch)]).to_pylist()
-        first += len(batch)
-    queries = texts_at(layout.curated(source) / "queries.parquet", "query_id", {row["query_row"] for row in rows})
-    passages = texts_at(
-        layout.curated(source) / "corpus.parquet",
-        "doc_id",
-        {at for row in rows for at in (row["positive_row"], *row["negative_rows"][:MOST_NEGATIVES])},
-    )
-    return [
-        TupleExample(
-            row["tuple_id"].hex(),
-            queries[row["query_row"]],
-            passages[row["positive_row"]],
-            row["positive_score"],
-            row["positive_rank"],
-            [
-                NegativeExample(passages[at], kind, score, rank)
-                for at, kind, score, rank in islice(
-                    zip(*(row[f"negative_{name}"] for name in ("rows", "kinds", "scores", "ranks")), strict=True),
-                    MOST_NEGATIVES,
-                )
-            ],
-            max(0, len(row["negative_rows"]) - MOST_NEGATIVES),
-        )
-        for row in rows
-    ]
-
-
-def tuples_section(run: Run) -> Part:
-    """Return a sample of tuples, and of pairs that gave none, with all texts."""
-    layout, names = run.layout, [row.source for row in run.funnel if row.tuples is not None]
-    most = tuples_shown(len(layout.sources))
-    examples = read_each(run, names, lambda name: tuple_examples(layout, name, most=most), what="tuples")
-    rejected = read_each(run, names, lambda name: rejected_examples(layout, name), what="pairs without a tuple")
-    tables = {
-        "tuples": ReportTable(
-            TUPLES, [row for name in examples for one in examples[name] for row in _texts(name, one)]
-        ),
-        "rejected": ReportTable(REJECTED, [(name, *one) for name in rejected for one in rejected[name]]),
-    }
-    also = ("tuples.parquet and rejected.parquet below results/mined",)
-    return Part(tables, {}, {"examples": examples, "rejected": rejected}, also)
-
-
-def _texts(source: str, one: TupleExample) -> list[tuple]:
-    """Return the texts of a tuple, a row each."""
-    return [
-        (source, one.tuple_id, "query", one.query, None, None),
-        (source, one.tuple_id, "positive", one.positive, one.score, one.rank),
-        *((source, one.tuple_id, other.kind, other.text, other.score, other.rank) for other in one.negatives),
-    ]
-
-
 class RejectedExample(NamedTuple):
     """A pair that gave no tuple, with its texts."""
 
@@ -137,14 +69,49 @@ class RejectedExample(NamedTuple):
     kept: int
 
 
+def tuples_shown(sources: int) -> int:
+    """How many tuples of each of `sources` sources are shown, so that the page stays small."""
+    return max(FEWEST_SHOWN, min(TUPLES_SHOWN, MOST_TUPLES // max(1, sources)))
+
+
+def tuple_examples(layout: Layout, source: str, *, most: int) -> list[TupleExample]:
+    """Up to `most` tuples of a source with the texts of query, positive and negatives.
+
+    They stand evenly spaced in a table that is sorted by a hash, which is a random sample of it.
+    """
+    path = layout.mined(source) / "tuples.parquet"
+    count = count_rows(path)
+    shown, first, rows = min(count, most), 0, []
+    places = [number * count // shown for number in range(shown)]
+    for batch in read_batches(path):
+        rows += batch.take([place - first for place in places if first <= place < first + len(batch)]).to_pylist()
+        first += len(batch)
+    queries = texts_at(layout.curated(source) / "queries.parquet", "query_id", {row["query_row"] for row in rows})
+    passage_rows = {place for row in rows for place in (row["positive_row"], *row["negative_rows"][:MOST_NEGATIVES])}
+    passages = texts_at(layout.curated(source) / "corpus.parquet", "doc_id", passage_rows)
+    return [
+        TupleExample(
+            row["tuple_id"].hex(),
+            queries[row["query_row"]],
+            passages[row["positive_row"]],
+            row["positive_score"],
+            row["positive_rank"],
+            _negatives(row, passages),
+            max(0, len(row["negative_rows"]) - MOST_NEGATIVES),
+        )
+        for row in rows
+    ]
+
+
 def rejected_examples(layout: Layout, source: str) -> list[RejectedExample]:
-    """Return a few pairs of each reason with their texts."""
+    """A few pairs of each reason with their texts."""
     taken: Counter[str] = Counter()
     chosen = []
-    for row in rows_of(layout.mined(source) / "rejected.parquet"):
-        if taken[row["reason"]] < REJECTED_SHOWN:
-            taken[row["reason"]] += 1
-            chosen.append(row)
+    for batch in read_batches(layout.mined(source) / "rejected.parquet"):
+        for row in batch.to_pylist():
+            if taken[row["reason"]] < REJECTED_SHOWN:
+                taken[row["reason"]] += 1
+                chosen.append(row)
     chosen.sort(key=lambda row: (row["reason"], row["query_id"]))
     queries = shown_rows(layout.curated(source) / "queries.parquet", "query_id", {row["query_id"] for row in chosen})
     passages = shown_rows(layout.curated(source) / "corpus.parquet", "doc_id", {row["positive_id"] for row in chosen})
@@ -157,3 +124,40 @@ def rejected_examples(layout: Layout, source: str) -> list[RejectedExample]:
         )
         for row in chosen
     ]
+
+
+def tuples_section(run: ReportedRun) -> Section:
+    """A sample of tuples, and of pairs that gave none, with all texts."""
+    layout, names = run.layout, [row.source for row in run.funnel if row.tuples is not None]
+    most = tuples_shown(len(layout.sources))
+    examples = read_each(run, names, lambda name: tuple_examples(layout, name, most=most), what="tuples")
+    rejected = read_each(run, names, lambda name: rejected_examples(layout, name), what="pairs without a tuple")
+    tables = {
+        "tuples": ReportTable(
+            TUPLES, [row for name in examples for example in examples[name] for row in _texts(name, example)]
+        ),
+        "rejected": ReportTable(REJECTED, [(name, *pair) for name in rejected for pair in rejected[name]]),
+    }
+    also = ("tuples.parquet and rejected.parquet below results/mined",)
+    return Section(tables, {}, {"examples": examples, "rejected": rejected}, also)
+
+
+def _negatives(row: Mapping[str, Any], passages: Mapping[int, str]) -> list[NegativeExample]:
+    columns = (row[f"negative_{name}"] for name in ("rows", "kinds", "scores", "ranks"))
+    return [
+        NegativeExample(passages[place], kind, score, rank)
+        for place, kind, score, rank in islice(zip(*columns, strict=True), MOST_NEGATIVES)
+    ]
+
+
+def _texts(source: str, example: TupleExample) -> list[tuple]:
+    """The texts of a tuple, a row each."""
+    return [
+        (source, example.tuple_id, "query", example.query, None, None),
+        (source, example.tuple_id, "positive", example.positive, example.score, example.rank),
+        *((source, example.tuple_id, *_cells(negative)) for negative in example.negatives),
+    ]
+
+
+def _cells(negative: NegativeExample) -> tuple:
+    return negative.kind, negative.text, negative.score, negative.rank

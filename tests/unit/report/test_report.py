@@ -1,6 +1,7 @@
 import csv
 import html.parser
 import re
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,6 +11,7 @@ from f2llm.estimate.compare import SCHEMA
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.train import VALIDATION
 from f2llm.records.tables import read_table, write_table
+from f2llm.report import page as page_module
 from f2llm.report.report import SECTIONS, build_report
 from f2llm.report.sections.mining import read_mining
 from f2llm.runs.funnel import read_funnel
@@ -268,3 +270,13 @@ def test_the_scores_are_there_as_csv_too(built):
 def test_figures_lie_beside_the_page(built):
     names = {path.stem for path in (built / "report/figures").glob("*.svg")}
     assert names == {"funnel", "mining", "loss", "throughput", "differences", "map"}
+
+
+def test_a_section_is_one_file_with_one_function_and_one_template_of_its_name():
+    folder = Path(page_module.__file__).parent
+    files = {path.stem for path in (folder / "sections").glob("*.py")} - {"__init__"}
+    templates = {path.name.removesuffix(".html.j2") for path in (folder / "templates").glob("section_*")}
+    assert files == set(SECTIONS) and templates == {f"section_{name}" for name in SECTIONS}
+    for name, build_section in SECTIONS.items():
+        where = (build_section.__module__, build_section.__name__)
+        assert where == (f"f2llm.report.sections.{name}", f"{name}_section")
