@@ -49,7 +49,7 @@ def export_scores(
 
 
 def _meta(candidate: Candidate, name: str, revision: str, datasets: Sequence[str] | None) -> Mapping[str, Any]:
-    """Return mteb's metadata of a model as its results repository keeps it."""
+    """Mteb's metadata of a model as its results repository keeps it."""
     from mteb.models.model_meta import ModelMeta
 
     overwrites = {

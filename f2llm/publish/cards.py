@@ -182,7 +182,7 @@ def _data_card(
     fields = {
         "run": layout.run,
         "sources": [_source_cells(source) for source in layout.sources],
-        "barred": "; ".join(f"{one.name} ({one.reason})" for one in layout.barred),
+        "barred": "; ".join(f"{source.name} ({source.reason})" for source in layout.barred),
         "counts": [_count_cells(*pair) for pair in zip(funnel, layout.sources, strict=True)],
         "curate": curate,
         "mine": layout.mine,

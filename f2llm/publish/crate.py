@@ -99,12 +99,12 @@ def _format(path: Path) -> str:
 
 
 def _licence(crate: ROCrate, licence: str) -> Any:  # noqa: ANN401 - an entity of rocrate
-    about = {"@type": "CreativeWork", "name": licence, "identifier": licence}
-    return crate.add(ContextEntity(crate, licence_url(licence), properties=about))
+    properties = {"@type": "CreativeWork", "name": licence, "identifier": licence}
+    return crate.add(ContextEntity(crate, licence_url(licence), properties=properties))
 
 
 def _products(layout: Layout) -> dict[str, str]:
-    """Return what a run is made for: name -> path as the manifests have it."""
+    """What a run is made for: name -> path as the manifests have it."""
     return {
         "model": f"results/runs/{layout.run}/model",
         "plan": f"results/runs/{layout.run}/plan.parquet",
@@ -113,7 +113,7 @@ def _products(layout: Layout) -> dict[str, str]:
 
 
 def _archive(layout: Layout) -> str:
-    """Return the arcp authority of a run: a UUID made from its run.json."""
+    """The arcp authority of a run: a UUID made from its run.json."""
     return f"arcp://uuid,{uuid.uuid5(uuid.NAMESPACE_OID, sha256_file(layout.of_run('run.json')))}/"
 
 

@@ -38,31 +38,31 @@ class CrateFiles:
     def add_raw(self) -> None:
         """Add the raw files of all sources under the URIs where they come from, with the licences of their stanzas."""
         for path in sorted((self._layout.results / "sources").glob("*/manifest.json")):
-            about = read_json(path)
-            licences = self._licences(about["licence"])
-            self._raw[path.parent.name] = [self._raw_file(file, licences) for file in about["files"]]
+            manifest = read_json(path)
+            licences = self._licences(manifest["licence"])
+            self._raw[path.parent.name] = [self._raw_file(file, licences) for file in manifest["files"]]
 
     def raw(self, source: str) -> list[ContextEntity]:
-        """Return the raw files of a source."""
+        """The raw files of a source."""
         return self._raw.get(source, [])
 
     def all_raw(self) -> list[ContextEntity]:
-        """Return the raw files of all sources, each once."""
-        return list({entity.id: entity for found in self._raw.values() for entity in found}.values())
+        """The raw files of all sources, each once."""
+        return list({entity.id: entity for entities in self._raw.values() for entity in entities}.values())
 
     def entity(self, path: str, sha256: str) -> ContextEntity:
-        """Return the entity of a file or folder of the run, by its path as the manifests have it."""
+        """The entity of a file or folder of the run, by its path as the manifests have it."""
         if path not in self._known:
             name, suffix = path.rsplit("/", 1)[-1], Path(path).suffix
-            about: dict[str, Any] = {"@type": "File" if suffix else "Dataset", "name": name, "sha256": sha256}
-            about["encodingFormat"] = FORMATS.get(suffix, "application/octet-stream")
+            properties: dict[str, Any] = {"@type": "File" if suffix else "Dataset", "name": name, "sha256": sha256}
+            properties["encodingFormat"] = FORMATS.get(suffix, "application/octet-stream")
             uri = self._archive + quote(path)
-            self._known[path] = self._part(uri if suffix else f"{uri}/", about)
+            self._known[path] = self._part(uri if suffix else f"{uri}/", properties)
         return self._known[path]
 
     def _raw_file(self, file: Mapping[str, Any], licences: list[ContextEntity]) -> ContextEntity:
         ids = [{"@id": licence.id} for licence in licences]
-        about = {
+        properties = {
             "@type": "File",
             "name": file["name"],
             "contentSize": str(file["bytes"]),
@@ -70,32 +70,32 @@ class CrateFiles:
             "license": ids[0] if len(ids) == 1 else ids,
             "encodingFormat": FORMATS.get(Path(file["name"]).suffix, "application/octet-stream"),
         }
-        return self._part(_uri(file, archive=self._archive), about)
+        return self._part(_uri(file, archive=self._archive), properties)
 
     def _licences(self, licence: Mapping[str, Any]) -> list[ContextEntity]:
-        """Return an entity for each licence of an SPDX expression; the stanza's note goes to those of our own."""
-        found = []
-        for one in named(licence["id"]):
-            about = {"@type": "CreativeWork", "name": one, "identifier": one}
-            if one.startswith(OWN) and licence.get("note"):
-                about["description"] = licence["note"]
-            uri = licence_url(one)
+        """An entity for each licence of an SPDX expression; the stanza's note goes to those of our own."""
+        entities = []
+        for name in named(licence["id"]):
+            properties = {"@type": "CreativeWork", "name": name, "identifier": name}
+            if name.startswith(OWN) and licence.get("note"):
+                properties["description"] = licence["note"]
+            uri = licence_url(name)
             known = self._crate.get(uri)
-            found.append(known or self._crate.add(ContextEntity(self._crate, uri, properties=about)))
-        return found
+            entities.append(known or self._crate.add(ContextEntity(self._crate, uri, properties=properties)))
+        return entities
 
-    def _part(self, uri: str, about: Mapping[str, Any]) -> ContextEntity:
+    def _part(self, uri: str, properties: Mapping[str, Any]) -> ContextEntity:
         """Add an entity and say at the root that it is part of the crate."""
         known = self._crate.get(uri)
         if known:
             return known
-        entity = self._crate.add(ContextEntity(self._crate, uri, properties=dict(about)))
+        entity = self._crate.add(ContextEntity(self._crate, uri, properties=dict(properties)))
         self._crate.root_dataset.append_to("hasPart", entity)
         return entity
 
 
 def _uri(file: Mapping[str, Any], *, archive: str) -> str:
-    """Return where a raw file comes from: a package URL, a file of the hub at a commit, a URL, or a path in the run."""
+    """Where a raw file comes from: a package URL, a file of the hub at a commit, a URL, or a path in the run."""
     name, package, version = quote(file["name"]), file["package"], file["version"]
     if file["kind"] == "package":
         return f"pkg:pypi/{package}@{version}?file_name={name}"

@@ -74,7 +74,7 @@ class Steps:
         self._workflow["output"] = [self._parameter(name, [entity]) for name, entity in results.items()]
         self._workflow["hasPart"] = list(self._tools.values())
         for rule, step in self._steps.items():
-            step["workExample"] = _single([tool for (own, _), tool in self._tools.items() if own == rule])
+            step["workExample"] = _single([tool for (of_rule, _), tool in self._tools.items() if of_rule == rule])
         self._workflow["step"] = list(self._steps.values())
         run = self._add(
             "#run",
@@ -103,27 +103,28 @@ class Steps:
 
     def _tool(self, rule: str, code: str) -> ContextEntity:
         if (rule, code) not in self._tools:
-            about = {
+            properties = {
                 "@type": "SoftwareApplication",
                 "name": rule,
                 "softwareVersion": code,
                 "description": "The version is the digest of the code that ran (docs/architecture.md).",
             }
-            self._tools[rule, code] = self._add(f"#tool/{rule}/{code}", about)
+            self._tools[rule, code] = self._add(f"#tool/{rule}/{code}", properties)
         return self._tools[rule, code]
 
     def _step(self, rule: str) -> ContextEntity:
         if rule not in self._steps:
-            about = {"@type": "HowToStep", "name": rule, "position": str(len(self._steps) + 1)}
-            self._steps[rule] = self._add(f"#step/{rule}", about)
+            properties = {"@type": "HowToStep", "name": rule, "position": str(len(self._steps) + 1)}
+            self._steps[rule] = self._add(f"#step/{rule}", properties)
         return self._steps[rule]
 
     def _usage(self, job: str, name: str, value: float, unit: str) -> ContextEntity:
-        about = {"@type": "PropertyValue", "name": name, "propertyID": TERMS + name, "value": value, "unitCode": unit}
-        return self._add(f"#usage/{job}/{name}", about)
+        properties = {"@type": "PropertyValue", "name": name, "propertyID": TERMS + name}
+        properties |= {"value": value, "unitCode": unit}
+        return self._add(f"#usage/{job}/{name}", properties)
 
     def _parameter(self, name: str, examples: list[ContextEntity], *, several: bool = False) -> ContextEntity:
-        about = {
+        properties = {
             "@type": "FormalParameter",
             "name": name,
             "additionalType": "File" if "File" in examples[0].type else "Dataset",
@@ -131,19 +132,19 @@ class Steps:
             "conformsTo": {"@id": PARAMETER},
             "workExample": examples,
         }
-        parameter = self._add(f"#parameter/{name}", about)
+        parameter = self._add(f"#parameter/{name}", properties)
         for entity in examples:
             entity["exampleOfWork"] = parameter
         return parameter
 
-    def _add(self, identity: str, about: Mapping[str, Any]) -> ContextEntity:
-        kind = {"@type": about["@type"]}
+    def _add(self, identity: str, properties: Mapping[str, Any]) -> ContextEntity:
+        kind = {"@type": properties["@type"]}
         entity = self._crate.add(ContextEntity(self._crate, identity, properties=kind))
-        for key in sorted(about.keys() - kind.keys()):
-            entity[key] = _single(about[key])
+        for key in sorted(properties.keys() - kind.keys()):
+            entity[key] = _single(properties[key])
         return entity
 
 
 def _single(value: Any) -> Any:  # noqa: ANN401 - what JSON-LD holds
-    """Return the only item of a list, as RO-Crate wants it (1.1, appendix JSON-LD), else the value."""
+    """The only item of a list, as RO-Crate wants it (1.1, appendix JSON-LD), else the value."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value

@@ -77,7 +77,7 @@ def write_croissant(path: str | Path, *, layout: Layout, description: str, publi
             ctx=mlc.Context(conforms_to=CONFORMS),
             name=f"f2llm-{layout.run}-tuples",
             description=description,
-            license=sorted({licence_url(one) for source in layout.sources for one in named(source.licence.id)}),
+            license=sorted({licence_url(licence) for source in layout.sources for licence in named(source.licence.id)}),
             cite_as="F2LLM technical report, arXiv 2510.02294",
             url="https://arxiv.org/abs/2510.02294",
             version=VERSION,

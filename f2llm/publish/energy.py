@@ -30,7 +30,7 @@ class JobEnergy(NamedTuple):
 
 
 def estimate_energy(jobs: Sequence[Mapping[str, Any]], *, energy: Energy) -> list[JobEnergy]:
-    """Return the estimate of each job, from its manifest, sorted by (rule, unit).
+    """The estimate of each job, from its manifest, sorted by (rule, unit).
 
     A job has the cores that its manifest names, training all of its processes on all nodes, any other job
     without word of it one. A job that says it ran on CUDA has one GPU; then training had one a process.
@@ -40,7 +40,7 @@ def estimate_energy(jobs: Sequence[Mapping[str, Any]], *, energy: Energy) -> lis
 
 
 def assumptions(energy: Energy) -> list[tuple[str, str, str]]:
-    """Return what the estimate takes for known: (quantity, value, where the default comes from)."""
+    """What the estimate takes for known: (quantity, value, where the default comes from)."""
     paper = "Green Algorithms, doi 10.1002/advs.202100707"
     return [
         ("a busy core", f"{energy.watts_per_core:g} W", f"12: {paper}, processor not known"),

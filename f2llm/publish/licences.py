@@ -18,12 +18,12 @@ HUB_KNOWS = frozenset(
 
 
 def licence_url(licence: str) -> str:
-    """Return the page of a single SPDX licence; one of our own stays an id, as a fragment of the document."""
+    """The page of a single SPDX licence; one of our own stays an id, as a fragment of the document."""
     return f"#{licence}" if licence.startswith(OWN) else SPDX + canonical(licence)
 
 
 def hub_name(licences: Iterable[str]) -> str:
-    """Return the hub's name of what several things are licensed under: that of all of them, or "other"."""
+    """The hub's name of what several things are licensed under: that of all of them, or "other"."""
     distinct = {canonical(licence) for licence in licences}
     only = distinct.pop() if len(distinct) == 1 else ""
     return only.lower() if only in HUB_KNOWS else OTHER

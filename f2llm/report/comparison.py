@@ -238,7 +238,7 @@ def _verdict(real: bool | None) -> str:
 
 
 def _means(yardstick: str, scores: Sequence[Compared]) -> dict[str, tuple[float, float, float]]:
-    """ReportedRun -> (points, low, high) of its mean of the tasks that have intervals."""
+    """Changed run -> (points, low, high) of its mean of the tasks that have intervals."""
     return {
         row.model.removeprefix(f"{yardstick}-"): (row.points, row.low, row.high)
         for row in scores

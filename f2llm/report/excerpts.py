@@ -24,16 +24,18 @@ class Piece(NamedTuple):
 
 
 def side_by_side(left: str, right: str) -> tuple[list[Piece], list[Piece]]:
-    """Return both texts in pieces, from a little before their first difference."""
-    ours, theirs = _words(left), _words(right)
-    keys = [_key(word) for word in ours], [_key(word) for word in theirs]
-    same = next((at for at, pair in enumerate(zip(*keys, strict=False)) if pair[0] != pair[1]), min(map(len, keys)))
-    start = max(0, min(same - WORDS_BEFORE, max(len(ours), len(theirs)) - WORDS_SHOWN))
-    return _marked((ours, theirs), keys, starts=(start, start))
+    """Both texts in pieces, from a little before their first difference."""
+    left_words, right_words = _words(left), _words(right)
+    keys = [_key(word) for word in left_words], [_key(word) for word in right_words]
+    same = next(
+        (place for place, pair in enumerate(zip(*keys, strict=False)) if pair[0] != pair[1]), min(map(len, keys))
+    )
+    start = max(0, min(same - WORDS_BEFORE, max(len(left_words), len(right_words)) - WORDS_SHOWN))
+    return _marked((left_words, right_words), keys, starts=(start, start))
 
 
 def found_inside(text: str, part: str) -> tuple[list[Piece], list[Piece]]:
-    """Return a text, from a little before where it has the most of `part`, and `part`, both in pieces."""
+    """A text, from a little before where it has the most of `part`, and `part`, both in pieces."""
     words, wanted = _words(text), _words(part)
     keys = [_key(word) for word in words], [_key(word) for word in wanted]
     match = SequenceMatcher(None, *keys, autojunk=False).find_longest_match()
@@ -72,15 +74,15 @@ def _marked(
 
 
 def shown_rows(path: Path, column: str, wanted: set[bytes], *, most: int = MOST_CHARACTERS) -> dict[bytes, str]:
-    """Return id -> text, cut to `most` characters, of the rows whose `column` is among `wanted`."""
-    found = {}
+    """Id -> text, cut to `most` characters, of the rows whose `column` is among `wanted`."""
+    texts = {}
     for batch in read_batches(path, columns=[column, "text"]):
         for identity, text in zip(batch[column].to_pylist(), batch["text"].to_pylist(), strict=True):
             if identity in wanted:
-                found[identity] = text[:most]
-    return found
+                texts[identity] = text[:most]
+    return texts
 
 
 def texts_at(path: Path, column: str, wanted: set[int]) -> dict[int, str]:
     """Texts of a table by row, cut to what a page shows."""
-    return {at: text[:MOST_CHARACTERS] for at, (_, text) in rows_at(path, column, wanted).items()}
+    return {row: text[:MOST_CHARACTERS] for row, (_, text) in rows_at(path, column, wanted).items()}

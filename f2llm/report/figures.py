@@ -34,7 +34,7 @@ class Places(NamedTuple):
 
 
 def funnel_bars(stages: Mapping[str, Sequence[int | None]], *, sources: Sequence[str]) -> str:
-    """Return horizontal bars, one group a source, on a logarithmic axis; no bar where the count is None."""
+    """Horizontal bars, one group a source, on a logarithmic axis; no bar where the count is None."""
     figure, axes = _figure(8.2, 0.5 * len(sources) + 0.8)
     height = 0.86 / len(stages)
     for number, (stage, counts) in enumerate(stages.items()):
@@ -56,7 +56,7 @@ def funnel_bars(stages: Mapping[str, Sequence[int | None]], *, sources: Sequence
 def score_histograms(
     histograms: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, edges: Sequence[float] | NDArray[np.float64]
 ) -> str:
-    """Return a panel for each source with the scores of (positives, hard negatives), as counts between `edges`."""
+    """A panel for each source with the scores of (positives, hard negatives), as counts between `edges`."""
     figure, panels = _panels(list(histograms), height=1.5)
     for (name, (positives, negatives)), axes in zip(histograms.items(), panels, strict=True):
         for counts, colour, label in ((negatives, QUIET, "hard negatives"), (positives, STRONG, "positives")):
@@ -69,10 +69,10 @@ def score_histograms(
 
 
 def curves(lines: Mapping[str, Mapping[str, Line]], *, zero: bool = False) -> str:
-    """Return a panel for each source with its named lines; all panels share their axes, from 0 where `zero`."""
+    """A panel for each source with its named lines; all panels share their axes, from 0 where `zero`."""
     figure, panels = _panels(list(lines), height=1.45, share=True)
-    for (name, own), axes in zip(lines.items(), panels, strict=True):
-        for (label, line), colour in zip(own.items(), (STRONG, THIRD, QUIET), strict=False):
+    for (name, named), axes in zip(lines.items(), panels, strict=True):
+        for (label, line), colour in zip(named.items(), (STRONG, THIRD, QUIET), strict=False):
             values = np.asarray(line.values, np.float64)
             known = ~np.isnan(values)
             if known.any():
@@ -89,21 +89,24 @@ def curves(lines: Mapping[str, Mapping[str, Line]], *, zero: bool = False) -> st
 def differences(
     rows: Sequence[str], groups: Mapping[str, Mapping[str, tuple[float, float, float, bool]]], *, label: str
 ) -> str:
-    """Return points with intervals: a row for each of `rows`, a mark for each group.
+    """Points with intervals: a row for each of `rows`, a mark for each group.
 
     A group maps rows to (points, low, high, more than chance); hollow marks may be chance.
     """
     figure, axes = _figure(8.2, 0.34 * len(rows) + 1.0)
     axes.axvline(0, color=INK, linewidth=0.8)
     labelled: set[str] = set()
-    for number, (group, own) in enumerate(groups.items()):
+    for number, (group, cells) in enumerate(groups.items()):
         colour, shift = COLOURS[number % len(COLOURS)], (number - (len(groups) - 1) / 2) * 0.7 / max(1, len(groups))
         for real in (True, False):
-            picked = [(at, own[row]) for at, row in enumerate(rows) if row in own and own[row][3] is real]
+            picked = [(place, cells[row]) for place, row in enumerate(rows) if row in cells and cells[row][3] is real]
             if not picked:
                 continue
-            xs, ys = [found[0] for _, found in picked], [at + shift for at, _ in picked]
-            spread = [[max(0.0, f[0] - f[1]) for _, f in picked], [max(0.0, f[2] - f[0]) for _, f in picked]]
+            xs, ys = [cell[0] for _, cell in picked], [place + shift for place, _ in picked]
+            spread = [
+                [max(0.0, cell[0] - cell[1]) for _, cell in picked],
+                [max(0.0, cell[2] - cell[0]) for _, cell in picked],
+            ]
             axes.errorbar(
                 xs, ys, xerr=spread, fmt="o", color=colour, markersize=4, linewidth=1,
                 markerfacecolor=colour if real else "none", label=None if group in labelled else group,
@@ -118,13 +121,13 @@ def differences(
 
 
 def scatter(groups: Mapping[str, Places], *, name: str) -> str:
-    """Return a map of points; each group is an element with the id `{name}-{number}`, each point says its text."""
+    """A map of points; each group is an element with the id `{name}-{number}`, each point says its text."""
     figure, axes = _figure(8.2, 5.6)
-    for number, (group, own) in enumerate(groups.items()):
+    for number, (group, points) in enumerate(groups.items()):
         mark = MARKS[(number // len(COLOURS)) % len(MARKS)]
         drawn = axes.scatter(
-            own.xs,
-            own.ys,
+            points.xs,
+            points.ys,
             9,
             color=COLOURS[number % len(COLOURS)],
             marker=mark,
@@ -137,8 +140,8 @@ def scatter(groups: Mapping[str, Places], *, name: str) -> str:
     axes.set_yticks([])
     axes.legend(frameon=False, labelcolor=INK, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     text = _svg(figure)
-    for number, own in enumerate(groups.values()):
-        text = _titled(text, f"{name}-{number}", own.texts)
+    for number, points in enumerate(groups.values()):
+        text = _titled(text, f"{name}-{number}", points.texts)
     return text
 
 
@@ -148,9 +151,9 @@ def _titled(svg: str, group: str, texts: Sequence[str]) -> str:
     body = svg[start : svg.index("\n   <g id=", start + 1) if "\n   <g id=" in svg[start + 1 :] else len(svg)]
     waiting = iter(texts)
 
-    def titled(found: re.Match) -> str:
+    def titled(match: re.Match) -> str:
         text = next(waiting, "")
-        return f"{found[1]}><title>{escape(text)}</title></use>"
+        return f"{match[1]}><title>{escape(text)}</title></use>"
 
     return svg[:start] + re.sub(r"(<use\b[^>]*?)/>", titled, body) + svg[start + len(body) :]
 
@@ -170,14 +173,16 @@ def _panels(names: Sequence[str], *, height: float, share: bool = False):  # noq
 
 
 def _legend(figure, panels) -> None:  # noqa: ANN001 - matplotlib objects
-    found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(
-        found.values(), found.keys(), frameon=False, labelcolor=INK, fontsize=8, ncols=3, loc="outside upper left"
+        handles.values(), handles.keys(), frameon=False, labelcolor=INK, fontsize=8, ncols=3, loc="outside upper left"
     )
 
 
 def intervals(values: Mapping[str, tuple[float, float, float]], *, label: str) -> str:
-    """Return one (middle, low, high) a line, with its interval, and a line at zero; nothing for no values."""
+    """One (middle, low, high) a line, with its interval, and a line at zero; nothing for no values."""
     if not values:
         return ""
     figure, axes = _figure(8.2, 0.3 * len(values) + 0.8)

@@ -1,6 +1,6 @@
 """The report of a run: one HTML file that needs no network and no knowledge of the code, and its tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +66,13 @@ def build_report(
     """
     layout = read_layout(results, run=run)
     gaps = Gaps(layout.results)
-    parts: dict[str, Section] = {}
-    about = _read_run(layout, heldout=heldout, jobs=jobs, gaps=gaps)
+    reported = _read_run(layout, heldout=heldout, jobs=jobs, gaps=gaps)
+    parts = dict.fromkeys(SECTIONS, Section())
     for name, build in SECTIONS.items():
-        parts[name] = Section()
         with gaps.section(name):
-            parts[name] = build(about)
-    warnings = _warnings(about, parts)
-    overview = _overview(about, parts, warnings=len(warnings))
+            parts[name] = build(reported)
+    warnings = _warnings(reported, parts)
+    overview = _overview(reported, parts, warnings=len(warnings))
     parts = {
         "overview": Section({"overview": ReportTable(OVERVIEW, overview), "warnings": ReportTable(WARNINGS, warnings)})
     } | parts
@@ -86,8 +85,8 @@ def build_report(
             for name, figure in part.figures.items():
                 (aside / f"{name}.svg").write_text(figure, encoding="utf-8")
     write_csv(folder / "scores.csv", parts["scores"].tables.get("scores", ReportTable(NO_SCORES, ())))
-    content = {"run": layout, "parts": parts, "gaps": gaps.notes, "values": {row[0]: row[1] for row in overview}}
-    written = write_page("report", Path(output), content)
+    values = {name: value for name, value, *_ in overview}
+    written = write_page("report", Path(output), {"run": layout, "parts": parts, "gaps": gaps.notes, "values": values})
     return {"bytes": written, "sources": len(layout.sources), "gaps": sum(map(len, gaps.notes.values()))}
 
 
@@ -103,13 +102,13 @@ def report_of(results: str | Path, *, run: str, output: str | Path) -> dict[str,
 
 
 def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str], gaps: Gaps) -> ReportedRun:
-    read: list[Mapping[str, Any]] = []
+    manifests: list[Mapping[str, Any]] = []
     with gaps.section("cost"):
         for path in sorted(jobs):
             with gaps.noting("a job's manifest"):
                 job = read_json(path)
                 if {"rule", "counts", "seconds", "peak_memory_mb", "platform", "versions"} <= job.keys():
-                    read.append(job)
+                    manifests.append(job)
     summary = None
     with gaps.section("scores"), gaps.noting("scoreboard"):
         summary = read_json(layout.results / "scores" / "scoreboard.json")
@@ -120,12 +119,12 @@ def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str],
             )
             summary = None
     with gaps.section("funnel"):
-        funnel = read_funnel(layout, jobs=read, gaps=gaps)
-    return ReportedRun(layout, heldout, read, summary, funnel, gaps)
+        funnel = read_funnel(layout, jobs=manifests, gaps=gaps)
+    return ReportedRun(layout, heldout, manifests, summary, funnel, gaps)
 
 
 def _overview(run: ReportedRun, parts: Mapping[str, Section], *, warnings: int) -> list[tuple]:
-    """Return the figures of the first screen: (name, value, unit, note)."""
+    """The figures of the first screen: (name, value, unit, note)."""
     layout = run.layout
     scores = {
         role: means_of(run.summary, role) if run.summary else {}
@@ -148,47 +147,45 @@ def _overview(run: ReportedRun, parts: Mapping[str, Section], *, warnings: int) 
     for role in ("base_last", "base_mean"):
         pair = scores["run"].get("task"), scores[role].get("task")
         rows.append((f"gain over {role}", None if None in pair else pair[0] - pair[1], "points", "mean of tasks"))
-    costs = parts["cost"].tables["costs"].rows if "costs" in parts["cost"].tables else ()
-    at = [column.name for column in COSTS].index("seconds")
-    rows.append(("seconds", sum(row[at] for row in costs), "seconds", "of all jobs, added up"))
-    rows.append(("peak memory", max((row[at + 1] for row in costs), default=None), "MB", "of one job"))
+    costs = parts["cost"].tables.get("costs", ReportTable(COSTS, ()))
+    rows.append(("seconds", sum(costs.column("seconds")), "seconds", "of all jobs, added up"))
+    rows.append(("peak memory", max(costs.column("peak_memory_mb"), default=None), "MB", "of one job"))
     return rows
 
 
 def _warnings(run: ReportedRun, parts: Mapping[str, Section]) -> list[tuple[str, str]]:
-    """Return (section, warning): sources that were skipped, what each section warns of, and what is missing."""
-    found = [("funnel", text) for text in _skipped(run)]
-    found += [(name, text) for name, part in parts.items() for text in part.warnings]
-    missing = {name: len(notes) for name, notes in run.gaps.notes.items()}
-    found += [
-        (name, f"Incomplete: {count} of its tables are missing or cannot be read.") for name, count in missing.items()
+    """Pairs (section, warning): sources that were skipped, what each section warns of, and what is missing."""
+    warnings = [("funnel", text) for text in _skipped(run)]
+    warnings += [(name, text) for name, part in parts.items() for text in part.warnings]
+    return warnings + [
+        (name, f"Incomplete: {len(notes)} of its tables are missing or cannot be read.")
+        for name, notes in run.gaps.notes.items()
     ]
-    return found
 
 
 def _skipped(run: ReportedRun) -> list[str]:
     """Name the sources that the run went on without, and why."""
     layout, gaps = run.layout, run.gaps
-    found = [
-        f"{one.name}: {one.reason}."
-        if one.reason.startswith(EXCLUDED)
-        else f"{one.name}: left out by the licence policy of the run ({one.reason})."
-        for one in layout.barred
+    notes = [
+        f"{barred.name}: {barred.reason}."
+        if barred.reason.startswith(EXCLUDED)
+        else f"{barred.name}: left out by the licence policy of the run ({barred.reason})."
+        for barred in layout.barred
     ]
     reasons: dict[str, str] = {}
     with gaps.section("funnel"):
         for source in (*layout.sources, *run.heldout):
             with gaps.noting(f"{source.name}, files"):
-                about = read_json(layout.source(source.name) / "manifest.json")
+                manifest = read_json(layout.source(source.name) / "manifest.json")
                 if source in layout.sources:
-                    about |= read_metadata(layout.source(source.name) / "queries.parquet")
-                if "skipped" in about:
-                    reasons[source.name] = withheld(str(about["skipped"]))
-    return found + [
+                    manifest |= read_metadata(layout.source(source.name) / "queries.parquet")
+                if "skipped" in manifest:
+                    reasons[source.name] = withheld(str(manifest["skipped"]))
+    return notes + [
         f"{name}: skipped, and the run went on without it: {reason}" for name, reason in sorted(reasons.items())
     ]
 
 
-def _total(counts: Sequence[int | None]) -> int | None:
+def _total(counts: Iterable[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None

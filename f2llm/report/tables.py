@@ -54,19 +54,19 @@ class ReportTable(NamedTuple):
     rows: Sequence[Sequence[Any]]
 
     def arrow(self) -> pa.Table:
-        """Return the table as it lies on disk."""
+        """The table as it lies on disk."""
         schema = pa.schema([pa.field(column.name, KINDS[column.kind][0]) for column in self.columns])
         values = [list(column) for column in zip(*self.rows, strict=True)] or [[] for _ in self.columns]
         arrays = [pa.array(value, field.type) for value, field in zip(values, schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=schema)
 
     def without_empty_text(self) -> "ReportTable":
-        """Return the table without columns of text that are empty in every row."""
-        kept = [at for at, column in enumerate(self.columns) if column.numeric or any(row[at] for row in self.rows)]
-        return ReportTable([self.columns[at] for at in kept], [[row[at] for at in kept] for row in self.rows])
+        """The table without columns of text that are empty in every row."""
+        kept = [n for n, column in enumerate(self.columns) if column.numeric or any(row[n] for row in self.rows)]
+        return ReportTable([self.columns[n] for n in kept], [[row[n] for n in kept] for row in self.rows])
 
     def cells(self) -> list[list[Cell]]:
-        """Return the rows as the page shows them."""
+        """The rows as the page shows them."""
         return [
             [
                 Cell(self._shown(value, column), column.kind, column.numeric)
@@ -76,7 +76,7 @@ class ReportTable(NamedTuple):
         ]
 
     def first(self, rows: int) -> "ReportTable":
-        """Return the first rows."""
+        """The first rows."""
         return self._replace(rows=self.rows[:rows])
 
     @staticmethod
@@ -85,10 +85,15 @@ class ReportTable(NamedTuple):
             return NOTHING if column.numeric else ""
         return KINDS[column.kind][1](value)
 
+    def column(self, name: str) -> list[Any]:
+        """The values of the column `name`."""
+        place = [column.name for column in self.columns].index(name)
+        return [row[place] for row in self.rows]
+
     def only(self, name: str, value: str) -> "ReportTable":
-        """Return the rows with `value` in the column `name`."""
-        at = [column.name for column in self.columns].index(name)
-        return self._replace(rows=[row for row in self.rows if row[at] == value])
+        """The rows with `value` in the column `name`."""
+        kept = [row for row, cell in zip(self.rows, self.column(name), strict=True) if cell == value]
+        return self._replace(rows=kept)
 
 
 def write_csv(path: Path, table: ReportTable) -> None:

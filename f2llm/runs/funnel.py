@@ -57,7 +57,7 @@ class Funnel(NamedTuple):
 
 
 def read_funnel(layout: Layout, *, jobs: Sequence[Mapping[str, Any]], gaps: Gaps) -> list[Funnel]:
-    """Return the funnel of every trained source, counted in the tables; `jobs` are the manifests of the run."""
+    """The funnel of every trained source, counted in the tables; `jobs` are the manifests of the run."""
     planned: dict[str, tuple[int, int]] | None = None
     with gaps.noting("trained"):
         planned = read_planned(layout.of_run("plan.parquet"))
@@ -70,9 +70,9 @@ def read_funnel(layout: Layout, *, jobs: Sequence[Mapping[str, Any]], gaps: Gaps
 
 
 def read_planned(path: Path) -> dict[str, tuple[int, int]]:
-    """Return source -> (distinct tuples, rows) of a plan."""
-    found = _grouped(read_table(path, columns=["source", "tuple_id"]), ["source", "tuple_id"])
-    counts = found.group_by("source").aggregate([("rows", "count"), ("rows", "sum")]).to_pylist()
+    """Source -> (distinct tuples, rows) of a plan."""
+    tuples = _grouped(read_table(path, columns=["source", "tuple_id"]), ["source", "tuple_id"])
+    counts = tuples.group_by("source").aggregate([("rows", "count"), ("rows", "sum")]).to_pylist()
     return {row["source"]: (row["rows_count"], row["rows_sum"]) for row in counts}
 
 
@@ -108,26 +108,26 @@ def _of(
 def read_removed(path: Path) -> dict[tuple[str, str, str], int]:
     """Return (role, stage, reason) -> rows of removed.parquet, sorted."""
     names = ["role", "stage", "reason"]
-    found = _grouped(read_table(path, columns=names), names).to_pylist()
-    return dict(sorted((tuple(row[name] for name in names), row["rows"]) for row in found))
+    kinds = _grouped(read_table(path, columns=names), names).to_pylist()
+    return dict(sorted((tuple(row[name] for name in names), row["rows"]) for row in kinds))
 
 
 def _left(training: int, removed: Mapping[tuple[str, str, str], int]) -> dict[str, int]:
-    """Return what each stage of curation left of the queries for training."""
+    """What each stage of curation left of the queries for training."""
     by_stage: dict[str, int] = {}
     for (role, stage, _), rows in removed.items():
         if role == "query":
             by_stage[stage] = by_stage.get(stage, 0) + rows
     left = training - by_stage.get(HELD_OUT, 0)
-    found = {"training": left}
+    counts = {"training": left}
     for column, stages in LEFT_BY.items():
         left -= sum(by_stage.get(stage, 0) for stage in stages)
-        found[column] = left
-    return found
+        counts[column] = left
+    return counts
 
 
 def _grouped(table: pa.Table, names: list[str]) -> pa.Table:
-    """Return the distinct values of some columns with the number of their `rows`."""
+    """The distinct values of some columns with the number of their `rows`."""
     counted = table.group_by(names, use_threads=False).aggregate([([], "count_all")])
     return counted.rename_columns([*names, "rows"])
 
@@ -144,14 +144,14 @@ class Contamination(NamedTuple):
 
 
 def read_contamination(layout: Layout, jobs: Sequence[Mapping[str, Any]]) -> list[Contamination]:
-    """Return what was found of each task in all sources, by task; `jobs` are the manifests of the run."""
+    """What was found of each task in all sources, by task; `jobs` are the manifests of the run."""
     rows: Counter[tuple[str, bool]] = Counter()
     by_source: Counter[tuple[str, str]] = Counter()
     texts: dict[str, set[str]] = {}
     for source in layout.sources:
         path = layout.curated(source.name) / "hits.parquet"
         for batch in read_batches(path, columns=["task", "test_id", "dropped"]):
-            for task, test_id, dropped in zip(*(batch[at].to_pylist() for at in range(3)), strict=True):
+            for task, test_id, dropped in zip(*(batch[column].to_pylist() for column in range(3)), strict=True):
                 rows[task, dropped] += 1
                 by_source[task, source.name] += 1
                 texts.setdefault(task, set()).add(test_id)
@@ -162,7 +162,7 @@ def read_contamination(layout: Layout, jobs: Sequence[Mapping[str, Any]]) -> lis
             rows[task, True],
             rows[task, False],
             len(texts.get(task, ())),
-            {source: count for (of, source), count in sorted(by_source.items()) if of == task},
+            {source: count for (name, source), count in sorted(by_source.items()) if name == task},
             corpora[task],
         )
         for task in sorted({*texts, *corpora})
@@ -170,10 +170,10 @@ def read_contamination(layout: Layout, jobs: Sequence[Mapping[str, Any]]) -> lis
 
 
 def _corpora(jobs: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    found: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
     for job in jobs:
         for role in ("queries", "passages") if job["rule"] == "curate_source" else ():
             for task, count in job["counts"].get(f"contaminated_{role}", {}).items():
                 if task.endswith(CORPUS):
-                    found[task.removesuffix(CORPUS)] += count
-    return found
+                    rows[task.removesuffix(CORPUS)] += count
+    return rows

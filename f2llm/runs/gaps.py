@@ -51,7 +51,7 @@ class Gaps:
             notes.append(note)
 
     def _short(self, text: str) -> str:
-        """Return a message with paths as they are below the checkout."""
+        """A message with paths as they are below the checkout."""
         found = re.search(re.escape(str(self._results.absolute())) + r"[^\s'\"]*", text)
         if found and text != found[0] and "Failed to open" in text:
             text = found[0]

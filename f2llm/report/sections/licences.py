@@ -1,4 +1,4 @@
-"""What a licence asks of who uses the data or the model, by the terms of its SPDX id. No legal advice."""
+"""Section: what the licences ask of who uses the data or the model, by the terms of their SPDX ids. No legal advice."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,13 +63,13 @@ FILES_NAMED = 3
 
 
 def obligations_of(licence: str) -> tuple[str, ...]:
-    """Return the obligations of an SPDX expression; of a choice (OR) all are named, since who uses it chooses."""
-    found: dict[str, None] = {}
+    """The obligations of an SPDX expression; of a choice (OR) all are named, since who uses it chooses."""
+    obligations: dict[str, None] = {}
     for part in named(licence) if licence else ():
-        found |= dict.fromkeys(next((terms for start, terms in TERMS if part.startswith(start)), (READ,)))
-    if len(found) > 1:
-        found.pop(FREE, None)
-    return tuple(found) or (READ,)
+        obligations |= dict.fromkeys(next((terms for start, terms in TERMS if part.startswith(start)), (READ,)))
+    if len(obligations) > 1:
+        obligations.pop(FREE, None)
+    return tuple(obligations) or (READ,)
 
 
 def licence_tables(
@@ -80,7 +80,7 @@ def licence_tables(
     tuples: Mapping[str, int | None],
     manifests: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, ReportTable]:
-    """Return the tables `licences` and `obligations`.
+    """The tables `licences` and `obligations`.
 
     `models` maps a use to a model, `tuples` sources to tuples that were trained on, `manifests` sources to what
     their fetching recorded.
@@ -105,13 +105,13 @@ def licence_tables(
 
 
 def _row(name: str, use: str, stanza: Source | Model, *, tuples: int | None, files: str) -> tuple:
-    about = stanza.licence
-    note = withheld(" ".join(f"{about.note} {stanza.reference}".split()))
+    licence = stanza.licence
+    note = withheld(" ".join(f"{licence.note} {stanza.reference}".split()))
     citation = withheld(getattr(stanza, "citation", ""))
-    asked = "; ".join(obligations_of(about.id))
-    if about.commercial == "no" and NO_COMMERCE not in asked:
+    asked = "; ".join(obligations_of(licence.id))
+    if licence.commercial == "no" and NO_COMMERCE not in asked:
         asked = f"{NO_COMMERCE}; {asked}"
-    return (name, use, about.id, about.commercial, asked, tuples, files, note, citation)
+    return (name, use, licence.id, licence.commercial, asked, tuples, files, note, citation)
 
 
 def _files(manifest: Mapping[str, Any]) -> str:
@@ -121,7 +121,7 @@ def _files(manifest: Mapping[str, Any]) -> str:
 
 
 def licences_section(run: ReportedRun) -> Section:
-    """Return under which licences data and models are, and what these ask for."""
+    """Under which licences data and models are, and what these ask for."""
     layout, manifests = run.layout, {}
     for source in (*layout.sources, *run.heldout):
         with run.gaps.noting(f"{source.name}, files"):

@@ -1,4 +1,4 @@
-"""A map of the sources: where the retriever puts a sample of their texts, in two dimensions."""
+"""Section: a map of the sources, where the retriever puts a sample of their texts in two dimensions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +71,7 @@ NEIGHBOURS = (
 
 
 def read_map(layout: Layout, *, gaps: Gaps) -> Map | None:
-    """Return the map of a sample of the queries and passages that the retriever has vectors of; None where of none.
+    """The map of a sample of the queries and passages that the retriever has vectors of; None where of none.
 
     Sources whose negatives are given or drawn have no vectors. Axes: the first two principal components.
     """
@@ -94,82 +94,81 @@ def read_map(layout: Layout, *, gaps: Gaps) -> Map | None:
     return Map(points, float(projection.explained_variance_ratio_.sum()), vectors)
 
 
-def map_tables(found: Map) -> dict[str, ReportTable]:
-    """Return the tables `map` and `neighbours`."""
-    return {"map": ReportTable(MAP, found.points), "neighbours": ReportTable(NEIGHBOURS, _neighbours(found))}
+def map_tables(sampled: Map) -> dict[str, ReportTable]:
+    """The tables `map` and `neighbours`."""
+    return {"map": ReportTable(MAP, sampled.points), "neighbours": ReportTable(NEIGHBOURS, _neighbours(sampled))}
 
 
 def _sampled(layout: Layout, source: str, *, each: int) -> list[_Sample]:
-    """Return evenly spaced rows (ids are hashes: a random sample) of a source with their vectors."""
+    """Evenly spaced rows (ids are hashes: a random sample) of a source with their vectors."""
     variants = layout.variants
-    about = read_json(layout.results / "vectors" / variants["vectors"] / variants["curated"] / f"{source}.json")
-    if not about.get("store") or not about["passages"] + about["queries"]:
+    manifest = read_json(layout.results / "vectors" / variants["vectors"] / variants["curated"] / f"{source}.json")
+    if not manifest.get("store") or not manifest["passages"] + manifest["queries"]:
         return []
     # The folder is written down as the job saw it, below results/.
-    parts = Path(about["store"]).parts
-    store = VectorStore(layout.results.joinpath(*parts[parts.index("vectors") :]), key=about["key"])
-    found: list[_Sample] = []
+    parts = Path(manifest["store"]).parts
+    store = VectorStore(layout.results.joinpath(*parts[parts.index("vectors") :]), key=manifest["key"])
+    samples: list[_Sample] = []
     for table, column, role in ROLES:
         path = layout.curated(source) / f"{table}.parquet"
         count = count_rows(path)
         wanted = {number * count // each for number in range(min(count, each))} if count > each else set(range(count))
         rows = [row for _, row in sorted(rows_at(path, column, wanted).items())]
-        found += _with_vectors(rows, source=source, role=role, about=about, store=store)
-    return found
+        samples += _with_vectors(rows, source=source, role=role, manifest=manifest, store=store)
+    return samples
 
 
 def _with_vectors(
-    rows: Sequence[tuple[bytes, str]], *, source: str, role: str, about: dict[str, Any], store: VectorStore
+    rows: Sequence[tuple[bytes, str]], *, source: str, role: str, manifest: dict[str, Any], store: VectorStore
 ) -> list[_Sample]:
-    prompt = about["query_prompt" if role == "query" else "passage_prompt"]
-    read = [doc_id(format_query(prompt, instruction=about["instruction"], text=text)) for _, text in rows]
-    vectors = store.get(read) if read else ()
+    prompt = manifest["query_prompt" if role == "query" else "passage_prompt"]
+    ids = [doc_id(format_query(prompt, instruction=manifest["instruction"], text=text)) for _, text in rows]
+    vectors = store.get(ids) if ids else ()
     return [
         _Sample(source, role, identity.hex(), " ".join(text[:MOST_CHARACTERS].split()), vector)
         for (identity, text), vector in zip(rows, vectors, strict=True)
     ]
 
 
-def _neighbours(found: Map) -> list[tuple]:
-    """Return of each source the mean cosine of its texts to their mean, and the source with the nearest mean."""
-    names = list(dict.fromkeys(point.source for point in found.points))
-    of = np.array([point.source for point in found.points])
-    units = found.vectors / np.maximum(np.linalg.norm(found.vectors, axis=1, keepdims=True), 1e-12)
-    means = np.stack([units[of == name].mean(0) for name in names])
+def _neighbours(sampled: Map) -> list[tuple]:
+    """For each source the mean cosine of its texts to their mean, and the source with the nearest mean."""
+    names = list(dict.fromkeys(point.source for point in sampled.points))
+    sources = np.array([point.source for point in sampled.points])
+    units = sampled.vectors / np.maximum(np.linalg.norm(sampled.vectors, axis=1, keepdims=True), 1e-12)
+    means = np.stack([units[sources == name].mean(0) for name in names])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     cosines = means @ means.T
     rows = []
-    for at, name in enumerate(names):
-        others = [other for other in range(len(names)) if other != at]
-        nearest = max(others, key=lambda other: cosines[at, other], default=None)
-        within = float((units[of == name] @ means[at]).mean())
-        between = None if nearest is None else round(float(cosines[at, nearest]), DECIMALS)
-        rows.append(
-            (name, int((of == name).sum()), round(within, DECIMALS), "" if nearest is None else names[nearest], between)
-        )
+    for place, name in enumerate(names):
+        others = [other for other in range(len(names)) if other != place]
+        nearest = max(others, key=lambda other: cosines[place, other], default=None)
+        vectors = units[sources == name]
+        within = round(float((vectors @ means[place]).mean()), DECIMALS)
+        between = None if nearest is None else round(float(cosines[place, nearest]), DECIMALS)
+        rows.append((name, len(vectors), within, "" if nearest is None else names[nearest], between))
     return rows
 
 
 def map_section(run: ReportedRun) -> Section:
-    """Return where the retriever puts a sample of the texts."""
-    found = read_map(run.layout, gaps=run.gaps)
-    if found is None:
+    """Where the retriever puts a sample of the texts."""
+    sampled = read_map(run.layout, gaps=run.gaps)
+    if sampled is None:
         return Section()
-    places = _places(found)
+    places = _places(sampled)
     shown = {
-        "explained": found.explained,
+        "explained": sampled.explained,
         "groups": list(places),
         "without": [source.name for source in run.layout.sources if source.name not in places],
         "retriever": run.layout.retriever.name,
     }
-    return Section(map_tables(found), {"map": figures.scatter(places, name="map")}, shown, ("results/vectors",))
+    return Section(map_tables(sampled), {"map": figures.scatter(places, name="map")}, shown, ("results/vectors",))
 
 
-def _places(found: Map) -> dict[str, figures.Places]:
+def _places(sampled: Map) -> dict[str, figures.Places]:
     groups: dict[str, figures.Places] = {}
-    for point in found.points:
-        own = groups.setdefault(point.source, figures.Places([], [], []))
-        own.xs.append(point.x)
-        own.ys.append(point.y)
-        own.texts.append(f"{point.source}, {point.role}: {point.text}")
+    for point in sampled.points:
+        places = groups.setdefault(point.source, figures.Places([], [], []))
+        places.xs.append(point.x)
+        places.ys.append(point.y)
+        places.texts.append(f"{point.source}, {point.role}: {point.text}")
     return groups

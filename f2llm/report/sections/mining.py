@@ -1,4 +1,4 @@
-"""What mining found, for a person: kept and dropped by reason, scores, ranks of the positives, tuples to read."""
+"""Section: what mining kept and dropped by reason, its scores, and the ranks of the positives."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -80,26 +80,26 @@ class _Scores(NamedTuple):
         return _Scores(self.total + float(known.sum(dtype=np.float64)), self.count + len(known), self.bins + bins)
 
 
-def mining_tables(found: Sequence[Mining]) -> dict[str, ReportTable]:
-    """Return the tables `mining`, `ranks` and `score_histograms`."""
+def mining_tables(sources: Sequence[Mining]) -> dict[str, ReportTable]:
+    """The tables `mining`, `ranks` and `score_histograms`."""
     rows = [
         (
             row.source, row.kept, sum(row.rejected.values()),
             ", ".join(f"{reason} {count:,}" for reason, count in row.rejected.items()),
             row.mean_positive, row.mean_negative, row.recall,
         )
-        for row in found
+        for row in sources
     ]  # fmt: skip
     ranks = [
         (row.source, *(count / row.ranks.known for count in (*row.ranks.bands.values(), row.ranks.beyond)))
-        for row in found
+        for row in sources
         if row.ranks
     ]
-    bands = next((tuple(row.ranks.bands) for row in found if row.ranks), ())
+    bands = next((tuple(row.ranks.bands) for row in sources if row.ranks), ())
     columns = [*(Column(f"rank_{band}", f"rank {band}", SHARE) for band in bands), Column("beyond", "beyond", SHARE)]
     bins = [
         (row.source, kind, float(low), float(high), int(count))
-        for row in found
+        for row in sources
         if row.histogram
         for kind, counts in row.histogram._asdict().items()
         for low, high, count in zip(SCORES[:-1], SCORES[1:], counts, strict=True)
@@ -112,7 +112,7 @@ def mining_tables(found: Sequence[Mining]) -> dict[str, ReportTable]:
 
 
 def read_mining(layout: Layout, row: Funnel, *, counts: Mapping[str, Any]) -> Mining:
-    """Return what mining found in a source; `counts` are those of its job. Memory is one batch of the tables."""
+    """What mining found in a source; `counts` are those of its job. Memory is one batch of the tables."""
     folder, nothing = layout.mined(row.source), _Scores(0.0, 0, np.zeros(len(SCORES) - 1, np.int64))
     positives = negatives = nothing
     for batch in read_batches(folder / "tuples.parquet", columns=["positive_score", "negative_scores"]):
@@ -151,30 +151,30 @@ def _ranks(folder: Path, rule: Mine) -> Ranks | None:
 
 
 def mining_section(run: ReportedRun) -> Section:
-    """Return what the miner kept and dropped, its scores, and the ranks of the positives."""
+    """What the miner kept and dropped, its scores, and the ranks of the positives."""
     counts: dict[str, dict[str, Any]] = {}
     for job in run.jobs:
         if job["rule"] in ("mine_source", "mine_part") and "source" in job.get("wildcards", {}):
             counts.setdefault(job["wildcards"]["source"], {}).update(job["counts"])
     rows = {row.source: row for row in run.funnel if row.tuples is not None}
-    found = read_each(
+    mined = read_each(
         run, rows, lambda name: read_mining(run.layout, rows[name], counts=counts.get(name, {})), what="scores"
     )
     histograms = {
-        name: (own.histogram.positives.tolist(), own.histogram.negatives.tolist())
-        for name, own in found.items()
-        if own.histogram
+        name: (source.histogram.positives.tolist(), source.histogram.negatives.tolist())
+        for name, source in mined.items()
+        if source.histogram
     }
     plots = {"mining": figures.score_histograms(histograms, edges=SCORES)} if histograms else {}
     also = ("tuples.parquet and rejected.parquet below results/mined",)
     return Section(
-        mining_tables(list(found.values())), plots, {"rule": run.layout.mine}, also, _approximate(found.values())
+        mining_tables(list(mined.values())), plots, {"rule": run.layout.mine}, also, _approximate(mined.values())
     )
 
 
-def _approximate(found: Iterable[Mining]) -> list[str]:
+def _approximate(sources: Iterable[Mining]) -> list[str]:
     return [
         f"{row.source} was searched with an approximate index: {row.recall}. What it missed is lost as a negative."
-        for row in found
+        for row in sources
         if row.recall
     ]

@@ -1,4 +1,4 @@
-"""The scoreboard for a person: every model on every task, means, and what of a difference may be chance."""
+"""Section: every model on every task, means, and which differences may be chance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ class Interval(NamedTuple):
 
 
 def score_tables(summary: Mapping[str, Any]) -> dict[str, ReportTable]:
-    """Return the tables `scores`, `score_means`, `differences` and `beside` of a scoreboard's summary."""
+    """The tables `scores`, `score_means`, `differences` and `beside` of a scoreboard's summary."""
     models = [model["model"] for model in summary["models"]]
     columns = [
         Column("task", "task", TEXT),
@@ -89,16 +89,16 @@ def score_tables(summary: Mapping[str, Any]) -> dict[str, ReportTable]:
 
 
 def intervals(summary: Mapping[str, Any]) -> dict[str, list[Interval]]:
-    """Return what each other model is less than this run, by model and in the order of the tasks."""
-    found: dict[str, list[Interval]] = {}
+    """How far this run is above each other model, by model and in the order of the tasks."""
+    by_model: dict[str, list[Interval]] = {}
     for row in summary.get("differences", ()):
-        shown = Interval(row["task"], row["points"], row["low"], row["high"], row["real"])
-        found.setdefault(row["other"], []).append(shown)
-    return found
+        interval = Interval(row["task"], row["points"], row["low"], row["high"], row["real"])
+        by_model.setdefault(row["other"], []).append(interval)
+    return by_model
 
 
 def means_of(summary: Mapping[str, Any], role: str) -> Mapping[str, float | None]:
-    """Return the means of the model of a role; empty where none has it."""
+    """The means of the model of a role; empty where none has it."""
     return next((model["means"] for model in summary["models"] if model["role"] == role), {})
 
 
@@ -112,28 +112,29 @@ def _differences(summary: Mapping[str, Any]) -> list[tuple]:
 
 
 def _beside(summary: Mapping[str, Any]) -> Sequence[tuple]:
-    rows = [(one["model"], "a paper", one["mean"], one["reference"]) for one in summary.get("paper", ())]
-    rows += [(one["model"], "the leaderboard", one["means"]["task"], "") for one in summary.get("published", ())]
-    rows += [(one["model"], "an earlier run here", one["means"]["task"], "") for one in summary.get("earlier_runs", ())]
-    return rows
+    kinds = (("published", "the leaderboard"), ("earlier_runs", "an earlier run here"))
+    rows = [(model["model"], "a paper", model["mean"], model["reference"]) for model in summary.get("paper", ())]
+    return rows + [
+        (model["model"], kind, model["means"]["task"], "") for key, kind in kinds for model in summary.get(key, ())
+    ]
 
 
 def scores_section(run: ReportedRun) -> Section:
-    """Return every model on every task, means, and what of a difference may be chance."""
+    """Every model on every task, means, and which differences may be chance."""
     summary = run.summary
     if summary is None:
         return Section()
-    found = intervals(summary)
+    by_model = intervals(summary)
     tasks = [row["task"] for row in summary["tasks"]]
     named = {model["model"]: ROLES.get(model["role"], model["role"]) for model in summary["models"]}
     groups = {
         f"over {named.get(other, 'another')} ({other})": {
-            one.task: (one.points, one.low, one.high, one.real) for one in own
+            interval.task: (interval.points, interval.low, interval.high, interval.real) for interval in differences
         }
-        for other, own in found.items()
+        for other, differences in by_model.items()
         if any(model["model"] == other and model["role"].startswith("base") for model in summary["models"])
     }
-    compared = [task for task in tasks if any(task in own for own in groups.values())]
+    compared = [task for task in tasks if any(task in differences for differences in groups.values())]
     plots = (
         {"differences": figures.differences(compared, groups, label="points of this run over its base")}
         if compared
@@ -145,28 +146,30 @@ def scores_section(run: ReportedRun) -> Section:
         "not_decontaminated": [
             (row["task"], row["not_decontaminated"]) for row in summary["tasks"] if row["not_decontaminated"]
         ],
-        "not_compared": sorted(set(tasks) - {one.task for own in found.values() for one in own}),
+        "not_compared": sorted(
+            set(tasks).difference(*({interval.task for interval in rows} for rows in by_model.values()))
+        ),
     }
     also = ("results/scores/scoreboard.parquet", "mteb's own files and scores of the items beside it")
     return Section(score_tables(summary), plots, shown, also, _score_warnings(summary))
 
 
 def _score_warnings(summary: Mapping[str, Any]) -> list[str]:
-    found = []
+    warnings = []
     if summary["tasks_not_improved"]:
         named = ", ".join(summary["tasks_not_improved"])
-        found.append(f"Tasks that did not improve over the better pooling of the base model: {named}.")
+        warnings.append(f"Tasks that did not improve over the better pooling of the base model: {named}.")
     if summary["tasks_skipped"]:
-        found.append(f"Not scored, since their source was skipped: {', '.join(summary['tasks_skipped'])}.")
+        warnings.append(f"Not scored, since their source was skipped: {', '.join(summary['tasks_skipped'])}.")
     if summary.get("tasks_undefined"):
         named = ", ".join(summary["tasks_undefined"])
-        found.append(f"Scored without a number, since mteb's main score is undefined on this data: {named}.")
+        warnings.append(f"Scored without a number, since mteb's main score is undefined on this data: {named}.")
     reasons: dict[str, list[str]] = {}
     for row in summary["tasks"]:
         if row["not_decontaminated"]:
             reasons.setdefault(row["not_decontaminated"], []).append(row["task"])
-    found += [f"Not decontaminated ({reason}): {', '.join(tasks)}." for reason, tasks in reasons.items()]
+    warnings += [f"Not decontaminated ({reason}): {', '.join(tasks)}." for reason, tasks in reasons.items()]
     if summary.get("data_differs"):
         named = ", ".join(sorted(summary["data_differs"]))
-        found.append(f"The data of these tasks differs from mteb's statistics of it: {named}.")
-    return found
+        warnings.append(f"The data of these tasks differs from mteb's statistics of it: {named}.")
+    return warnings
