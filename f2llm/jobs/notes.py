@@ -13,7 +13,6 @@ from typing import Literal
 
 import psutil
 
-from f2llm.config.build import build
 from f2llm.records.files import read_json, write_json
 
 SUFFIX = ".job.json"
@@ -68,7 +67,7 @@ def read_notes(logs: str | Path) -> list[JobNote]:
     notes = []
     for path in Path(logs).rglob(f"*{SUFFIX}"):
         try:
-            notes.append(build(JobNote, read_json(path)))
+            notes.append(JobNote(**read_json(path)))
         except (OSError, ValueError, TypeError, KeyError):
             continue  # removed meanwhile, or of another version of this project
     return sorted(notes, key=lambda note: (note.started, note.rule, note.unit))
