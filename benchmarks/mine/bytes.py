@@ -23,7 +23,7 @@ from f2llm.config.sources import Source
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_part, mine_source
 from f2llm.records.files import read_json
-from f2llm.records.share import Share
+from f2llm.records.tables import Share
 
 WAYS: dict[str, dict[str, Any]] = {
     "faiss, 1 thread, blocks of 16,384": {},

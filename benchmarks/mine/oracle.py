@@ -21,8 +21,9 @@ from benchmarks.machine import commit, machine, versions
 from benchmarks.mine.data import Mined, peer_mine, read_sources
 from benchmarks.mine.rules import paper_rule
 from f2llm.mine.select import OK, REASONS, select
+from f2llm.records.tables import NO_ROW
 from f2llm.vectors.backends import choose
-from f2llm.vectors.scores import NO_ROW, score_on_cpu
+from f2llm.vectors.scores import score_on_cpu
 from f2llm.vectors.search import search
 
 TIE = 2e-6

@@ -22,6 +22,7 @@ from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.records.files import atomic_folder, read_json, write_json
 from f2llm.records.schemas.tasks import TEXTS
+from f2llm.records.sql import ask
 from f2llm.records.tables import count_rows, read_batches, read_metadata
 from f2llm.records.text_keys import spaced
 
@@ -152,8 +153,6 @@ def read_index(folder: str | Path) -> Index:
 
 def _file_faults(path: Path) -> Iterator[str]:
     """Yield what is wrong with the columns of a table of texts."""
-    import duckdb
-
     try:
         names = pq.read_schema(path).names
     except (OSError, pa.ArrowInvalid) as error:
@@ -164,8 +163,8 @@ def _file_faults(path: Path) -> Iterator[str]:
         return
     nulls = " + ".join(f"count_if({name} IS NULL)" for name in TEXTS.names)
     fields = ", ".join(f"'{field}'" for field in (*SCORED_FIELDS, CORPUS_FIELD))
-    query = f"SELECT {nulls}, list(DISTINCT field) FILTER (field NOT IN ({fields})) FROM read_parquet($path)"
-    empty, unknown = duckdb.execute(query, {"path": str(path)}).fetchone()
+    query = f"SELECT {nulls}, list(DISTINCT field) FILTER (field NOT IN ({fields})) FROM read_parquet(?)"
+    empty, unknown = ask(query, [path])[0]
     if empty:
         yield f"{path}: {empty} values are null; fill them or leave their rows out"
     if unknown:

@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from f2llm.records.schemas.curate import REMOVED
+from f2llm.records.tables import NO_ROW
 
 ROWS_PER_BATCH = 65_536
 KEPT = 0
-NO_ROW = -1
 
 
 class Cause(NamedTuple):

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.curate.ledger import NO_ROW
 from f2llm.curate.passages import Passages
 from f2llm.errors import InputError
+from f2llm.records.tables import NO_ROW
 
 
 class Links(NamedTuple):

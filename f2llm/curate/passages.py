@@ -10,11 +10,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from f2llm.curate.guard import Compared, signs_of
-from f2llm.curate.ledger import NO_ROW
 from f2llm.curate.store import Store
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
-from f2llm.records.tables import ID, read_batches
+from f2llm.records.tables import ID, NO_ROW, read_batches
 from f2llm.records.text_keys import e1_text, e2_text
 
 ROWS_PER_BATCH = 1024

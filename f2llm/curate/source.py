@@ -16,7 +16,7 @@ from f2llm.config.curate import Curate
 from f2llm.curate import ledger as causes
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.hits import HitLog, write_hits
-from f2llm.curate.ledger import NO_ROW, Ledger
+from f2llm.curate.ledger import Ledger
 from f2llm.curate.links import Links, read_links
 from f2llm.curate.near import Edges, droppable, dropping_edges, find_near
 from f2llm.curate.output import Outputs, check_account, write_near, write_passages, write_queries, write_removed
@@ -27,6 +27,7 @@ from f2llm.curate.sample import beyond
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.records.files import clear_left_overs
+from f2llm.records.tables import NO_ROW
 
 KEY_BYTES = 16
 NO_EDGES = Edges(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.float64, "U9")))

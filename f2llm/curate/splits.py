@@ -7,6 +7,7 @@ from typing import Any
 from f2llm.curate.queries import TRAIN, held_out_queries
 from f2llm.errors import InputError
 from f2llm.records.files import clear_left_overs, write_json
+from f2llm.records.sql import database
 from f2llm.records.tables import count_rows, read_batches
 from f2llm.records.text_keys import content_key
 
@@ -53,12 +54,10 @@ def check_splits(
 
 def _straddling_groups(queries: Mapping[str, str | Path], *, memory_mb: int) -> Iterator[str]:
     """Yield one fault for each group that lies in several splits."""
-    import duckdb
-
     one = 'SELECT ${} AS source, "group", split FROM read_parquet(${})'
     tables = " UNION ALL ".join(one.format(2 * at + 1, 2 * at + 2) for at in range(len(queries)))
     arguments = [value for name, path in sorted(queries.items()) for value in (name, str(path))]
-    with duckdb.connect(config={"memory_limit": f"{memory_mb}MB", "threads": 1}) as engine:
+    with database(memory_mb=memory_mb, threads=1) as engine:
         found = engine.execute(
             f"""SELECT "group", list_sort(list(DISTINCT source || ' ' || split)) FROM ({tables})
                 GROUP BY "group" HAVING count(DISTINCT split) > 1 ORDER BY "group" """,

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from f2llm.curate.ledger import NO_ROW
 from f2llm.curate.shingles import Ragged
+from f2llm.records.sql import database
+from f2llm.records.tables import NO_ROW
 
 
 class Store(NamedTuple):
@@ -68,8 +69,8 @@ def scratch(folder: str | Path, *, memory_mb: int, threads: int) -> Iterator[Sto
     clear(folder)
     folder.mkdir(parents=True)
     try:
-        settings = {"memory_limit": f"{memory_mb}MB", "threads": threads, "temp_directory": str(folder / "spill")}
-        with duckdb.connect(str(folder / "engine.duckdb"), config=settings) as engine:
+        file, spill = folder / "engine.duckdb", folder / "spill"
+        with database(memory_mb=memory_mb, threads=threads, spill=spill, file=file) as engine:
             yield Store(folder=folder, engine=engine)
     except duckdb.Error as error:
         if "no space left" in str(error).lower():

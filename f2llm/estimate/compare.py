@@ -8,8 +8,7 @@ import pyarrow as pa
 
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table, write_rows
-from f2llm.runs.manifests import peak_memory_of
-from f2llm.runs.stages import stage_of
+from f2llm.runs.manifests import peak_memory_of, stage_of
 
 # The count of a manifest that says how many rows its stage makes.
 ROWS_OF_RULE = {"normalise_source": "queries_kept", "curate_source": "queries_out", "mine_source": "tuples"}

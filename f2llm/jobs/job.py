@@ -20,6 +20,7 @@ from f2llm.jobs.notes import end_note, note_path, start_note
 from f2llm.records.files import bytes_of, clear_asides, sha256_path, write_json
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FORMAT = 2  # of manifests; `f2llm.runs.manifests` names those that it reads. Format 1 did not name itself.
 # Wildcards that are variant keys: they stand in the paths, and name nothing that a person or another run knows.
 KEYS = ("curation", "evaluation_texts", "encoder", "mining", "tokens")
 logger = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: 
     write_json(
         context.output.lineage,
         {
+            "format": FORMAT,
             "rule": context.rule,
             "wildcards": {key: value for key, value in context.wildcards.items() if key not in (*KEYS, "run")},
             "inputs": {str(path): sha256_path(path) for path in context.input},

@@ -2,7 +2,8 @@
 
 Snakemake's own lock survives kill -9 and then has to be removed by hand, so the profiles turn
 it off (`nolock`) and this one stands in: it names host, process and start time, refuses a
-second live run, and is taken over from a process that no longer exists.
+second live run, and is taken over from a process that no longer exists. It is no flock
+(`f2llm.records.locks`), since a file system that several hosts share may not carry one.
 """
 
 import atexit
@@ -60,16 +61,15 @@ def release(path: str | Path) -> None:
 def is_held(path: str | Path) -> bool:
     """Say whether a live run holds the lock; one of another host, which cannot be asked, is taken for alive."""
     owner = _read(Path(path))
-    return owner is not None and (owner.host != platform.node() or _is_alive(owner))
+    return owner is not None and (owner.host != platform.node() or is_alive(owner.process, started=owner.started))
 
 
-def _is_alive(owner: Owner) -> bool:
-    """Say whether a process of this host still is the one that took the lock."""
+def is_alive(process: int, *, started: float) -> bool:
+    """Say whether a process of this host lives and is the one that started then, not a later one of its number."""
     try:
-        started = psutil.Process(owner.process).create_time()
+        return abs(psutil.Process(process).create_time() - started) <= STARTED_TOLERANCE_SECONDS
     except psutil.Error:
         return False
-    return abs(started - owner.started) <= STARTED_TOLERANCE_SECONDS
 
 
 def _refuse_if_alive(owner: Owner, path: Path) -> None:
@@ -78,7 +78,7 @@ def _refuse_if_alive(owner: Owner, path: Path) -> None:
             f"{path}: a run on another host (process {owner.process}, since {_clock(owner.started)}) holds these "
             "results; wait for it, or delete this file if you know that it is gone"
         )
-    if _is_alive(owner):
+    if is_alive(owner.process, started=owner.started):
         raise InputError(
             f"{path}: process {owner.process} (since {_clock(owner.started)}) is running on these results; "
             "wait for it or stop it, then run the same command again"

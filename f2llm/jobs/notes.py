@@ -13,10 +13,10 @@ from typing import Literal
 
 import psutil
 
+from f2llm.jobs.lock import is_alive
 from f2llm.records.files import read_json, write_json
 
 SUFFIX = ".job.json"
-STARTED_TOLERANCE_SECONDS = 2.0  # process start times are rounded differently by different readers
 State = Literal["running", "done", "failed"]
 
 
@@ -80,10 +80,5 @@ def note_path(log: str | Path) -> Path:
 
 def is_gone(note: JobNote) -> bool:
     """Say whether a note of a running job is of a process of this host that no longer lives."""
-    if note.state != "running" or note.host != platform.node():
-        return False
-    try:
-        started = psutil.Process(note.process).create_time()
-    except psutil.Error:
-        return True
-    return abs(started - note.process_started) > STARTED_TOLERANCE_SECONDS
+    ours = note.state == "running" and note.host == platform.node()
+    return ours and not is_alive(note.process, started=note.process_started)

@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from f2llm.config.mine import Mine
-from f2llm.mine.passages import NO_ROW, Passages
+from f2llm.mine.passages import Passages
+from f2llm.records.tables import NO_ROW
 
 
 class Asks(NamedTuple):

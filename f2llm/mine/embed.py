@@ -18,8 +18,7 @@ from f2llm.models.device import resolve_device, resolve_precision
 from f2llm.models.prompts import format_query
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
-from f2llm.records.share import WHOLE, Share
-from f2llm.records.tables import count_rows, read_batches
+from f2llm.records.tables import WHOLE, Share, count_rows, read_batches
 from f2llm.vectors.fill import Encodes, StoredVectors, open_store
 from f2llm.vectors.store import VectorStore, as_ids
 

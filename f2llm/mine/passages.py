@@ -13,9 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from f2llm.records.ids import ID_BYTES
-from f2llm.records.tables import count_rows, read_batches
+from f2llm.records.tables import NO_ROW, count_rows, read_batches
 
-NO_ROW = -1
 KEY_DIGITS = 32
 ROWS_AT_ONCE = 65_536
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from f2llm.records import sql
 from f2llm.records.files import write_json
 from f2llm.records.text_keys import content_key
 
@@ -40,12 +41,9 @@ def compare_tuples(ours: Ours, theirs: Theirs, *, output: str | Path, memory_mb:
     Over queries: `common`, `ours_only`, `theirs_only`. Over common queries: `same_positive` have a positive in
     common; `negatives_common` of `negatives_ours` and `negatives_theirs` (distinct per query).
     """
-    import duckdb
-
     scratch = Path(output).parent
     scratch.mkdir(parents=True, exist_ok=True)
-    settings = {"memory_limit": f"{memory_mb}MB", "temp_directory": str(scratch / ".compare.part"), "threads": 1}
-    with duckdb.connect(":memory:", config=settings) as database:
+    with sql.database(memory_mb=memory_mb, spill=scratch / ".compare.part", threads=1) as database:
         database.create_function("e1", content_key, ["VARCHAR"], "VARCHAR")
         _read(database, ours, theirs)
         database.execute(_JOINED)

@@ -17,7 +17,8 @@ from f2llm.mine.outcome import GIVEN, MINED, Mined
 from f2llm.mine.passages import Passages
 from f2llm.mine.select import OK, REASONS, Selections, select
 from f2llm.records.ids import keyed_hash, tuple_id
-from f2llm.vectors.scores import NO_ROW, Backend, score_pairs
+from f2llm.records.tables import NO_ROW
+from f2llm.vectors.scores import Backend, score_pairs
 from f2llm.vectors.search import Found, search
 from f2llm.vectors.store import VectorView
 

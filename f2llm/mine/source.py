@@ -16,14 +16,13 @@ from f2llm.jobs.progress import Progress
 from f2llm.mine.draw import Classes
 from f2llm.mine.embed import searched
 from f2llm.mine.outcome import DRAWN, GIVEN, Kept, Outcome, Paths, Rejected
-from f2llm.mine.passages import NO_ROW, Passages, corpus_ids
+from f2llm.mine.passages import Passages, corpus_ids
 from f2llm.mine.retrieve import MISSING_POSITIVE, NO_POSITIVE, Retrieval, mine_queries
 from f2llm.mine.select import FEW_CANDIDATES
 from f2llm.models.prompts import vector_id
 from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import doc_id, tuple_id
-from f2llm.records.share import WHOLE, Share
-from f2llm.records.tables import count_rows, read_batches, read_metadata
+from f2llm.records.tables import NO_ROW, WHOLE, Share, count_rows, read_batches, read_metadata
 from f2llm.records.text_keys import content_key
 from f2llm.vectors.backends import choose
 from f2llm.vectors.indexes import Approximate, measure_recall

@@ -23,10 +23,10 @@ from f2llm.publish.statement import statement
 from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas.publish import ENERGY
 from f2llm.records.tables import write_rows
-from f2llm.runs.dates import newest
 from f2llm.runs.funnel import Funnel, read_funnel
 from f2llm.runs.gaps import NoGaps
 from f2llm.runs.layout import Layout, read_layout
+from f2llm.runs.manifests import newest
 
 TEMPLATES = Path(__file__).parent / "templates"
 CARD = "README.md"  # of a model's folder, of a submission

@@ -20,8 +20,8 @@ from f2llm.publish.crate_files import CrateFiles
 from f2llm.publish.crate_steps import Steps
 from f2llm.publish.licences import licence_url
 from f2llm.records.files import atomic_folder, read_json, sha256_file
-from f2llm.runs.dates import newest
 from f2llm.runs.layout import Layout, read_layout
+from f2llm.runs.manifests import newest
 
 VERSION = "1.1"  # of RO-Crate, the one that the profiles build on
 PROFILES = {

@@ -15,6 +15,8 @@ from f2llm.errors import InputError
 
 TIMESTAMP = ".snakemake_timestamp"  # put by the workflow engine into folders that a job has made: no content
 SEPARATOR = "!"  # between an archive and its member, as in "wheel!member"
+FETCHED = Path(".cache", "fetched")  # below results: the store of fetched files, which those of sources are linked from
+MANIFEST = "manifest.json"  # of a source or model: its licence and the files that were fetched
 
 
 def sha256_file(path: str | Path) -> str:

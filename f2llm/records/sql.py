@@ -1,10 +1,15 @@
-"""Questions to many Parquet tables at once, asked in SQL of DuckDB, in bounded memory."""
+"""DuckDB over Parquet tables: a bounded database, questions in SQL, and a few rows by their position."""
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from f2llm.errors import InputError
 
@@ -16,43 +21,51 @@ MEMORY_MB = 400  # of the engine; the process takes about 150 MB more
 
 @contextlib.contextmanager
 def database(
-    *, memory_mb: int = MEMORY_MB, spill: str | Path | None = None, threads: int | None = None
+    *,
+    memory_mb: int = MEMORY_MB,
+    threads: int | None = None,
+    spill: str | Path | None = None,
+    file: str | Path = ":memory:",
+    keeps_order: bool = True,
 ) -> Iterator["DuckDBPyConnection"]:
-    """Yield an empty database in memory; with `spill` what does not fit goes to that folder."""
+    """Open a database with a memory limit, in memory or in `file`, and close it at the end of the block.
+
+    `threads` is by default one a core. What does not fit goes to the folder `spill`. Without `keeps_order` rows
+    of a query without ORDER BY come in any order, which takes less memory.
+    """
     import duckdb
 
-    settings = {"memory_limit": f"{memory_mb}MB", "preserve_insertion_order": "false"}
+    settings = {"memory_limit": f"{memory_mb}MB", "preserve_insertion_order": str(keeps_order).lower()}
     settings |= {"temp_directory": str(spill)} if spill else {}
     settings |= {"threads": str(threads)} if threads else {}
-    connection = duckdb.connect(":memory:", config=settings)
-    try:
+    with duckdb.connect(str(file), config=settings) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 def ask(sql: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - cells of any table
-    """Return the rows of one query; a `?` in it that stands for tables is a list of their paths.
+    """Run one query and fetch its rows; a `?` in it that stands for tables is a list of their paths.
 
     Raises:
         InputError: a table is missing or cannot be read.
     """
     import duckdb
 
-    for paths in values:
-        if isinstance(paths, list) and paths and isinstance(paths[0], Path):
-            require(paths)
-    plain = [[str(one) if isinstance(one, Path) else one for one in value] if isinstance(value, list) else value
-             for value in values]  # fmt: skip
+    for value in values:
+        if isinstance(value, list) and value and isinstance(value[0], Path):
+            require(value)
+    plain_values = [
+        [str(item) if isinstance(item, Path) else item for item in value] if isinstance(value, list) else value
+        for value in values
+    ]
     try:
-        return _standing().cursor().execute(sql, plain).fetchall()
+        return _standing().cursor().execute(sql, plain_values).fetchall()
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise InputError(f"a table cannot be read ({error}); run the stage that makes it again") from None
 
 
 @functools.cache
 def _standing() -> "DuckDBPyConnection":
-    """Return the one database of this process that all questions are put to: opening one takes longer than most."""
+    """Open the one database of this process for all questions: opening one takes longer than most questions."""
     import duckdb
 
     return duckdb.connect(":memory:", config={"memory_limit": f"{MEMORY_MB}MB", "enable_external_file_cache": "false"})
@@ -69,3 +82,33 @@ def require(paths: Sequence[Path]) -> None:
         raise InputError(
             [f"{path}: is missing; `snakemake --cores all {path}` in the checkout makes it" for path in missing]
         )
+
+
+def rows_at(path: Path, column: str, positions: Collection[int]) -> dict[int, tuple[bytes, str]]:
+    """Read position -> (id in `column`, text) of some rows of a table; positions beyond its end are left out.
+
+    Row groups without any of them are not read; memory is one row group.
+
+    Raises:
+        InputError: the table is missing or cannot be read.
+    """
+    require([path])
+    try:
+        return _rows_at(path, column, positions)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run the stage that makes it again") from None
+
+
+def _rows_at(path: Path, column: str, positions: Collection[int]) -> dict[int, tuple[bytes, str]]:
+    cells: dict[int, tuple[bytes, str]] = {}
+    with pq.ParquetFile(path) as file:
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        bounds = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).tolist()
+        for group, (first, end) in enumerate(pairwise(bounds)):
+            inside = [position for position in positions if first <= position < end]
+            if inside:
+                rows = file.read_row_group(group, columns=[column, "text"])
+                rows = rows.take([position - first for position in inside])
+                pairs = zip(rows[column].to_pylist(), rows["text"].to_pylist(), strict=True)
+                cells |= dict(zip(inside, pairs, strict=True))
+    return cells

@@ -1,8 +1,8 @@
-"""Parquet tables with a fixed schema and layout: the same rows give the same bytes."""
+"""Parquet tables with a fixed schema and layout: equal rows give equal bytes. Also a job's share of a table's rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,10 +13,25 @@ from f2llm.records.files import atomic_path
 ROWS_PER_GROUP = 65_536
 Rows = Iterable[pa.RecordBatch | pa.Table]
 ID = pa.binary(16)
+NO_ROW = -1  # in place of the number of a row, where there is none
+
+
+class Share(NamedTuple):
+    """The rows of one of several jobs on a table: share `number` (from 0) of `of` equal ones."""
+
+    number: int
+    of: int
+
+    def rows(self, count: int) -> range:
+        """Cut this share out of a table of `count` rows."""
+        return range(count * self.number // self.of, count * (self.number + 1) // self.of)
+
+
+WHOLE = Share(0, 1)
 
 
 def write_table(path: str | Path, *, schema: pa.Schema, rows: Rows, metadata: dict[str, str] | None = None) -> int:
-    """Write batches to `path` atomically and return the number of rows.
+    """Write batches to `path` atomically; gives the number of rows.
 
     Batches are re-cut to row groups of 65,536 rows, so the bytes do not depend on how the rows
     arrived. `metadata` goes into the file's key-value metadata (upstream hashes, settings; no
@@ -66,12 +81,12 @@ def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> pa.
 
 
 def count_rows(path: str | Path) -> int:
-    """Return the number of rows from the file's footer."""
+    """Number of rows, from the file's footer."""
     return pq.read_metadata(path).num_rows
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Return the key-value metadata that `write_table` stored."""
+    """Key-value metadata that `write_table` stored."""
     stored = pq.read_schema(path).metadata or {}
     return {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
 

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.records.rows import rows_at
+from f2llm.records.sql import rows_at
 from f2llm.records.tables import read_batches
 
 WORDS_SHOWN = 60

@@ -25,8 +25,7 @@ from f2llm.report.tables import LONG, SCORE, TEXT, Column, ReportTable, write_cs
 from f2llm.runs.funnel import read_funnel
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout, read_layout
-from f2llm.runs.manifests import read_jobs
-from f2llm.runs.run_jobs import jobs_of
+from f2llm.runs.manifests import jobs_of, read_jobs
 from f2llm.runs.withheld import withheld
 
 # In the order of the page.

@@ -1,6 +1,11 @@
-"""Where the tables of one run lie, read out of its run.json."""
+"""Where the files of one finished run lie, and the settings it was made with: run.json as the readers take it.
+
+The trainer reads the same file more strictly (`f2llm.runs.run_file`). A run of an older version lacks what was added
+to run.json since; readers do without everything but `ReaderSettings` and the variant keys.
+"""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,57 +17,115 @@ from f2llm.config.models import Model
 from f2llm.config.sources import Source
 from f2llm.config.train import Train
 from f2llm.errors import InputError
-from f2llm.records.files import read_json
+from f2llm.records.files import MANIFEST, read_json
 from f2llm.records.sql import require
+from f2llm.runs.run_file import PLAN_FILE, ReaderSettings
 
+RUN_FILE = "run.json"
 FILE_KEYS = ("bytes", "name", "sha256")  # of a fetched file
 
 
 class Layout(NamedTuple):
-    """A results folder and one run in it. `variants` maps a stage's folder to its variant key.
+    """A results folder and one run in it.
 
-    `planned` maps a source to the sha256 of its tuples and tokens when the run was planned.
+    Attributes:
+        variants: maps a stage's folder to its variant key.
+        planned: maps a source to what run.json says of its tables: sha256 of tuples and tokens when it was planned.
+        content: run.json as it was written.
     """
 
     results: Path
     run: str
     variants: Mapping[str, str]
-    sources: tuple[Source, ...]
-    barred: tuple[Barred, ...]
-    backbone: Model
-    retriever: Model
-    mine: Mine
-    train: Train
+    settings: ReaderSettings
     planned: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    content: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources that the run was trained on."""
+        return self.settings.sources
+
+    @property
+    def barred(self) -> tuple[Barred, ...]:
+        """Sources that the licence policy left out."""
+        return self.settings.barred
+
+    @property
+    def backbone(self) -> Model:
+        """The model that was trained."""
+        return self.settings.backbone
+
+    @property
+    def retriever(self) -> Model:
+        """The model that negatives were mined with."""
+        return self.settings.retriever
+
+    @property
+    def mine(self) -> Mine:
+        """Settings of mining."""
+        return self.settings.mine
+
+    @property
+    def train(self) -> Train:
+        """Settings of training."""
+        return self.settings.train
+
+    @property
+    def plan(self) -> Path:
+        """The table of what every step saw."""
+        return self.of_run(PLAN_FILE)
 
     def source(self, name: str) -> Path:
-        """Return the folder of a normalised source."""
+        """Folder of a normalised source."""
         return self.results / "sources" / name
 
     def curated(self, name: str) -> Path:
-        """Return the folder of a curated source."""
+        """Folder of a curated source."""
         return self.results / "curated" / self.variants["curated"] / name
 
     def mined(self, name: str) -> Path:
-        """Return the folder of a mined source."""
+        """Folder of a mined source."""
         return self.results / "mined" / self.variants["mined"] / name
 
     def tokens(self, name: str) -> Path:
-        """Return the folder of a tokenised source."""
+        """Folder of a tokenised source."""
         return self.results / "tokens" / self.variants["tokens"] / name
 
     def of_run(self, name: str) -> Path:
-        """Return a file of the run's own folder."""
+        """A file of the run's own folder."""
         return self.results / "runs" / self.run / name
 
 
-def read_manifest(layout: Layout, source: str) -> dict[str, Any]:
-    """Return the manifest of a source: its licence and the files that were fetched.
+def read_layout(results: str | Path, *, run: str) -> Layout:
+    """Read where the files of a run lie.
 
     Raises:
-        InputError: it is missing, or none.
+        InputError: there is no such run (names those that are there), or another version wrote it.
     """
-    path = layout.source(source) / "manifest.json"
+    path = run_folder(results, run) / RUN_FILE
+    try:
+        content: dict[str, Any] = read_json(path)
+        # The other settings decided training alone: those of another version may be of any form.
+        settings = build(
+            ReaderSettings, {field.name: content["settings"][field.name] for field in fields(ReaderSettings)}
+        )
+        planned = {source["name"]: source for source in content.get("sources", [])}
+        return Layout(Path(results), run, content["variants"], settings, planned, content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "
+            "of this project: use that one, or run `snakemake --cores all train` again"
+        ) from None
+
+
+def read_manifest(layout: Layout, source: str) -> dict[str, Any]:
+    """Read the manifest of a source: its licence and the files that were fetched.
+
+    Raises:
+        InputError: it is missing, or the file is no such manifest.
+    """
+    path = layout.source(source) / MANIFEST
     require([path])
     try:
         manifest: dict[str, Any] = read_json(path)
@@ -75,49 +138,30 @@ def read_manifest(layout: Layout, source: str) -> dict[str, Any]:
         ) from None
 
 
-def read_layout(results: str | Path, *, run: str) -> Layout:
-    """Return the layout of a run.
-
-    Raises:
-        InputError: there is no such run; with those that are there.
-    """
-    path = run_folder(results, run) / "run.json"
-    try:
-        content: dict[str, Any] = read_json(path)
-        settings = content["settings"]
-        sources = tuple(build(Source, source) for source in settings["sources"])
-        barred = tuple(build(Barred, one) for one in settings["barred"])
-        models = tuple(build(Model, settings[role]) for role in ("backbone", "retriever"))
-        stages = build(Mine, settings["mine"]), build(Train, settings["train"])
-        planned = {source["name"]: source for source in content.get("sources", [])}
-        return Layout(Path(results), run, content["variants"], sources, barred, *models, *stages, planned)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "
-            "of this project: use that one, or run `snakemake --cores all train` again"
-        ) from None
-
-
 def run_folder(results: str | Path, run: str) -> Path:
-    """Return the folder of a run.
+    """Folder of a run.
 
     Raises:
-        InputError: there is no such run; with those that are there.
+        InputError: there is no such run; names those that are there.
     """
     folder = Path(results) / "runs" / run
-    if not (folder / "run.json").is_file():
-        known = ", ".join(sorted(found.parent.name for found in Path(results).glob("runs/*/run.json"))) or "none yet"
-        raise InputError(f"{folder / 'run.json'}: there is no run {run!r}; runs here: {known}")
+    if not (folder / RUN_FILE).is_file():
+        known = ", ".join(_run_names(results)) or "none yet"
+        raise InputError(f"{folder / RUN_FILE}: there is no run {run!r}; runs here: {known}")
     return folder
 
 
 def runs_in(results: str | Path) -> list[str]:
-    """Return the names of all runs that have a plan, sorted.
+    """Names of all runs that have a plan, sorted.
 
     Raises:
         InputError: there is none.
     """
-    names = sorted(path.parent.name for path in Path(results).glob("runs/*/run.json"))
+    names = _run_names(results)
     if not names:
         raise InputError(f"{results}: there is no run here yet; `snakemake --cores all` makes one")
     return names
+
+
+def _run_names(results: str | Path) -> list[str]:
+    return sorted(path.parent.name for path in Path(results).glob(f"runs/*/{RUN_FILE}"))

@@ -1,4 +1,4 @@
-"""run.json: the settings and digests that carry a planned run to the trainer and to all readers."""
+"""run.json: the settings and digests of a planned run, as plan_run writes them and the trainer reads them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +17,30 @@ from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 
 PLAN_FILE = "plan.parquet"
+ORDER = ("run", "seed", "barred", "sources", "backbone", "retriever", "curate", "mine", "tokens", "train")
 VALIDATION_PLAN_FILE = "validation_plan.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The part of a `Run` that decides training: all but what only scoring and the workflow read."""
+class ReaderSettings:
+    """The settings that readers of a finished run cannot do without."""
 
-    run: str
-    seed: int
     barred: tuple[Barred, ...]
     sources: tuple[Source, ...]
     backbone: Model
     retriever: Model
-    curate: Curate
     mine: Mine
-    tokens: Tokens
     train: Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ReaderSettings):
+    """The part of a `Run` that decides training: all but what only scoring and the workflow read."""
+
+    run: str
+    seed: int
+    curate: Curate
+    tokens: Tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +72,9 @@ class RunFile:
 
 
 def training_settings(run: Run) -> dict[str, Any]:
-    """Return `Settings` of a run as plain JSON, fit for the params of a rule."""
-    content = plain(run)
-    return {key: content[key] for key in Settings.__dataclass_fields__}
+    """`Settings` of a run as plain JSON, fit for the params of a rule."""
+    # The order of keys is that of `ORDER`: the workflow engine takes other orders for other params.
+    return {name: plain(getattr(run, name)) for name in ORDER}
 
 
 def read_run_file(path: str | Path) -> RunFile:

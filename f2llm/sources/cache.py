@@ -9,18 +9,17 @@ host. Both hold across processes, and end with them.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from f2llm.records.files import atomic_path
+from f2llm.records.files import FETCHED, atomic_path
+from f2llm.records.locks import hold_several
 
-CACHE = Path("results/.cache/fetched")
+CACHE = Path("results", FETCHED)
 PART = ".part"
 CONNECTIONS_PER_HOST = 4
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -35,33 +34,14 @@ class Stored(NamedTuple):
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the operating system gives back when the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
 def host_slot(url: str, *, cache: Path = CACHE) -> Iterator[None]:
     """Hold one of the few connections to the host of `url`; wait until one is free."""
     folder = cache / ".hosts"
     folder.mkdir(parents=True, exist_ok=True)
     host = (urlsplit(url).hostname or "unknown").replace(":", "_")
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(open(folder / f"{host}.{n}", "w")) for n in range(CONNECTIONS_PER_HOST)]
-        while not any(_taken(file.fileno()) for file in files):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+    slots = [folder / f"{host}.{number}" for number in range(CONNECTIONS_PER_HOST)]
+    with hold_several(slots, count=1, look_seconds=SECONDS_BETWEEN_LOOKS):
         yield
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def link(origin: Path, path: Path) -> None:

@@ -18,8 +18,9 @@ from f2llm.config.build import plain
 from f2llm.config.fetch import Fetch, Licence
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_path, write_json
+from f2llm.records.locks import locked
 from f2llm.sources import hub, web
-from f2llm.sources.cache import CACHE, PART, Stored, link, locked
+from f2llm.sources.cache import CACHE, PART, Stored, link
 from f2llm.sources.packages import download_wheel
 from f2llm.sources.pins import PINS, Pins
 from f2llm.sources.retry import is_offline

@@ -21,6 +21,7 @@ import pyarrow as pa
 from f2llm.config.exclusions import Exclusion
 from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
+from f2llm.records import sql
 from f2llm.records.files import clear_left_overs, read_json
 from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
 from f2llm.records.tables import write_table
@@ -101,7 +102,8 @@ def _normalise(
     wanted = without_excluded(found, source.exclude, task=source.task) if source.exclude else found
     records = progress(wanted, f"read {source.name}", total=None, unit="records")
     staged = stage_records(records, staging, task=source.task, source=source.name)
-    with _database(staging, memory_mb) as database:
+    with sql.database(memory_mb=memory_mb, spill=staging / "spilled", threads=1) as database:
+        _name_staged(database, staging)
         _leave_out_ambiguous(database, staged)
         _check_keys(database, where=f"source {source.name}")
         dangling = _leave_out_unanswered(database, staged, source)
@@ -166,16 +168,11 @@ _UNANSWERED = f"""
 """
 
 
-def _database(staging: Path, memory_mb: int) -> "DuckDBPyConnection":
-    """Return a database over the staged files that spills to their folder."""
-    import duckdb
-
-    settings = {"memory_limit": f"{memory_mb}MB", "temp_directory": str(staging / "spilled"), "threads": 1}
-    database = duckdb.connect(":memory:", config=settings)
+def _name_staged(database: "DuckDBPyConnection", staging: Path) -> None:
+    """Give the staged files names in a database."""
     for name in ("passages", "queries", "links"):
         path = str(staging / f"{name}.parquet").replace("'", "''")
         database.execute(f"CREATE VIEW staged_{name} AS SELECT * FROM read_parquet('{path}')")
-    return database
 
 
 def _leave_out_ambiguous(database: "DuckDBPyConnection", staged: Staged) -> None:

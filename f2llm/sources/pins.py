@@ -14,7 +14,8 @@ import yaml
 from f2llm.config.check import read_yaml
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_path
-from f2llm.sources.cache import CACHE, locked
+from f2llm.records.locks import locked
+from f2llm.sources.cache import CACHE
 
 PINS = Path("config/sources.lock.yaml")
 HEADER = "# Written by the first fetch. To bring a source or model up to date: f2llm lock --refresh NAME\n"

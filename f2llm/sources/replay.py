@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.records.files import read_json
+from f2llm.records.sql import database
 from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import RawFile
 from f2llm.sources.exclude import without_excluded
@@ -38,8 +39,6 @@ def read_again(
     Raises:
         InputError: a raw file is missing or not what the adapter expects.
     """
-    import duckdb
-
     with tempfile.TemporaryDirectory() as staging, contextlib.ExitStack() as stack:
         files = [RawFile(Path(raw) / entry["name"], name=entry["name"]) for entry in read_json(manifest)["files"]]
         for file in files:
@@ -49,7 +48,7 @@ def read_again(
             records = without_excluded(records, source.exclude, task=source.task)
         stage_records(records, Path(staging), task=source.task, source=source.name)
         found: dict[tuple[str, bytes], list[Mention]] = {}
-        connection = stack.enter_context(duckdb.connect(":memory:", config={"memory_limit": f"{MEMORY_MB}MB"}))
+        connection = stack.enter_context(database(memory_mb=MEMORY_MB))
         for role, table, column in ((QUERY, "queries", "query_id"), (PASSAGE, "passages", "doc_id")):
             rows = connection.execute(
                 f'SELECT {column}, text, file, "row", field FROM read_parquet(?) '

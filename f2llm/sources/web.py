@@ -15,7 +15,8 @@ from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.records.files import check_member_name, sha256_file
-from f2llm.sources.cache import Stored, host_slot, locked
+from f2llm.records.locks import locked
+from f2llm.sources.cache import Stored, host_slot
 from f2llm.sources.pins import Pins
 from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 

@@ -1,6 +1,5 @@
 """How a trainer lives and dies: alone in its folder, stopped in order, never left behind as an orphan."""
 
-import fcntl
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ from types import FrameType
 import psutil
 
 from f2llm.errors import InputError
+from f2llm.records.locks import take
 
 LAUNCHER = "F2LLM_LAUNCHER"
 ASKED_SIZE = "F2LLM_WORLD_SIZE"  # set by the launcher: nodes x processes
@@ -32,20 +32,15 @@ def lock_folder(folder: str | Path) -> int:
         InputError: another live trainer holds it.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
     deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(handle)
-                raise InputError(
-                    f"{folder}: another trainer is running on this folder; wait for it or stop it, "
-                    "then run the same command again"
-                ) from None
-            time.sleep(WATCH_SECONDS)
+    while (handle := take(folder)) is None:
+        if time.monotonic() >= deadline:
+            raise InputError(
+                f"{folder}: another trainer is running on this folder; wait for it or stop it, "
+                "then run the same command again"
+            )
+        time.sleep(WATCH_SECONDS)
+    return handle
 
 
 class StopRequest:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.errors import InputError
+from f2llm.records.tables import NO_ROW
 from f2llm.vectors.store import VectorView
 
-NO_ROW = -1
 # A float32 product of unit vectors is closer than half of this to the exact one (1.0e-6 seen at D = 384).
 FLOAT32_ERROR = 1e-5
 # Tensor cores add float16 products in float32 with coarser rounding.

@@ -7,7 +7,7 @@ from f2llm.config.models import Model
 from f2llm.config.sources import Source
 from f2llm.jobs.job import job
 from f2llm.mine.embed import Retriever, embed_source
-from f2llm.records.share import Share
+from f2llm.records.tables import Share
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -8,7 +8,7 @@ from f2llm.config.sources import Source
 from f2llm.jobs.job import job, job_threads
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_part
-from f2llm.records.share import Share
+from f2llm.records.tables import Share
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

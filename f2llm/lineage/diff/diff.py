@@ -10,8 +10,7 @@ from f2llm.lineage.trace.backward import MEND
 from f2llm.records.scores import points_of, read_result, score_files
 from f2llm.records.sql import ask
 from f2llm.runs.layout import Layout, read_layout
-from f2llm.runs.manifests import Job, read_jobs
-from f2llm.runs.run_jobs import jobs_of
+from f2llm.runs.manifests import Job, jobs_of, read_jobs
 from f2llm.runs.settings import Difference, config_differences
 
 MOST_CAUSES = 6

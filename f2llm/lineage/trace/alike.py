@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 from f2llm.lineage.trace.find import COLUMNS, PASSAGE, QUERY, Found, tables
 from f2llm.records.files import atomic_path
-from f2llm.records.rows import rows_at
-from f2llm.records.sql import ask, database, require
+from f2llm.records.sql import ask, database, require, rows_at
 from f2llm.runs.layout import Layout
 
 SKETCH = 4
@@ -76,7 +75,7 @@ def find_alike(layout: Layout, text: str, *, most: int, least: float = 0.5) -> l
     from rapidfuzz import fuzz
 
     index, paths = make_index(layout), _tables(layout)
-    with database() as connection:
+    with database(keeps_order=False) as connection:
         connection.execute("CREATE TABLE texts AS SELECT ? AS text", [text])
         sketch = connection.execute(f"SELECT sketch FROM ({SKETCH_SQL})").fetchall()[0][0]
     sql = (
@@ -118,7 +117,7 @@ def write_index(index: Path, paths: Sequence[Path], *, memory_mb: int = BUILD_ME
     names = [str(path) for path in paths]
     spill = index.with_suffix(".spilled")
     try:
-        with database(memory_mb=memory_mb, spill=spill, threads=BUILD_THREADS) as connection:
+        with database(memory_mb=memory_mb, threads=BUILD_THREADS, spill=spill, keeps_order=False) as connection:
             connection.execute(
                 "CREATE TABLE names AS SELECT unnest($1) AS filename, unnest(range(len($1)))::SMALLINT AS number",
                 [names],

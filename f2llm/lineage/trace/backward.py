@@ -9,9 +9,8 @@ from f2llm.lineage.trace.find import PASSAGE, QUERY, TUPLE, Found, find_ids, nea
 from f2llm.lineage.trace.forward import Place
 from f2llm.lineage.trace.seen import Seen, seen_by, steps_of
 from f2llm.records.files import read_json, sha256_path
-from f2llm.records.rows import rows_at
 from f2llm.records.scores import points_of, read_result, score_files
-from f2llm.records.sql import ask
+from f2llm.records.sql import ask, rows_at
 from f2llm.runs.layout import Layout, read_layout, read_manifest, runs_in
 from f2llm.runs.manifests import Job, read_jobs, upstream
 

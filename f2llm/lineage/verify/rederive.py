@@ -6,8 +6,7 @@ from typing import NamedTuple, Protocol
 from f2llm.config.sources import Source
 from f2llm.lineage.trace.find import PASSAGE, QUERY
 from f2llm.records.ids import keyed_hash, tuple_id
-from f2llm.records.rows import rows_at
-from f2llm.records.sql import ask
+from f2llm.records.sql import ask, rows_at
 from f2llm.runs.layout import Layout
 
 

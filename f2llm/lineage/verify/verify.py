@@ -18,8 +18,7 @@ from f2llm.lineage.verify.sample import EVERYTHING, HashSample
 from f2llm.lineage.verify.unmade import gone, unmade
 from f2llm.records.files import bytes_of, read_json, sha256_file, sha256_path
 from f2llm.runs.layout import run_folder
-from f2llm.runs.manifests import Job, local, read_jobs, unread_manifests
-from f2llm.runs.run_jobs import REPORTS, jobs_beside, jobs_of
+from f2llm.runs.manifests import REPORTS, Job, jobs_beside, jobs_of, local, read_jobs, unread_manifests
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
 THREADS = 4

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from f2llm.models.prompts import format_query
 from f2llm.records.files import read_json
 from f2llm.records.ids import doc_id
-from f2llm.records.rows import rows_at
+from f2llm.records.sql import rows_at
 from f2llm.records.tables import count_rows
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section

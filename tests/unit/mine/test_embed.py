@@ -18,8 +18,7 @@ from f2llm.models.prompts import vector_id
 from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas.sources import CORPUS, QUERIES
-from f2llm.records.share import Share
-from f2llm.records.tables import write_table
+from f2llm.records.tables import Share, write_table
 from f2llm.vectors.store import VectorStore
 
 LICENCE = Licence(id="CC0-1.0", commercial="yes")

@@ -11,8 +11,8 @@ from datasets import Dataset
 from sentence_transformers.util import mine_hard_negatives
 
 from f2llm.mine.select import OK, REASONS, select
+from f2llm.records.tables import NO_ROW
 from f2llm.vectors.faiss_search import Faiss
-from f2llm.vectors.scores import NO_ROW
 from f2llm.vectors.search import search
 
 QUERIES, PASSAGES = 60, 90

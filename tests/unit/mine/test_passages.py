@@ -2,11 +2,11 @@ import pyarrow as pa
 import pytest
 
 import f2llm.mine.passages as module
-from f2llm.mine.passages import NO_ROW, Passages, corpus_ids
+from f2llm.mine.passages import Passages, corpus_ids
 from f2llm.records.ids import doc_id
 from f2llm.records.schemas.curate import NEAR
 from f2llm.records.schemas.sources import CORPUS
-from f2llm.records.tables import write_table
+from f2llm.records.tables import NO_ROW, write_table
 from f2llm.records.text_keys import content_key
 
 

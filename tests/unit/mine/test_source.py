@@ -17,8 +17,7 @@ from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas.curate import NEAR
 from f2llm.records.schemas.mine import REJECTED, TUPLES
 from f2llm.records.schemas.sources import CORPUS, QUERIES
-from f2llm.records.share import Share
-from f2llm.records.tables import read_metadata, read_table, write_table
+from f2llm.records.tables import Share, read_metadata, read_table, write_table
 from f2llm.records.text_keys import content_key
 from f2llm.vectors.store import VectorStore
 

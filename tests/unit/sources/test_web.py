@@ -9,6 +9,7 @@ from stub_server import Fault
 
 from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
+from f2llm.records import locks
 from f2llm.records.files import sha256_file
 from f2llm.sources import cache, retry, web
 from f2llm.sources.cache import CACHE, host_slot
@@ -171,7 +172,7 @@ def test_only_a_few_talk_to_one_host_at_a_time(tmp_path, monkeypatch):
             sleep(0)
             raise TimeoutError
 
-        monkeypatch.setattr(cache.time, "sleep", give_up)
+        monkeypatch.setattr(locks.time, "sleep", give_up)
         with pytest.raises(TimeoutError), host_slot("http://one/b", cache=tmp_path):
             pass
     with host_slot("http://one/b", cache=tmp_path):

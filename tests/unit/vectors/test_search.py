@@ -10,11 +10,12 @@ import torch
 
 import f2llm.vectors.search as module
 from f2llm.errors import InputError
+from f2llm.records.tables import NO_ROW
 from f2llm.vectors import backends, faiss_search, scores, torch_search
 from f2llm.vectors.backends import choose
 from f2llm.vectors.faiss_search import Faiss
 from f2llm.vectors.indexes import Approximate
-from f2llm.vectors.scores import NO_ROW, score_pairs
+from f2llm.vectors.scores import score_pairs
 from f2llm.vectors.search import search
 from f2llm.vectors.torch_search import Torch
 
