@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table, write_rows
-from f2llm.runs.manifests import peak_memory_of, stage_of
+from f2llm.runs.manifests import peak_memory_of, read_content, stage_of
 
 # The count of a manifest that says how many rows its stage makes.
 ROWS_OF_RULE = {"normalise_source": "queries_kept", "curate_source": "queries_out", "mine_source": "tuples"}
@@ -46,7 +46,7 @@ def compare_estimate(
     the rows of single stages, and for disk, memory and time of the whole run.
     """
     expected = read_json(estimate)
-    true = truth([read_json(path) for path in jobs], results=results, run=run)
+    true = truth([read_content(path) for path in jobs], results=results, run=run)
     figures = compare(expected, true)
     write_rows(output, schema=SCHEMA, rows=figures)
     held = [figure for figure in figures if figure.stage == "all" or figure.figure == "rows"]

@@ -15,6 +15,7 @@ from f2llm.evaluate.scoreboard import Decontamination, build_scoreboard
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
+from f2llm.runs.manifests import read_content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,7 @@ def cost_of(manifests: Sequence[str | Path]) -> dict[str, Any]:
     """Return what each evaluation job took: seconds by task, texts encoded, memory; from the jobs' manifests."""
     rows = []
     for path in manifests:
-        job = read_json(path)
+        job = read_content(path)
         counts = job["counts"]
         for task, seconds in counts.get("task_seconds", {}).items():
             rows.append({"models": sorted(counts.get("models", {})), "task": task, "seconds": seconds,

@@ -20,13 +20,13 @@ from f2llm.publish.energy import JobEnergy, assumptions, estimate_energy
 from f2llm.publish.licences import hub_name
 from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard, score_table
 from f2llm.publish.statement import statement
-from f2llm.records.files import atomic_path, read_json
+from f2llm.records.files import atomic_path
 from f2llm.records.schemas.publish import ENERGY
 from f2llm.records.tables import write_rows
 from f2llm.runs.funnel import Funnel, read_funnel
 from f2llm.runs.gaps import NoGaps
 from f2llm.runs.layout import Layout, read_layout
-from f2llm.runs.manifests import newest
+from f2llm.runs.manifests import newest, read_content
 
 TEMPLATES = Path(__file__).parent / "templates"
 CARD = "README.md"  # of a model's folder, of a submission
@@ -55,9 +55,9 @@ def write_cards(
     """
     layout, folder = read_layout(results, run=run), Path(folder)
     board = read_scoreboard(layout.results, run=run)
-    manifests = [read_json(path) for path in jobs]
+    manifests = [read_content(path) for path in jobs]
     estimates = estimate_energy(manifests, energy=energy)
-    curate = build(Curate, read_json(layout.of_run("run.json"))["settings"]["curate"])
+    curate = build(Curate, layout.content["settings"]["curate"])
     try:
         funnel = read_funnel(layout, jobs=manifests, gaps=NoGaps(layout.results))
         texts = {

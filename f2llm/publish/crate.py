@@ -19,9 +19,9 @@ from f2llm.jobs.code import ROOT
 from f2llm.publish.crate_files import CrateFiles
 from f2llm.publish.crate_steps import Steps
 from f2llm.publish.licences import licence_url
-from f2llm.records.files import atomic_folder, read_json, sha256_file
+from f2llm.records.files import atomic_folder, sha256_file
 from f2llm.runs.layout import Layout, read_layout
-from f2llm.runs.manifests import newest
+from f2llm.runs.manifests import newest, read_content
 
 VERSION = "1.1"  # of RO-Crate, the one that the profiles build on
 PROFILES = {
@@ -47,7 +47,7 @@ def write_crate(
         InputError: no such run.
     """
     layout = read_layout(results, run=run)
-    manifests = {str(path): read_json(path) for path in sorted(map(str, jobs))}
+    manifests = {str(path): read_content(path) for path in sorted(map(str, jobs))}
     crate = ROCrate(version=VERSION)
     _describe_root(crate, layout, published=newest(manifests))
     files = CrateFiles(crate, layout, archive=_archive(layout))

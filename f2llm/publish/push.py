@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.errors import InputError
-from f2llm.records.files import read_json, sha256_path
-from f2llm.runs.manifests import FOLDER
+from f2llm.records.files import sha256_path
+from f2llm.runs.manifests import FOLDER, read_content
 from f2llm.runs.withheld import leaks
 
 TOKEN = "HF_TOKEN"
@@ -61,7 +61,7 @@ def _declared_outputs(results: Path) -> set[str]:
     outputs: set[str] = set()
     for path in sorted((results / FOLDER).rglob("*.json")):
         try:
-            outputs.update(read_json(path)["outputs"])
+            outputs.update(read_content(path)["outputs"])
         except (ValueError, KeyError, TypeError):  # foreign, or of another version
             continue
     return outputs
@@ -76,7 +76,9 @@ def _scored_card(results: Path, run: str, *, model: Path) -> Path | None:
     card, manifest = results / "cards" / run / "model_card.md", results / FOLDER / "write_cards" / f"{run}.json"
     if not (card.is_file() and manifest.is_file()):
         return None
-    written = [digest for path, digest in read_json(manifest)["inputs"].items() if path.endswith(f"runs/{run}/model")]
+    written = [
+        digest for path, digest in read_content(manifest)["inputs"].items() if path.endswith(f"runs/{run}/model")
+    ]
     if written != [sha256_path(model)]:
         raise InputError(
             f"{card}: was written for another model than is in {model}; `snakemake --cores all forms` makes it anew"

@@ -25,7 +25,7 @@ from f2llm.report.tables import LONG, SCORE, TEXT, Column, ReportTable, write_cs
 from f2llm.runs.funnel import read_funnel
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout, read_layout
-from f2llm.runs.manifests import jobs_of, read_jobs
+from f2llm.runs.manifests import jobs_of, read_content, read_jobs
 from f2llm.runs.withheld import withheld
 
 # In the order of the page.
@@ -105,7 +105,7 @@ def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str],
     with gaps.section("cost"):
         for path in sorted(jobs):
             with gaps.noting("a job's manifest"):
-                job = read_json(path)
+                job = read_content(path)
                 if {"rule", "counts", "seconds", "peak_memory_mb", "platform", "versions"} <= job.keys():
                     manifests.append(job)
     summary = None
