@@ -16,6 +16,8 @@ from f2llm.config.train import Train
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 
+MODEL_FILE = "f2llm.json"  # in a trained model's folder: its run, and the digests of all that decides its weights
+CHECKPOINT_FILE = "checkpoint.json"  # in a checkpoint's folder: its step, files and their hashes
 PLAN_FILE = "plan.parquet"
 ORDER = ("run", "seed", "barred", "sources", "backbone", "retriever", "curate", "mine", "tokens", "train")
 VALIDATION_PLAN_FILE = "validation_plan.parquet"

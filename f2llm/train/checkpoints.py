@@ -19,10 +19,10 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file, write_json
+from f2llm.runs.run_file import CHECKPOINT_FILE
 from f2llm.train.identity import differences
 from f2llm.train.world import World
 
-ABOUT = "checkpoint.json"
 OPTIONS = StateDictOptions(ignore_frozen_params=True, strict=False)
 logger = logging.getLogger(__name__)
 
@@ -116,14 +116,14 @@ class Checkpoints:
     def _whole(self) -> Iterator[tuple[int, Path]]:
         """Yield the complete checkpoints, newest first."""
         for path in sorted(self.folder.glob("step_*"), reverse=True):
-            if (path / ABOUT).is_file():
+            if (path / CHECKPOINT_FILE).is_file():
                 yield int(path.name.removeprefix("step_")), path
 
     def _finish(self, aside: Path, step: int) -> None:
         """Describe the files, give the folder its name, delete old ones."""
         files = {path.name: sha256_file(path) for path in sorted(aside.iterdir())}
         about = {"step": step, "steps": self._steps, "identity": self.identity, "files": files}
-        write_json(aside / ABOUT, about)
+        write_json(aside / CHECKPOINT_FILE, about)
         final = self.folder / _name(step)
         shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step
         os.replace(aside, final)
@@ -156,7 +156,7 @@ def other_trainings(root: Path, *, own: Checkpoints) -> list[OtherTraining]:
     """Return the trainings of other settings that have checkpoints below `root`."""
     found = []
     for folder in sorted(path for path in root.glob("*") if path.is_dir() and path != own.folder):
-        abouts = (_about(path.parent) for path in sorted(folder.glob(f"step_*/{ABOUT}"), reverse=True))
+        abouts = (_about(path.parent) for path in sorted(folder.glob(f"step_*/{CHECKPOINT_FILE}"), reverse=True))
         newest = next(filter(None, abouts), None)
         if newest:
             differing = differences(own.identity, newest["identity"])
@@ -183,12 +183,12 @@ def refuse_to_abandon(root: Path, *, own: Checkpoints) -> None:
 def _about(path: Path) -> dict[str, Any] | None:
     """Return what a checkpoint says of itself; None, and a warning, where that is damaged."""
     try:
-        about = read_json(path / ABOUT)
+        about = read_json(path / CHECKPOINT_FILE)
     except ValueError:  # no JSON, or no text
         about = None
     if isinstance(about, dict) and about.keys() >= {"step", "steps", "identity", "files"}:
         return about
-    logger.warning("%s: %s is damaged; passed over", path, ABOUT)
+    logger.warning("%s: %s is damaged; passed over", path, CHECKPOINT_FILE)
     return None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from f2llm.config.build import plain
 from f2llm.models.prompts import format_query
 from f2llm.records.files import atomic_folder, write_json
-from f2llm.runs.run_file import RunFile
+from f2llm.runs.run_file import MODEL_FILE, RunFile
 from f2llm.train.card import model_card
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def export_model(
         width = json.loads((backbone / "config.json").read_text(encoding="utf-8"))["hidden_size"]
         _write_sentence_transformers(aside, run, width=width)
         (aside / "README.md").write_text(model_card(run, width=width), encoding="utf-8")
-        write_json(aside / "f2llm.json", _about(run, identity))
+        write_json(aside / MODEL_FILE, _about(run, identity))
 
 
 def prompts(run: RunFile) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""Texts that are like a given one: an index of sketches, made once for a run, and the search in it.
+"""Texts that are nearly a given one: an index of sketches, made once for a run, and the search in it.
 
-The sketch of a text are the least four hashes of its pairs of neighbouring words: two texts that share
-a share J of their pairs share a hash of their sketches in about 1 - (1 - J)^4 of the cases. One wrong letter
-spoils every pair of a short text, so that of a text of few words are the least hashes of its runs of three
-characters, with a space at both ends; texts of about as many words as the limit have both. What the index
-finds is ranked by the share of characters that a text and the given one have in common. The index is a
-cache below results/lineage/index: it may be deleted, and is made anew when a table has changed.
+The sketch of a text is made of the four least hashes of its pairs of neighbouring words. Two texts that share a
+fraction J of their pairs share a hash of their sketches in about 1 - (1 - J)^4 of the cases. One wrong letter spoils
+every pair of a short text, so the sketch of a text of few words is made of the least hashes of its runs of three
+characters, with a space at both ends; texts of PAIR_WORDS to SHORT_WORDS words have both. What the index finds is
+ranked by the fraction of characters that a text and the given one have in common. The index is a cache below
+results/lineage/index: it may be deleted, and is made anew when a table has changed.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.lineage.trace.find import COLUMNS, PASSAGE, QUERY, Found, tables
+from f2llm.lineage.trace.find import COLUMNS, PASSAGE, QUERY, TracedId, tables
 from f2llm.records.files import atomic_path
 from f2llm.records.sql import ask, database, require, rows_at
 from f2llm.runs.layout import Layout
@@ -65,16 +65,17 @@ logger = logging.getLogger(__name__)
 class Alike(NamedTuple):
     """A text like the one that was asked for; `similarity` is 0 to 1, 1 if equal."""
 
-    found: Found
+    traced: TracedId
     text: str
     similarity: float
 
 
 def find_alike(layout: Layout, text: str, *, most: int, least: float = 0.5) -> list[Alike]:
-    """Return up to `most` queries and passages like `text`, most alike first, at least `least` alike."""
+    """Up to `most` queries and passages like `text`, most alike first, of a similarity of at least `least`."""
     from rapidfuzz import fuzz
 
     index, paths = make_index(layout), _tables(layout)
+    # The sketch comes from the engine's hash function, so the given text goes through the query that made the index.
     with database(keeps_order=False) as connection:
         connection.execute("CREATE TABLE texts AS SELECT ? AS text", [text])
         sketch = connection.execute(f"SELECT sketch FROM ({SKETCH_SQL})").fetchall()[0][0]
@@ -82,19 +83,21 @@ def find_alike(layout: Layout, text: str, *, most: int, least: float = 0.5) -> l
         f'SELECT "table", "row" FROM read_parquet(?) WHERE hash IN ({",".join(map(str, sketch)) or "NULL"}) '
         f'GROUP BY ALL ORDER BY count(*) DESC, "table", "row" LIMIT {CANDIDATES}'
     )
-    found = []
+    # Read the texts that share most hashes with it, table by table, and compare them in full.
     candidates: dict[tuple[str, Path], list[int]] = {}
     for table, row in ask(sql, [index]):
         candidates.setdefault(paths[table], []).append(row)
-    for (kind, path), rows in candidates.items():
-        for identity, other in rows_at(path, COLUMNS[kind], rows).values():
-            found.append(Alike(Found(kind, path.parent.name, identity), other, fuzz.ratio(text, other) / 100))
-    close = [one for one in found if one.similarity >= least]
-    return sorted(close, key=lambda one: (-one.similarity, one.found))[:most]
+    compared = [
+        Alike(TracedId(kind, path.parent.name, identity), other, fuzz.ratio(text, other) / 100)
+        for (kind, path), rows in candidates.items()
+        for identity, other in rows_at(path, COLUMNS[kind], rows).values()
+    ]
+    close = [alike for alike in compared if alike.similarity >= least]
+    return sorted(close, key=lambda alike: (-alike.similarity, alike.traced))[:most]
 
 
 def make_index(layout: Layout) -> Path:
-    """Return the index of the texts of a run's sources, made now if there is none of these tables."""
+    """Make the index of the texts of a run's sources where there is none of these tables; gives its path."""
     paths = [path for _, path in _tables(layout)]
     require(paths)
     state = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
@@ -128,5 +131,5 @@ def write_index(index: Path, paths: Sequence[Path], *, memory_mb: int = BUILD_ME
 
 
 def _tables(layout: Layout) -> list[tuple[str, Path]]:
-    """Return (kind, path) of all tables of texts; their order numbers them in the index."""
+    """(Kind, path) of all tables of texts; their order numbers them in the index."""
     return [(kind, path) for kind in (QUERY, PASSAGE) for path in tables(layout, kind)]

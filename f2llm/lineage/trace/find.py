@@ -2,12 +2,13 @@
 
 import difflib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from f2llm.config.sources import TASKS
 from f2llm.errors import InputError
 from f2llm.records.ids import ID_BYTES, doc_id, query_id
 from f2llm.records.sql import ask
@@ -15,13 +16,13 @@ from f2llm.records.tables import read_batches
 from f2llm.runs.layout import Layout
 
 TUPLE, QUERY, PASSAGE = "tuple", "query", "passage"
+COLUMNS = {TUPLE: "tuple_id", QUERY: "query_id", PASSAGE: "doc_id"}
 NEAREST = 3
 IDS_AT_ONCE = 65_536
-TASKS = ("retrieval", "classification", "clustering", "sts")
 
 
-class Found(NamedTuple):
-    """Something of a source that has an id."""
+class TracedId(NamedTuple):
+    """The id of a tuple, query or passage, and the source whose table has it."""
 
     kind: str  # tuple | query | passage
     source: str
@@ -29,30 +30,27 @@ class Found(NamedTuple):
 
 
 def tables(layout: Layout, kind: str) -> list[Path]:
-    """Return the tables of all sources that hold the ids of one kind: normalised texts, or tuples."""
+    """The tables of all sources that hold the ids of one kind: normalised texts, or tuples."""
     if kind == TUPLE:
         return [layout.mined(source.name) / "tuples.parquet" for source in layout.sources]
     name = "queries" if kind == QUERY else "corpus"
     return [layout.source(source.name) / f"{name}.parquet" for source in layout.sources]
 
 
-COLUMNS = {TUPLE: "tuple_id", QUERY: "query_id", PASSAGE: "doc_id"}
-
-
-def find_ids(layout: Layout, ids: Sequence[bytes], *, kinds: Sequence[str] = (TUPLE, QUERY, PASSAGE)) -> list[Found]:
-    """Return where ids occur, by kind and in the order of the sources; those that occur nowhere are left out."""
-    found = []
+def find_ids(layout: Layout, ids: Sequence[bytes], *, kinds: Sequence[str] = (TUPLE, QUERY, PASSAGE)) -> list[TracedId]:
+    """Look ids up in all tables: by kind and in the order of the sources, without those that occur nowhere."""
+    matches = []
     for kind in kinds:
         column = COLUMNS[kind]
         sql = f"SELECT filename, {column} FROM read_parquet(?, filename = true) WHERE {column} IN (SELECT unnest(?))"
         rows = ask(sql, tables(layout, kind), list(ids))
-        found += [Found(kind, Path(name).parent.name, identity) for name, identity in rows]
+        matches += [TracedId(kind, Path(name).parent.name, identity) for name, identity in rows]
     order = {source.name: number for number, source in enumerate(layout.sources)}
-    return sorted(found, key=lambda one: (kinds.index(one.kind), order[one.source], one.id))
+    return sorted(matches, key=lambda traced: (kinds.index(traced.kind), order[traced.source], traced.id))
 
 
 def parse_id(text: str) -> bytes | None:
-    """Return the bytes of an id in hex, None where a text is none."""
+    """Bytes of an id in hex, None for any other text."""
     try:
         identity = bytes.fromhex(text)
     except ValueError:
@@ -61,18 +59,18 @@ def parse_id(text: str) -> bytes | None:
 
 
 def nearest_ids(layout: Layout, wanted: str) -> list[str]:
-    """Return the ids of the run that differ least from `wanted`, most alike first.
+    """The ids of the run that differ least from `wanted`, most alike first.
 
     An id with a few wrong digits shares a quarter with the right one: those are compared first, all only
     where none does, or `wanted` is not as long as an id.
     """
     identity = parse_id(wanted)
-    close = [] if identity is None else [
-        one.hex() for kind, column in COLUMNS.items() for path in tables(layout, kind)
-        for one in _sharing_a_quarter(path, column, identity)
-    ]  # fmt: skip
+    close = set() if identity is None else {
+        candidate.hex() for kind, column in COLUMNS.items() for path in tables(layout, kind)
+        for candidate in _sharing_a_quarter(path, column, identity)
+    }  # fmt: skip
     if close:
-        return sorted(set(close), key=lambda one: (_digits_off(one, wanted), one))[:NEAREST]
+        return sorted(close, key=lambda candidate: (_digits_off(candidate, wanted), candidate))[:NEAREST]
     known: list[tuple[bool, int, str]] = []
     for kind, column in COLUMNS.items():
         shown = f"lower(hex({column}))"
@@ -85,69 +83,71 @@ def nearest_ids(layout: Layout, wanted: str) -> list[str]:
 
 
 def _sharing_a_quarter(path: Path, column: str, wanted: bytes) -> list[bytes]:
-    found = []
+    """Ids of a table of which four bytes, at a multiple of four, are those of `wanted`."""
+    sharing = []
     for batch in read_batches(path, columns=[column], rows=IDS_AT_ONCE):
         ids = batch[0]
-        own_N4 = np.frombuffer(ids.buffers()[1], "<u4")[ids.offset * 4 : (ids.offset + len(ids)) * 4].reshape(-1, 4)
-        hits = np.flatnonzero((own_N4 == np.frombuffer(wanted, "<u4")).any(1))
-        found += [own_N4[at].tobytes() for at in hits.tolist()]
-    return found
+        quarters_N4 = np.frombuffer(ids.buffers()[1], "<u4")[ids.offset * 4 : (ids.offset + len(ids)) * 4]
+        quarters_N4 = quarters_N4.reshape(-1, 4)
+        rows = np.flatnonzero((quarters_N4 == np.frombuffer(wanted, "<u4")).any(1))
+        sharing += [quarters_N4[row].tobytes() for row in rows.tolist()]
+    return sharing
 
 
-def _digits_off(one: str, wanted: str) -> int:
-    return sum(left != right for left, right in zip(one, wanted.lower(), strict=True))
+def _digits_off(candidate: str, wanted: str) -> int:
+    return sum(left != right for left, right in zip(candidate, wanted.lower(), strict=True))
 
 
-def find_text(layout: Layout, text: str) -> list[Found]:
-    """Return the queries and passages with exactly this text (Unicode NFC)."""
+def find_text(layout: Layout, text: str) -> list[TracedId]:
+    """The queries and passages with exactly this text (Unicode NFC)."""
     plain = unicodedata.normalize("NFC", text)
-    found = find_ids(layout, [doc_id(plain), *(query_id(task, plain) for task in TASKS)], kinds=(QUERY, PASSAGE))
-    # The id of a graded pair is that of both its texts.
+    by_id = find_ids(layout, [doc_id(plain), *(query_id(task, plain) for task in TASKS)], kinds=(QUERY, PASSAGE))
+    # The id of a graded pair is made of both its texts, so the text itself is looked up.
     pairs = [layout.source(source.name) / "queries.parquet" for source in layout.sources if source.shape == "sts"]
     sql = "SELECT filename, query_id FROM read_parquet(?, filename = true) WHERE text = ? ORDER BY ALL"
     rows = ask(sql, pairs, plain) if pairs else []
-    return [Found(QUERY, Path(name).parent.name, identity) for name, identity in rows] + found
+    return [TracedId(QUERY, Path(name).parent.name, identity) for name, identity in rows] + by_id
 
 
-def find_row(layout: Layout, file: str, row: int, *, source: str | None = None) -> list[Found]:
-    """Return the queries and passages that came from a row of a fetched file, 0-based as origins.parquet has it.
+def find_row(layout: Layout, file: str, row: int, *, source: str | None = None) -> list[TracedId]:
+    """The queries and passages that came from a row of a fetched file, 0-based as origins.parquet has it.
 
     `file` may be the end of a name, such as a member of an archive.
 
     Raises:
         InputError: no source has a text of this row.
     """
-    names = [source] if source else [one.name for one in layout.sources]
+    names = [source] if source else [known.name for known in layout.sources]
     paths = [layout.source(name) / "origins.parquet" for name in names]
     sql = (
         "SELECT DISTINCT filename, role, id FROM read_parquet(?, filename = true) "
         'WHERE "row" = ? AND ends_with(file, ?) ORDER BY filename, role DESC, id'
     )
-    found = [Found(role, Path(name).parent.name, identity) for name, role, identity in ask(sql, paths, row, file)]
-    if not found:
-        raise InputError(f"{file} row {row}: no text of the run came from it; {_about_row(paths, file)}")
-    return found
+    rows = ask(sql, paths, row, file)
+    if not rows:
+        raise InputError(f"{file} row {row}: no text of the run came from it; {_rows_there_are(paths, file)}")
+    return [TracedId(role, Path(name).parent.name, identity) for name, role, identity in rows]
 
 
 def find_licence(layout: Layout, licence: str) -> list[str]:
-    """Return the sources under a licence, by its SPDX id or its beginning ("CC-BY-NC").
+    """The sources under a licence, by its SPDX id or its beginning ("CC-BY-NC").
 
     Raises:
-        InputError: none is; with the licences that there are.
+        InputError: no source has it; names the licences that there are.
     """
-    known = {source.name: source.licence.id for source in layout.sources}
+    licences = {source.name: source.licence.id for source in layout.sources}
     wanted = licence.lower()
-    found = [name for name, of in known.items() if any(part.startswith(wanted) for part in of.lower().split())]
-    if not found:
-        raise InputError(f"licence {licence!r}: no source of the run has it; there are: {_listed(known.values())}")
-    return found
+    names = [name for name, own in licences.items() if any(part.startswith(wanted) for part in own.lower().split())]
+    if not names:
+        raise InputError(f"licence {licence!r}: no source of the run has it; there are: {_listed(licences.values())}")
+    return names
 
 
 def check_source(layout: Layout, name: str) -> str:
-    """Return the name of a source of the run.
+    """Give the name back if it is that of a source of the run.
 
     Raises:
-        InputError: it is none; with the nearest.
+        InputError: the run has no such source; names the nearest.
     """
     known = [source.name for source in layout.sources]
     if name in known:
@@ -156,7 +156,7 @@ def check_source(layout: Layout, name: str) -> str:
     raise InputError(f"source {name!r}: run {layout.run!r} has none of this name; nearest: {', '.join(nearest)}")
 
 
-def _about_row(paths: list[Path], file: str) -> str:
+def _rows_there_are(paths: list[Path], file: str) -> str:
     known = ask('SELECT file, max("row") FROM read_parquet(?) GROUP BY file', paths)
     last = {name: row for name, row in known if name.endswith(file)}
     if last:
@@ -165,5 +165,5 @@ def _about_row(paths: list[Path], file: str) -> str:
     return f"nearest files: {', '.join(nearest)}"
 
 
-def _listed(names: object) -> str:
-    return ", ".join(sorted(set(names)))  # type: ignore[call-overload]
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))

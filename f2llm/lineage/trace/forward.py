@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from f2llm.lineage.trace.find import QUERY, Found
+from f2llm.lineage.trace.find import QUERY, TracedId
 from f2llm.lineage.trace.seen import Seen, remade, seen_by, steps_of
 from f2llm.records.sql import ask, require
 from f2llm.runs.layout import Layout, read_manifest
 
-SAID = ("query", "positive")  # parts that the id of a tuple says
+IN_ID = ("query", "positive")  # parts of a tuple that its id is made of
 
 
-class Place(NamedTuple):
-    """A row of a fetched file."""
+class FileRow(NamedTuple):
+    """A field of a row of a fetched file that a text came from."""
 
     file: str
     row: int
@@ -46,7 +46,7 @@ class TextTrace(NamedTuple):
     id: str
     text: str
     split: str | None  # of a query
-    places: list[Place]
+    places: list[FileRow]
     removed: list[Removal]
     gave_none: list[str]  # reasons why mining made no tuple of the query
     tuples: int
@@ -69,46 +69,44 @@ class SourceTrace(NamedTuple):
     seen: Seen
 
 
-def trace_text(layout: Layout, found: Found, *, most: int) -> TextTrace:
-    """Return what became of a query or passage, with at most `most` of the tuples that it is in."""
-    folder = layout.source(found.source)
-    table, column = ("queries", "query_id") if found.kind == QUERY else ("corpus", "doc_id")
-    columns = "text, split" if found.kind == QUERY else "text, NULL"
-    text, split = ask(
-        f"SELECT {columns} FROM read_parquet(?) WHERE {column} = ?", [folder / f"{table}.parquet"], found.id
-    )[0]
-    uses = _uses(layout, found)
-    seen = _seen(layout, found, uses)
-    shown = [Use(identity.hex(), part, seen.get(identity, [])) for identity, part in uses[:most]]
+def trace_text(layout: Layout, traced: TracedId, *, most: int) -> TextTrace:
+    """Follow a query or passage to what became of it, with at most `most` of the tuples that it is in."""
+    table, column = ("queries", "query_id") if traced.kind == QUERY else ("corpus", "doc_id")
+    columns = "text, split" if traced.kind == QUERY else "text, NULL"
+    sql = f"SELECT {columns} FROM read_parquet(?) WHERE {column} = ?"
+    text, split = ask(sql, [layout.source(traced.source) / f"{table}.parquet"], traced.id)[0]
+    uses = _uses(layout, traced)
+    steps_of_tuple = _steps(layout, traced, uses)
     return TextTrace(
-        found.source,
-        read_manifest(layout, found.source)["licence"]["id"],
-        found.kind,
-        found.id.hex(),
-        text,
-        split,
-        places_of(layout, found),
-        _removals(layout, found),
-        _rejections(layout, found),
-        len(uses),
-        shown,
-        seen_by(layout, [step for steps in seen.values() for step in steps]),
+        source=traced.source,
+        licence=read_manifest(layout, traced.source)["licence"]["id"],
+        role=traced.kind,
+        id=traced.id.hex(),
+        text=text,
+        split=split,
+        places=places_of(layout, traced),
+        removed=_removals(layout, traced),
+        gave_none=_rejections(layout, traced),
+        tuples=len(uses),
+        uses=[Use(identity.hex(), part, steps_of_tuple.get(identity, [])) for identity, part in uses[:most]],
+        seen=seen_by(layout, [step for steps in steps_of_tuple.values() for step in steps]),
     )
 
 
 def trace_sources(layout: Layout, names: Sequence[str]) -> list[SourceTrace]:
-    """Return what became of sources."""
+    """Follow sources to what became of them."""
     sql = (
         "SELECT source, step, count(*) FROM read_parquet(?) WHERE source IN (SELECT unnest(?)) "
         "GROUP BY source, step ORDER BY step"
     )
     steps: dict[str, dict[int, int]] = {name: {} for name in names}
-    for name, step, places in ask(sql, [layout.of_run("plan.parquet")], list(names)):
+    for name, step, places in ask(sql, [layout.plan], list(names)):
         steps[name][step] = places
     return [_source(layout, name, steps[name]) for name in names]
 
 
 def _source(layout: Layout, name: str, steps: Mapping[int, int]) -> SourceTrace:
+    """Trace one source; `steps` maps the steps that saw it to its places in their batches."""
     manifest = read_manifest(layout, name)
     paths = [layout.source(name) / f"{table}.parquet" for table in ("origins", "queries", "corpus")]
     paths += [layout.curated(name) / "removed.parquet", layout.mined(name) / "tuples.parquet"]
@@ -118,36 +116,36 @@ def _source(layout: Layout, name: str, steps: Mapping[int, int]) -> SourceTrace:
     return SourceTrace(name, manifest["licence"]["id"], manifest["files"], *counts, sum(steps.values()), seen)
 
 
-def places_of(layout: Layout, found: Found) -> list[Place]:
-    """Return every place of the fetched files that a query or passage came from."""
+def places_of(layout: Layout, traced: TracedId) -> list[FileRow]:
+    """Every place of the fetched files that a query or passage came from."""
     sql = 'SELECT file, "row", field FROM read_parquet(?) WHERE id = ? AND role = ? ORDER BY file, "row", field'
-    rows = ask(sql, [layout.source(found.source) / "origins.parquet"], found.id, found.kind)
-    return [Place(*row) for row in rows]
+    rows = ask(sql, [layout.source(traced.source) / "origins.parquet"], traced.id, traced.kind)
+    return [FileRow(*row) for row in rows]
 
 
-def _removals(layout: Layout, found: Found) -> list[Removal]:
+def _removals(layout: Layout, traced: TracedId) -> list[Removal]:
     sql = (
         "SELECT stage, reason, lower(hex(kept_id)), similarity, evidence FROM read_parquet(?) "
         "WHERE id = ? AND role = ? ORDER BY stage"
     )
-    path = layout.curated(found.source) / "removed.parquet"
-    return [Removal(*row) for row in ask(sql, [path], found.id, found.kind)]
+    path = layout.curated(traced.source) / "removed.parquet"
+    return [Removal(*row) for row in ask(sql, [path], traced.id, traced.kind)]
 
 
-def _rejections(layout: Layout, found: Found) -> list[str]:
-    if found.kind != QUERY:
+def _rejections(layout: Layout, traced: TracedId) -> list[str]:
+    if traced.kind != QUERY:
         return []
     sql = "SELECT DISTINCT reason FROM read_parquet(?) WHERE query_id = ? ORDER BY reason"
-    return [reason for (reason,) in ask(sql, [layout.mined(found.source) / "rejected.parquet"], found.id)]
+    return [reason for (reason,) in ask(sql, [layout.mined(traced.source) / "rejected.parquet"], traced.id)]
 
 
-def _uses(layout: Layout, found: Found) -> list[tuple[bytes, str]]:
-    """Return (id, part) of the tuples that a text is in, by row; as a positive before as a negative."""
-    path = layout.mined(found.source) / "tuples.parquet"
-    if found.kind == QUERY:
+def _uses(layout: Layout, traced: TracedId) -> list[tuple[bytes, str]]:
+    """(Id, part) of the tuples that a text is in, by row; as a positive before as a negative."""
+    path = layout.mined(traced.source) / "tuples.parquet"
+    if traced.kind == QUERY:
         sql = "SELECT tuple_id, 'query' FROM read_parquet(?, file_row_number = true)"
-        return ask(f"{sql} WHERE query_id = ? ORDER BY file_row_number", [path], found.id)
-    row = row_of(layout, found)
+        return ask(f"{sql} WHERE query_id = ? ORDER BY file_row_number", [path], traced.id)
+    row = row_of(layout, traced)
     if row is None:
         return []
     sql = (
@@ -159,25 +157,26 @@ def _uses(layout: Layout, found: Found) -> list[tuple[bytes, str]]:
     return ask(sql, [path], row)
 
 
-def row_of(layout: Layout, found: Found) -> int | None:
-    """Return the row of a passage in the curated corpus, None where it is not in there."""
+def row_of(layout: Layout, traced: TracedId) -> int | None:
+    """Row of a passage in the curated corpus, None where curation removed it."""
     sql = "SELECT file_row_number FROM read_parquet(?, file_row_number = true) WHERE doc_id = ?"
-    rows = ask(sql, [layout.curated(found.source) / "corpus.parquet"], found.id)
+    rows = ask(sql, [layout.curated(traced.source) / "corpus.parquet"], traced.id)
     return rows[0][0] if rows else None
 
 
-def _seen(layout: Layout, found: Found, uses: Sequence[tuple[bytes, str]]) -> dict[bytes, list[int]]:
-    """Return id of the tuples -> steps that saw the text; a negative is seen only where the plan drew it."""
-    plan = layout.of_run("plan.parquet")
-    at = None if found.kind == QUERY else row_of(layout, found)
-    if at is None or remade(layout, found.source):  # the id of a tuple says its query and positive, not its negatives
-        rows = steps_of(layout, found.source, [identity for identity, part in uses if part in SAID])
+def _steps(layout: Layout, traced: TracedId, uses: Sequence[tuple[bytes, str]]) -> dict[bytes, list[int]]:
+    """Map the ids of tuples to the steps that saw the text; a negative is seen only where the plan drew it."""
+    corpus_row = None if traced.kind == QUERY else row_of(layout, traced)
+    if corpus_row is None or remade(layout, traced.source):
+        # Rows of the plan cannot be trusted; ids can, but an id is made of query and positive, not of negatives.
+        rows = steps_of(layout, traced.source, [identity for identity, part in uses if part in IN_ID])
     else:
         sql = (
             "SELECT tuple_id, step FROM read_parquet($1) WHERE source = $2 AND tuple_id IN (SELECT unnest($3)) "
             "AND (positive_row = $4 OR list_contains(negative_rows, $4)) ORDER BY step"
         )
-        rows = ask(sql, [plan], found.source, [identity for identity, _ in uses], at) if uses else []
+        ids = [identity for identity, _ in uses]
+        rows = ask(sql, [layout.plan], traced.source, ids, corpus_row) if uses else []
     steps: dict[bytes, list[int]] = {}
     for identity, step in rows:
         steps.setdefault(identity, []).append(step)

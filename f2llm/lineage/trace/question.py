@@ -10,7 +10,7 @@ import pyarrow as pa
 from f2llm.errors import InputError
 from f2llm.lineage.trace import find, show
 from f2llm.lineage.trace.alike import find_alike
-from f2llm.lineage.trace.backward import trace_found, trace_model, trace_score, trace_step, unknown_id
+from f2llm.lineage.trace.backward import trace_model, trace_score, trace_step, trace_tuple, unknown_id
 from f2llm.lineage.trace.forward import trace_sources, trace_text
 from f2llm.lineage.trace.seen import remade, remade_note
 from f2llm.records.tables import write_table
@@ -34,7 +34,7 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Something that was found in a run; `finding` is a NamedTuple of `trace` or `forward`, `note` a caveat."""
+    """Something that was found in a run; `finding` is a NamedTuple of `backward` or `forward`, `note` a caveat."""
 
     run: str
     kind: str
@@ -58,7 +58,7 @@ ANSWERS = pa.schema(
 
 
 def answer(results: str | Path, question: Question, *, run: str | None, most: int) -> list[Answer]:
-    """Return what is found, in one run or, without `run`, in all runs of a results folder.
+    """Follow what a question names, in one run or, without `run`, in all runs of a results folder.
 
     `most` bounds the findings of a run and the tuples that each of them lists.
 
@@ -70,11 +70,11 @@ def answer(results: str | Path, question: Question, *, run: str | None, most: in
         raise InputError("name one thing to follow: an id or one of the options; `f2llm trace --help` lists them")
     results = Path(results)
     if question.model is not None:
-        found = trace_model(results, Path(question.model))
-        return [Answer(found.run or "", "model", found)]
+        model = trace_model(results, Path(question.model))
+        return [Answer(model.run or "", "model", model)]
     if question.score is not None:
-        found = trace_score(results, question.score)
-        return [Answer(found.run or "", "score", found)]
+        score = trace_score(results, question.score)
+        return [Answer(score.run or "", "score", score)]
     answers, errors = [], []
     for name in [run] if run else runs_in(results):
         try:
@@ -87,7 +87,7 @@ def answer(results: str | Path, question: Question, *, run: str | None, most: in
 
 
 def as_text(answers: Iterable[Answer]) -> str:
-    """Return answers as indented lines, a heading for each run."""
+    """Answers as indented lines, a heading for each run."""
     lines, heading = [], None
     for run, kind, finding, note in answers:
         if run != heading:
@@ -99,13 +99,13 @@ def as_text(answers: Iterable[Answer]) -> str:
 
 
 def as_json(answers: Iterable[Answer]) -> str:
-    """Return answers as a JSON list."""
+    """Answers as a JSON list."""
     content = [{"run": run, "kind": kind} | _content(finding, note) for run, kind, finding, note in answers]
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def write_parquet(path: str | Path, answers: Sequence[Answer]) -> int:
-    """Write answers as a table (schema ANSWERS) and return its rows."""
+    """Write answers as a table (schema ANSWERS); gives the number of its rows."""
     rows = []
     for run, kind, finding, note in answers:
         content = _content(finding, note)
@@ -126,42 +126,42 @@ def write_parquet(path: str | Path, answers: Sequence[Answer]) -> int:
 
 
 def _in_run(layout: Layout, question: Question, *, most: int) -> list[Answer]:
-    def of(kind: str, findings: Iterable[Any]) -> list[Answer]:
-        findings = list(findings)
-        gone = {finding.source for finding in findings if kind == "step" and not finding.query}
-        others = {finding.source for finding in findings} - gone
-        note = remade_note(layout.run, [*gone, *(source for source in others if remade(layout, source))])
-        return [Answer(layout.run, kind, finding, note) for finding in findings]
-
     if question.step is not None:
-        return of("step", trace_step(layout, question.step))
+        return _answers(layout, "step", trace_step(layout, question.step))
     if question.source is not None:
-        return of("source", trace_sources(layout, [find.check_source(layout, question.source)]))
+        return _answers(layout, "source", trace_sources(layout, [find.check_source(layout, question.source)]))
     if question.licence is not None:
-        return of("source", trace_sources(layout, find.find_licence(layout, question.licence)))
+        return _answers(layout, "source", trace_sources(layout, find.find_licence(layout, question.licence)))
     if question.like is not None:
         alike = find_alike(layout, question.like, most=min(most, ALIKE_SHOWN))
         if not alike:
             raise InputError(f"run {layout.run!r} has no text like this one")
-        return of("text", [trace_text(layout, one.found, most=most) for one in alike])
-    found = found_by(layout, question)
-    tuples = [trace_found(layout, one) for one in found if one.kind == find.TUPLE]
-    return of("tuple", tuples) + of(
-        "text", [trace_text(layout, one, most=most) for one in found if one.kind != find.TUPLE][:most]
-    )
+        return _answers(layout, "text", [trace_text(layout, text.traced, most=most) for text in alike])
+    named = ids_named(layout, question)
+    tuples = [trace_tuple(layout, traced) for traced in named if traced.kind == find.TUPLE]
+    texts = [trace_text(layout, traced, most=most) for traced in named if traced.kind != find.TUPLE]
+    return _answers(layout, "tuple", tuples) + _answers(layout, "text", texts[:most])
 
 
-def found_by(layout: Layout, question: Question) -> list[find.Found]:
-    """Return what an id, a row or a text names in a run.
+def _answers(layout: Layout, kind: str, findings: Sequence[Any]) -> list[Answer]:
+    """Make findings of one kind answers, with a note on sources whose tables were made anew since."""
+    without_text = {finding.source for finding in findings if kind == "step" and not finding.query}
+    others = {finding.source for finding in findings} - without_text
+    note = remade_note(layout.run, [*without_text, *(source for source in others if remade(layout, source))])
+    return [Answer(layout.run, kind, finding, note) for finding in findings]
+
+
+def ids_named(layout: Layout, question: Question) -> list[find.TracedId]:
+    """The tuples, queries and passages of a run that an id, a row or a text names.
 
     Raises:
-        InputError: nothing; with the nearest.
+        InputError: it names none; with the nearest that there are.
     """
     if question.text is not None:
-        found = find.find_text(layout, question.text)
-        if not found:
+        texts = find.find_text(layout, question.text)
+        if not texts:
             raise InputError(f"run {layout.run!r} has no text that equals this one; --like finds those that nearly do")
-        return found
+        return texts
     if question.row is not None:
         file, _, row = question.row.rpartition(":")
         if not file or not row.isdecimal():
@@ -169,10 +169,10 @@ def found_by(layout: Layout, question: Question) -> list[find.Found]:
         return find.find_row(layout, file, int(row))
     wanted = question.id or ""
     identity = find.parse_id(wanted)
-    found = find.find_ids(layout, [identity]) if identity else []
-    if not found:
+    matches = find.find_ids(layout, [identity]) if identity else []
+    if not matches:
         raise unknown_id(layout, wanted)
-    return found
+    return matches
 
 
 def _content(finding: Any, note: str | None) -> dict[str, Any]:  # noqa: ANN401 - a NamedTuple of any kind
@@ -181,7 +181,7 @@ def _content(finding: Any, note: str | None) -> dict[str, Any]:  # noqa: ANN401 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - NamedTuples all the way down to JSON
     if hasattr(value, "_asdict"):
-        return {key: _plain(one) for key, one in value._asdict().items()}
+        return {key: _plain(item) for key, item in value._asdict().items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value

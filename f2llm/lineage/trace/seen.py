@@ -1,4 +1,4 @@
-"""What came after a step of training: checkpoints, models and scores that it is in.
+"""What came after a step of training: the checkpoints, models and scores that know what the step saw.
 
 A plan names rows of the tables that it was made of. These may be made anew since, for another run that shares
 them, and rows then hold other texts: what a step saw is found by the id of the tuple, which says its texts.
@@ -31,16 +31,18 @@ class Seen(NamedTuple):
 
 
 def seen_by(layout: Layout, steps: Sequence[int]) -> Seen:
-    """Return what follows from steps that saw something; a checkpoint after the first of them knows it.
+    """What a run made after some steps; a checkpoint after the first of them knows what they saw.
 
     Paths are relative to the folder of results. Files that do not exist (yet, or any more) are not named.
     """
     if not steps:
         return Seen(layout.run, 0, None, None, [], [], [])
     first, last = min(steps), max(steps)
-    kept = sorted(layout.of_run("checkpoints").glob("*/step_*"))
-    numbers = [(path, STEP.fullmatch(path.name)) for path in kept]
-    checkpoints = [path for path, match in numbers if match and int(match[1]) > first]
+    checkpoints = [
+        path
+        for path in sorted(layout.of_run("checkpoints").glob("*/step_*"))
+        if (match := STEP.fullmatch(path.name)) and int(match[1]) > first
+    ]
     model = layout.of_run("model")
     models = [model] if model.is_dir() else []
     scores = score_files(layout.results / "scores" / layout.run) if models else []
@@ -49,12 +51,12 @@ def seen_by(layout: Layout, steps: Sequence[int]) -> Seen:
 
 
 def steps_of(layout: Layout, source: str, tuples: Sequence[bytes]) -> list[tuple[bytes, int]]:
-    """Return (tuple id, step) of all places in the plan that saw these tuples of a source, by step."""
+    """(Tuple id, step) of all places in the plan that saw these tuples of a source, by step."""
     sql = (
         "SELECT tuple_id, step FROM read_parquet(?) "
         "WHERE source = ? AND tuple_id IN (SELECT unnest(?)) ORDER BY step, tuple_id"
     )
-    return ask(sql, [layout.of_run("plan.parquet")], source, list(tuples)) if tuples else []
+    return ask(sql, [layout.plan], source, list(tuples)) if tuples else []
 
 
 def remade(layout: Layout, source: str) -> bool:
@@ -65,13 +67,13 @@ def remade(layout: Layout, source: str) -> bool:
     planned = layout.planned.get(source, {})
     tuples, tokens = layout.mined(source) / "tuples.parquet", layout.tokens(source) / "meta.json"
     require([tuples])
-    pairs = [(planned.get("tuples_sha256"), tuples)]
-    pairs += [(planned.get("tokens_sha256"), tokens)] if tokens.is_file() else []
-    return any(of and of != _sha256(path, path.stat().st_mtime_ns) for of, path in pairs)
+    recorded = [(planned.get("tuples_sha256"), tuples)]
+    recorded += [(planned.get("tokens_sha256"), tokens)] if tokens.is_file() else []
+    return any(sha256 and sha256 != _sha256(path, path.stat().st_mtime_ns) for sha256, path in recorded)
 
 
 def remade_note(run: str, sources: Iterable[str]) -> str | None:
-    """Return what to say of sources whose tables were made anew, None where there are none."""
+    """The caveat on sources whose tables were made anew, None where there are none."""
     if not (names := ", ".join(sorted(set(sources)))):
         return None
     return (

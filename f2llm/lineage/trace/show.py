@@ -1,18 +1,18 @@
-"""Findings of a trace as lines for a person."""
+"""Each kind of trace as lines for a person."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from f2llm.lineage.trace.backward import ModelTrace, StepRow, Trace
-from f2llm.lineage.trace.forward import Place, SourceTrace, TextTrace
+from f2llm.lineage.trace.backward import ModelTrace, StepRow, TupleTrace
+from f2llm.lineage.trace.forward import FileRow, SourceTrace, TextTrace
 from f2llm.lineage.trace.seen import Seen
 
 MOST_CHARACTERS = 120
 MOST_LISTED = 8
 
 
-def tuple_lines(trace: Trace) -> list[str]:
-    """Return the lines of a tuple."""
+def tuple_lines(trace: TupleTrace) -> list[str]:
+    """Lines on a tuple."""
     lines = [f"tuple {trace.tuple_id} of source {trace.source}", f"  licence: {trace.licence['id']}"]
     lines.append(f"  seen in steps: {_listed(trace.steps) or 'none'}")
     for text in trace.texts:
@@ -22,14 +22,14 @@ def tuple_lines(trace: Trace) -> list[str]:
 
 
 def text_lines(trace: TextTrace) -> list[str]:
-    """Return the lines of a query or passage."""
+    """Lines on a query or passage."""
     lines = [f"{trace.role} {trace.id} of source {trace.source}: {_short(trace.text)}", f"  licence: {trace.licence}"]
     lines += [f"  split: {trace.split}"] if trace.split else []
     lines += [line[2:] for line in _places(trace.places)]
-    for gone in trace.removed:
-        kept = f"; {gone.kept} stands in for it" if gone.kept else ""
-        evidence = f" ({gone.evidence})" if gone.evidence else ""
-        lines.append(f"  removed in {gone.stage}: {gone.reason}{evidence}{kept}")
+    for removal in trace.removed:
+        kept = f"; {removal.kept} stands in for it" if removal.kept else ""
+        evidence = f" ({removal.evidence})" if removal.evidence else ""
+        lines.append(f"  removed in {removal.stage}: {removal.reason}{evidence}{kept}")
     lines += [f"  mining made no tuple of it: {reason}" for reason in trace.gave_none]
     lines.append(f"  in {trace.tuples:,} tuples")
     lines += [
@@ -40,7 +40,7 @@ def text_lines(trace: TextTrace) -> list[str]:
 
 
 def source_lines(trace: SourceTrace) -> list[str]:
-    """Return the lines of a source."""
+    """Lines on a source."""
     counts = (
         f"  {trace.origins:,} places of the files, {trace.queries:,} queries, {trace.passages:,} passages, "
         f"{trace.removed:,} removed, {trace.tuples:,} tuples, {trace.planned:,} places in the plan"
@@ -51,12 +51,12 @@ def source_lines(trace: SourceTrace) -> list[str]:
 
 
 def step_lines(row: StepRow) -> list[str]:
-    """Return the line of a place in a batch."""
+    """Lines on a place in a batch."""
     return [f"{row.slot:4d} {row.source} {row.tuple_id}: {_short(row.query)}"]
 
 
 def model_lines(trace: ModelTrace) -> list[str]:
-    """Return the lines of a model or score."""
+    """Lines on a model or score."""
     lines = [trace.path if trace.score is None else f"{trace.path}: {trace.score:.2f} points"]
     lines += [f"  {name}: {count:,} places in the plan, {licence}" for name, licence, count in trace.sources]
     lines += [f"  {trace.steps} steps of training"] if trace.steps else []
@@ -76,7 +76,7 @@ LINES: dict[str, Callable[[Any], list[str]]] = {
 }
 
 
-def _places(places: Sequence[Place]) -> list[str]:
+def _places(places: Sequence[FileRow]) -> list[str]:
     return [f"    {place.file}: row {place.row}, {place.field}" for place in places]
 
 

@@ -16,7 +16,7 @@ def corpus(path, texts):
 
 
 def found(layout, text):
-    return [(one.found.kind, one.found.source, one.text) for one in find_alike(layout, text, most=2)]
+    return [(one.traced.kind, one.traced.source, one.text) for one in find_alike(layout, text, most=2)]
 
 
 def test_a_query_and_a_passage_are_found_by_what_they_nearly_are(results):
