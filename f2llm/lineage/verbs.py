@@ -82,7 +82,7 @@ def _forget(options: argparse.Namespace) -> None:
     from f2llm.lineage.forget.rebuild import rebuild
     from f2llm.lineage.forget.remains import remains_lines, remains_of, remains_of_source
     from f2llm.lineage.trace.find import check_source
-    from f2llm.lineage.trace.question import Question, found_by
+    from f2llm.lineage.trace.question import Question, ids_named
     from f2llm.runs.layout import read_layout
 
     if [options.id, options.row, options.text, options.source].count(None) != 3:
@@ -94,7 +94,7 @@ def _forget(options: argparse.Namespace) -> None:
     else:
         file, _, row = (options.row or "").rpartition(":")
         place = (file, int(row)) if row.isdigit() else None
-        remains = remains_of(layout, found_by(layout, question), reason=options.reason, row=place)
+        remains = remains_of(layout, ids_named(layout, question), reason=options.reason, row=place)
     print("\n".join(remains_lines(remains, results=layout.results)), flush=True)
     if options.rebuild:
         left = rebuild(layout, remains, delete_raw=options.delete_raw, arguments=options.snakemake)

@@ -1,9 +1,11 @@
-"""Checks of what is no declared output and carries hashes of its own: checkpoints and stored vectors."""
+"""Checks of what no job declares and what carries hashes of its own: checkpoints, logs and stored vectors."""
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,52 +14,49 @@ from f2llm.config.variants import digest
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
 from f2llm.records.files import read_json, sha256_file
+from f2llm.records.ids import ID_BYTES
+from f2llm.runs.manifests import RESULTS
+from f2llm.runs.run_file import CHECKPOINT_FILE, MODEL_FILE
 from f2llm.vectors.fill import DESCRIPTION, store_key
+from f2llm.vectors.store import NAME_DIGITS, SUFFIXES
 
-CHECKPOINT, MODEL = "checkpoint.json", "f2llm.json"
-NAME_DIGITS = 24  # of the hash in a shard's name, as f2llm/vectors/store.py makes it
 MOST_LOGS = 2  # of one training: metrics and validation
-SUFFIXES = (".f16", ".f32")
 
 
 def cache_checks(
     run: Path, *, stores: Sequence[Path], results: Path, sample: HashSample = EVERYTHING
-) -> list[Callable[[], list[Finding]]]:
-    """Return a check for each checkpoint in a run's folder, and for each shard of the vectors in some stores."""
-    checkpoints = sorted((run / "checkpoints").glob("*/step_*"))
-    shards = [path for folder in stores for path in sorted(folder.rglob("shard_*.json"))]
-    checks: list[Callable[[], list[Finding]]] = [
-        (lambda path=path: [check_checkpoint(path, model=run / "model" / MODEL, results=results)])
-        if sample.takes(_name(path, results))
-        else (lambda path=path: [Finding(UNHASHED, _name(path, results), "no size is recorded of its files")])
-        for path in checkpoints
-    ]
-    checks += [
-        (lambda path=path: [check_shard(path, results=results)])
-        if sample.takes(_name(path, results))
-        else (lambda path=path: [check_shard_size(path, results=results)])
-        for path in shards
-    ]
-    encoders = [path for folder in stores for path in sorted(folder.rglob(DESCRIPTION))]
-    checks += [lambda path=path: [check_encoder(path, results=results)] for path in encoders]
-    logs = [(path, run / f"{path.stem}.parquet") for path in sorted((run / "checkpoints").glob("*/*.jsonl"))]
-    checks += [lambda pair=pair: [check_log(*pair, results=results)] for pair in logs]
+) -> list[Callable[[], Finding]]:
+    """One check for each checkpoint and log in a run's folder, and for each encoder and shard of some stores."""
+    checks: list[Callable[[], Finding]] = []
+    for path in sorted((run / "checkpoints").glob("*/step_*")):
+        if sample.takes(_name(path, results)):
+            checks.append(partial(check_checkpoint, path, model=run / "model" / MODEL_FILE, results=results))
+        else:
+            unhashed = Finding(UNHASHED, _name(path, results), "no size is recorded of its files")
+            checks.append(partial(Finding, *unhashed))
+    for path in (path for folder in stores for path in sorted(folder.rglob("shard_*.json"))):
+        check = check_shard if sample.takes(_name(path, results)) else check_shard_size
+        checks.append(partial(check, path, results=results))
+    for path in (path for folder in stores for path in sorted(folder.rglob(DESCRIPTION))):
+        checks.append(partial(check_encoder, path, results=results))
+    for path in sorted((run / "checkpoints").glob("*/*.jsonl")):
+        checks.append(partial(check_log, path, run / f"{path.stem}.parquet", results=results))
     return checks
 
 
 def check_checkpoint(path: Path, *, model: Path, results: Path) -> Finding:
-    """Return whether a checkpoint has the files and hashes that it was saved with, and is of the model's training."""
+    """Whether a checkpoint has the files and hashes that it was saved with, and is of the model's training."""
     name = _name(path, results)
     try:
-        about = read_json(path / CHECKPOINT)
-        files = dict(about["files"])
+        saved = read_json(path / CHECKPOINT_FILE)
+        files = dict(saved["files"])
         wrong = [file for file, sha256 in files.items() if not _has(path / file, sha256)]
-        identity = about["identity"]
-        named = path.name == f"step_{about['step']:06d}" and path.parent.name == digest(identity)
-        wrong += [] if named else [CHECKPOINT]
+        identity = saved["identity"]
+        named = path.name == f"step_{saved['step']:06d}" and path.parent.name == digest(identity)
+        wrong += [] if named else [CHECKPOINT_FILE]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Finding(CHANGED, f"{name}/{CHECKPOINT}", f"cannot be read ({type(error).__name__})")
-    wrong += [file.name for file in sorted(path.iterdir()) if file.name not in {*files, CHECKPOINT}]
+        return Finding(CHANGED, f"{name}/{CHECKPOINT_FILE}", f"cannot be read ({type(error).__name__})")
+    wrong += [file.name for file in sorted(path.iterdir()) if file.name not in {*files, CHECKPOINT_FILE}]
     if wrong:
         return Finding(CHANGED, f"{name}/{wrong[0]}", "is not as it was saved")
     if _digests(model) != identity:
@@ -73,7 +72,7 @@ def _digests(model: Path) -> object:
 
 
 def check_log(path: Path, table: Path, *, results: Path) -> Finding:
-    """Return whether the rows that training appended are those of the table that was made of them."""
+    """Whether the rows that training appended are those of the table that was made of them."""
     name = _name(path, results)
     if not table.is_file():
         return Finding(UNCHECKED, name, f"carries no hash, and {table.name} is not there to compare it with")
@@ -101,39 +100,46 @@ def check_encoder(path: Path, *, results: Path) -> Finding:
 
 
 def check_shard(path: Path, *, results: Path) -> Finding:
-    """Return whether a shard of vectors has the content that its name is the hash of."""
+    """Whether a shard of vectors has the content that its name is the hash of."""
     name = _name(path, results)
     try:
-        about = read_json(path)
+        described = read_json(path)
         ids = path.with_suffix(".ids").read_bytes()
-        rows = next(
-            (path.with_suffix(suffix).read_bytes() for suffix in SUFFIXES if path.with_suffix(suffix).is_file()), b""
-        )
-        named = hashlib.sha256(about["key"].encode() + ids + rows).hexdigest()[:NAME_DIGITS]
+        rows = b"".join(file.read_bytes() for file in _row_files(path)[:1])
+        named = hashlib.sha256(described["key"].encode() + ids + rows).hexdigest()[:NAME_DIGITS]
         wrong = [
             file
             for file, content, key in (("ids", ids, "ids_sha256"), ("rows", rows, "sha256"))
-            if hashlib.sha256(content).hexdigest() != about[key]
+            if hashlib.sha256(content).hexdigest() != described[key]
         ]
-        size = len(ids) == 16 * about["count"] and len(rows) in (n * about["count"] * about["dim"] for n in (2, 4))
+        fits = _has_sizes(described, ids=len(ids), rows=len(rows))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
-    if wrong or named != path.stem.removeprefix("shard_") or not size:
+    if wrong or named != path.stem.removeprefix("shard_") or not fits:
         return Finding(CHANGED, name, f"its {' and '.join(wrong) or 'description'} changed since it was written")
     return Finding(INTACT, name, "as it was written")
 
 
 def check_shard_size(path: Path, *, results: Path) -> Finding:
-    """Return whether the files of a shard of vectors have the size that it says they have."""
+    """Whether the files of a shard of vectors have the size that it says they have."""
     name = _name(path, results)
     try:
-        about = read_json(path)
-        ids = path.with_suffix(".ids").stat().st_size
-        rows = sum(path.with_suffix(suffix).stat().st_size for suffix in SUFFIXES if path.with_suffix(suffix).is_file())
-        size = ids == 16 * about["count"] and rows in (n * about["count"] * about["dim"] for n in (2, 4))
+        rows = sum(file.stat().st_size for file in _row_files(path))
+        fits = _has_sizes(read_json(path), ids=path.with_suffix(".ids").stat().st_size, rows=rows)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
-    return Finding(UNHASHED if size else CHANGED, name, f"its files have {'' if size else 'not '}the size that it says")
+    return Finding(UNHASHED if fits else CHANGED, name, f"its files have {'' if fits else 'not '}the size that it says")
+
+
+def _row_files(shard: Path) -> list[Path]:
+    files = (shard.with_suffix(suffix) for suffix in SUFFIXES.values())
+    return [file for file in files if file.is_file()]
+
+
+def _has_sizes(described: dict[str, Any], *, ids: int, rows: int) -> bool:
+    """Say whether a shard's description fits the bytes of its two files."""
+    count, dim = described["count"], described["dim"]
+    return ids == ID_BYTES * count and rows in (dtype.itemsize * count * dim for dtype in SUFFIXES)
 
 
 def _has(path: Path, sha256: str) -> bool:
@@ -141,4 +147,4 @@ def _has(path: Path, sha256: str) -> bool:
 
 
 def _name(path: Path, results: Path) -> str:
-    return str(Path("results", path.relative_to(results)))
+    return str(Path(RESULTS, path.relative_to(results)))

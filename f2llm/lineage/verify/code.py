@@ -1,4 +1,4 @@
-"""The code of jobs compared with that of the checkout or of a commit, by its digest."""
+"""Whether the code that jobs ran is that of the checkout or of a commit, by its digest."""
 
 import io
 import json
@@ -28,7 +28,7 @@ DIGESTS = (
 
 
 def scripts_of(job: Job) -> tuple[str, ...]:
-    """Return the files that a job's digest is made of, relative to the checkout."""
+    """The files that a job's digest is made of, relative to the checkout."""
     rule = SHARED.get(job.rule) or SHARED.get(job.rule.split("_")[0], job.rule)
     first = f"{SCRIPTS}/{rule}.py"
     if job.rule == "train_model":
@@ -39,9 +39,9 @@ def scripts_of(job: Job) -> tuple[str, ...]:
 
 
 def code_findings(jobs: Sequence[Job], *, commit: str | None) -> list[Finding]:
-    """Return for each rule whether the code that ran is that of the checkout, or of a commit.
+    """For each rule whether the code that ran is that of the checkout, or of a commit.
 
-    Other code is no damage: results are what they are. It is told as what cannot be checked here.
+    Other code is no damage: results are what they are. It counts as what cannot be checked here.
 
     Raises:
         InputError: there is no such commit, or its code cannot be read.
@@ -49,18 +49,18 @@ def code_findings(jobs: Sequence[Job], *, commit: str | None) -> list[Finding]:
     wanted = sorted({scripts_of(job) for job in jobs})
     digests = dict(zip(wanted, _digests(wanted, commit=commit), strict=True))
     where = f"commit {commit}" if commit else "the checkout"
-    found: dict[tuple[str, str], Finding] = {}
+    findings: dict[tuple[str, str], Finding] = {}
     versions = result_versions()
     for job in jobs:
         now, name = digests[scripts_of(job)], f"code of {job.rule}"
         if job.code == now:
             finding = Finding(INTACT, name, f"{job.code}, that of {where}")
         else:
-            other = _differing(job.versions, versions)
-            why = f"; versions differ too: {', '.join(other)}" if other else ""
+            others = _differing(job.versions, versions)
+            why = f"; versions differ too: {', '.join(others)}" if others else ""
             finding = Finding(UNCHECKED, name, f"{job.code}, in {where} {now or 'there is none'}{why}")
-        found[name, job.code or ""] = finding
-    return [found[key] for key in sorted(found)]
+        findings[name, job.code or ""] = finding
+    return [findings[key] for key in sorted(findings)]
 
 
 def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -76,24 +76,24 @@ def _digests(wanted: Sequence[tuple[str, ...]], *, commit: str | None) -> list[s
         return _digests_in(ROOT, wanted)
     packed = subprocess.run(["git", "archive", commit, *NEEDED], cwd=ROOT, capture_output=True, check=False)
     if packed.returncode:
-        said = (packed.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"commit {commit}: cannot be read ({said}); name one that `git log` shows")
+        message = (packed.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"commit {commit}: cannot be read ({message}); name one that `git log` shows")
     with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
         return _digests_in(Path(folder), wanted)
 
 
 def _digests_in(root: Path, wanted: Sequence[tuple[str, ...]]) -> list[str | None]:
-    """Return the digests that the code below `root` gives itself; None where a script is not there."""
-    there = [paths for paths in wanted if all((root / path).is_file() for path in paths)]
+    """The digests that the code below `root` gives itself; None where a script is not there."""
+    present = [paths for paths in wanted if all((root / path).is_file() for path in paths)]
     # By the file and not by trying: what is not below `root` would be imported from the installed package.
     module = next(name for name in DIGEST_MODULES if (root / f"f2llm/{name.replace('.', '/')}.py").is_file())
     done = subprocess.run(
         [sys.executable, "-c", DIGESTS.format(module=module)],
-        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, input=json.dumps(there),
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, input=json.dumps(present),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         raise InputError(f"{root}: its code gives no digests; {done.stderr.strip().splitlines()[-1]}")
-    found = dict(zip(there, json.loads(done.stdout), strict=True))
-    return [found.get(paths) for paths in wanted]
+    digests = dict(zip(present, json.loads(done.stdout), strict=True))
+    return [digests.get(paths) for paths in wanted]

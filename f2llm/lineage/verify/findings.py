@@ -1,4 +1,4 @@
-"""What verifying finds, and how it is told."""
+"""What verifying finds: the state of an artefact, and findings as lines for a person."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,13 +18,14 @@ class Finding(NamedTuple):
 
 def has_changed(findings: Sequence[Finding]) -> bool:
     """Say whether anything is not as it was made."""
-    return any(one.state == CHANGED for one in findings)
+    return any(finding.state == CHANGED for finding in findings)
 
 
 def finding_lines(findings: Sequence[Finding], *, everything: bool = False) -> list[str]:
-    """Return a line for each artefact that is not intact (or for all), and the counts last."""
-    shown = [one for one in findings if everything or one.state != INTACT]
-    lines = [f"{one.state:17s}  {one.path}: {one.what}" for one in sorted(shown, key=lambda one: one.state != CHANGED)]
-    counts = Counter(one.state for one in findings)
+    """A line for each artefact that is not intact (or for all), changed ones first, and the counts last."""
+    shown = [finding for finding in findings if everything or finding.state != INTACT]
+    shown.sort(key=lambda finding: finding.state != CHANGED)
+    lines = [f"{finding.state:17s}  {finding.path}: {finding.what}" for finding in shown]
+    counts = Counter(finding.state for finding in findings)
     states = [INTACT, CHANGED, UNCHECKED, *([UNHASHED] if counts[UNHASHED] else [])]
     return [*lines, ", ".join(f"{counts[state]:,} {state}" for state in states)]

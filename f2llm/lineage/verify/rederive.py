@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from f2llm.config.sources import Source
-from f2llm.lineage.trace.find import PASSAGE, QUERY
+from f2llm.lineage.trace.find import PASSAGE, QUERY, TUPLE
 from f2llm.records.ids import keyed_hash, tuple_id
 from f2llm.records.sql import ask, rows_at
 from f2llm.runs.layout import Layout
@@ -20,7 +20,8 @@ class Mentioned(Protocol):
 
 
 Reread = Callable[[Source, Collection[bytes]], Mapping[tuple[str, bytes], Sequence[Mentioned]]]
-Parts = list[tuple[str, bytes, str]]  # role, id and text as the tables have them
+Part = tuple[str, bytes, str]  # role, id and text as the tables have them
+REMOVED_ROW = "removed row"
 
 
 class Sampled(NamedTuple):
@@ -29,7 +30,7 @@ class Sampled(NamedTuple):
     kind: str  # tuple | removed row
     source: str
     id: bytes
-    parts: Parts
+    parts: list[Part]
     faults: list[str]
 
 
@@ -43,7 +44,7 @@ class Rederived(NamedTuple):
 
 
 def rederive(layout: Layout, *, tuples: int, removed: int, seed: int, reread: Reread) -> Rederived:
-    """Return the outcome of making a random sample of planned tuples and of removed rows once more.
+    """Make a random sample of planned tuples and of removed rows once more, and compare it with the tables.
 
     Each text must be in the raw files as the tables have it, byte by byte and at the places that
     origins.parquet names and no others; ids must follow from the texts; a removed row must have a
@@ -51,38 +52,38 @@ def rederive(layout: Layout, *, tuples: int, removed: int, seed: int, reread: Re
     """
     sample = _tuples(layout, tuples, seed) + _removed(layout, removed, seed)
     differences: list[str] = []
-    texts = 0
     for source in layout.sources:
-        own = [one for one in sample if one.source == source.name]
-        ids = {identity for one in own for _, identity, _ in one.parts}
-        found = reread(source, ids) if own else {}
-        places = _origins(layout, source.name, ids) if own else {}
-        for one in own:
-            texts += len(one.parts)
-            faults = one.faults + [fault for part in one.parts if (fault := _fault(part, found, places))]
-            differences += [f"{one.kind} {one.id.hex()} of {one.source}: {fault}" for fault in faults]
-    kinds = [one.kind for one in sample]
-    return Rederived(kinds.count("tuple"), kinds.count("removed row"), texts, differences)
+        drawn = [item for item in sample if item.source == source.name]
+        if not drawn:
+            continue
+        ids = {identity for item in drawn for _, identity, _ in item.parts}
+        mentions, places = reread(source, ids), _origins(layout, source.name, ids)
+        for item in drawn:
+            faults = item.faults + [fault for part in item.parts if (fault := _fault(part, mentions, places))]
+            differences += [f"{item.kind} {item.id.hex()} of {item.source}: {fault}" for fault in faults]
+    kinds = [item.kind for item in sample]
+    texts = sum(len(item.parts) for item in sample)
+    return Rederived(kinds.count(TUPLE), kinds.count(REMOVED_ROW), texts, differences)
 
 
 def _fault(
-    part: tuple[str, bytes, str],
-    found: Mapping[tuple[str, bytes], Sequence[Mentioned]],
+    part: Part,
+    mentions: Mapping[tuple[str, bytes], Sequence[Mentioned]],
     places: Mapping[tuple[str, bytes], set[tuple[str, int, str]]],
 ) -> str:
     role, identity, text = part
-    mentions = found.get((role, identity), [])
-    if not mentions:
+    own = mentions.get((role, identity), [])
+    if not own:
         return f"{role} {identity.hex()} is not in the raw files"
-    if any(one.text.encode() != text.encode() for one in mentions):
+    if any(mention.text.encode() != text.encode() for mention in own):
         return f"{role} {identity.hex()} has another text in the raw files"
-    if {(one.file, one.row, one.field) for one in mentions} != places.get((role, identity), set()):
+    if {(mention.file, mention.row, mention.field) for mention in own} != places.get((role, identity), set()):
         return f"{role} {identity.hex()} is at other places of the raw files"
     return ""
 
 
 def _tuples(layout: Layout, count: int, seed: int) -> list[Sampled]:
-    known = ask("SELECT DISTINCT source, tuple_id, tuple_row FROM read_parquet(?)", [layout.of_run("plan.parquet")])
+    known = ask("SELECT DISTINCT source, tuple_id, tuple_row FROM read_parquet(?)", [layout.plan])
     chosen = sorted(known, key=lambda row: keyed_hash(seed, "rederive", row[1]))[:count]
     sample = []
     for name in sorted({source for source, _, _ in chosen}):
@@ -93,16 +94,15 @@ def _tuples(layout: Layout, count: int, seed: int) -> list[Sampled]:
         wanted = [row for source, _, row in chosen if source == name]
         rows = ask(sql, [layout.mined(name) / "tuples.parquet"], wanted)
         queries = rows_at(layout.curated(name) / "queries.parquet", "query_id", {row[1] for row in rows})
-        at = {place for _, _, positive, negatives in rows for place in (positive, *negatives)}
-        passages = rows_at(layout.curated(name) / "corpus.parquet", "doc_id", at)
+        wanted_passages = {row for _, _, positive, negatives in rows for row in (positive, *negatives)}
+        passages = rows_at(layout.curated(name) / "corpus.parquet", "doc_id", wanted_passages)
         planned = {identity for source, identity, _ in chosen if source == name}
         for identity, query, positive, negatives in rows:
-            parts: Parts = [(QUERY, *queries[query])]
-            parts += [(PASSAGE, *passages[place]) for place in (positive, *negatives)]
-            right = tuple_id(name, queries[query][0], passages[positive][0]) == identity and identity in planned
-            sample.append(
-                Sampled("tuple", name, identity, parts, [] if right else ["its id does not follow from its texts"])
-            )
+            parts: list[Part] = [(QUERY, *queries[query])]
+            parts += [(PASSAGE, *passages[row]) for row in (positive, *negatives)]
+            follows = tuple_id(name, queries[query][0], passages[positive][0]) == identity and identity in planned
+            faults = [] if follows else ["its id does not follow from its texts"]
+            sample.append(Sampled(TUPLE, name, identity, parts, faults))
     return sample
 
 
@@ -118,7 +118,7 @@ def _removed(layout: Layout, count: int, seed: int) -> list[Sampled]:
         sql = f"SELECT text FROM read_parquet(?) WHERE {column} = ?"
         rows = ask(sql, [layout.source(name) / f"{table}.parquet"], identity)
         faults = ([] if rows else ["is not in the normalised table"]) + ([] if reason else ["has no reason"])
-        sample.append(Sampled("removed row", name, identity, [(role, identity, text) for (text,) in rows], faults))
+        sample.append(Sampled(REMOVED_ROW, name, identity, [(role, identity, text) for (text,) in rows], faults))
     return sample
 
 

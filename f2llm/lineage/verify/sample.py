@@ -1,4 +1,4 @@
-"""Which artefacts are hashed where not all are: always the run's own, a keyed sample of the rest."""
+"""Which artefacts are hashed when not all are: always the run's own, and a keyed sample of the others."""
 
 import hashlib
 from pathlib import Path
@@ -40,7 +40,7 @@ EVERYTHING = HashSample(share=1.0, seed=0)
 
 
 def hash_sample(folder: Path, *, share: float) -> HashSample:
-    """Return the sample of a run's artefacts that its seed draws; `folder` holds its run.json.
+    """The sample of a run's artefacts that its seed draws; `folder` holds its run.json.
 
     Raises:
         InputError: the share is not between 0 and 1.

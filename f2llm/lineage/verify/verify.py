@@ -8,6 +8,7 @@ seal them; nothing seals those of jobs that come after, nor of parts of jobs.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +16,10 @@ from f2llm.lineage.verify.caches import cache_checks
 from f2llm.lineage.verify.code import code_findings
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
-from f2llm.lineage.verify.unmade import gone, unmade
-from f2llm.records.files import bytes_of, read_json, sha256_file, sha256_path
+from f2llm.lineage.verify.unmade import emptied_caches, undeclared_files
+from f2llm.records.files import MANIFEST, bytes_of, read_json, sha256_file, sha256_path
 from f2llm.runs.layout import run_folder
-from f2llm.runs.manifests import REPORTS, Job, jobs_beside, jobs_of, local, read_jobs, unread_manifests
+from f2llm.runs.manifests import REPORTS, RESULTS, Job, Manifests, jobs_beside, jobs_of, local, read_manifests
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
 THREADS = 4
@@ -30,20 +31,20 @@ SCOREBOARD = (
 )
 
 
-class _Hash(NamedTuple):
-    """A hash that the file or folder at `path` should have, and who says so."""
+class _Recorded(NamedTuple):
+    """A hash that the file or folder at `path` should have, and the job that recorded it."""
 
     name: str  # as manifests have it
     path: Path
     sha256: str
-    said_by: str
-    size: int | None  # in bytes; None if nobody says
+    by: str
+    size: int | None  # in bytes; None where older versions recorded none
 
 
 def verify_run(
     results: str | Path, run: str, *, commit: str | None = None, sample: HashSample = EVERYTHING
 ) -> list[Finding]:
-    """Return one finding for each artefact, reader and piece of code in the chain of a run.
+    """One finding for each artefact, reader and piece of code in the chain of a run, by path.
 
     `commit` names the commit whose code is compared with that of the jobs, instead of the checkout's.
     What `sample` does not take is not hashed, but its size is compared.
@@ -51,46 +52,57 @@ def verify_run(
     Raises:
         InputError: there is no such run, or no such commit.
     """
-    every = read_jobs(results)
-    own = [*jobs_of(every, run), *jobs_beside(every, run)]
-    found = verify_files(results, run, sample=sample) + code_findings(own, commit=commit)
-    return sorted(found, key=lambda one: (one.path, one.what))
+    findings = verify_files(results, run, sample=sample)
+    jobs = read_manifests(results).jobs
+    findings += code_findings([*jobs_of(jobs, run), *jobs_beside(jobs, run)], commit=commit)
+    return sorted(findings, key=lambda finding: (finding.path, finding.what))
 
 
 def verify_files(results: str | Path, run: str, *, sample: HashSample = EVERYTHING) -> list[Finding]:
-    """Return the same but for the code.
+    """`verify_run` without the code.
 
     Raises:
         InputError: there is no such run.
     """
     results, folder = Path(results), run_folder(results, run)
-    every = read_jobs(results)
+    manifests = read_manifests(results)
+    every = manifests.jobs
     own, beside = jobs_of(every, run), jobs_beside(every, run)
-    makers, shared = _makers([*own, *beside]), _shared(every, own)
+    makers, shared = _makers([*own, *beside]), _written_by_others(every, own)
+    # Files first: they are hashed in threads, which takes nearly all of the time.
     reports = [job for job in every if job.rule in REPORTS and job not in own]
-    hashes = [_Hash(name, local(name, results=results), *said) for name, said in _expected(own, makers, shared).items()]
-    checks: list[Callable[[], list[Finding]]] = [
-        (lambda one=one: _compare(one, results, makers, reports))
-        if sample.takes(one.name)
-        else (lambda one=one: _compare_size(one, makers))
-        for one in hashes
-    ]
+    checks: list[Callable[[], Finding]] = []
+    for recorded in _recorded(own, makers, shared, results=results):
+        if sample.takes(recorded.name):
+            checks.append(partial(_compare, recorded, makers=makers, reports=reports))
+        else:
+            checks.append(partial(_compare_size, recorded, makers=makers))
     checks += cache_checks(folder, stores=_stores(own, results), results=results, sample=sample)
     with ThreadPoolExecutor(THREADS) as pool:
-        found = [finding for findings in pool.map(lambda check: check(), checks) for finding in findings]
-    found += _readers(own, makers, made={output for job in every for output in job.outputs}, shared=shared)
-    found += _readers_beside(beside, makers, _makers(every))
-    found += unmade(folder, own, every, results=results)
-    found += gone(folder, own, results=results)
-    found += [
-        Finding(UNCHECKED, str(Path("results", path.relative_to(results))), "no manifest that this version reads")
-        for path in unread_manifests(results)
-    ]
-    return found
+        findings = list(pool.map(lambda check: check(), checks))
+    # Then what follows from the manifests alone: who read other bytes, and files that no manifest names.
+    findings += _readers(own, makers, made={output for job in every for output in job.outputs}, shared=shared)
+    findings += _readers_beside(beside, makers, _makers(every))
+    findings += undeclared_files(folder, own, every, results=results)
+    findings += emptied_caches(folder, own, results=results)
+    return [*findings, *_unread(manifests, results)]
+
+
+def _unread(manifests: Manifests, results: Path) -> Iterator[Finding]:
+    """Yield the files among the manifests that tell this version nothing."""
+    for path in manifests.foreign:
+        yield Finding(UNCHECKED, _as_named(path, results), "no manifest that this version reads")
+    for path, error in manifests.newer.items():
+        yield Finding(UNCHECKED, _as_named(path, results), error.faults[0].removeprefix(f"{path}: "))
+
+
+def _as_named(path: Path, results: Path) -> str:
+    """Name a path below results as manifests do."""
+    return str(Path(RESULTS, path.relative_to(results)))
 
 
 def _stores(jobs: Sequence[Job], results: Path) -> list[Path]:
-    """Return the folders of vectors that jobs read or wrote."""
+    """The folders of vectors that jobs read or wrote."""
     named = {job.params["store"] for job in jobs if isinstance(job.params.get("store"), str)}
     return [local(name, results=results) for name in sorted(named)]
 
@@ -99,63 +111,66 @@ def _makers(jobs: Iterable[Job]) -> dict[str, Job]:
     return {output: job for job in jobs for output in job.outputs}
 
 
-def _expected(
-    jobs: Sequence[Job], makers: Mapping[str, Job], shared: set[str]
-) -> dict[str, tuple[str, str, int | None]]:
-    """Return path -> (hash, who says so, bytes): what makers recorded, or readers of files that no job made."""
-    found = {name: (job.outputs[name], _name(job), job.bytes.get(name)) for name, job in makers.items()}
+def _recorded(
+    jobs: Sequence[Job], makers: Mapping[str, Job], shared: set[str], *, results: Path
+) -> Iterator[_Recorded]:
+    """Yield what makers recorded of their outputs, then what readers recorded of files that no job made."""
+    known = set(makers)
+    for name, job in makers.items():
+        yield _Recorded(name, local(name, results=results), job.outputs[name], _name(job), job.bytes.get(name))
     for job in jobs:
         for name, sha256 in job.inputs.items():
-            if name not in found and name not in shared:
-                found[name] = (sha256, _name(job), job.bytes.get(name))
-    return found
+            if name not in known and name not in shared:
+                known.add(name)
+                yield _Recorded(name, local(name, results=results), sha256, _name(job), job.bytes.get(name))
 
 
-def _shared(every: Sequence[Job], own: Sequence[Job]) -> set[str]:
-    """Return the files that every run writes anew, where another run wrote them last: they tell nothing of this one."""
+def _written_by_others(every: Sequence[Job], own: Sequence[Job]) -> set[str]:
+    """The files that every run writes anew, where another run wrote them last: they tell nothing of this one."""
     boards = [job for job in every if job.rule == "build_scoreboard"]
     return set(SCOREBOARD) if boards and not any(job in own for job in boards) else set()
 
 
-def _compare(one: _Hash, results: Path, makers: Mapping[str, Job], reports: Sequence[Job]) -> list[Finding]:
-    if not one.path.exists():
-        return [_missing(one, makers.get(one.name))]
-    sha256 = sha256_path(one.path)
-    if sha256 == one.sha256:
-        return [Finding(INTACT, one.name, f"as {one.said_by} recorded")]
-    other = next((report for report in reports if report.outputs.get(one.name) == sha256), None)
-    if other is not None:
-        return [Finding(UNCHECKED, one.name, f"is that of run {other.path.stem}, which was made since")]
-    inside = _inside(one, results)
-    return [Finding(CHANGED, one.name, f"is not what {one.said_by} recorded{inside}")]
+def _compare(recorded: _Recorded, *, makers: Mapping[str, Job], reports: Sequence[Job]) -> Finding:
+    """Hash a file or folder; `reports` are those of other runs, which write the same pages."""
+    if not recorded.path.exists():
+        return _missing(recorded, makers.get(recorded.name))
+    sha256 = sha256_path(recorded.path)
+    if sha256 == recorded.sha256:
+        return Finding(INTACT, recorded.name, f"as {recorded.by} recorded")
+    later = next((report for report in reports if report.outputs.get(recorded.name) == sha256), None)
+    if later is not None:
+        return Finding(UNCHECKED, recorded.name, f"is that of run {later.path.stem}, which was made since")
+    return Finding(CHANGED, recorded.name, f"is not what {recorded.by} recorded{_changed_inside(recorded)}")
 
 
-def _compare_size(one: _Hash, makers: Mapping[str, Job]) -> list[Finding]:
-    if not one.path.exists():
-        return [_missing(one, makers.get(one.name))]
-    if one.size is None:
-        return [Finding(UNHASHED, one.name, f"is there; {one.said_by} recorded no size")]
-    if bytes_of(one.path) != one.size:
-        return [Finding(CHANGED, one.name, f"has another size than {one.said_by} recorded")]
-    return [Finding(UNHASHED, one.name, f"has the size that {one.said_by} recorded")]
+def _compare_size(recorded: _Recorded, *, makers: Mapping[str, Job]) -> Finding:
+    if not recorded.path.exists():
+        return _missing(recorded, makers.get(recorded.name))
+    if recorded.size is None:
+        return Finding(UNHASHED, recorded.name, f"is there; {recorded.by} recorded no size")
+    if bytes_of(recorded.path) != recorded.size:
+        return Finding(CHANGED, recorded.name, f"has another size than {recorded.by} recorded")
+    return Finding(UNHASHED, recorded.name, f"has the size that {recorded.by} recorded")
 
 
-def _missing(one: _Hash, job: Job | None) -> Finding:
-    if job is not None and job.rule in TEMPORARY:
-        return Finding(UNCHECKED, one.name, "temporary, deleted after it was read")
-    if job is not None and job.rule == "fetch_source" and one.path.name == "raw":
-        return Finding(UNCHECKED, one.name, "the fetched files were deleted; their hashes are in manifest.json")
-    return Finding(CHANGED, one.name, f"is missing; {one.said_by} recorded it")
+def _missing(recorded: _Recorded, maker: Job | None) -> Finding:
+    if maker is not None and maker.rule in TEMPORARY:
+        return Finding(UNCHECKED, recorded.name, "temporary, deleted after it was read")
+    if maker is not None and maker.rule == "fetch_source" and recorded.path.name == "raw":
+        return Finding(UNCHECKED, recorded.name, "the fetched files were deleted; their hashes are in manifest.json")
+    return Finding(CHANGED, recorded.name, f"is missing; {recorded.by} recorded it")
 
 
-def _inside(one: _Hash, results: Path) -> str:
+def _changed_inside(recorded: _Recorded) -> str:
     """Name the fetched files of a source that are not as its manifest has them."""
-    manifest = one.path.parent / "manifest.json"
-    if one.path.name != "raw" or not manifest.is_file():
+    manifest = recorded.path.parent / MANIFEST
+    if recorded.path.name != "raw" or not manifest.is_file():
         return ""
-    files = {file["name"]: file["sha256"] for file in read_json(manifest)["files"]}
     wrong = [
-        name for name, sha256 in files.items() if not (path := one.path / name).is_file() or sha256_file(path) != sha256
+        file["name"]
+        for file in read_json(manifest)["files"]
+        if not (path := recorded.path / file["name"]).is_file() or sha256_file(path) != file["sha256"]
     ]
     return f": {', '.join(wrong)}" if wrong else ": a file was added"
 

@@ -165,7 +165,7 @@ def test_shards_and_checkpoints_that_are_not_hashed_are_told_by_size(tmp_path):
 
     def states():
         checks = cache_checks(tmp_path / "runs/r", stores=[tmp_path / "store"], results=tmp_path, sample=NOTHING_BUT)
-        return [one.state for check in checks for one in check()]
+        return [check().state for check in checks]
 
     assert states() == [UNHASHED, UNHASHED]
     (ids,) = (tmp_path / "store").glob("*.ids")
@@ -189,6 +189,13 @@ def test_foreign_files_and_manifests_are_named_but_no_damage(made):
         "results/runs/r/notes.txt": (UNCHECKED, "no job declares it"),
         "results/lineage/jobs/old.json": (UNCHECKED, "no manifest that this version reads"),
     }
+
+
+def test_a_manifest_of_a_newer_format_cannot_be_checked_and_says_what_is_read(made):
+    made.write("lineage/jobs/new.json", '{"format": 3}')
+    state, what = made.found()["results/lineage/jobs/new.json"]
+    assert state == UNCHECKED
+    assert what.startswith("is a manifest of format 3, and this version reads formats 1 and 2; use the version")
 
 
 def test_exported_scores_and_ablations_that_changed_are_found(made):
