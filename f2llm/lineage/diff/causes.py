@@ -11,33 +11,38 @@ from f2llm.runs.settings import flat, shown
 # Keys of variants, e.g. `embedded-07a04ed5`: the same artefact of two runs lies below different ones.
 VARIANT = re.compile(r"-[0-9a-f]{8}(?=\.json|$)")
 SOURCES = "sources"  # key of settings by source, and of lists of their names
-# Names and places of a run, which decide nothing.
-UNTOLD = ("run", "store", "processes", "nodes", "threads", "candidates", "variants", "backbone_folder", "reason")
+# Params that say the name or place of a run or how it is worked on, and decide nothing.
+WITHOUT_EFFECT = (
+    "run",
+    "store",
+    "processes",
+    "nodes",
+    "threads",
+    "candidates",
+    "variants",
+    "backbone_folder",
+    "reason",
+)
 
 
 class Causes:
-    """Compares the jobs of two runs; `names` are their names, which occur in paths."""
+    """Compares the jobs of two runs, side 0 and side 1; `names` are the runs' names, which occur in paths."""
 
     def __init__(self, jobs: tuple[Sequence[Job], Sequence[Job]], *, names: tuple[str, str]) -> None:
         self._names = names
-        self._jobs = tuple({self.key(job, side): job for job in own} for side, own in enumerate(jobs))
         self._makers = tuple(
-            {self.same(name, side): (job, sha256) for job in own for name, sha256 in job.outputs.items()}
-            for side, own in enumerate(jobs)
+            {self.same(name, side): (job, sha256) for job in side_jobs for name, sha256 in job.outputs.items()}
+            for side, side_jobs in enumerate(jobs)
         )
         self._alone = _alone(jobs)
         self._known: dict[str, list[str]] = {}
 
     def same(self, path: str, side: int) -> str:
-        """Return a path without what differs between the runs by name alone."""
-        own = self._names[side]
+        """A path without what differs between the runs by name alone: their names and the variant keys."""
+        run = self._names[side]
         return "/".join(
-            "{run}" if part.removesuffix(".json") == own else VARIANT.sub("", part) for part in path.split("/")
+            "{run}" if part.removesuffix(".json") == run else VARIANT.sub("", part) for part in path.split("/")
         )
-
-    def key(self, job: Job, side: int) -> tuple[str, str]:
-        """Return what a job and its counterpart have in common."""
-        return job.rule, self.same(job.unit, side)
 
     def differs(self, path: str) -> bool | None:
         """Say whether an artefact, named as `same` names it, differs; None where a run lacks it."""
@@ -45,84 +50,80 @@ class Causes:
         return None if one is None or two is None else one[1] != two[1]
 
     def artefacts(self) -> list[str]:
-        """Return all artefacts of both runs."""
+        """All artefacts of both runs, as `same` names them."""
         return sorted({*self._makers[0], *self._makers[1]})
 
     def of(self, path: str) -> list[str]:
-        """Return the root causes of a difference in an artefact, nearest first, each once."""
+        """The root causes of a difference in an artefact, nearest first, each once."""
         if path in self._known:
             return self._known[path]
         self._known[path] = []  # no chain has a cycle; this bounds a damaged one
         one, two = (makers.get(path) for makers in self._makers)
-        if one is None and two is None:
-            found = []
-        elif one is None or two is None:
-            found = [f"only {self._names[0 if two is None else 1]} has {path}"]
-        elif one[1] == two[1]:
-            found = []
-        else:
-            found = list(dict.fromkeys(self._of_jobs(one[0], two[0])))
-        self._known[path] = found
-        return found
+        if one is not None and two is not None:
+            if one[1] != two[1]:
+                self._known[path] = list(dict.fromkeys(self._of_jobs(one[0], two[0])))
+        elif one is not two:
+            self._known[path] = [f"only {self._names[0 if two is None else 1]} has {path}"]
+        return self._known[path]
 
     def _of_jobs(self, one: Job, two: Job) -> Iterator[str]:
+        """Yield what a job and its counterpart were given that differs: settings, code, and causes of their inputs."""
         yield from param_differences(one, two, alone=self._alone)
         if one.code != two.code:
-            other = [
+            versions = [
                 f"{name} {one.versions.get(name, 'none')} -> {two.versions.get(name, 'none')}"
                 for name in sorted({*one.versions, *two.versions})
                 if one.versions.get(name) != two.versions.get(name)
             ]
-            yield f"code of {one.rule}" + (f" (or versions: {', '.join(other)})" if other else "")
+            yield f"code of {one.rule}" + (f" (or versions: {', '.join(versions)})" if versions else "")
         sides = [
             {self.same(name, side): sha256 for name, sha256 in job.inputs.items()}
             for side, job in enumerate((one, two))
         ]
         for name in sorted({*sides[0], *sides[1]}):
             if sides[0].get(name) != sides[1].get(name) and not name.startswith("results/lineage/"):
-                lacking = [self._alone[part] for part in name.split("/") if part in self._alone]
-                if lacking:
-                    yield lacking[0]
-                    continue
+                # A file of a source that one run lacks has no cause but that.
+                lacking = [self._alone[part] for part in name.split("/") if part in self._alone][:1]
                 made = name in self._makers[0] and name in self._makers[1]
-                yield from self.of(name) if made else [_changed(name, sides, self._names)]
+                yield from lacking or (self.of(name) if made else [_changed(name, sides, self._names)])
 
 
 def param_differences(one: Job, two: Job, *, alone: Mapping[str, str] = MappingProxyType({})) -> list[str]:
-    """Return the settings of two jobs that differ, as "rule: key: before -> after".
+    """List the settings of two jobs that differ, as "rule: key: before -> after".
 
     `alone` maps sources that one run lacks to what is said in place of all their settings.
     """
     before, after = dict(flat(one.params)), dict(flat(two.params))
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    told = [key for key in keys if key.split(".")[0] not in UNTOLD and key.split(".")[-1] not in UNTOLD]
-    found = []
-    for key in told:
+    differences = []
+    for key in keys:
+        if {key.split(".")[0], key.split(".")[-1]} & {*WITHOUT_EFFECT}:
+            continue
         values = before.get(key), after.get(key)
-        named = _named(key, values, alone)
-        found += [alone[name] for name in named] or [f"{one.rule}: {key}: {shown(values[0])} -> {shown(values[1])}"]
-    return list(dict.fromkeys(found))
+        explained = [alone[name] for name in _sources_behind(key, values, alone)]
+        differences += explained or [f"{one.rule}: {key}: {shown(values[0])} -> {shown(values[1])}"]
+    return list(dict.fromkeys(differences))
 
 
 def _alone(jobs: tuple[Sequence[Job], Sequence[Job]]) -> dict[str, str]:
-    """Return source -> what is said of it, for each that only one of two runs was planned of."""
+    """Map each source that only one of two runs was planned of to what is said of it."""
     before, after = (
         {
             source["name"]
-            for job in own
+            for job in side
             if job.rule == "plan_run"
             for source in job.params.get("settings", {}).get(SOURCES, ())
         }
-        for own in jobs
+        for side in jobs
     )
     return {name: f"source {name} is {'left out' if name in before else 'new'}" for name in sorted(before ^ after)}
 
 
-def _named(key: str, values: tuple[Any, Any], alone: Mapping[str, str]) -> list[str]:
-    """Return the sources of `alone` that explain a setting's difference: it is one of theirs, or a list of names."""
-    own = [name for name in alone if f".{SOURCES}.{name}." in f".{key}"]
-    if own or key.split(".")[-1] != SOURCES or not all(isinstance(value, list) for value in values):
-        return own
+def _sources_behind(key: str, values: tuple[Any, Any], alone: Mapping[str, str]) -> list[str]:
+    """The sources of `alone` that explain a setting's difference: it is one of theirs, or a list of names."""
+    owners = [name for name in alone if f".{SOURCES}.{name}." in f".{key}"]
+    if owners or key.split(".")[-1] != SOURCES or not all(isinstance(value, list) for value in values):
+        return owners
     rest = [[name for name in value if name not in alone] for value in values]
     return [name for name in alone if (name in values[0]) != (name in values[1])] if rest[0] == rest[1] else []
 

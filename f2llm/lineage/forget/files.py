@@ -1,14 +1,16 @@
-"""Fetched files that a source came from: its own, those of the store that they are linked from, and other copies."""
+"""Files that forgetting has to delete itself: fetched files, wherever they lie, and pages that no job makes again."""
 
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from f2llm.records.files import read_json, sha256_file
+from f2llm.records.files import FETCHED, MANIFEST, read_json, sha256_file
 from f2llm.runs.layout import Layout
+from f2llm.runs.manifests import local, read_jobs
 
-STORE = Path(".cache", "fetched")  # below results, as f2llm/sources/cache.py has it
-LIST = "manifest.json"
+# Below results: `f2llm report` and `compare` write there undeclared; the target `ablate` declares what it makes.
+REPORT, ABLATIONS = "report", "ablations"
 
 
 class Copy(NamedTuple):
@@ -19,52 +21,74 @@ class Copy(NamedTuple):
 
 
 def own_files(layout: Layout, name: str) -> list[Path]:
-    """Return the files of a source as its jobs read them."""
+    """The fetched files of a source as its jobs read them."""
     folder = layout.source(name) / "raw"
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".snakemake"))
 
 
 def copies(layout: Layout, files: Mapping[str, Collection[str] | None]) -> list[Copy]:
-    """Return where else fetched files lie: those of `files`, source -> names, or all of a source for None."""
-    own = [
-        one
+    """Where else fetched files lie: those of `files`, source -> names, or all of a source for None."""
+    wanted = [
+        entry
         for name, names in files.items()
-        for one in _files(layout.source(name))
-        if names is None or one["name"] in names
+        for entry in _entries(layout.source(name))
+        if names is None or entry["name"] in names
     ]
-    users: dict[str, set[str]] = {one["sha256"]: set() for one in own}
-    found = []
-    for path in [path for kind in ("sources", "models") for path in sorted(layout.results.glob(f"{kind}/*/{LIST}"))]:
-        user = f"{path.parts[-3].removesuffix('s')} {path.parent.name}"
-        if path.parent in {layout.source(name) for name in files}:
-            continue
-        for one in _files(path.parent):
-            if one["sha256"] in users:
-                users[one["sha256"]].add(user)
-                raw = path.parent / "raw" / one["name"]
-                found += [Copy(raw, [user])] if raw.is_file() else []
-    stored = _stored(layout.results / STORE, {one["sha256"]: one["bytes"] for one in own})
-    return [*(Copy(path, sorted(users[sha256])) for path, sha256 in stored), *found]
+    users: dict[str, set[str]] = {entry["sha256"]: set() for entry in wanted}
+    # The same files may be those of other sources and models, which keep theirs, and what the store has of them.
+    elsewhere = []
+    own_folders = {layout.source(name) for name in files}
+    manifests = [path for kind in ("sources", "models") for path in sorted(layout.results.glob(f"{kind}/*/{MANIFEST}"))]
+    for folder in (path.parent for path in manifests if path.parent not in own_folders):
+        user = f"{folder.parent.name.removesuffix('s')} {folder.name}"
+        for entry in _entries(folder):
+            if entry["sha256"] in users:
+                users[entry["sha256"]].add(user)
+                raw = folder / "raw" / entry["name"]
+                elsewhere += [Copy(raw, [user])] if raw.is_file() else []
+    stored = _stored(layout.results / FETCHED, {entry["sha256"]: entry["bytes"] for entry in wanted})
+    return [*(Copy(path, sorted(users[sha256])) for path, sha256 in stored), *elsewhere]
 
 
-def delete_copies(results: Path, found: Sequence[Copy]) -> None:
+def delete_copies(results: Path, listed: Sequence[Copy]) -> None:
     """Delete those that no other source or model has, and folders that are empty then."""
-    for path in (one.path for one in found if not one.users):
+    for path in (copy.path for copy in listed if not copy.users):
         path.unlink(missing_ok=True)
         for folder in path.parents:
-            if folder == results / STORE or not folder.is_dir() or any(folder.iterdir()):
+            if folder == results / FETCHED or not folder.is_dir() or any(folder.iterdir()):
                 break
             folder.rmdir()
 
 
-def _files(folder: Path) -> list[dict[str, Any]]:
-    path = folder / LIST
-    return [one for one in read_json(path).get("files", []) if "sha256" in one] if path.is_file() else []
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    """The files that the manifest in a folder lists with their hash."""
+    path = folder / MANIFEST
+    return [entry for entry in read_json(path).get("files", []) if "sha256" in entry] if path.is_file() else []
 
 
 def _stored(store: Path, wanted: dict[str, int]) -> Iterator[tuple[Path, str]]:
+    """Yield (path, sha256) of the wanted files, sha256 -> bytes, in the store; only files of these sizes are hashed."""
     for path in sorted(store.rglob("*")):
         if path.is_file() and path.stat().st_size in wanted.values():
             sha256 = sha256_file(path)
             if sha256 in wanted:
                 yield path, sha256
+
+
+def own_pages(results: Path) -> list[Path]:
+    """Pages that a person had made beside a run: what lies right below report and ablations and no job declares."""
+    declared = {local(name, results=results) for job in read_jobs(results) for name in job.outputs}
+    return [
+        path
+        for path in sorted([*results.glob(f"{REPORT}/*"), *results.glob(f"{ABLATIONS}/*/*")])
+        if declared.isdisjoint([path, *path.parents]) and not any(path in output.parents for output in declared)
+    ]
+
+
+def delete_pages(results: Path) -> None:
+    """Delete these pages: they may show what was forgotten, cut short, so that no search for the text finds it."""
+    for path in own_pages(results):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -41,94 +41,96 @@ class Holder(NamedTuple):
     where: str
 
 
-class _Sought(NamedTuple):
-    """The needles in the forms in which they are looked up."""
+class _Forms(NamedTuple):
+    """The needles in the forms in which files may have them."""
 
     texts: Sequence[str]
-    forms: Sequence[bytes]
+    encoded: Sequence[bytes]
     ids: frozenset[bytes]
     hexes: frozenset[bytes]
     whole: frozenset[str]
 
 
 def find_holders(folders: Sequence[Path], needles: Needles) -> list[Holder]:
-    """Return the files below folders that hold one of the texts or ids, by path.
+    """Find the files below folders that hold one of the texts or ids, by path.
 
     Tables are searched as they read; other files as bytes, in the forms that JSON and HTML give a text.
     Tokens, weights and vectors are numbers: what they are made from is told by the tables beside them.
     Archives are compressed and not looked into: the tables tell which of them a text came from.
     """
     ids = frozenset(needles.ids)
-    forms = sorted({one.encode() for text in needles.texts for one in _forms(text)})
-    hexes = frozenset(one.hex().encode() for one in ids)
-    sought = _Sought(needles.texts, forms, ids, hexes, frozenset(needles.whole))
+    encoded = sorted({form.encode() for text in needles.texts for form in _written_forms(text)})
+    hexes = frozenset(identity.hex().encode() for identity in ids)
+    forms = _Forms(needles.texts, encoded, ids, hexes, frozenset(needles.whole))
     paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    passed = (*SKIPPED, *ARCHIVES)
-    return [Holder(path, where) for path in paths if path.suffix not in passed and (where := _where(path, sought))]
+    searched = [path for path in paths if path.suffix not in (*SKIPPED, *ARCHIVES)]
+    return [Holder(path, where) for path in searched if (where := _where(path, forms))]
 
 
-def _where(path: Path, sought: _Sought) -> str:
+def _where(path: Path, forms: _Forms) -> str:
     if path.suffix == ".parquet":
         try:
-            return ", ".join(_columns(path, sought))
+            return ", ".join(_columns(path, forms))
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path}: cannot be read ({error}), so nothing is known of what it holds") from None
-    found = _has_records(path, sought.ids) if path.suffix == RECORDS else _has_bytes(path, sought)
-    return "bytes" if found else ""
+    holds = _has_records(path, forms.ids) if path.suffix == RECORDS else _has_bytes(path, forms)
+    return "bytes" if holds else ""
 
 
-def _columns(path: Path, sought: _Sought) -> Iterator[str]:
+def _columns(path: Path, forms: _Forms) -> Iterator[str]:
     with pq.ParquetFile(path) as file:
         for field in file.schema_arrow:
             for batch in file.iter_batches(8192, columns=[field.name]):
-                if _holds(batch[0], field.name, sought):
+                if _holds(batch[0], field.name, forms):
                     yield field.name
                     break
 
 
-def _holds(column: pa.Array, name: str, sought: _Sought) -> bool:
+def _holds(column: pa.Array, name: str, forms: _Forms) -> bool:
     while pa.types.is_list(column.type):
         column = pc.list_flatten(column)
     if pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == ID_BYTES:
-        return not sought.ids.isdisjoint(column.to_pylist())
+        return not forms.ids.isdisjoint(column.to_pylist())
     if not pa.types.is_string(column.type):
         return False
-    if any(pc.any(pc.match_substring(column, one)).as_py() for one in sought.texts):
+    if any(pc.any(pc.match_substring(column, text)).as_py() for text in forms.texts):
         return True
-    if sought.whole and (name.endswith("text") or name in TEXT_COLUMNS):
-        if not sought.whole.isdisjoint(column.to_pylist()):
+    if forms.whole and (name.endswith("text") or name in TEXT_COLUMNS):
+        if not forms.whole.isdisjoint(column.to_pylist()):
             return True
-    like_ids = column.filter(pc.match_substring_regex(column, HEX.pattern.decode())) if sought.hexes else []
-    return any(_has_hex(one.as_py().encode(), sought.hexes) for one in like_ids)
+    like_ids = column.filter(pc.match_substring_regex(column, HEX.pattern.decode())) if forms.hexes else []
+    return any(_has_hex(cell.as_py().encode(), forms.hexes) for cell in like_ids)
 
 
 def _has_records(path: Path, ids: frozenset[bytes]) -> bool:
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
-            if not ids.isdisjoint(block[at : at + ID_BYTES] for at in range(0, len(block), ID_BYTES)):
+            if not ids.isdisjoint(block[first : first + ID_BYTES] for first in range(0, len(block), ID_BYTES)):
                 return True
     return False
 
 
-def _has_bytes(path: Path, sought: _Sought) -> bool:
-    longest, before = max([DIGITS, *map(len, sought.forms)]), b""
+def _has_bytes(path: Path, forms: _Forms) -> bool:
+    # What may lie across two blocks is found in the second, which is read with the end of the first.
+    longest, end = max([DIGITS, *map(len, forms.encoded)]), b""
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
-            searched = before + block
-            if any(form in searched for form in sought.forms) or _has_hex(searched, sought.hexes):
+            searched = end + block
+            if any(form in searched for form in forms.encoded) or _has_hex(searched, forms.hexes):
                 return True
-            before = searched[-longest:]
+            end = searched[-longest:]
     return False
 
 
 def _has_hex(block: bytes, hexes: frozenset[bytes]) -> bool:
-    """Return whether one of the ids is written out in a block; longer runs of digits are tried at every place."""
+    """Say whether one of the ids is written out in a block; longer runs of digits are tried at every place."""
     return bool(hexes) and any(
-        not hexes.isdisjoint(run[at : at + DIGITS] for at in range(len(run) - DIGITS + 1))
+        not hexes.isdisjoint(run[first : first + DIGITS] for first in range(len(run) - DIGITS + 1))
         for run in (match[0] for match in HEX.finditer(block))
     )
 
 
-def _forms(text: str) -> set[str]:
+def _written_forms(text: str) -> set[str]:
+    """A text as plain files, JSON and HTML write it."""
     plain = json.dumps(text, ensure_ascii=False)[1:-1]
     return {text, plain, json.dumps(text)[1:-1], html.escape(text), html.escape(text).replace("&#x27;", "&#39;")}

@@ -8,17 +8,15 @@ from pathlib import Path
 
 from f2llm.config.exclusions import FILE, add_exclusions
 from f2llm.errors import InputError
-from f2llm.lineage.forget.files import delete_copies
+from f2llm.lineage.forget.files import delete_copies, delete_pages
 from f2llm.lineage.forget.holders import Holder, find_holders
-from f2llm.lineage.forget.pages import delete_pages
 from f2llm.lineage.forget.remains import TOKENS, Remains, source_folders
-from f2llm.records.files import read_json
 from f2llm.runs.layout import Layout, read_layout, runs_in
-from f2llm.runs.manifests import read_jobs
+from f2llm.runs.manifests import FOLDER, read_content, read_jobs
 from f2llm.vectors.store_delete import delete_vectors
 
 FETCHED = "a fetched file that it came from"
-STAGES = {"curated": ("curated", "shared"), "mined": ("mined",), "tokens": ("tokens",)}
+FOLDERS = {"curated": ("curated", "shared"), "mined": ("mined",), "tokens": ("tokens",)}
 
 
 def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Sequence[str] = ()) -> list[str]:
@@ -41,9 +39,9 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
     delete_pages(results)
     if not remains.traces or any(trace.seen.steps for trace in remains.traces):
         shutil.rmtree(layout.of_run("checkpoints"), ignore_errors=True)
-    before = _stamps([*_learned(remains), *(one.path for one in remains.holders if one.where == TOKENS)])
-    whole = [one.source for one in remains.exclusions if one.whole]
-    for name in whole:
+    tokens = [holder.path for holder in remains.holders if holder.where == TOKENS]
+    before = _stamps([*_learned(remains), *tokens])
+    for name in [exclusion.source for exclusion in remains.exclusions if exclusion.whole]:
         _delete_source(results, name, delete_raw=delete_raw)
     command = [sys.executable, "-m", "snakemake", "--cores", "all", *arguments]
     if subprocess.run(command, cwd=results.parent, check=False).returncode:
@@ -53,11 +51,12 @@ def rebuild(layout: Layout, remains: Remains, *, delete_raw: bool, arguments: Se
         shutil.rmtree(results / "sources" / folder / "raw", ignore_errors=True)
     if delete_raw:
         delete_copies(results, remains.copies)
-    return [f"{one.path.relative_to(results.parent)}: {one.where}" for one in _left(layout, remains, before=before)]
+    left = _left(layout, remains, before=before)
+    return [f"{holder.path.relative_to(results.parent)}: {holder.where}" for holder in left]
 
 
 def _left(layout: Layout, remains: Remains, *, before: Mapping[Path, int]) -> list[Holder]:
-    """Return what still holds it; of `before` what was not written since."""
+    """The files that still hold it; of `before`, path -> time of writing, what was not written since."""
     results = layout.results
     ids = {*remains.needles.ids, *remains.vectors}
     folders = [path for path in sorted(results.iterdir()) if path.name != "lineage"]
@@ -77,12 +76,16 @@ def _left(layout: Layout, remains: Remains, *, before: Mapping[Path, int]) -> li
         for copy in remains.copies
         if copy.path.is_file()
     ]
-    return list({holder.path: holder for holder in reversed(left)}.values())[::-1]
+    return list({holder.path: holder for holder in reversed(left)}.values())[::-1]  # the first that is said of a path
 
 
 def _learned(remains: Remains) -> dict[Path, str]:
-    """Return plans, checkpoints and models -> whose they are."""
-    return {path: f"run {one.run} learned from it" for one in remains.learners for path in (one.plan, *one.made)}
+    """Map plans, checkpoints and models to what is said of them."""
+    return {
+        path: f"run {learner.run} learned from it"
+        for learner in remains.learners
+        for path in (learner.plan, *learner.made)
+    }
 
 
 def _delete_source(results: Path, name: str, *, delete_raw: bool) -> None:
@@ -102,35 +105,33 @@ def _delete_source(results: Path, name: str, *, delete_raw: bool) -> None:
 
 
 def _draws_from(stanza: object, name: str) -> bool:
-    return isinstance(stanza, dict) and stanza.get("kind", "drawn") == "drawn" and "split" in stanza and (
-        stanza.get("source") == name
-    )  # fmt: skip
+    """Say whether a job's stanza is that of a task that is drawn from a source."""
+    if not isinstance(stanza, dict) or "split" not in stanza:
+        return False
+    return stanza.get("kind", "drawn") == "drawn" and stanza.get("source") == name
 
 
 def _delete_stale(results: Path, before: Layout) -> None:
     """Delete the variants of the run as it was that no run refers to any more, and the texts matched against then."""
     now = [read_layout(results, run=run).variants for run in runs_in(results)]
-    for stage, folders in STAGES.items():
+    for stage, folders in FOLDERS.items():
         key = before.variants[stage]
         if key not in {variants[stage] for variants in now}:
             for folder in folders:
                 shutil.rmtree(results / folder / key, ignore_errors=True)
-    used = {path.parent.name for path in results.glob("evaluation_texts/*/*")}
-    current = {Path(name).name for job in read_jobs(results) if job.rule == "index_texts" for name in job.outputs}
-    for key in used:
-        manifest = results / "lineage/jobs/index_texts" / f"{key}.json"
-        lost = manifest.is_file() and not all(
-            (results.parent / name).exists() for name in read_json(manifest)["inputs"]
-        )
-        if key not in current or lost:
+    made = {Path(name).name for job in read_jobs(results) if job.rule == "index_texts" for name in job.outputs}
+    for key in {path.parent.name for path in results.glob("evaluation_texts/*/*")}:
+        manifest = results / FOLDER / "index_texts" / f"{key}.json"
+        inputs = read_content(manifest)["inputs"] if manifest.is_file() else {}
+        if key not in made or not all((results.parent / name).exists() for name in inputs):
             shutil.rmtree(results / "evaluation_texts" / key, ignore_errors=True)
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, int]:
-    """Return when the newest file of each of these files and folders was written; those that are not there are not."""
-    found = {}
+    """When the newest file of each of these files and folders was written, in ns; without those that do not exist."""
+    stamps = {}
     for path in paths:
         if path.exists():
             files = [path, *path.rglob("*")] if path.is_dir() else [path]
-            found[path] = max(one.stat().st_mtime_ns for one in files)
-    return found
+            stamps[path] = max(file.stat().st_mtime_ns for file in files)
+    return stamps

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.config.exclusions import Exclusion
+from f2llm.config.sources import TASKS
 from f2llm.errors import InputError
-from f2llm.lineage.forget.files import Copy, copies, own_files
+from f2llm.lineage.forget.files import Copy, copies, own_files, own_pages
 from f2llm.lineage.forget.holders import Holder, Needles, find_holders
 from f2llm.lineage.forget.learners import Learner, learners_of, learners_of_source
-from f2llm.lineage.forget.pages import own_pages
-from f2llm.lineage.trace.backward import trace_found
-from f2llm.lineage.trace.find import QUERY, TASKS, TUPLE, Found
+from f2llm.lineage.trace.backward import trace_tuple
+from f2llm.lineage.trace.find import QUERY, TUPLE, TracedId
 from f2llm.lineage.trace.forward import TextTrace, places_of, row_of, trace_text
 from f2llm.models.prompts import format_query
+from f2llm.records.files import SEPARATOR
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.sql import ask
 from f2llm.runs.layout import Layout
@@ -35,96 +36,108 @@ class Remains(NamedTuple):
     pages: list[Path]  # that no job makes again
 
 
-def remains_of(layout: Layout, found: Sequence[Found], *, reason: str, row: tuple[str, int] | None = None) -> Remains:
-    """Return what is left of texts; with `row` only that row is excluded, and texts that other rows have too stay.
+def remains_of(
+    layout: Layout, named: Sequence[TracedId], *, reason: str, row: tuple[str, int] | None = None
+) -> Remains:
+    """Find what is left of texts; with `row` only that row is excluded, and texts that other rows have too stay.
 
     Raises:
-        InputError: one is a tuple; with the texts that it is made of.
+        InputError: one is a tuple; names the texts that it is made of.
     """
-    for one in found:
-        if one.kind == TUPLE:
-            raise _no_text(layout, one)
-    exclusions, gone = [], []
-    for one in found:
-        places = places_of(layout, one)
+    for traced in named:
+        if traced.kind == TUPLE:
+            raise _made_of_texts(layout, traced)
+    exclusions, fully_removed = [], []
+    for traced in named:
         if row is None:
-            exclusions.append(Exclusion(source=one.source, id=one.id.hex(), reason=reason))
-        else:
-            own = [place for place in places if place.row == row[1] and place.file.endswith(row[0])]
-            exclusions += [Exclusion(source=one.source, file=place.file, row=place.row, reason=reason) for place in own]
-            if len(own) < len(places):
-                continue
-        gone.append(one)
-    traces = [trace_text(layout, one, most=0) for one in gone]
+            exclusions.append(Exclusion(source=traced.source, id=traced.id.hex(), reason=reason))
+            fully_removed.append(traced)
+            continue
+        places = places_of(layout, traced)
+        own = [place for place in places if place.row == row[1] and place.file.endswith(row[0])]
+        exclusions += [Exclusion(source=traced.source, file=place.file, row=place.row, reason=reason) for place in own]
+        if len(own) == len(places):
+            fully_removed.append(traced)
+    traces = [trace_text(layout, traced, most=0) for traced in fully_removed]
     texts = list(dict.fromkeys(trace.text for trace in traces))
-    ids = _ids_of(texts) | {one.id for one in gone} | _tuples(layout, gone)
-    needles = Needles(texts, sorted(ids))
+    ids = _ids_of(texts) | {traced.id for traced in fully_removed} | _tuples(layout, fully_removed)
     vectors = frozenset(_vector_ids(layout, texts))
-    files = _files(layout, gone)
-    raw = [path for name in files for path in own_files(layout, name) if _name(layout, name, path) in files[name]]
-    stored = copies(layout, files)
-    learners = learners_of(layout.results, gone)
-    found_in = _with_plans(find_holders(_searched(layout), needles._replace(ids=ids | vectors)), learners)
-    found_in += [
+    files = _files(layout, fully_removed)
+    learners = learners_of(layout.results, fully_removed)
+    holders = _with_plans(find_holders(_searched(layout), Needles(texts, ids | vectors)), learners)
+    holders += [
         Holder(path, TOKENS)
-        for name in sorted({one.source for one in gone})
+        for name in sorted({traced.source for traced in fully_removed})
         for path in sorted(layout.results.glob(f"tokens/*/{name}/*.bin"))
     ]
     return Remains(
-        list(dict.fromkeys(exclusions)), needles, vectors, found_in, raw, stored, learners, traces,
-        own_pages(layout.results),
-    )  # fmt: skip
+        exclusions=list(dict.fromkeys(exclusions)),
+        needles=Needles(texts, sorted(ids)),
+        vectors=vectors,
+        holders=holders,
+        raw=[path for name in files for path in own_files(layout, name) if _name(layout, name, path) in files[name]],
+        copies=copies(layout, files),
+        learners=learners,
+        traces=traces,
+        pages=own_pages(layout.results),
+    )
 
 
 def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
-    """Return what is left of a whole source: all below folders of its name, and what else holds its texts or ids."""
+    """Find what is left of a whole source: all below folders of its name, and what else holds its texts or ids."""
     folders = source_folders(layout.results, name)
-    holders = [Holder(path, "all of it") for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    inside = [Holder(path, "all of it") for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     raw = own_files(layout, name)
     texts = _texts(layout, name)
     vectors = frozenset(_vector_ids(layout, texts))
     needles = Needles([], _ids_of(texts) | _ids_in(layout, name), texts)
+    known = {holder.path for holder in inside}
+    matches = find_holders(_searched(layout), needles._replace(ids=needles.ids | vectors))
+    outside = [holder for holder in matches if holder.path not in known]
     learners = learners_of_source(layout.results, name)
-    own = {holder.path for holder in holders}
-    beyond = find_holders(_searched(layout), needles._replace(ids=needles.ids | vectors))
-    holders += [one for one in beyond if one.path not in own]
     return Remains(
-        [Exclusion(source=name, reason=reason)], needles, vectors,
-        _with_plans([one for one in holders if one.path not in raw], learners), raw, copies(layout, {name: None}),
-        learners, [], own_pages(layout.results),
-    )  # fmt: skip
+        exclusions=[Exclusion(source=name, reason=reason)],
+        needles=needles,
+        vectors=vectors,
+        holders=_with_plans([holder for holder in [*inside, *outside] if holder.path not in raw], learners),
+        raw=raw,
+        copies=copies(layout, {name: None}),
+        learners=learners,
+        traces=[],
+        pages=own_pages(layout.results),
+    )
 
 
-def _no_text(layout: Layout, one: Found) -> InputError:
-    query, positive = trace_found(layout, one).texts[:2]
+def _made_of_texts(layout: Layout, traced: TracedId) -> InputError:
+    query, positive = trace_tuple(layout, traced).texts[:2]
     return InputError(
-        f"id {one.id.hex()}: is that of a tuple of {one.source}, which is made of texts; forget its query "
+        f"id {traced.id.hex()}: is that of a tuple of {traced.source}, which is made of texts; forget its query "
         f"{query.id} or its positive {positive.id}"
     )
 
 
 def source_folders(results: Path, name: str) -> list[Path]:
-    """Return the folders of a source in all stages and variants, those of its tasks excepted."""
+    """The folders of a source in all stages and variants, those of its tasks excepted."""
     patterns = (f"sources/{name}", f"curated/*/{name}", f"mined/*/{name}", f"tokens/*/{name}")
     return [path for pattern in patterns for path in sorted(results.glob(pattern)) if path.is_dir()]
 
 
 def remains_lines(remains: Remains, *, results: Path) -> list[str]:
-    """Return what was found as lines for a person."""
+    """What was found as lines for a person."""
     lines = [f"{trace.role} {trace.id} of {trace.source}, in {trace.tuples:,} tuples" for trace in remains.traces]
-    learned = sorted(path for one in remains.learners for path in one.made)
+    learned = sorted(path for learner in remains.learners for path in learner.made)
     lines += [f"learned from it   {path.relative_to(results)}" for path in learned]
-    lines += [f"holds it          {_short(one.path, results)}: {one.where}" for one in remains.holders]
+    lines += [f"holds it          {_short(holder.path, results)}: {holder.where}" for holder in remains.holders]
     lines += [f"came from         {_short(path, results)}" for path in remains.raw]
-    lines += [f"came from         {_short(one.path, results)}{_kept(one)}" for one in remains.copies]
+    lines += [f"came from         {_short(copy.path, results)}{_kept(copy)}" for copy in remains.copies]
     lines += [f"to be deleted     {_short(path, results)}: no job makes it again" for path in remains.pages]
-    lines += [f"to exclude        {_exclusion(one)}" for one in remains.exclusions]
+    lines += [f"to exclude        {_excluded(exclusion)}" for exclusion in remains.exclusions]
     return lines
 
 
-def _exclusion(one: Exclusion) -> str:
-    what = f"row {one.row} of {one.file}" if one.file else f"text {one.id}" if one.id else "all of it"
-    return f"{one.source}: {what}"
+def _excluded(exclusion: Exclusion) -> str:
+    text = f"text {exclusion.id}" if exclusion.id else "all of it"
+    return f"{exclusion.source}: {f'row {exclusion.row} of {exclusion.file}' if exclusion.file else text}"
 
 
 def _short(path: Path, results: Path) -> str:
@@ -140,9 +153,9 @@ def _searched(layout: Layout) -> list[Path]:
 
 
 def _with_plans(holders: Sequence[Holder], learners: Iterable[Learner]) -> list[Holder]:
-    """Return these and the plans of the runs: what a plan names by its row alone, no search for ids finds."""
-    known = {one.path for one in holders}
-    plans = [one.plan for one in learners if one.plan not in known and one.plan.is_file()]
+    """Add the plans of runs that learned: what a plan names by its row alone, no search for ids finds."""
+    known = {holder.path for holder in holders}
+    plans = [learner.plan for learner in learners if learner.plan not in known and learner.plan.is_file()]
     return [*holders, *(Holder(path, "tuples of it") for path in plans)]
 
 
@@ -150,56 +163,59 @@ def _ids_of(texts: Iterable[str]) -> set[bytes]:
     return {identity for text in texts for identity in (doc_id(text), *(query_id(task, text) for task in TASKS))}
 
 
-def _tuples(layout: Layout, found: Sequence[Found]) -> set[bytes]:
-    """Return the tuples that have a text as their query or positive: their ids are made from its."""
+def _tuples(layout: Layout, named: Sequence[TracedId]) -> set[bytes]:
+    """Ids of the tuples that have a text as their query or positive: they are made from its id."""
     ids: set[bytes] = set()
-    for one in found:
-        path = [layout.mined(one.source) / "tuples.parquet"]
-        if one.kind == QUERY:
-            rows = ask("SELECT tuple_id FROM read_parquet(?) WHERE query_id = ?", path, one.id)
+    for traced in named:
+        path = [layout.mined(traced.source) / "tuples.parquet"]
+        if traced.kind == QUERY:
+            rows = ask("SELECT tuple_id FROM read_parquet(?) WHERE query_id = ?", path, traced.id)
         else:
             sql = "SELECT tuple_id FROM read_parquet(?) WHERE positive_row = ?"
-            rows = ask(sql, path, row_of(layout, one))
+            rows = ask(sql, path, row_of(layout, traced))
         ids |= {identity for (identity,) in rows}
     return ids
 
 
 def _vector_ids(layout: Layout, texts: Iterable[str]) -> set[bytes]:
-    """Return the ids of the texts as encoders read them: with the prompts of the retriever and of the backbone."""
+    """Ids of the texts as encoders read them: with the prompts of the retriever and of the backbone."""
+    models = (layout.retriever, layout.backbone)
     instructions = {source.instruction for source in layout.sources}
     ids = set()
     for text in texts:
-        read = {text, *(model.passage_prompt + text for model in (layout.retriever, layout.backbone))}
-        for model in (layout.retriever, layout.backbone):
-            read |= {format_query(model.query_prompt, instruction=one, text=text) for one in instructions}
-        ids |= {doc_id(one) for one in read}
+        prompted = {text, *(model.passage_prompt + text for model in models)}
+        for model in models:
+            prompted |= {format_query(model.query_prompt, instruction=own, text=text) for own in instructions}
+        ids |= {doc_id(form) for form in prompted}
     return ids
 
 
 def _texts(layout: Layout, name: str) -> set[str]:
-    """Return the texts of a source as it is now, and as it was curated for any run."""
+    """The texts of a source as it is now, and as it was curated for any run."""
     folders = [layout.source(name), *sorted(layout.results.glob(f"curated/*/{name}"))]
-    paths = [folder / f"{table}.parquet" for folder in folders for table in ("corpus", "queries")]
-    found = [path for path in paths if path.is_file()]
-    return {text for (text,) in ask("SELECT text FROM read_parquet(?)", found)} if found else set()
+    tables = [folder / f"{table}.parquet" for folder in folders for table in ("corpus", "queries")]
+    paths = [path for path in tables if path.is_file()]
+    return {text for (text,) in ask("SELECT text FROM read_parquet(?)", paths)} if paths else set()
 
 
 def _ids_in(layout: Layout, name: str) -> set[bytes]:
-    """Return the ids of a source's queries and, of all runs, tuples: not all of them follow from single texts."""
-    places = [("query_id", f"sources/{name}/queries.parquet"), ("query_id", f"curated/*/{name}/queries.parquet")]
-    places.append(("tuple_id", f"mined/*/{name}/tuples.parquet"))
+    """Ids of a source's queries and, of all runs, tuples: not all of them follow from single texts."""
+    tables = [("query_id", f"sources/{name}/queries.parquet"), ("query_id", f"curated/*/{name}/queries.parquet")]
+    tables.append(("tuple_id", f"mined/*/{name}/tuples.parquet"))
     ids: set[bytes] = set()
-    for column, pattern in places:
+    for column, pattern in tables:
         paths = sorted(layout.results.glob(pattern))
-        ids |= {one for (one,) in ask(f"SELECT {column} FROM read_parquet(?)", paths)} if paths else set()
+        rows = ask(f"SELECT {column} FROM read_parquet(?)", paths) if paths else []
+        ids |= {identity for (identity,) in rows}
     return ids
 
 
-def _files(layout: Layout, found: Iterable[Found]) -> dict[str, set[str]]:
-    """Return source -> names of the fetched files that these came from."""
+def _files(layout: Layout, named: Iterable[TracedId]) -> dict[str, set[str]]:
+    """Map sources to the names of the fetched files that some texts came from."""
     files: dict[str, set[str]] = {}
-    for one in found:
-        files.setdefault(one.source, set()).update(place.file.split("!")[0] for place in places_of(layout, one))
+    for traced in named:
+        names = (place.file.split(SEPARATOR)[0] for place in places_of(layout, traced))
+        files.setdefault(traced.source, set()).update(names)
     return dict(sorted(files.items()))
 
 

@@ -10,9 +10,8 @@ import pytest
 from f2llm.__main__ import main
 from f2llm.config.exclusions import Exclusion
 from f2llm.errors import InputError
-from f2llm.lineage.forget.files import copies
+from f2llm.lineage.forget.files import copies, delete_pages
 from f2llm.lineage.forget.holders import Needles, find_holders
-from f2llm.lineage.forget.pages import delete_pages
 from f2llm.lineage.forget.rebuild import rebuild
 from f2llm.lineage.forget.remains import remains_lines, remains_of, remains_of_source
 from f2llm.lineage.trace.find import find_ids, find_row, find_text
