@@ -9,7 +9,7 @@ from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
 from f2llm.records.scores import Compared, points_of, read_result, rows_of, score_files
 
-MEND = "delete it and run its evaluation again"
+REMEDY = "delete it and run its evaluation again"
 
 
 class Comparison(NamedTuple):
@@ -98,12 +98,12 @@ def _read(wanted: Sequence[tuple[str, str]], folders: Mapping[str, Path]) -> dic
     for name, task in wanted:
         path = folders[name] / f"{task}.json"
         try:
-            found[name, task] = read_result(path, mend=MEND)
+            found[name, task] = read_result(path, remedy=REMEDY)
         except InputError as error:
             faults += error.faults
             continue
         if not isinstance(found[name, task].get("dataset_revision"), str):
-            faults.append(f"{path}: does not say of which data (`dataset_revision`); {MEND}")
+            faults.append(f"{path}: does not say of which data (`dataset_revision`); {REMEDY}")
     if faults:
         raise InputError(faults)
     return found

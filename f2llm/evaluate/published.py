@@ -20,7 +20,7 @@ from f2llm.records.scores import check_result, parse_result
 
 META = "model_meta.json"
 NO_REVISION = ("external", "no_revision_available", "")
-MEND = "delete it or fetch it again"
+REMEDY = "delete it or fetch it again"
 
 
 class Result(NamedTuple):
@@ -123,16 +123,16 @@ def _results(model: Path, wanted: Collection[str]) -> list[Result]:
 
 def _content(path: Path) -> Mapping[str, Any]:
     """Return a result; a file of mteb before 1.11 has the layout of today."""
-    content = parse_result(path.read_bytes(), path=path, mend=MEND)
+    content = parse_result(path.read_bytes(), path=path, remedy=REMEDY)
     if isinstance(content, Mapping) and "mteb_dataset_name" in content:
         from mteb.results import TaskResult
 
         try:
             text = TaskResult.from_disk(path).model_dump_json()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: mteb cannot read this old result ({type(error).__name__}); {MEND}") from error
-        content = parse_result(text, path=path, mend=MEND)
-    check_result(content, path=path, mend=MEND)
+            raise InputError(f"{path}: mteb cannot read this old result ({type(error).__name__}); {REMEDY}") from error
+        content = parse_result(text, path=path, remedy=REMEDY)
+    check_result(content, path=path, remedy=REMEDY)
     return content
 
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written aside, fsynced, renamed."""
+"""Files and folders that are either whole or absent: written aside, fsynced, renamed. Their hashes and sizes."""
 
 import contextlib
 import glob
@@ -20,13 +20,13 @@ MANIFEST = "manifest.json"  # of a source or model: its licence and the files th
 
 
 def sha256_file(path: str | Path) -> str:
-    """Return the sha256 of a file as 64 hex digits, read in blocks."""
+    """sha256 of a file as 64 hex digits, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_path(path: str | Path) -> str:
-    """Return the sha256 of a file, or of a folder as the hash of its (name, sha256) listing.
+    """sha256 of a file, or of a folder as the hash of its (name, sha256) listing.
 
     The workflow engine's time stamp in a folder does not count.
     """
@@ -39,7 +39,7 @@ def sha256_path(path: str | Path) -> str:
 
 
 def bytes_of(path: str | Path) -> int:
-    """Return the bytes of a file, or of all files in a folder but the workflow engine's time stamp."""
+    """Size of a file, or of all files in a folder but the workflow engine's time stamp, in bytes."""
     path = Path(path)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.name != TIMESTAMP]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -15,22 +15,22 @@ DEV_BUCKET = 1
 
 
 def doc_id(text: str) -> bytes:
-    """Return the 16-byte id of a passage: blake2b of its Unicode-NFC text."""
+    """16-byte id of a passage: blake2b of its Unicode-NFC text."""
     return _digest(unicodedata.normalize("NFC", text).encode())
 
 
 def query_id(task: str, text: str) -> bytes:
-    """Return the 16-byte id of a query: blake2b of its task type and Unicode-NFC text."""
+    """16-byte id of a query: blake2b of its task type and Unicode-NFC text."""
     return _digest(task.encode(), unicodedata.normalize("NFC", text).encode())
 
 
 def tuple_id(source: str, query: bytes, positive: bytes) -> bytes:
-    """Return the 16-byte id of a training tuple of `source`, from its query and positive ids."""
+    """16-byte id of a training tuple of `source`, from its query and positive ids."""
     return _digest(source.encode(), query, positive)
 
 
 def keyed_hash(seed: int, stage: str, *ids: bytes | str | int) -> int:
-    """Return a 64-bit unsigned integer that depends on (seed, stage, ids) alone.
+    """64-bit unsigned integer that depends on (seed, stage, ids) alone.
 
     Sort by it for a reproducible permutation, reduce it modulo n for a draw (the bias of a
     64-bit modulus is below 2**-40 for every n met here).
@@ -40,7 +40,7 @@ def keyed_hash(seed: int, stage: str, *ids: bytes | str | int) -> int:
 
 
 def split_of(group: str) -> str:
-    """Return "train", "dev" or "test" for a group: buckets 0 and 1 of ten are test and dev.
+    """Split of a group, "train", "dev" or "test": buckets 0 and 1 of ten are test and dev.
 
     The hash sees the group alone, so that sources made from one data set (two views of the
     same file) agree, and rows of one group never straddle splits.

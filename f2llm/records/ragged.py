@@ -1,4 +1,4 @@
-"""Ragged int32 rows on disk: a flat array and offsets, mapped into memory and shared by all processes.
+"""Rows of int32 values of different lengths on disk, such as tokens of texts, mapped into memory by all processes.
 
 `name.bin` holds little-endian int32 values end to end, `name.offsets` the int64 place of every row
 and, last, the number of values.
@@ -38,7 +38,7 @@ class Rows:
         return len(self.offsets) - 1
 
     def lengths(self) -> NDArray[np.int32]:
-        """Return the number of values of every row."""
+        """Number of values of every row."""
         return np.diff(self.offsets).astype(np.int32)
 
     def __getitem__(self, row: int) -> NDArray[np.int32]:
@@ -46,7 +46,7 @@ class Rows:
 
 
 def write_rows(path: str | Path, batches: Iterable[Sequence[Sequence[int]]]) -> int:
-    """Write `path`.bin and `path`.offsets, each whole or absent, from batches of rows; return the rows.
+    """Write `path`.bin and `path`.offsets, each whole or absent, from batches of rows; gives the number of rows.
 
     Memory is one batch and the offsets.
     """

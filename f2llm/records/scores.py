@@ -1,4 +1,4 @@
-"""Result files of mteb below results/scores, as everybody reads them, and a row of two models compared."""
+"""Result files of mteb below results/scores: how to find, read, check and sum them up; a row of two models compared."""
 
 import json
 import statistics
@@ -29,60 +29,56 @@ class Compared(NamedTuple):
 
 
 def score_files(folder: str | Path) -> list[Path]:
-    """Return the result files of a model in its folder of results/scores, by task; none where there is no folder."""
+    """The result files of a model in its folder of results/scores, by task; none where there is no folder."""
     return [path for path in sorted(Path(folder).glob("*.json")) if path.stem not in LEFT_OUT]
 
 
-def read_result(path: str | Path, *, mend: str) -> dict[str, Any]:
-    """Return a result file of mteb's; `mend` says what to do about one that is none.
+def read_result(path: str | Path, *, remedy: str) -> dict[str, Any]:
+    """Read and check a result file of mteb's; `remedy` tells a person what to do about any other file.
 
     Raises:
         InputError: it is torn, or laid out in another way.
     """
-    content = parse_result(Path(path).read_bytes(), path=path, mend=mend)
-    check_result(content, path=path, mend=mend)
+    content = parse_result(Path(path).read_bytes(), path=path, remedy=remedy)
+    check_result(content, path=path, remedy=remedy)
     return content
 
 
-def parse_result(text: str | bytes, *, path: str | Path, mend: str) -> Any:  # noqa: ANN401 - JSON is the border
-    """Return the content of a result file, whatever its layout; what is not a number (NaN) is null.
+def parse_result(text: str | bytes, *, path: str | Path, remedy: str) -> Any:  # noqa: ANN401 - JSON is the border
+    """Parse a result file, whatever its layout; what is not a number (NaN) becomes None.
 
     Raises:
         InputError: it is torn.
     """
     try:
-        return json.loads(text, parse_constant=_null)
+        return json.loads(text, parse_constant=lambda _: None)
     except ValueError as error:
-        raise InputError(f"{path}: is no result of mteb's ({error}); {mend}") from error
+        raise InputError(f"{path}: is no result of mteb's ({error}); {remedy}") from error
 
 
-def check_result(content: object, *, path: str | Path, mend: str) -> None:
+def check_result(content: object, *, path: str | Path, remedy: str) -> None:
     """Check that scores are laid out as mteb writes them: split -> cells, each with its subset and main score.
 
     Raises:
         InputError: they are not.
     """
     if fault := _fault(content):
-        raise InputError(f"{path}: is no result of mteb's ({fault}); {mend}")
+        raise InputError(f"{path}: is no result of mteb's ({fault}); {remedy}")
 
 
 def rows_of(result: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    """Return the splits and subsets that a result has scores of."""
+    """The (split, subset) pairs that a result has scores of."""
     return frozenset((split, cell["hf_subset"]) for split, cells in result["scores"].items() for cell in cells)
 
 
 def points_of(result: Mapping[str, Any]) -> float | None:
-    """Return the main score of a result in points, the mean over splits and subsets; None if one is missing."""
+    """Main score of a result in points, the mean over splits and subsets; None if one is missing."""
     cells = [cell.get("main_score") for split in result["scores"].values() for cell in split]
     return None if not cells or None in cells else 100 * statistics.fmean(cells)
 
 
-def _null(_: str) -> None:
-    return None
-
-
 def _fault(content: object) -> str:
-    """Return the first thing that is not as mteb writes it, or nothing."""
+    """The first thing that is not as mteb writes it, "" if all is."""
     scores = content.get("scores") if isinstance(content, Mapping) else None
     if not isinstance(scores, Mapping):
         return "it has no `scores` by split"

@@ -26,33 +26,33 @@ _TAG = regex.compile(rf"(?i)</?(?:{_ELEMENTS.replace(' ', '|')})(?:\s[^<>]{{0,30
 
 
 def e1_text(text: str) -> str:
-    """Return the E1 form: html.unescape, NFKC, casefold, whitespace collapsed to one space."""
+    """E1 form: html.unescape, NFKC, casefold, whitespace collapsed to one space."""
     plain = html.unescape(text)
     plain = plain if plain.isascii() else unicodedata.normalize("NFKC", plain)
     return " ".join(plain.casefold().split())
 
 
 def content_key(text: str) -> str:
-    """Return the E1 key: xxh3_128 of the E1 form, 32 hex digits."""
+    """E1 key: xxh3_128 of the E1 form, 32 hex digits."""
     return xxhash.xxh3_128_hexdigest(e1_text(text).encode())
 
 
 def e2_text(text: str) -> str:
-    """Return the E2 form: as E1 with HTML tags stripped, only letters, marks and digits, spaces between."""
+    """E2 form: as E1 with HTML tags stripped, only letters, marks and digits, spaces between."""
     plain = text
     for _ in range(MOST_ESCAPES if "&" in text else 0):
         plain = html.unescape(plain)
     plain = without_tags(plain)
-    if plain.isascii():  # the same, several times as fast
+    if plain.isascii():  # gives what the last line would, several times as fast
         return b" ".join(plain.encode().translate(_ASCII_WORDS).split()).decode()
     return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", plain).casefold()).strip()
 
 
 def without_tags(text: str) -> str:
-    """Return the text with a space for every HTML tag."""
+    """The text with a space for every HTML tag."""
     return _TAG.sub(" ", text) if "<" in text else text
 
 
 def spaced(form: str) -> str:
-    """Return an E1 or E2 form in which letters of scripts without spaces (Chinese, Thai) are words of their own."""
+    """E1 or E2 form in which each letter of a script without spaces (Chinese, Thai) is a word of its own."""
     return form if form.isascii() else " ".join(_UNSPACED.sub(r" \1 ", form).split())

@@ -1,4 +1,4 @@
-"""What a report could not read: a run half done, a table deleted, a file that is none of ours."""
+"""Notes on what a report could not read: a run half done, a table deleted, a foreign file."""
 
 import contextlib
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 from f2llm.errors import InputError
 from f2llm.runs.withheld import withheld
 
+MOST_CHARACTERS = 300  # of a reason
 # What reading a foreign or older file raises: bad JSON, Parquet or text, and columns or keys that are not there.
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 
@@ -32,7 +33,7 @@ class Gaps:
 
     @contextlib.contextmanager
     def noting(self, what: str) -> Iterator[None]:
-        """Go on behind the block when a file is missing or cannot be read; `what` says what then lacks."""
+        """Go on after the block when a file is missing or cannot be read; `what` names what is then lacking."""
         try:
             yield
         except FileNotFoundError as error:
@@ -41,8 +42,8 @@ class Gaps:
         except InputError as error:
             self.add(f"{what}: {self._short(error.faults[0])}")
         except (OSError, *UNREADABLE) as error:
-            said = f"{type(error).__name__}: {self._short(str(error))}"[:300]
-            self.add(f"{what}: cannot be read ({said}); the file is damaged, foreign, or of another version")
+            reason = f"{type(error).__name__}: {self._short(str(error))}"[:MOST_CHARACTERS]
+            self.add(f"{what}: cannot be read ({reason}); the file is damaged, foreign, or of another version")
 
     def add(self, note: str) -> None:
         """Add a note to the section that is being made, once."""
@@ -51,10 +52,10 @@ class Gaps:
             notes.append(note)
 
     def _short(self, text: str) -> str:
-        """A message with paths as they are below the checkout."""
-        found = re.search(re.escape(str(self._results.absolute())) + r"[^\s'\"]*", text)
-        if found and text != found[0] and "Failed to open" in text:
-            text = found[0]
+        """Shorten a message: paths as they are below the checkout, without names of this machine."""
+        path = re.search(re.escape(str(self._results.absolute())) + r"[^\s'\"]*", text)
+        if path and "Failed to open" in text:  # Parquet's reader: the path says it all
+            text = path[0]
         for results in (str(self._results.absolute()), str(self._results)):
             text = text.replace(results, "results") if results else text
         return withheld(text)

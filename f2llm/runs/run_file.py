@@ -80,7 +80,7 @@ def training_settings(run: Run) -> dict[str, Any]:
 
 
 def read_run_file(path: str | Path) -> RunFile:
-    """Read run.json and check the plan beside it, all tuples and what describes token rows against their hashes.
+    """Read run.json, and check the plan beside it, all tuples and what describes token rows against their hashes.
 
     Raises:
         InputError: run.json is missing or damaged, or files changed since it was written.

@@ -46,8 +46,8 @@ class Causes:
 
     def differs(self, path: str) -> bool | None:
         """Say whether an artefact, named as `same` names it, differs; None where a run lacks it."""
-        one, two = (makers.get(path) for makers in self._makers)
-        return None if one is None or two is None else one[1] != two[1]
+        before, after = (makers.get(path) for makers in self._makers)
+        return None if before is None or after is None else before[1] != after[1]
 
     def artefacts(self) -> list[str]:
         """All artefacts of both runs, as `same` names them."""
@@ -58,27 +58,27 @@ class Causes:
         if path in self._known:
             return self._known[path]
         self._known[path] = []  # no chain has a cycle; this bounds a damaged one
-        one, two = (makers.get(path) for makers in self._makers)
-        if one is not None and two is not None:
-            if one[1] != two[1]:
-                self._known[path] = list(dict.fromkeys(self._of_jobs(one[0], two[0])))
-        elif one is not two:
-            self._known[path] = [f"only {self._names[0 if two is None else 1]} has {path}"]
+        before, after = (makers.get(path) for makers in self._makers)
+        if before is not None and after is not None:
+            if before[1] != after[1]:
+                self._known[path] = list(dict.fromkeys(self._of_jobs(before[0], after[0])))
+        elif before is not after:
+            self._known[path] = [f"only {self._names[0 if after is None else 1]} has {path}"]
         return self._known[path]
 
-    def _of_jobs(self, one: Job, two: Job) -> Iterator[str]:
+    def _of_jobs(self, before: Job, after: Job) -> Iterator[str]:
         """Yield what a job and its counterpart were given that differs: settings, code, and causes of their inputs."""
-        yield from param_differences(one, two, alone=self._alone)
-        if one.code != two.code:
+        yield from param_differences(before, after, alone=self._alone)
+        if before.code != after.code:
             versions = [
-                f"{name} {one.versions.get(name, 'none')} -> {two.versions.get(name, 'none')}"
-                for name in sorted({*one.versions, *two.versions})
-                if one.versions.get(name) != two.versions.get(name)
+                f"{name} {before.versions.get(name, 'none')} -> {after.versions.get(name, 'none')}"
+                for name in sorted({*before.versions, *after.versions})
+                if before.versions.get(name) != after.versions.get(name)
             ]
-            yield f"code of {one.rule}" + (f" (or versions: {', '.join(versions)})" if versions else "")
+            yield f"code of {before.rule}" + (f" (or versions: {', '.join(versions)})" if versions else "")
         sides = [
             {self.same(name, side): sha256 for name, sha256 in job.inputs.items()}
-            for side, job in enumerate((one, two))
+            for side, job in enumerate((before, after))
         ]
         for name in sorted({*sides[0], *sides[1]}):
             if sides[0].get(name) != sides[1].get(name) and not name.startswith("results/lineage/"):
@@ -88,12 +88,12 @@ class Causes:
                 yield from lacking or (self.of(name) if made else [_changed(name, sides, self._names)])
 
 
-def param_differences(one: Job, two: Job, *, alone: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+def param_differences(job: Job, other: Job, *, alone: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """List the settings of two jobs that differ, as "rule: key: before -> after".
 
     `alone` maps sources that one run lacks to what is said in place of all their settings.
     """
-    before, after = dict(flat(one.params)), dict(flat(two.params))
+    before, after = dict(flat(job.params)), dict(flat(other.params))
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     differences = []
     for key in keys:
@@ -101,7 +101,7 @@ def param_differences(one: Job, two: Job, *, alone: Mapping[str, str] = MappingP
             continue
         values = before.get(key), after.get(key)
         explained = [alone[name] for name in _sources_behind(key, values, alone)]
-        differences += explained or [f"{one.rule}: {key}: {shown(values[0])} -> {shown(values[1])}"]
+        differences += explained or [f"{job.rule}: {key}: {shown(values[0])} -> {shown(values[1])}"]
     return list(dict.fromkeys(differences))
 
 

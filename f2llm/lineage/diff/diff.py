@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.lineage.diff.causes import Causes
-from f2llm.lineage.trace.backward import MEND
+from f2llm.lineage.trace.backward import REMEDY
 from f2llm.records.scores import points_of, read_result, score_files
 from f2llm.records.sql import ask
 from f2llm.runs.layout import Layout, read_layout
@@ -27,17 +27,17 @@ class TupleChange(NamedTuple):
     changed: int
 
 
-def diff_runs(before: Path, one: str, after: Path, two: str) -> list[Difference]:
-    """List what differs between run `one` of the results folder `before` and run `two` of `after`.
+def diff_runs(before: Path, run: str, after: Path, other: str) -> list[Difference]:
+    """List what differs between `run` of the results folder `before` and run `other` of `after`.
 
     Raises:
         InputError: there is no such run, or both are the same.
     """
-    if (before.resolve(), one) == (after.resolve(), two):
-        raise InputError(f"diff: {one!r} is named twice; name two runs, or the results folder of the other")
-    layouts = read_layout(before, run=one), read_layout(after, run=two)
-    jobs = jobs_of(read_jobs(before), one), jobs_of(read_jobs(after), two)
-    causes = Causes(jobs, names=(one, two))
+    if (before.resolve(), run) == (after.resolve(), other):
+        raise InputError(f"diff: {run!r} is named twice; name two runs, or the results folder of the other")
+    layouts = read_layout(before, run=run), read_layout(after, run=other)
+    jobs = jobs_of(read_jobs(before), run), jobs_of(read_jobs(after), other)
+    causes = Causes(jobs, names=(run, other))
     return [
         *config_differences(layouts),
         *(Difference("code", what, []) for what in _code(jobs)),
@@ -82,13 +82,13 @@ def tuple_changes(layouts: tuple[Layout, Layout], source: str) -> TupleChange:
 
 
 def _code(jobs: tuple[Sequence[Job], Sequence[Job]]) -> list[str]:
-    before, after = ({job.rule: job.code for job in own} for own in jobs)
+    before, after = ({job.rule: job.code for job in side} for side in jobs)
     both = sorted({*before} & {*after})
     return [f"{rule}: {before[rule]} -> {after[rule]}" for rule in both if before[rule] != after[rule]]
 
 
 def _versions(jobs: tuple[Sequence[Job], Sequence[Job]]) -> list[str]:
-    before, after = ({key: value for job in own for key, value in job.versions.items()} for own in jobs)
+    before, after = ({key: value for job in side for key, value in job.versions.items()} for side in jobs)
     names = sorted({*before, *after})
     return [
         f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
@@ -151,7 +151,7 @@ def _scores(layouts: tuple[Layout, Layout], causes: Causes) -> Iterator[Differen
 
 def _points(layout: Layout) -> dict[str, float | None]:
     files = score_files(layout.results / "scores" / layout.run)
-    return {path.stem: points_of(read_result(path, mend=MEND)) for path in files}
+    return {path.stem: points_of(read_result(path, remedy=REMEDY)) for path in files}
 
 
 def _shown(points: float | None) -> str:

@@ -15,7 +15,7 @@ from f2llm.runs.layout import RUN_FILE, Layout, read_layout, read_manifest, runs
 from f2llm.runs.manifests import Job, read_jobs, upstream
 from f2llm.runs.run_file import MODEL_FILE
 
-MEND = "delete it and run `snakemake --cores all` in the checkout, which evaluates again"
+REMEDY = "delete it and run `snakemake --cores all` in the checkout, which evaluates again"
 TABLES = ("tuples", "tokens")
 MOST_DIFFERENT = 3  # digests that are named
 
@@ -238,7 +238,7 @@ def trace_score(results: Path, score: str) -> ModelTrace:
             f"{f'tasks of {model}: ' + ', '.join(tasks) if tasks else 'models: ' + ', '.join(models)}"
         )
     run = model if (results / "runs" / model / RUN_FILE).is_file() else None
-    points = points_of(read_result(path, mend=MEND))
+    points = points_of(read_result(path, remedy=REMEDY))
     return _trace_output(results, f"results/scores/{model}/{task}.json", path=path, run=run, score=points)
 
 
