@@ -62,6 +62,8 @@ def _declared_outputs(results: Path) -> set[str]:
     for path in sorted((results / FOLDER).rglob("*.json")):
         try:
             outputs.update(read_content(path)["outputs"])
+        except InputError:  # of a newer format
+            raise
         except (ValueError, KeyError, TypeError):  # foreign, or of another version
             continue
     return outputs
