@@ -136,8 +136,8 @@ def _rederive(options: argparse.Namespace) -> int:
     """Make a sample again out of the raw files, print how that went, and return how many differ."""
     from f2llm.config.build import build
     from f2llm.lineage.verify.rederive import rederive
-    from f2llm.records.files import read_json
     from f2llm.runs.layout import read_layout
+    from f2llm.runs.manifests import read_content
     from f2llm.sources.normalise import Reading
     from f2llm.sources.replay import read_again
 
@@ -146,7 +146,7 @@ def _rederive(options: argparse.Namespace) -> int:
     def reread(source: "Source", ids: Collection[bytes]) -> "Mapping[tuple[str, bytes], Sequence[Mention]]":
         folder = layout.source(source.name)
         job = layout.results / "lineage" / "jobs" / "normalise_source" / f"{source.name}.json"
-        reading = build(Reading, read_json(job)["params"]["stanza"])
+        reading = build(Reading, read_content(job)["params"]["stanza"])
         return read_again(reading, raw=folder / "raw", manifest=folder / "manifest.json", ids=ids)
 
     again = rederive(layout, tuples=options.sample, removed=options.removed, seed=options.seed, reread=reread)
