@@ -20,7 +20,7 @@ from f2llm.publish.energy import JobEnergy, assumptions, estimate_energy
 from f2llm.publish.licences import hub_name
 from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard, score_table
 from f2llm.publish.statement import statement
-from f2llm.records.files import atomic_path
+from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas.publish import ENERGY
 from f2llm.records.tables import write_rows
 from f2llm.runs.funnel import Funnel, read_funnel

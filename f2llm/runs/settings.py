@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from f2llm.records.files import read_json
 from f2llm.runs.layout import Layout
 
 MOST_SHOWN = 60  # characters of a value
@@ -37,7 +36,7 @@ def shown(value: object) -> str:
 
 def read_settings(layout: Layout) -> dict[str, Any]:
     """The settings of a run by dotted key; those of its sources begin with `sources.{name}.`."""
-    return dict(flat(read_json(layout.of_run("run.json"))["settings"]))
+    return dict(flat(layout.content["settings"]))
 
 
 def unequal_settings(settings: Sequence[Mapping[str, Any]]) -> list[str]:

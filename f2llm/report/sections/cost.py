@@ -5,8 +5,7 @@ from typing import Any
 
 from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import COUNT, SECONDS, TEXT, Column, ReportTable
-from f2llm.runs.manifests import peak_memory_of, unit_of
-from f2llm.runs.stages import stage_of
+from f2llm.runs.manifests import peak_memory_of, stage_of, unit_of
 
 # A person wants to read few lines: stages that are added to another.
 ADDED_TO = {"models": "fetch", "normalise": "fetch", "embed": "mine", "tokenise": "train", "report": "evaluate"}
