@@ -1,4 +1,11 @@
-"""Which tasks each loss term applies to; readable without torch."""
+"""The terms of the loss and the tasks that each applies to; readable without torch."""
 
-# Elsewhere many tuples of a batch share a class, so that their positives are no negatives of each other.
-IN_BATCH_TASKS = frozenset({"retrieval", "sts"})
+from collections.abc import Mapping
+
+from f2llm.config.sources import TASKS
+
+TASKS_OF_TERM: Mapping[str, frozenset[str]] = {
+    "hard": frozenset(TASKS),
+    # Elsewhere many tuples of a batch share a class, so that their positives are no negatives of each other.
+    "in_batch": frozenset({"retrieval", "sts"}),
+}

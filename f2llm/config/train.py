@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class LossTerm:
     """One term of the loss and its weight."""
 
-    term: str  # a name of f2llm.train.losses.loss.TERMS
+    term: str  # a name of f2llm.config.losses.TASKS_OF_TERM
     weight: float
 
 

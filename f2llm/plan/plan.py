@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from f2llm.config.build import plain
-from f2llm.config.losses import IN_BATCH_TASKS
+from f2llm.config.losses import TASKS_OF_TERM
 from f2llm.config.sources import Source
 from f2llm.config.train import Train
 from f2llm.errors import InputError
@@ -183,7 +183,7 @@ def _faults(source: Tuples, stanza: Source, *, settings: Train) -> list[str]:
             f"source {source.name}: {len(short)} tuples have fewer than {least} negatives, the first is "
             f"{source.id_of(row).hex()} with {source.negatives[row]}; lower train.negatives or raise mine.negatives"
         )
-    if "hard" not in {term.term for term in settings.losses} and stanza.task not in IN_BATCH_TASKS:
+    if not any(stanza.task in TASKS_OF_TERM[term.term] for term in settings.losses):
         faults.append(f"source {source.name}: no term of train.losses applies to {stanza.task}; add the term hard")
     return faults
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from f2llm.records.files import atomic_folder
+from f2llm.records.schemas.train import METRICS
 from f2llm.records.scores import BOUNDED, MEANS, Compared
-from f2llm.records.tables import read_table
+from f2llm.records.terms import read_terms
 from f2llm.report import figures
 from f2llm.report.page import write_page
 from f2llm.report.sections.training import read_training
@@ -135,13 +136,13 @@ def _write(
 
 
 def _read(layout: Layout) -> ComparedRun:
-    rows, _ = read_training(layout.of_run("metrics.parquet"), layout.of_run("validation.parquet"))
-    metrics = read_table(layout.of_run("metrics.parquet"), columns=["step", "loss", "tokens", "seconds"])
+    metrics, validation = (layout.of_run(f"{name}.parquet") for name in ("metrics", "validation"))
+    rows, _ = read_training(metrics, validation, losses=[])
     return ComparedRun(
         layout,
         read_settings(layout),
         read_planned(layout.of_run("plan.parquet")),
-        {name: metrics[name].to_numpy() for name in metrics.column_names},
+        read_terms(metrics, ["loss", "tokens", "seconds"], schema=METRICS),
         {row.source: (row.last, row.held_out_after) for row in rows},
     )
 

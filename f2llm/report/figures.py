@@ -1,6 +1,7 @@
 """Plots of the report as SVG text: the same data give the same bytes, legible on light and dark."""
 
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -71,8 +72,9 @@ def score_histograms(
 def curves(lines: Mapping[str, Mapping[str, Line]], *, zero: bool = False) -> str:
     """A panel for each source with its named lines; all panels share their axes, from 0 where `zero`."""
     figure, panels = _panels(list(lines), height=1.45, share=True)
+    colours = (STRONG, THIRD, QUIET, *COLOURS[2:])
     for (name, named), axes in zip(lines.items(), panels, strict=True):
-        for (label, line), colour in zip(named.items(), (STRONG, THIRD, QUIET), strict=False):
+        for (label, line), colour in zip(named.items(), itertools.cycle(colours), strict=False):
             values = np.asarray(line.values, np.float64)
             known = ~np.isnan(values)
             if known.any():

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
+import numpy as np
 
 from f2llm.errors import InputError
 from f2llm.jobs.code import ROOT
 from f2llm.jobs.slurm import end_older_twins
-from f2llm.records.tables import read_table
+from f2llm.records.schemas.train import METRICS
+from f2llm.records.terms import read_terms
 from f2llm.train.__main__ import FAILED
 from f2llm.train.life import ASKED_SIZE, LAUNCHER, STOPPED_LINE
 from f2llm.train.nodes import Shape, launch_prefix
@@ -124,17 +125,17 @@ def _faults(lines: deque[str]) -> list[str]:
 
 
 def _counts(metrics: str | Path) -> dict[str, Any]:
-    table = read_table(metrics)
-    steps = table.filter(pc.equal(table["batch"], 0))
-    tokens, seconds = pc.sum(table["tokens"]).as_py(), pc.sum(steps["seconds"]).as_py()
+    batches = read_terms(metrics, ["loss", "tokens", "computed_tokens", "seconds", "mfu"], schema=METRICS)
+    first = batches["batch"] == 0  # figures of a step are the same in all its batches
+    tokens, seconds = int(batches["tokens"].sum()), float(batches["seconds"][first].sum())
     return {
-        "steps": len(steps),
+        "steps": int(first.sum()),
         "tokens": tokens,
-        "computed_tokens": pc.sum(table["computed_tokens"]).as_py(),
+        "computed_tokens": int(batches["computed_tokens"].sum()),
         "step_seconds": round(seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1),
-        "mfu": round(pc.mean(steps["mfu"]).as_py(), 4),
-        "first_loss": table["loss"][0].as_py(),
-        "last_loss": table["loss"][-1].as_py(),
+        "mfu": round(float(np.mean(batches["mfu"][first])), 4),
+        "first_loss": float(batches["loss"][0]),
+        "last_loss": float(batches["loss"][-1]),
         "training_peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,
     }

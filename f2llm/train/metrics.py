@@ -9,10 +9,14 @@ import pyarrow as pa
 
 from f2llm.records.files import atomic_open
 from f2llm.records.tables import write_table
+from f2llm.records.terms import long_form
 
 
 class MetricsLog:
-    """Lines of JSON; a line that a crash cut off is dropped when it is read. Keys are the columns of `schema`."""
+    """Lines of JSON, one for each batch or source; a line that a crash cut off is dropped when it is read.
+
+    A line holds the keys of `schema` and a value for each term that applies; the table has a row for each value.
+    """
 
     def __init__(self, path: str | Path, *, schema: pa.Schema) -> None:
         self._path, self._schema = Path(path), schema
@@ -40,5 +44,7 @@ class MetricsLog:
 
     def write_table(self, path: str | Path) -> int:
         """Write all rows as a Parquet table and return their number."""
-        table = pa.Table.from_pylist(list(self.rows()), schema=self._schema)
-        return write_table(path, schema=self._schema, rows=[table])
+        rows = list(self.rows())
+        names = dict.fromkeys(name for row in rows for name in row)
+        table = pa.table({name: [row.get(name) for row in rows] for name in names})
+        return write_table(path, schema=self._schema, rows=[long_form(table, schema=self._schema)])

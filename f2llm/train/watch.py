@@ -10,7 +10,7 @@ import torch
 
 from f2llm.config.geometry import training_flops
 from f2llm.config.models import Geometry
-from f2llm.records.schemas.train import METRICS, VALIDATION
+from f2llm.records.schemas.train import LOSS_PREFIX, METRICS, VALIDATION
 from f2llm.train.metrics import MetricsLog
 from f2llm.train.step import Loss, Outcome
 
@@ -90,7 +90,7 @@ class Watch:
         self._spoke = now
         means = _mean(outcome.batches)
         useful = outcome.tokens / sum(loss.computed_tokens for loss in outcome.batches)
-        terms = [f"{name.removeprefix('loss_')} {value:.4f}" for name, value in means.items() if name != "loss"]
+        terms = [f"{name.removeprefix(LOSS_PREFIX)} {value:.4f}" for name, value in means.items() if name != "loss"]
         eta = self._seconds / (step + 1 - self._start) * (self._steps - step - 1)
         logger.info(
             "step %d/%d %s: loss %.4f (%s), lr %.2e, gradient norm %.2f, %.0f tokens/s (%.1f %% useful), MFU %.0f %%, "
@@ -120,7 +120,8 @@ def _wait(device: torch.device) -> None:
 
 
 def _values(loss: Loss) -> dict[str, Any]:
-    return {"source": loss.source, "loss": loss.loss} | {f"loss_{name}": value for name, value in loss.terms.items()}
+    terms = {LOSS_PREFIX + name: value for name, value in loss.terms.items()}
+    return {"source": loss.source, "loss": loss.loss} | terms
 
 
 def _mean(losses: Sequence[Loss]) -> dict[str, float]:

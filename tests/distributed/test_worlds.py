@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from f2llm.records.schemas.train import METRICS
+from f2llm.records.terms import read_terms
 from f2llm.train import life
 
 ROOT = Path(__file__).parents[2]
@@ -38,16 +40,16 @@ def train(run, *, processes):
 def results(run):
     weights = load_file(run.with_name("model") / "model.safetensors")
     whole = torch.cat([weights[name].flatten().double() for name in sorted(weights)])
-    return whole, pq.read_table(run.with_name("metrics.parquet"))
+    return whole, read_terms(run.with_name("metrics.parquet"), ["loss"], schema=METRICS)
 
 
 def test_two_processes_in_many_chunks_equal_one_process_in_one_chunk(toy, tmp_path):
     # Small steps: Adam's first ones are the signs of gradients, which blow rounding up where one is near zero.
     one, metrics = train(toy.plan_toy(tmp_path / "one", learning_rate=0.001), processes=1)
     two, others = train(toy.plan_toy(tmp_path / "two", learning_rate=0.001, tokens_per_chunk=64), processes=2)
-    assert metrics["source"].to_pylist() == others["source"].to_pylist()
-    assert {"pairs", "kinds"} <= set(metrics["source"].to_pylist())
-    for ours, theirs in zip(metrics["loss"].to_pylist(), others["loss"].to_pylist(), strict=True):
+    assert metrics["source"].tolist() == others["source"].tolist()
+    assert {"pairs", "kinds"} <= set(metrics["source"])
+    for ours, theirs in zip(metrics["loss"], others["loss"], strict=True):
         assert abs(ours - theirs) <= 1e-6 * abs(ours)
     assert (one - two).norm() <= 1e-6 * one.norm()
     assert (one - two).norm() > 0  # another order of sums; equal bits would mean that the second run did not happen
@@ -79,7 +81,7 @@ def test_sharding_kept_graphs_and_low_rank_additions_do_not_change_the_mathemati
     run = toy.plan_toy(tmp_path / "two", **MANY, lora=lora, reshard_after_forward=reshard, activations_mb=2)
     weights, metrics = train(run, processes=2)
     assert (weights - alone[0]).norm() <= 1e-6 * alone[0].norm()
-    assert metrics["loss"].to_pylist() == pytest.approx(alone[1]["loss"].to_pylist(), rel=1e-5)
+    assert metrics["loss"].tolist() == pytest.approx(alone[1]["loss"].tolist(), rel=1e-5)
 
 
 def test_a_checkpoint_goes_on_with_another_number_of_processes_and_another_sharding(toy, tmp_path, alone):
@@ -96,7 +98,7 @@ def test_a_checkpoint_goes_on_with_another_number_of_processes_and_another_shard
     run.write_text(json.dumps(content))
     time.sleep(2 * life.WATCH_SECONDS)  # the workers of the killed torchrun end by themselves
     weights, metrics = train(run, processes=1)
-    assert metrics["step"].to_pylist() == alone[1]["step"].to_pylist()
+    assert metrics["step"].tolist() == alone[1]["step"].tolist()
     assert (weights - alone[0]).norm() <= 1e-5 * alone[0].norm()
 
 

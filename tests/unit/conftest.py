@@ -18,6 +18,7 @@ from f2llm.records.schemas.plan import PLAN
 from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
 from f2llm.records.schemas.train import METRICS, VALIDATION
 from f2llm.records.tables import write_table
+from f2llm.records.terms import long_form
 from f2llm.records.text_keys import content_key
 from f2llm.vectors.store import VectorStore
 
@@ -190,8 +191,9 @@ def write_results(tmp_path: Path) -> Path:
         "step": [0, 2], "source": ["toy"] * 2, "loss": [3.0, 1.5], "loss_hard": [3.0, 1.5], "loss_in_batch": [None, None],
         "tuples": [7, 7],
     }  # fmt: skip
-    write_table(tmp_path / "runs/toyrun/validation.parquet", schema=VALIDATION, rows=[table(VALIDATION, **validation)])
-    write_table(tmp_path / "runs/toyrun/metrics.parquet", schema=METRICS, rows=[table(METRICS, **metrics)])
+    for name, schema, columns in (("validation", VALIDATION, validation), ("metrics", METRICS, metrics)):
+        rows = [long_form(pa.table(columns), schema=schema)]
+        write_table(tmp_path / f"runs/toyrun/{name}.parquet", schema=schema, rows=rows)
     write_json(tmp_path / "runs/toyrun/run.json", run_file())
     vectors(tmp_path)
     write_json(tmp_path / "scores/scoreboard.json", scoreboard())

@@ -1,35 +1,34 @@
-"""Tables that training writes."""
+"""Tables that training writes: a row for each value of a batch or source, named by its term.
+
+A loss term or figure that does not apply has no row, so a new one changes no schema. Terms of both tables: `loss`, the
+weighted sum, over the sizes of matryoshka too, and `loss_NAME`, the term NAME of `train.losses` before weighting and on
+whole vectors. `f2llm.records.terms` reads them, and the tables of older runs, which have a column a term.
+"""
 
 import pyarrow as pa
 
-# Losses are those before weighting and on whole vectors, null where a term does not apply.
-_LOSSES = [
-    pa.field("loss", pa.float64(), nullable=False),  # the weighted sum, over the sizes of matryoshka too
-    pa.field("loss_hard", pa.float64()),
-    pa.field("loss_in_batch", pa.float64()),
-]
-# runs/{run}/metrics.parquet; sorted by (step, batch). One row a batch.
+LOSS_PREFIX = "loss_"
+# runs/{run}/metrics.parquet; sorted by (step, batch, term). The other terms are
+#   tokens: of the batch, of all processes; none is padding
+#   computed_tokens: with fill-ins; passes done twice count once
+#   learning_rate, gradient_norm (before clipping), seconds, tokens_per_second, mfu (arithmetic of the model over what
+#     the machine multiplies, 0..1): of the step, the same in all its batches
 METRICS = pa.schema(
     [
         pa.field("step", pa.int32(), nullable=False),
         pa.field("batch", pa.int16(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
-        *_LOSSES,
-        pa.field("learning_rate", pa.float64(), nullable=False),
-        pa.field("gradient_norm", pa.float64(), nullable=False),  # of the step, before clipping
-        pa.field("tokens", pa.int64(), nullable=False),  # of the batch, of all processes; none is padding
-        pa.field("computed_tokens", pa.int64(), nullable=False),  # with fill-ins; passes done twice count once
-        pa.field("seconds", pa.float64(), nullable=False),  # of the step
-        pa.field("tokens_per_second", pa.float64(), nullable=False),  # of the step
-        pa.field("mfu", pa.float64(), nullable=False),  # arithmetic of the model over what the machine multiplies, 0..1
+        pa.field("term", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
     ]
 )
-# runs/{run}/validation.parquet; sorted by (step, source). Means over the held-out tuples of a source.
+# runs/{run}/validation.parquet; sorted by (step, source, term). Losses are means over the held-out tuples of a source,
+# `tuples` is their number.
 VALIDATION = pa.schema(
     [
         pa.field("step", pa.int32(), nullable=False),  # steps done before
         pa.field("source", pa.string(), nullable=False),
-        *_LOSSES,
-        pa.field("tuples", pa.int32(), nullable=False),
+        pa.field("term", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
     ]
 )

@@ -24,5 +24,5 @@ class Vectors(NamedTuple):
     equal_BB: torch.Tensor
 
     def cut(self, dimensions: int) -> "Vectors":
-        """Return the same with the first components only."""
+        """The same with the first components only."""
         return self._replace(query_BD=self.query_BD[:, :dimensions], passage_PD=self.passage_PD[:, :dimensions])

@@ -1,5 +1,7 @@
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from f2llm.records.files import read_json, write_json
@@ -49,6 +51,16 @@ def test_means_and_differences_are_to_the_first_run(two):
         "finder": (51.0, 1.0, None, None),
     }
     assert "+4.0" in text and "Missing" not in text
+
+
+def test_a_run_from_before_its_tables_were_long_is_compared_with_a_new_one(two):
+    new = page(two)
+    batches = {
+        "step": [0, 1], "batch": [0, 0], "source": ["toy"] * 2, "loss": [2.0, 1.0], "tokens": [10, 10],
+        "seconds": [1.0, 1.0], "tokens_per_second": [10.0, 10.0],
+    }  # fmt: skip
+    pq.write_table(pa.table(batches), two / "runs/toyrun/metrics.parquet")
+    assert page(two) == new
 
 
 def test_a_difference_is_said_to_be_chance_only_where_that_was_asked(two):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from f2llm.errors import InputError
@@ -236,6 +237,18 @@ def test_losses_of_a_source_are_those_of_its_batches_and_of_its_held_out_tuples(
         (0, 2.0, None),
         (1, 1.0, None),
     ]
+
+
+def test_tables_of_a_run_from_before_they_were_long_give_the_same_page(results):
+    new = page(results)
+    batches = {
+        "step": [0, 1], "batch": [0, 0], "source": ["toy"] * 2, "loss": [2.0, 1.0], "loss_hard": [2.0, 1.0],
+        "loss_in_batch": pa.nulls(2, pa.float64()), "tokens": [10, 10], "tokens_per_second": [10.0, 10.0],
+    }  # fmt: skip
+    held_out = {"step": [0, 2], "source": ["toy"] * 2, "loss": [3.0, 1.5], "tuples": [7, 7]}
+    pq.write_table(pa.table(batches), results / "runs/toyrun/metrics.parquet")
+    pq.write_table(pa.table(held_out), results / "runs/toyrun/validation.parquet")
+    assert page(results) == new
 
 
 def test_a_run_that_holds_nothing_out_has_its_training_all_the_same(results):

@@ -25,18 +25,24 @@ def tables(watch, folder):
     return [pq.read_table(folder / name).to_pylist() for name in ("m.parquet", "v.parquet")]
 
 
-def test_each_batch_of_a_step_has_a_row_and_terms_that_do_not_apply_are_null(tmp_path):
+def of_term(term, rows):
+    return [row for row in rows if row["term"] == term]
+
+
+def test_each_batch_of_a_step_has_a_row_a_term_that_applies(tmp_path):
     watch = watch_of(tmp_path)
     watch.step(0, Outcome(BATCHES, 0.1, 2.0), seconds=2.0, sequences=8)
     rows, _ = tables(watch, tmp_path)
-    assert [(row["step"], row["batch"], row["source"], row["loss_in_batch"]) for row in rows] == [
-        (0, 0, "pairs", 2.0),
-        (0, 1, "kinds", None),
+    figures = ["computed_tokens", "gradient_norm", "learning_rate"], ["mfu", "seconds", "tokens", "tokens_per_second"]
+    assert [(row["step"], row["batch"], row["source"], row["term"]) for row in rows] == [
+        *((0, 0, "pairs", term) for term in [*figures[0], "loss", "loss_hard", "loss_in_batch", *figures[1]]),
+        *((0, 1, "kinds", term) for term in [*figures[0], "loss", "loss_hard", *figures[1]]),
     ]
-    assert [row["computed_tokens"] for row in rows] == [31, 10]
-    assert {row["tokens_per_second"] for row in rows} == {20.0}
+    assert [row["value"] for row in of_term("loss_in_batch", rows)] == [2.0]
+    assert [row["value"] for row in of_term("computed_tokens", rows)] == [31, 10]
+    assert [row["value"] for row in of_term("tokens_per_second", rows)] == [20.0, 20.0]
     # Weights 2 x 2 x 4 + 3 x 2 x 3 = 34; attention 4 x 2 x 5 / 2 a token at a mean length of 5; forward and backward.
-    assert rows[0]["mfu"] == pytest.approx(3 * 40 * (2 * 34 + 20) / 2.0 / 1e6)
+    assert of_term("mfu", rows)[0]["value"] == pytest.approx(3 * 40 * (2 * 34 + 20) / 2.0 / 1e6)
 
 
 def test_a_line_says_losses_rates_and_what_is_left(tmp_path, caplog):
@@ -58,8 +64,8 @@ def test_what_a_crash_noted_after_the_checkpoint_is_noted_once(tmp_path):
     again.validated(2, {"pairs": [(BATCHES[0], 2)]})
     again.close()
     rows, validation = tables(again, tmp_path)
-    assert [row["step"] for row in rows] == [0, 0, 1, 1]
-    assert [row["step"] for row in validation] == [1, 2]
+    assert [row["step"] for row in of_term("loss", rows)] == [0, 0, 1, 1]
+    assert [row["step"] for row in of_term("loss", validation)] == [1, 2]
     events = EventAccumulator(str(tmp_path / "events")).Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [0, 1]
     assert events.Scalars("train/loss")[0].value == 2.0
@@ -71,14 +77,18 @@ def test_a_training_killed_before_its_first_checkpoint_has_no_validation_twice(t
         watch = watch_of(tmp_path)
         watch.validated(0, {"pairs": [(BATCHES[0], 2)]})
         watch.close()
-    assert [row["step"] for row in tables(watch, tmp_path)[1]] == [0]
+    assert [row["step"] for row in of_term("loss", tables(watch, tmp_path)[1])] == [0]
 
 
 def test_validation_is_the_mean_over_tuples(tmp_path):
     watch = watch_of(tmp_path)
     watch.validated(4, {"pairs": [(BATCHES[0], 3), (BATCHES[0]._replace(loss=7.0), 1)]})
-    (row,) = tables(watch, tmp_path)[1]
-    assert row == {"step": 4, "source": "pairs", "loss": 4.0, "loss_hard": 1.0, "loss_in_batch": 2.0, "tuples": 4}
+    assert [tuple(row.values()) for row in tables(watch, tmp_path)[1]] == [
+        (4, "pairs", "loss", 4.0),
+        (4, "pairs", "loss_hard", 1.0),
+        (4, "pairs", "loss_in_batch", 2.0),
+        (4, "pairs", "tuples", 4.0),
+    ]
 
 
 def test_the_matmul_rate_is_that_of_a_machine():

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from f2llm.config.check import load_schema
-from f2llm.records.schemas.train import METRICS, VALIDATION
+from f2llm.config.losses import TASKS_OF_TERM
+from f2llm.config.sources import TASKS
 from f2llm.train.losses.batch_vectors import NO_PASSAGE, Vectors
 from f2llm.train.losses.contrastive import hard, in_batch
 from f2llm.train.losses.loss import TERMS, evaluate_terms
 
 TAU = 0.05
 STEP = 1e-6
+IN_BATCH = {"temperature": TAU, "passage_gradient": True, "mask_equal_positives": True}
 
 
 def drawn(rows, width=5, seed=0):
@@ -85,10 +87,10 @@ def train(toy):
     return settings
 
 
-def test_hard_is_the_cross_entropy_against_own_negatives(train):
+def test_hard_is_the_cross_entropy_against_own_negatives():
     queries, passages = drawn(4), drawn(4, seed=1)
     q, p = leaf(queries), leaf(passages)
-    loss = hard(vectors(q, p), train())
+    loss = hard(vectors(q, p), temperature=TAU)
     loss.backward()
     assert loss.item() == pytest.approx(plain_hard(queries, passages, CANDIDATES), rel=1e-5)
     for tensor, matrix in ((q, queries), (p, passages)):
@@ -100,10 +102,10 @@ OWN = [[0], [1], [2], [3]]
 
 
 @pytest.mark.parametrize("equal", [NOTHING_EQUAL, SOME_EQUAL], ids=["all_candidates", "some_masked"])
-def test_in_batch_is_the_cross_entropy_against_other_positives(equal, train):
+def test_in_batch_is_the_cross_entropy_against_other_positives(equal):
     queries, positives = drawn(4), drawn(4, seed=1)
     q, p = leaf(queries), leaf(positives)
-    loss = in_batch(vectors(q, p, candidates=OWN, equal=equal), train())
+    loss = in_batch(vectors(q, p, candidates=OWN, equal=equal), **IN_BATCH)
     loss.backward()
     assert loss.item() == pytest.approx(plain_in_batch(queries, positives, equal), rel=1e-5)
     for tensor, matrix in ((q, queries), (p, positives)):
@@ -111,30 +113,32 @@ def test_in_batch_is_the_cross_entropy_against_other_positives(equal, train):
         torch.testing.assert_close(tensor.grad.double(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_without_the_mask_equal_positives_are_negatives(train):
+def test_without_the_mask_equal_positives_are_negatives():
     q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
-    unmasked = in_batch(vectors(q, p, candidates=OWN, equal=SOME_EQUAL), train(mask_equal_positives=False))
-    assert unmasked.item() == in_batch(vectors(q, p, candidates=OWN), train()).item()
+    unmasked = in_batch(vectors(q, p, candidates=OWN, equal=SOME_EQUAL), **IN_BATCH | {"mask_equal_positives": False})
+    assert unmasked.item() == in_batch(vectors(q, p, candidates=OWN), **IN_BATCH).item()
 
 
-def test_without_passage_gradient_only_queries_learn_and_the_value_is_the_same(train):
+def test_without_passage_gradient_only_queries_learn_and_the_value_is_the_same():
     q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
-    full = in_batch(vectors(q, p, candidates=OWN), train())
-    none = in_batch(vectors(q, p, candidates=OWN), train(passage_gradient="none"))
+    full = in_batch(vectors(q, p, candidates=OWN), **IN_BATCH)
+    none = in_batch(vectors(q, p, candidates=OWN), **IN_BATCH | {"passage_gradient": False})
     assert full.item() == none.item()
     none.backward()
     assert p.grad is None
     assert q.grad.abs().sum() > 0
 
 
-def test_lengths_of_vectors_do_not_matter(train):
+def test_lengths_of_vectors_do_not_matter():
     q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
-    assert hard(vectors(3 * q, 7 * p), train()).item() == pytest.approx(hard(vectors(q, p), train()).item(), rel=1e-5)
+    assert hard(vectors(3 * q, 7 * p), temperature=TAU).item() == pytest.approx(
+        hard(vectors(q, p), temperature=TAU).item(), rel=1e-5
+    )
 
 
-def test_a_batch_of_one_has_no_in_batch_loss(train):
+def test_a_batch_of_one_has_no_in_batch_loss():
     alone = vectors(leaf(drawn(1)), leaf(drawn(1, seed=1)), candidates=[[0]], equal=[[True]])
-    assert in_batch(alone, train()).item() == 0
+    assert in_batch(alone, **IN_BATCH).item() == 0
 
 
 def test_matryoshka_is_the_weighted_sum_over_cut_vectors_and_reports_whole_ones(train):
@@ -163,8 +167,22 @@ def test_terms_are_weighted_and_apply_by_task(task, expected, train):
     assert loss.item() == pytest.approx(sum(weights[name] * terms[name].item() for name in terms), rel=1e-6)
 
 
-def test_every_term_can_be_configured_and_has_its_columns():
+def test_the_settings_of_a_run_reach_the_terms_that_use_them(train):
+    q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
+    settings = train(passage_gradient="none", mask_equal_positives=False)
+    loss, _ = evaluate_terms(vectors(q, p, equal=SOME_EQUAL), settings, task="retrieval")
+    loss.backward()
+    theirs_q, theirs_p = leaf(drawn(4)), leaf(drawn(4, seed=1))
+    table = vectors(theirs_q, theirs_p, equal=SOME_EQUAL)
+    theirs = hard(table, temperature=TAU) + in_batch(
+        table, **IN_BATCH | {"passage_gradient": False, "mask_equal_positives": False}
+    )
+    theirs.backward()
+    assert loss.item() == theirs.item()
+    assert torch.equal(q.grad, theirs_q.grad) and torch.equal(p.grad, theirs_p.grad)
+
+
+def test_every_term_has_a_function_its_tasks_and_can_be_configured():
     items = load_schema("config")["properties"]["train"]["properties"]["losses"]["items"]
-    assert set(items["properties"]["term"]["enum"]) == set(TERMS)
-    for schema in (METRICS, VALIDATION):
-        assert {name for name in schema.names if name.startswith("loss_")} == {f"loss_{name}" for name in TERMS}
+    assert set(items["properties"]["term"]["enum"]) == set(TASKS_OF_TERM) == set(TERMS)
+    assert all(tasks and tasks <= set(TASKS) for tasks in TASKS_OF_TERM.values())
