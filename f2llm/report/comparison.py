@@ -10,6 +10,7 @@ import numpy as np
 from f2llm.records.files import atomic_folder
 from f2llm.records.schemas.train import METRICS
 from f2llm.records.scores import BOUNDED, MEANS, Compared
+from f2llm.records.tables import read_table
 from f2llm.records.terms import read_terms
 from f2llm.report import figures
 from f2llm.report.page import write_page
