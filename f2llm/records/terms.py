@@ -1,7 +1,8 @@
 """Tables of named values: keys, then `term` and `value`, one value a row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,12 @@ def long_form(table: pa.Table, *, schema: pa.Schema) -> pa.Table:
         columns = [*(known[key] for key in keys), names, known[term]]
         parts.append(pa.table(columns, names=schema.names).cast(schema))
     return pa.concat_tables(parts).sort_by([(name, "ascending") for name in (*keys, "term")])
+
+
+def terms_of(lines: Sequence[Mapping[str, Any]], *, schema: pa.Schema) -> pa.Table:
+    """The rows of `schema` for lines that each hold its keys and a value for each term that applies."""
+    names = dict.fromkeys(name for line in lines for name in line)
+    return long_form(pa.table({name: [line.get(name) for line in lines] for name in names}), schema=schema)
 
 
 def read_terms(path: str | Path, terms: Sequence[str], *, schema: pa.Schema) -> dict[str, NDArray]:

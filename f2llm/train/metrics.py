@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from f2llm.records.files import atomic_open
 from f2llm.records.tables import write_table
-from f2llm.records.terms import long_form
+from f2llm.records.terms import terms_of
 
 
 class MetricsLog:
@@ -44,7 +44,4 @@ class MetricsLog:
 
     def write_table(self, path: str | Path) -> int:
         """Write all rows as a Parquet table and return their number."""
-        rows = list(self.rows())
-        names = dict.fromkeys(name for row in rows for name in row)
-        table = pa.table({name: [row.get(name) for row in rows] for name in names})
-        return write_table(path, schema=self._schema, rows=[long_form(table, schema=self._schema)])
+        return write_table(path, schema=self._schema, rows=[terms_of(list(self.rows()), schema=self._schema)])

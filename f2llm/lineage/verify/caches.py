@@ -15,12 +15,14 @@ from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, 
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
 from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import ID_BYTES
+from f2llm.records.schemas.train import METRICS, VALIDATION
+from f2llm.records.terms import terms_of
 from f2llm.runs.manifests import RESULTS
 from f2llm.runs.run_file import CHECKPOINT_FILE, MODEL_FILE
 from f2llm.vectors.fill import DESCRIPTION, store_key
 from f2llm.vectors.store import NAME_DIGITS, SUFFIXES
 
-MOST_LOGS = 2  # of one training: metrics and validation
+LOGS = {"metrics": METRICS, "validation": VALIDATION}  # of one training
 
 
 def cache_checks(
@@ -77,11 +79,15 @@ def check_log(path: Path, table: Path, *, results: Path) -> Finding:
     if not table.is_file():
         return Finding(UNCHECKED, name, f"carries no hash, and {table.name} is not there to compare it with")
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        same = pa.Table.from_pylist(rows, schema=pq.read_schema(table)).equals(pq.read_table(table))
-    except (ValueError, pa.ArrowException, OSError) as error:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = pq.read_table(table)
+        # Older runs have a column a term, in the schema of their time.
+        is_long = rows.schema.names == LOGS[path.stem].names
+        noted = terms_of(lines, schema=LOGS[path.stem]) if is_long else pa.Table.from_pylist(lines, schema=rows.schema)
+        same = noted.equals(rows)
+    except (ValueError, KeyError, pa.ArrowException, OSError) as error:
         return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
-    if not same and path.parent.parent.exists() and len(list(path.parent.parent.glob("*/*.jsonl"))) > MOST_LOGS:
+    if not same and path.parent.parent.exists() and len(list(path.parent.parent.glob("*/*.jsonl"))) > len(LOGS):
         return Finding(UNCHECKED, name, "several trainings have logs here, and the table is of one of them")
     return Finding(INTACT if same else CHANGED, name, f"{'has' if same else 'has not'} the rows of {table.name}")
 

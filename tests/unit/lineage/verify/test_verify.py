@@ -2,17 +2,20 @@ import json
 import subprocess
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from f2llm.config.variants import digest
 from f2llm.errors import InputError
 from f2llm.jobs.code import code_digest
-from f2llm.lineage.verify.caches import cache_checks, check_checkpoint, check_shard
+from f2llm.lineage.verify.caches import cache_checks, check_checkpoint, check_log, check_shard
 from f2llm.lineage.verify.code import _digests_in, code_findings, scripts_of
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding, finding_lines, has_changed
 from f2llm.lineage.verify.sample import HashSample, hash_sample
 from f2llm.lineage.verify.verify import verify_files
 from f2llm.records.files import bytes_of, sha256_file, sha256_path, write_json
+from f2llm.records.schemas.train import METRICS
 from f2llm.runs.manifests import Job, read_jobs
 from f2llm.vectors.store import VectorStore
 
@@ -340,3 +343,28 @@ def test_what_is_not_intact_is_listed_and_all_is_counted():
 def test_manifests_that_are_none_are_passed_over(made):
     made.write("lineage/jobs/x.json", "[1]")
     assert len(read_jobs(made.folder)) == 4
+
+
+@pytest.mark.parametrize("long", [True, False], ids=["a row a term", "a column a term, as in older runs"])
+def test_the_rows_that_training_appended_are_compared_with_its_table(tmp_path, long):
+    log, table = tmp_path / "checkpoints/c/metrics.jsonl", tmp_path / "metrics.parquet"
+    log.parent.mkdir(parents=True)
+    line = {"step": 0, "batch": 0, "source": "toy", "loss": 0.1, "loss_hard": None}
+    log.write_text(json.dumps(line) + "\n")
+    if long:
+        rows = pa.Table.from_pylist(
+            [{"step": 0, "batch": 0, "source": "toy", "term": "loss", "value": 0.1}], schema=METRICS
+        )
+    else:
+        types = {
+            "step": pa.int32(),
+            "batch": pa.int16(),
+            "source": pa.string(),
+            "loss": pa.float32(),
+            "loss_hard": pa.float32(),
+        }
+        rows = pa.Table.from_pylist([line], schema=pa.schema(types))
+    pq.write_table(rows, table)
+    assert check_log(log, table, results=tmp_path).state == INTACT
+    log.write_text(json.dumps(line | {"loss": 0.2}) + "\n")
+    assert check_log(log, table, results=tmp_path).state == CHANGED
