@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -18,11 +19,13 @@ from f2llm.errors import InputError
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 # The same safe loader in C, five times as fast: a run reads a hundred files whenever it is planned.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Faults of these keywords leave the value usable: a key too many or too few.
+_KEYS_ONLY = ("additionalProperties", "required")
 _LOOKS_LIKE_A_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
 def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 - the YAML border
-    """Read a YAML file (safe loader).
+    """The content of a YAML file (safe loader).
 
     Raises:
         InputError: no such file, or not YAML; with line and column.
@@ -37,22 +40,70 @@ def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 - the YAML border
 
 @functools.cache
 def load_schema(name: str) -> Mapping[str, Any]:
-    """Return workflow/schemas/{name}.schema.yaml, read once: a config and all its changed runs are checked with it."""
-    return read_yaml(SCHEMAS / f"{name}.schema.yaml")
+    """The schema workflow/schemas/{name}.schema.yaml, the files that it refers to by `$ref` joined into it.
+
+    Read once: a config and all its changed runs are checked with it.
+
+    Raises:
+        InputError: a `$ref` leads to no file, or out of workflow/schemas.
+    """
+    return read_schema(SCHEMAS / f"{name}.schema.yaml", folder=SCHEMAS)
+
+
+def read_schema(path: Path, *, folder: Path) -> dict[str, Any]:
+    """A schema file with every `$ref` replaced by the file that it names, relative to its own.
+
+    Keys beside a `$ref` are added to what it stands for. Raises InputError where a `$ref` leads out of `folder`.
+    """
+    return _joined(read_yaml(path), beside=path.parent, folder=folder)
+
+
+def _joined(schema: Any, *, beside: Path, folder: Path) -> Any:  # noqa: ANN401 - any node of a schema
+    if isinstance(schema, list):
+        return [_joined(item, beside=beside, folder=folder) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    joined = {key: _joined(value, beside=beside, folder=folder) for key, value in schema.items() if key != "$ref"}
+    if "$ref" not in schema:
+        return joined
+    target = (beside / schema["$ref"]).resolve()
+    if not target.is_relative_to(folder.resolve()):
+        raise InputError(f"{beside}: $ref {schema['$ref']!r} leads out of {folder}; move the file there")
+    return _added(read_schema(target, folder=folder), joined)
+
+
+def _added(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`schema` with the keys of `more`, mappings within mappings likewise."""
+    inner = {
+        key: _added(schema[key], value) if isinstance(value, Mapping) and key in schema else value
+        for key, value in more.items()
+    }
+    return {**schema, **inner}
 
 
 def check(content: Any, *, schema: Mapping[str, Any], where: str) -> list[str]:  # noqa: ANN401
-    """Return all faults of `content`, one line each: "file: key: what; what to do"."""
-    found = Draft202012Validator(schema, format_checker=_formats()).iter_errors(content)
-    errors = sorted(found, key=lambda error: list(map(str, error.absolute_path)))
-    faults = [f"{where}: {line}" for error in errors for line in _explain(error)]
-    return faults + [
-        f"{where}: {at}: {number} is no finite number; write another" for at, number in _not_finite(content)
-    ]
+    """All faults of `content`, one line each: "file: key: what; what to do"."""
+    errors = sorted(_errors(content, schema), key=lambda error: list(map(str, error.absolute_path)))
+    faults = [line for error in errors for line in _explain(error)]
+    faults += [f"{place}: {number} is no finite number; write another" for place, number in _not_finite(content)]
+    return [f"{where}: {fault}" for fault in faults]
+
+
+def accepted(content: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `content` without the values that `schema` refuses; a refused item of a list is None."""
+    kept = deepcopy(dict(content))
+    places = [error.absolute_path for error in _errors(content, schema) if error.validator not in _KEYS_ONLY]
+    for *outer, last in sorted(filter(None, places), key=len, reverse=True):  # what lies deepest goes first
+        holder = functools.reduce(operator.getitem, outer, kept)
+        if isinstance(holder, list):
+            holder[last] = None
+        else:
+            holder.pop(last, None)
+    return kept
 
 
 def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """Return a copy of `content` in which absent keys have the schema's defaults, recursively."""
+    """A copy of `content` in which absent keys have the schema's defaults, recursively."""
     if "object" in schema.get("type", ()) and isinstance(content, Mapping):
         filled = dict(content)
         for key, inner in schema.get("properties", {}).items():
@@ -66,17 +117,22 @@ def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN4
     return content
 
 
-def _not_finite(content: Any, at: str = "") -> Iterator[tuple[str, float]]:  # noqa: ANN401
-    """Yield the place of each infinity and NaN: a schema's bounds let them through."""
+def _errors(content: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:  # noqa: ANN401
+    return Draft202012Validator(schema, format_checker=_formats()).iter_errors(content)
+
+
+def _not_finite(content: Any, place: str = "") -> Iterator[tuple[str, float]]:  # noqa: ANN401
+    """Place and value of each infinity and NaN: a schema's bounds let them through."""
     if isinstance(content, float) and not math.isfinite(content):
-        yield at, content
+        yield place, content
     inner = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
     for key, value in inner:
-        yield from _not_finite(value, f"{at}.{key}" if at else str(key))
+        yield from _not_finite(value, f"{place}.{key}" if place else str(key))
 
 
+@functools.cache
 def _formats() -> FormatChecker:
-    """Return the formats that our schemas name: `spdx`, an expression of known licence ids."""
+    """The formats that the schemas name: `spdx`, an expression of known licence ids."""
     formats = FormatChecker(formats=())
 
     @formats.checks("spdx", raises=InvalidLicenseExpression)
@@ -87,27 +143,28 @@ def _formats() -> FormatChecker:
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
-    at = ".".join(map(str, error.absolute_path)) or "top level"
+    """What is wrong and what to do, for one error of the validator; several lines for several keys."""
+    place = ".".join(map(str, error.absolute_path)) or "top level"
     if error.validator == "additionalProperties":
         known = ", ".join(sorted(error.schema.get("properties", {})))
         for key in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
-            yield f"{at}: unknown key {key!r}; the keys here are: {known}"
+            yield f"{place}: unknown key {key!r}; the keys here are: {known}"
     elif error.validator == "required":
         for key in error.schema["required"]:
             if key not in error.instance:
-                yield f"{at}: key {key!r} is missing; add it"
+                yield f"{place}: key {key!r} is missing; add it"
     elif (
         error.validator == "type" and isinstance(error.instance, str) and _LOOKS_LIKE_A_NUMBER.fullmatch(error.instance)
     ):
         yield (
-            f"{at}: {error.instance!r} is text in YAML, not a number; "
+            f"{place}: {error.instance!r} is text in YAML, not a number; "
             f"write a decimal point, as in {float(error.instance):.1e}"
         )
     elif error.validator == "format":
-        yield f"{at}: {error.instance!r} is no licence that SPDX lists; write {error.schema['description']}"
+        yield f"{place}: {error.instance!r} is no licence that SPDX lists; write {error.schema['description']}"
     elif error.validator == "enum":
         known = ", ".join(map(repr, error.validator_value))
-        yield f"{at}: {error.instance!r} is not one of {known}; choose one of these"
+        yield f"{place}: {error.instance!r} is not one of {known}; choose one of these"
     else:
         hint = error.schema.get("description", "see the schema")
-        yield f"{at}: {error.message}; {hint}"
+        yield f"{place}: {error.message}; {hint}"

@@ -1,6 +1,6 @@
 import pytest
 
-from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.check import accepted, check, load_schema, read_schema, read_yaml, with_defaults
 from f2llm.errors import InputError
 
 SCHEMA = load_schema("config")
@@ -53,3 +53,38 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     (tmp_path / "c.yaml").write_text("a: [1\nb: 2\n")
     with pytest.raises(InputError, match=r"c\.yaml: not valid YAML.*line 2"):
         read_yaml(tmp_path / "c.yaml")
+
+
+def write_schemas(folder, **schemas):
+    for name, content in schemas.items():
+        (folder / f"{name}.schema.yaml").write_text(content)
+    return folder / "a.schema.yaml"
+
+
+def test_a_schema_is_joined_with_the_files_that_it_refers_to_and_keys_beside_a_reference_are_added(tmp_path):
+    part = "type: object\nproperties:\n  n:\n    type: integer\n"
+    path = write_schemas(
+        tmp_path, a="items:\n  $ref: b.schema.yaml\n  default: {}\n  properties:\n    n:\n      default: 3\n", b=part
+    )
+    assert read_schema(path, folder=tmp_path) == {
+        "items": {"type": "object", "properties": {"n": {"type": "integer", "default": 3}}, "default": {}}
+    }
+
+
+@pytest.mark.parametrize("reference", ["../b.schema.yaml", "/etc/hostname", "http://example.org/b.yaml"])
+def test_a_schema_refers_to_files_of_its_folder_only(tmp_path, reference):
+    folder = tmp_path / "schemas"
+    folder.mkdir()
+    write_schemas(tmp_path, b="type: object\n")
+    path = write_schemas(folder, a=f"items:\n  $ref: {reference}\n")
+    with pytest.raises(InputError, match="leads out of|no such file"):
+        read_schema(path, folder=folder)
+
+
+def test_values_that_a_schema_refuses_are_left_out_and_those_beside_them_stay():
+    train = {"steps": "many", "batch_size": 2, "unknown": 1, "losses": [{"term": "no", "weight": 1.0}, 7]}
+    content = {"run": "r", "sources": ["a", 1], "train": train, "tokens": None}
+    assert accepted(content, SCHEMA) == {
+        "run": "r", "sources": ["a", None],
+        "train": {"batch_size": 2, "unknown": 1, "losses": [{"weight": 1.0}, None]},
+    }  # fmt: skip
