@@ -1,4 +1,4 @@
-"""The runs that `ablate` of a config asks for, each checked as if it were the config of its own."""
+"""The runs that `ablate` of a config asks for, each checked like a config that stands alone."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from f2llm.errors import InputError
 def load_changed_runs(
     run: Run, content: Mapping[str, Any], *, folder: str | Path, where: str, taken: Sequence[str] = ()
 ) -> tuple[Run, ...]:
-    """Return a run for each change of `run.ablate`, in that order.
+    """One run for each change of `run.ablate`, in that order.
 
     `content` is the parsed config of `run`, `folder` and `where` are those it was loaded with; `taken` are the names
     of all models that are scored beside each other, which no changed run may have.
@@ -27,15 +27,15 @@ def load_changed_runs(
     stanzas, faults, changed = Stanzas(folder), _name_faults(run, where=where, taken=taken), []
     for change in run.ablate:
         place = f"{where}: ablate: {change.name}"
-        wrong = _key_faults(change, where=place)
-        faults += wrong
+        key_faults = _key_faults(change, where=place)
+        faults += key_faults
         try:
-            one = load_run(changed_config(content, change), folder=folder, where=place, stanzas=stanzas)
+            changed_run = load_run(changed_config(content, change), folder=folder, where=place, stanzas=stanzas)
         except InputError as error:
             faults += error.faults
             continue
-        changed.append(one)
-        if not wrong and one == replace(run, run=one.run, ablate=(), audit={}, compare=()):
+        changed.append(changed_run)
+        if not key_faults and changed_run == replace(run, run=changed_run.run, ablate=(), audit={}, compare=()):
             faults.append(f"{place}: this changes nothing of {run.run!r}; take it out, or change something")
     if faults:
         raise InputError(list(dict.fromkeys(faults)))
@@ -55,12 +55,12 @@ def _name_faults(run: Run, *, where: str, taken: Sequence[str]) -> list[str]:
 
 def _key_faults(change: Change, *, where: str) -> list[str]:
     train = change.set.get("train")
-    place = [key for key in PLACE if isinstance(train, Mapping) and key in train]
+    elsewhere = [key for key in PLACE if isinstance(train, Mapping) and key in train]
     return [
         f"{where}: set.{key}: runs of an ablation may differ in {', '.join(MAY_CHANGE)} only; make another config of it"
         for key in change.set
         if key not in MAY_CHANGE
     ] + [
         f"{where}: set.train.{key}: says where a training runs, which is the same for all runs; change it in the config"
-        for key in place
+        for key in elsewhere
     ]

@@ -1,4 +1,4 @@
-"""Which sources a run may be trained on by its licence policy. It bars training alone: nothing is copied by scoring."""
+"""Which sources a run may be trained on by its licence policy. Scoring copies nothing, so it is never barred."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Barred:
 
 
 def barred_sources(sources: Sequence[Source], *, policy: str) -> tuple[Barred, ...]:
-    """Return the sources that `policy` (a key of ALLOWED) keeps out, in their order."""
+    """The sources that `policy` (a key of ALLOWED) keeps out, in their order."""
     return tuple(
         Barred(name=source.name, reason=f"licence {source.licence.id}, commercial use: {source.licence.commercial}")
         for source in sources
@@ -32,10 +32,10 @@ def barred_sources(sources: Sequence[Source], *, policy: str) -> tuple[Barred, .
 
 
 def canonical(licence: str) -> str:
-    """Return an SPDX expression as SPDX writes it.
+    """An SPDX expression in SPDX's own spelling.
 
     Raises:
-        InputError: it is none.
+        InputError: it is no SPDX expression.
     """
     try:
         return str(canonicalize_license_expression(licence))
@@ -46,6 +46,6 @@ def canonical(licence: str) -> str:
 
 
 def named(licence: str) -> list[str]:
-    """Return the single licences of an SPDX expression, in their order; words like AND and WITH are left out."""
+    """The single licences of an SPDX expression, in their order, without words like AND and WITH."""
     words = canonical(licence).replace("(", " ").replace(")", " ").split()
     return list(dict.fromkeys(word for word in words if word not in ("AND", "OR", "WITH")))

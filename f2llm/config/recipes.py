@@ -19,7 +19,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {"default": {}, "f2llm": F2LLM}
 
 
 def with_recipe(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `train` with the values of the recipe that it names; its own keys win.
+    """`train` with the values of the recipe that it names; keys of `train` itself win.
 
     An unknown recipe is left for the schema to refuse.
     """

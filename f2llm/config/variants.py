@@ -30,19 +30,19 @@ class Keys(NamedTuple):
 
 
 def keys_of(run: Run) -> Keys:
-    """Return the variant keys of a run."""
+    """The variant keys of a run."""
     encoder = encoder_key(run.retriever, max_length=run.mine.max_length)
     return Keys(curation_key(run), evaluation_texts_key(run), encoder, mining_key(run), tokens_key(run))
 
 
 def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
-    """Return 8 hex digits of the sha256 of the canonical JSON of `content`."""
+    """8 hex digits of the sha256 of the canonical JSON of `content`."""
     text = json.dumps(plain(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def curation_key(run: Run) -> str:
-    """Return the key of curated/: curation settings, seed and the benchmark decontaminated against.
+    """The key of curated/: curation settings, seed and the benchmark decontaminated against.
 
     Where queries that an earlier source has are dropped, the sources and their order decide the tables, too.
     """
@@ -53,38 +53,38 @@ def curation_key(run: Run) -> str:
 
 
 def evaluation_texts_key(run: Run) -> str:
-    """Return the key of the index of evaluation texts: the benchmark, and what else is matched against."""
+    """The key of the index of evaluation texts: the benchmark, and what else is matched against."""
     clean = run.curate.decontaminate
     return f"{run.benchmark.name}-{digest([_texts(run), clean.texts, clean.query_like, clean.missing])}"
 
 
 def encoder_key(model: Model, *, max_length: int) -> str:
-    """Return the key of vectors/: weights, prompt, pooling and maximum length of an encoder."""
+    """The key of vectors/: weights, prompt, pooling and maximum length of an encoder."""
     identity = (_place(model), model.format, model.member, model.layers, model.pooling, model.append_eos)
     return f"{model.name}-{digest([identity, model.query_prompt, model.passage_prompt, max_length])}"
 
 
 def mining_key(run: Run) -> str:
-    """Return the key of mined/: curation, encoder and mining settings."""
+    """The key of mined/: curation, encoder and mining settings."""
     settings = {key: value for key, value in plain(run.mine).items() if key not in HOW_NOT_WHAT}
     parts = [curation_key(run), encoder_key(run.retriever, max_length=run.mine.max_length), settings, run.seed]
     return f"{run.retriever.name}-{digest(parts)}"
 
 
 def tokens_key(run: Run) -> str:
-    """Return the key of tokens/: curation, the backbone's tokenizer and prompt, and the lengths."""
+    """The key of tokens/: curation, the backbone's tokenizer and prompt, and the lengths."""
     backbone = run.backbone
     identity = (_place(backbone), backbone.member, backbone.append_eos, backbone.query_prompt)
     return f"{backbone.name}-{digest([curation_key(run), identity, run.tokens])}"
 
 
 def _place(model: Model) -> str | list[str]:
-    """Return what names the files of a model: their hash, or where they lie if the stanza states none."""
+    """What names the files of a model: their hash, or where they lie if the stanza states none."""
     fetch = model.fetch
     return fetch.sha256 or [fetch.repository, fetch.revision or fetch.branch, *fetch.files, fetch.url, fetch.path]
 
 
 def _texts(run: Run) -> list[Task]:
-    """Return what decides the texts of a benchmark: not what a model is told of a task, nor its job, tier or check."""
+    """What decides the texts of a benchmark: not what a model is told of a task, nor its job, tier or check."""
     neutral = {"instruction": "", "batch": "", "tiers": (), "check": ""}
     return [dataclasses.replace(task, **neutral) for task in run.benchmark.tasks]
