@@ -156,9 +156,9 @@ def _settings(names: list[str]) -> dict[str, Any]:
         "train": {"steps": 2, "batch_size": BATCH, "negatives": DRAWN, "learning_rate": 0.1, "warmup_steps": 0},
     }
     filled = {key: with_defaults(value, load_schema("config")["properties"][key]) for key, value in stage.items()}
-    return {"sources": [_stanza(name) for name in names], "barred": [], **filled} | {
-        role: _model(role) for role in ("backbone", "retriever")
-    }
+    sources = [with_defaults(_stanza(name), load_schema("source")) for name in names]
+    models = {role: with_defaults(_model(role), load_schema("model")) for role in ("backbone", "retriever")}
+    return {"sources": sources, "barred": [], **filled, **models}
 
 
 def _stanza(name: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from benchmarks.mine.rules import paper_rule
 from benchmarks.train.host import in_fresh_process
 from f2llm.config.fetch import Licence
 from f2llm.config.sources import Source
+from f2llm.config.stanzas import filled
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_part, mine_source
 from f2llm.records.files import read_json
@@ -76,8 +77,8 @@ def mine(curated: Path, manifest: Path, way: str, folder: str) -> tuple[str, int
     settings.pop("killed", None)
     threads, shares = settings.pop("threads", 1), settings.pop("shares", 1)
     names = {"adapter": "", "instruction": "", "reference": "", "group": ""}
-    licence = Licence(id="CC0-1.0", commercial="yes")
-    source = Source(name="toy", task="retrieval", fetch=(), licence=licence, **names)
+    licence = Licence(id="CC0-1.0", commercial="yes", note="")
+    source = filled(Source, name="toy", task="retrieval", fetch=(), licence=licence, **names)
     tables = Tables(*(curated / f"{name}.parquet" for name in ("corpus", "queries", "near")), manifest)
     about = {"source": source, "rule": paper_rule(**settings), "seed": 0, "threads": threads}
     parts = [

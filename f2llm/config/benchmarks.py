@@ -1,7 +1,11 @@
-"""What a run is scored on: held-out rows of declared sources, tasks of mteb, files of one's own."""
+"""What a run is scored on: held-out rows of declared sources, tasks of mteb, local files of the user.
+
+Meaning, units and defaults: workflow/schemas/benchmark.schema.yaml.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 # Our name of a type -> mteb's.
 TYPE_NAMES = {
@@ -9,7 +13,6 @@ TYPE_NAMES = {
     "sts": "STS", "pairs": "PairClassification", "summarisation": "Summarization",
 }  # fmt: skip
 TASK_TYPES = tuple(TYPE_NAMES)
-TIERS = ("smoke", "nano", "full")
 # Columns of a task's files and their types, so that no reader has to guess (a column of dates is text, too).
 COLUMNS: dict[str, dict[str, str]] = {
     "queries": {"_id": "string", "text": "string"},
@@ -28,8 +31,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 SEARCHED = {"retrieval": ("queries", "corpus", "qrels"), "reranking": ("queries", "corpus", "qrels", "top_ranked")}
-FILE_SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv")  # of files of one's own
-TITLE = "title"  # of a passage in files of one's own; comes before its text
+FILE_SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv")  # of the user's files
+TITLE = "title"  # of a passage in the user's files; comes before its text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,31 +57,34 @@ class Published:
     model: str
     reference: str
     mean: float
-    types: dict[str, float]  # mteb's name of a type -> mean over its tasks
+    types: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One evaluation task: drawn from a source, or a task of mteb (`mteb`), or local files (`data`)."""
+    """One evaluation task: drawn from a source, or a task of mteb (`mteb`), or local files (`data`).
+
+    The keys with a default are those that only tasks of one kind have.
+    """
 
     name: str
     type: str  # one of TASK_TYPES, or mteb's name of another type in lower case
-    source: str = ""  # name of a stanza in config/sources
-    split: str = "test"  # train | dev | test | all: which rows are evaluated ("all" for sources never trained on)
-    queries: int | None = None  # retrieval and STS: rows drawn by keyed hash; classification, clustering: texts
-    passages: int | None = None  # retrieval: corpus drawn by keyed hash, positives always in it
-    train_texts: int | None = None  # classification: texts of the train split that the probe is fitted on
-    instruction: str = ""  # empty: the source's own
-    batch: str = "small"  # tasks of one batch share a job; empty: a job of its own
-    tiers: tuple[str, ...] = TIERS  # of which tiers it is part
+    source: str = ""
+    split: Literal["dev", "test", "all"] = "test"
+    queries: int | None
+    passages: int | None
+    train_texts: int | None
+    instruction: str
+    batch: str = "small"
+    tiers: tuple[Literal["smoke", "nano", "full"], ...]
     mteb: MtebData | None = None
-    data: str = ""  # folder of local files, relative to the repository root
-    columns: dict[str, str] | None = None  # local files: our name of a column -> theirs
-    check: str = "counts"  # mteb's descriptive statistics: strict | counts | off
+    data: str = ""
+    columns: dict[str, str] | None = None
+    check: Literal["strict", "counts", "off"]
 
     @property
     def part_of(self) -> str:
-        """The task of mteb as part of which it counts, or empty."""
+        """The task of mteb whose score is the mean over this one and others, or empty."""
         return self.mteb.part_of if self.mteb else ""
 
     @property
@@ -104,12 +110,12 @@ class Benchmark:
 
     name: str
     tasks: tuple[Task, ...]
-    mteb: str = ""  # name of mteb's benchmark
-    published: tuple[Published, ...] = ()
+    mteb: str
+    published: tuple[Published, ...]
 
 
 def columns_of(kind: str) -> tuple[str, ...]:
-    """Return our names of the columns that files of one's own have in a task of type `kind`."""
+    """Our names of the columns that the user's files have in a task of type `kind`."""
     titled = (TITLE,) if kind in SEARCHED else ()
     return tuple(
         dict.fromkeys([*(column for part in SEARCHED.get(kind, (kind,)) for column in COLUMNS[part]), *titled])

@@ -10,7 +10,7 @@ Record = TypeVar("Record")
 
 
 def build(kind: type[Record], content: Mapping[str, Any]) -> Record:
-    """Return the dataclass `kind` filled from `content`, nested dataclasses and tuples included.
+    """The dataclass `kind` filled from `content`, nested dataclasses, tuples and mappings included.
 
     `content` must have passed the schema: keys and types are taken as right.
     """
@@ -19,7 +19,7 @@ def build(kind: type[Record], content: Mapping[str, Any]) -> Record:
 
 
 def plain(record: Any) -> Any:  # noqa: ANN401 - the way back to JSON
-    """Return nested dicts, lists and scalars of a dataclass, fit for JSON and Snakemake params."""
+    """Nested dicts, lists and scalars of a dataclass, fit for JSON and Snakemake params."""
     if dataclasses.is_dataclass(record):
         return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(record)}
     if isinstance(record, tuple | list):
@@ -34,8 +34,9 @@ def _value(hint: Any, value: Any) -> Any:  # noqa: ANN401 - type hints are value
     if dataclasses.is_dataclass(hint):
         return value if dataclasses.is_dataclass(value) else build(hint, value)
     if origin is tuple:
-        inner = arguments[0]
-        return tuple(_value(inner, item) for item in value)
+        return tuple(_value(arguments[0], item) for item in value)
+    if origin is dict:
+        return {key: _value(arguments[1], item) for key, item in value.items()}
     if origin in (UnionType, typing.Union):
         inner = next(argument for argument in arguments if argument is not type(None))
         return None if value is None else _value(inner, value)

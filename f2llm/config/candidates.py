@@ -45,7 +45,7 @@ class Job(NamedTuple):
 
 
 def candidates(run: Run) -> tuple[Candidate, ...]:
-    """Return the models that the scoreboard of `run` compares, the trained one first.
+    """The models that the scoreboard of `run` compares, the trained one first.
 
     Raises:
         InputError: two of them would have one name.
@@ -59,7 +59,8 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
         _candidate(run, name=f"{backbone.name}-mean", role=BASE_MEAN, folder=base, pooling="mean"),
     ]
     if retriever.format != "vectors":
-        found += _scored(run, retriever, own.get(retriever.name, ScoredModel(model=retriever.name)), role=CEILING)
+        as_the_stage = ScoredModel(model=retriever.name, max_length=None, precision=None, dimensions=())
+        found += _scored(run, retriever, own.get(retriever.name, as_the_stage), role=CEILING)
     found += [
         candidate
         for model in run.scored_models
@@ -74,14 +75,14 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
 
 
 def own_candidates(run: Run) -> list[Candidate]:
-    """Return the trained model of `run`, and behind it its cuts."""
+    """The trained model of `run`, and behind it its cuts."""
     folder = f"results/runs/{run.run}/model"
     whole = _candidate(run, name=run.run, role=RUN, folder=folder, pooling=run.backbone.pooling)
     return _with_cuts(whole, run.evaluate.dimensions)
 
 
 def jobs(run: Run) -> tuple[Job, ...]:
-    """Return the evaluation jobs of `run`: one for each network and batch of tasks, one rule for single tasks."""
+    """The evaluation jobs of `run`: one for each network and batch of tasks, one rule for single tasks."""
     networks: dict[tuple[str, int, str], list[Candidate]] = {}
     for candidate in candidates(run):
         key = (candidate.folder, candidate.max_length, candidate.precision)
@@ -97,7 +98,7 @@ def jobs(run: Run) -> tuple[Job, ...]:
 
 
 def instructed_tasks(run: Run) -> tuple[Task, ...]:
-    """Return the tasks of the run's tier, each with an instruction: its own, else that of its source."""
+    """The tasks of the run's tier, each with an instruction: its own, else that of its source."""
     sources = {source.name: source.instruction for source in (*run.sources, *run.heldout_sources)}
     return tuple(
         dataclasses.replace(task, instruction=task.instruction or sources.get(task.source, ""))
@@ -107,13 +108,13 @@ def instructed_tasks(run: Run) -> tuple[Task, ...]:
 
 
 def score_paths(run: Run, *, folder: str) -> list[str]:
-    """Return the result files of all candidates and tasks below `folder`."""
+    """The result files of all candidates and tasks below `folder`."""
     tasks = instructed_tasks(run)
     return [str(Path(folder, c.name, f"{task.name}.json")) for c in candidates(run) for task in tasks]
 
 
 def _candidate(run: Run, *, name: str, role: str, folder: str, pooling: str) -> Candidate:
-    """Return the run's model or its base, read as the stage's settings say."""
+    """The run's model or its base, read as the stage's settings say."""
     return Candidate(
         name=name, role=role, folder=folder, pooling=pooling, query_prompt=run.backbone.query_prompt,
         max_length=run.evaluate.max_length, precision=run.evaluate.precision,
@@ -121,7 +122,7 @@ def _candidate(run: Run, *, name: str, role: str, folder: str, pooling: str) -> 
 
 
 def _scored(run: Run, model: Model, own: ScoredModel, *, role: str) -> list[Candidate]:
-    """Return a model beside the run and its cuts; what its stanza leaves open is as the stage's settings say."""
+    """A model beside the run and its cuts; what its stanza leaves open is as the stage's settings say."""
     candidate = Candidate(
         name=model.name, role=role, folder=f"results/models/{model.name}/model", pooling=model.pooling,
         query_prompt=model.query_prompt, passage_prompt=model.passage_prompt,
@@ -131,7 +132,7 @@ def _scored(run: Run, model: Model, own: ScoredModel, *, role: str) -> list[Cand
 
 
 def _with_cuts(candidate: Candidate, dimensions: tuple[int, ...]) -> list[Candidate]:
-    """Return a candidate, and behind it one for each size that its vectors are cut to."""
+    """A candidate, and behind it one for each size that its vectors are cut to."""
     return [
         candidate,
         *(

@@ -111,6 +111,9 @@ def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN4
                 filled[key] = deepcopy(inner["default"])
             if key in filled:
                 filled[key] = with_defaults(filled[key], inner)
+        if any_key := schema.get("additionalProperties"):
+            named = schema.get("properties", ())
+            filled |= {key: with_defaults(value, any_key) for key, value in filled.items() if key not in named}
         return filled
     if schema.get("type") == "array" and isinstance(content, list):
         return [with_defaults(item, schema.get("items", {})) for item in content]

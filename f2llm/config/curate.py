@@ -1,13 +1,14 @@
 """Settings of curation. Meaning, units and defaults: workflow/schemas/config/curate.schema.yaml."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Near:
     """Near-duplicate policy (numbers: docs/curation.md)."""
 
-    policy: str  # off | report | drop
+    policy: Literal["off", "report", "drop"]
     min_words: int
     threshold: float
     report_threshold: float
@@ -20,10 +21,10 @@ class Near:
 class Decontaminate:
     """Policy against the run's own evaluation texts."""
 
-    policy: str  # off | report | drop
+    policy: Literal["off", "report", "drop"]
     containment: float
     min_words: int
-    missing: str  # fail | allow
+    missing: Literal["fail", "allow"]
     texts: tuple[str, ...]
     query_like: tuple[str, ...]
 
@@ -32,7 +33,7 @@ class Decontaminate:
 class Across:
     """Policy for queries that several sources have."""
 
-    policy: str  # off | report | drop
+    policy: Literal["off", "report", "drop"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Settings of evaluation. Meaning, units and defaults: workflow/schemas/config/evaluate.schema.yaml."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,10 +16,10 @@ class Gate:
 class ScoredModel:
     """A model that is scored beside the run; None: as the stage's own settings say."""
 
-    model: str  # a stanza of config/models
-    max_length: int | None = None
-    precision: str | None = None
-    dimensions: tuple[int, ...] = ()  # cut vectors that are scored as well
+    model: str
+    max_length: int | None
+    precision: Literal["auto", "float32", "bfloat16"] | None
+    dimensions: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,10 @@ class Evaluate:
     """Settings of the evaluate stage."""
 
     max_length: int
-    precision: str  # auto | float32 | bfloat16
+    precision: Literal["auto", "float32", "bfloat16"]
     gate: Gate
-    tier: str = "full"  # smoke | nano | full
-    models: tuple[ScoredModel, ...] = ()
-    dimensions: tuple[int, ...] = ()  # cut vectors of the run that are scored as well
-    leaderboard: str = ""  # folder of published results; empty: none
-    shard_texts: int = 100_000  # passages of a task that one job encodes
+    tier: Literal["smoke", "nano", "full"]
+    models: tuple[ScoredModel, ...]
+    dimensions: tuple[int, ...]
+    leaderboard: str
+    shard_texts: int

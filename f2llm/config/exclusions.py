@@ -1,4 +1,4 @@
-"""What of the sources must not be used: rows, texts by id, or whole sources. It holds no text itself."""
+"""Rows, texts (by id) and whole sources that must not be used. The file of them holds no text itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,12 +28,12 @@ class Exclusion:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing of the source may be used."""
+        """Whether the whole source is excluded."""
         return not self.file and not self.id
 
 
 def read_exclusions(path: str | Path) -> tuple[Exclusion, ...]:
-    """Return the exclusions of a file; none where there is no such file.
+    """The exclusions of a file; none where there is no such file.
 
     Raises:
         InputError: every fault of the file.
@@ -44,28 +44,31 @@ def read_exclusions(path: str | Path) -> tuple[Exclusion, ...]:
     faults = check(content, schema=load_schema("exclude"), where=str(path))
     if faults:
         raise InputError(faults)
-    return tuple(build(Exclusion, one) for one in content)
+    return tuple(build(Exclusion, item) for item in content)
 
 
 def add_exclusions(path: str | Path, added: Sequence[Exclusion]) -> int:
     """Add to the end of a file what is not in it yet, and return how many were added; comments stay."""
-    known = {replace(one, reason="") for one in read_exclusions(path)}
-    new = [one for one in dict.fromkeys(added) if replace(one, reason="") not in known]
+    known = {replace(exclusion, reason="") for exclusion in read_exclusions(path)}
+    new = [exclusion for exclusion in dict.fromkeys(added) if replace(exclusion, reason="") not in known]
     if new:
-        rows = [{key: value for key, value in plain(one).items() if value not in ("", None)} for one in new]
+        rows = [{key: value for key, value in plain(exclusion).items() if value not in ("", None)} for exclusion in new]
         with open(path, "a", encoding="utf-8") as file:
             file.write(yaml.safe_dump(rows, sort_keys=True, allow_unicode=True, width=1000))
     return len(new)
 
 
 def excluded_sources(sources: Sequence[Source], exclusions: Sequence[Exclusion]) -> tuple[Barred, ...]:
-    """Return the sources that are excluded as a whole."""
-    whole = {one.source: one.reason for one in exclusions if one.whole}
+    """The sources that are excluded as a whole."""
+    reasons = {exclusion.source: exclusion.reason for exclusion in exclusions if exclusion.whole}
     return tuple(
-        Barred(name=source.name, reason=f"{EXCLUDED}{whole[source.name]}") for source in sources if source.name in whole
+        Barred(name=source.name, reason=f"{EXCLUDED}{reasons[source.name]}")
+        for source in sources
+        if source.name in reasons
     )
 
 
 def of_source(exclusions: Sequence[Exclusion], name: str) -> list[dict[str, object]]:
-    """Return what decides the tables of one source: not the reasons."""
-    return [plain(replace(one, reason="")) for one in exclusions if one.source == name and not one.whole]
+    """The exclusions of one source as plain JSON, without the reasons: what decides its tables."""
+    of_rows = [exclusion for exclusion in exclusions if exclusion.source == name and not exclusion.whole]
+    return [plain(replace(exclusion, reason="")) for exclusion in of_rows]

@@ -1,6 +1,7 @@
-"""Where the files of a source or model lie, and under which licence."""
+"""Where files lie, and under which licence. Meaning: workflow/schemas/{fetch,licence}.schema.yaml."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -9,27 +10,28 @@ class Fetch:
 
     Files of the kind hub are verified against the hub's own listing at a commit; the others by
     `sha256`. What the stanza leaves open (revision or sha256) is locked at the first fetch.
+    Defaults serve the places of evaluation tasks, which no stanza states: a commit on the hub, or a folder here.
     """
 
-    kind: str  # package (a wheel of the package index) | local (a path) | hub (a repository) | http (a URL)
-    sha256: str = ""  # 64 hex digits; required for packages
-    package: str = ""  # kind package: distribution name
-    version: str = ""  # kind package: exact version
-    platform: str = ""  # kind package: pip platform tag for wheels that are not pure Python
-    path: str = ""  # kind local: file or folder, relative to the repository root
-    repository: str = ""  # kind hub: owner/name
-    repository_type: str = "dataset"  # kind hub: dataset | model
-    revision: str = ""  # kind hub: commit, 40 hex digits; empty: the head of `branch`, locked at the first fetch
-    branch: str = ""  # kind hub: where an open revision is looked up; empty: main
-    files: tuple[str, ...] = ()  # kind hub: glob patterns ("*" also crosses "/"); each must match a file
-    url: str = ""  # kind http
-    mirrors: tuple[str, ...] = ()  # kind http: URLs of the same file, tried in this order when `url` fails
+    kind: Literal["package", "local", "hub", "http"]
+    sha256: str = ""
+    package: str = ""
+    version: str = ""
+    platform: str = ""
+    path: str = ""
+    repository: str = ""
+    repository_type: Literal["dataset", "model"] = "dataset"
+    revision: str = ""
+    branch: str = ""
+    files: tuple[str, ...] = ()  # "*" also crosses "/"
+    url: str = ""
+    mirrors: tuple[str, ...] = ()  # tried in this order when `url` fails
 
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
     """Rights on the data of a source, and what follows from them."""
 
-    id: str  # SPDX id or a LicenseRef
-    commercial: str  # yes | no | unknown
-    note: str = ""
+    id: str
+    commercial: Literal["yes", "no", "unknown"]
+    note: str

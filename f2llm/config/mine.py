@@ -1,19 +1,20 @@
 """Settings of mining. Meaning, units and defaults: workflow/schemas/config/mine.schema.yaml."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
     """How candidates are found: all passages compared, or an approximate index of faiss."""
 
-    kind: str  # flat (exact) | ivf (inverted lists) | hnsw (graph)
-    lists: int  # ivf: clusters
-    probes: int  # ivf: clusters that a query visits
-    links: int  # hnsw: neighbours of a passage
-    build_breadth: int  # hnsw: candidates while building
-    search_breadth: int  # hnsw: candidates while searching
-    recall_sample: int  # queries that are also searched exactly, to state the recall
+    kind: Literal["flat", "ivf", "hnsw"]
+    lists: int
+    probes: int
+    links: int
+    build_breadth: int
+    search_breadth: int
+    recall_sample: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,25 +24,25 @@ class Mine:
     max_length: int
     window: int
     skip: int
-    skip_order: str  # after_filter | before_filter
+    skip_order: Literal["after_filter", "before_filter"]
     max_score: float | None
     min_score: float | None
     relative_margin: float | None
     absolute_margin: float | None
-    strict: bool  # a score equal to an upper bound is filtered
-    sampling: str  # top | random
+    strict: bool
+    sampling: Literal["top", "random"]
     negatives: int
-    least_negatives: int | None  # None: as many as `negatives`
-    several_positives: str  # min | own
-    positives: str  # all | best
+    least_negatives: int | None
+    several_positives: Literal["min", "own"]
+    positives: Literal["all", "best"]
     positive_max_rank: int | None
     positive_min_score: float | None
     exclude_copies: bool
     exclude_own_text: bool
     index: Index
-    backend: str  # auto | faiss | torch
-    device: str  # auto | cpu | cuda
-    block_rows: int | None  # None: what suits the device
+    backend: Literal["auto", "faiss", "torch"]
+    device: Literal["auto", "cpu", "cuda"]
+    block_rows: int | None
     texts_per_job: int
     queries_per_job: int
     min_kept: int

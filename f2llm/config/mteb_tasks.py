@@ -1,6 +1,6 @@
 """What mteb's registry says of the tasks and the benchmark that a stanza names.
 
-mteb takes seconds to import, and makes a folder when it is; so it is asked in a process of its own,
+mteb takes seconds to import and makes a folder at that, so it is asked in a separate process,
 once for each question and version, and the answers are kept.
 """
 
@@ -26,7 +26,7 @@ from f2llm.records.scores import LEFT_OUT
 CACHE = Path(".cache/mteb-tasks")
 TYPES = {theirs: ours for ours, theirs in TYPE_NAMES.items()}
 MOST_NEAR = 3
-# Keys of an entry of `tasks`, by the one of them that says where its rows come from.
+# Keys of an entry of `tasks`, by the key that says where its rows come from.
 SHARED_KEYS = ("instruction", "batch", "tiers")
 KEYS = {
     "source": ("name", "type", "source", "split", "queries", "passages", "train_texts", *SHARED_KEYS),
@@ -40,7 +40,7 @@ _FROM_MTEB = ("type", "repository", "main_score", "revision", "part_of")
 def with_mteb(
     content: Mapping[str, Any], *, where: str, ask: Callable[[str, Sequence[str]], dict[str, Any]] | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return a benchmark's stanza with all that mteb knows filled in, and the faults found.
+    """A benchmark's stanza with all that mteb knows filled in, and its faults.
 
     `content` has passed the schema and has its defaults. Its `mteb` names a benchmark whose tasks are
     all taken; an entry of `tasks` with the key `mteb` names a task, or changes one of the benchmark. `ask` is
@@ -62,15 +62,15 @@ def with_mteb(
     tasks = []
     for task in content["tasks"]:
         if task.get("mteb"):
-            about = known["tasks"][task["mteb"]] | {"part_of": whole.get(task["mteb"], "")}
-            task, wrong = _filled(task, about)
-            faults += [f"{where}: {fault}" for fault in wrong]
+            described = known["tasks"][task["mteb"]] | {"part_of": whole.get(task["mteb"], "")}
+            task, task_faults = _filled(task, described)
+            faults += [f"{where}: {fault}" for fault in task_faults]
         tasks.append(task)
     return content | {"tasks": tasks}, faults + [f"{where}: {fault}" for fault in _brought_twice(tasks)]
 
 
 def _brought_twice(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return faults of own tasks that are named like one of mteb's, or like a task that some of these are part of."""
+    """Faults of the user's tasks that are named like one of mteb's, or like a task that these are part of."""
     names = [task["name"] for task in tasks]
     wholes = {task["mteb"]["part_of"] for task in tasks if task.get("mteb")}
     return [
@@ -80,14 +80,11 @@ def _brought_twice(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _whole(content: Mapping[str, Any], known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the entries of a stanza, a task made of others replaced by these, and the rest of its benchmark."""
-    defaults = {
-        "instruction": "",
-        "tiers": ["full"] if content["tasks"] else ["smoke", "nano", "full"],
-        "check": "counts",
-    }
+    """The entries of a stanza, a task made of others replaced by these, and the rest of its benchmark."""
+    # A stanza that lists tasks itself says by them what its smaller tiers are.
+    tiers = {"tiers": ["full"]} if content["tasks"] else {}
     named = {task["mteb"] for task in content["tasks"] if task.get("mteb")}
-    added = [defaults | {"mteb": name} for name in known["benchmark"] if name not in named]
+    added = [tiers | {"mteb": name} for name in known["benchmark"] if name not in named]
     entries = []
     for task in [*content["tasks"], *added]:
         parts = known["parts"].get(task.get("mteb"), [task.get("mteb")])
@@ -97,9 +94,9 @@ def _whole(content: Mapping[str, Any], known: Mapping[str, Any]) -> list[dict[st
 
 
 def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> dict[str, Any]:
-    """Return `tasks` (name -> what mteb says), `benchmark` (names of its tasks) and `faults`, a line each.
+    """Answer of mteb: `tasks` (name -> description), `benchmark` (names of its tasks) and `faults`, a line each.
 
-    A task that is made of others is none of `tasks`: `parts` has the names of these, which are.
+    A task that is made of others is not among `tasks`: `parts` names these, which are.
     """
     question = {"benchmark": benchmark, "tasks": sorted(tasks)}
     version = importlib.metadata.version("mteb")
@@ -118,14 +115,14 @@ def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> di
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no answer"])[-1]
         raise InputError(f"mteb {version} cannot be asked for its tasks: {last}; run `make setup`")
-    found = json.loads(done.stdout.splitlines()[-1])
+    answered = json.loads(done.stdout.splitlines()[-1])
     with contextlib.suppress(OSError):  # a checkout that cannot be written to is told with the run's other faults
-        write_json(path, found)
-    return found
+        write_json(path, answered)
+    return answered
 
 
 def _faults(content: Mapping[str, Any], *, where: str) -> list[str]:
-    """Return faults that a schema cannot say well."""
+    """Faults of the entries of `tasks` that a schema cannot say well."""
     faults = []
     if not content["tasks"] and not content["mteb"]:
         faults.append(f"{where}: there is no task; list `tasks`, or name a benchmark of mteb in `mteb`")
@@ -152,7 +149,7 @@ def _faults(content: Mapping[str, Any], *, where: str) -> list[str]:
 
 
 def _key_faults(task: Mapping[str, Any], kind: str) -> list[str]:
-    """Return faults of keys that a task of this kind does not read; defaults are filled in and count as absent."""
+    """Faults of keys that a task of this kind does not read; defaults are filled in and count as absent."""
     schema = load_schema("benchmark")["properties"]["tasks"]["items"]["properties"]
     given = sorted(key for key, value in task.items() if value != schema[key].get("default"))
     faults = [
@@ -171,6 +168,7 @@ def _key_faults(task: Mapping[str, Any], kind: str) -> list[str]:
 
 
 def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """An entry with what mteb says of its task, and the faults of what it chooses of that."""
     name, faults = task["mteb"], []
     if task.get("revision", known["revision"]) != known["revision"]:
         faults.append(
@@ -179,12 +177,11 @@ def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str
         )
     chosen = {}
     for key in ("subsets", "splits"):
-        there = known[f"all_{key}"]
-        missing = [one for one in task.get(key, ()) if one not in there]
-        for one in missing:
-            near = difflib.get_close_matches(one, there, n=MOST_NEAR) or sorted(there)[:MOST_NEAR]
-            faults.append(f"task {name}: {key}: there is no {one!r}; near it: {', '.join(near)}")
-        chosen[key] = [one for one in there if one in task[key]] if task.get(key) else known[key]
+        names = known[f"all_{key}"]
+        for missing in (wanted for wanted in task.get(key, ()) if wanted not in names):
+            near = difflib.get_close_matches(missing, names, n=MOST_NEAR) or sorted(names)[:MOST_NEAR]
+            faults.append(f"task {name}: {key}: there is no {missing!r}; near it: {', '.join(near)}")
+        chosen[key] = [known_name for known_name in names if known_name in task[key]] if task.get(key) else known[key]
     counts = [known["texts"].get(split, {}) for split in chosen["splits"]]
     texts = sum(sum(count.get(subset, 0) for subset in chosen["subsets"]) or count.get("", 0) for count in counts)
     data = {key: known[key] for key in _FROM_MTEB} | chosen | {"texts": texts}
@@ -199,7 +196,7 @@ def _filled(task: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str
 
 
 def answer(benchmark: str, wanted: Sequence[str]) -> dict[str, Any]:
-    """Return what `registry` returns, of mteb in this process."""
+    """Answer of mteb in this process, as `registry` returns it."""
     import mteb
 
     faults: list[str] = []
@@ -210,7 +207,7 @@ def answer(benchmark: str, wanted: Sequence[str]) -> dict[str, Any]:
                 names.append(task.metadata.name)
                 tasks[task.metadata.name] = task
         except KeyError:
-            known = [one.name for one in mteb.get_benchmarks()]
+            known = [entry.name for entry in mteb.get_benchmarks()]
             faults.append(_unknown("benchmark", benchmark, known))
     for name in wanted:
         if name not in tasks:
@@ -235,8 +232,8 @@ def answer(benchmark: str, wanted: Sequence[str]) -> dict[str, Any]:
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    folded = {one.casefold(): one for one in known}
-    near = [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=MOST_NEAR, cutoff=0.5)]
+    folded = {known_name.casefold(): known_name for known_name in known}
+    near = [folded[key] for key in difflib.get_close_matches(name.casefold(), folded, n=MOST_NEAR, cutoff=0.5)]
     return f"mteb has no {kind} {name!r}; near it: {', '.join(near) or 'none'}"
 
 
@@ -258,15 +255,15 @@ def _described(task: Any) -> dict[str, Any]:  # noqa: ANN401 - mteb's AbsTask
 
 
 def _texts(statistics: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Return split -> subset -> rows; the subset "" counts all of them."""
-    found = {}
+    """Split -> subset -> rows; the subset "" counts all of them."""
+    rows = {}
     for split, content in statistics.items():
         parts = content.get("hf_subset_descriptive_stats") or {}
         counts = {name: part.get("num_samples") or 0 for name, part in parts.items()}
-        found[split] = {"": content.get("num_samples") or 0} | counts
-    return found
+        rows[split] = {"": content.get("num_samples") or 0} | counts
+    return rows
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    print(json.dumps(answer(asked["benchmark"], asked["tasks"])))
+    question = json.load(sys.stdin)
+    print(json.dumps(answer(question["benchmark"], question["tasks"])))

@@ -1,6 +1,7 @@
 """The configuration of a run, stage by stage. Meaning, units and defaults: workflow/schemas/config.schema.yaml."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from f2llm.config.ablations import Change
 from f2llm.config.benchmarks import Benchmark
@@ -26,12 +27,12 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A whole run: everything that decides its bytes, and nothing of where it runs."""
+    """A whole run: everything that decides its bytes."""
 
     run: str
     seed: int
-    on_source_error: str  # fail | skip
-    licences: str  # any | stated | commercial
+    on_source_error: Literal["fail", "skip"]
+    licences: Literal["any", "stated", "commercial"]
     barred: tuple[Barred, ...]  # sources of the config that this policy keeps out
     sources: tuple[Source, ...]  # trained on
     heldout_sources: tuple[Source, ...]  # only scored on
@@ -40,21 +41,21 @@ class Run:
     retriever: Model
     benchmark: Benchmark
     audit: dict[str, Audit]
-    scored_models: tuple[Model, ...] = ()  # those of evaluate.models
-    ablate: tuple[Change, ...] = ()  # runs beside this one that differ in one thing each
-    exclude: tuple[Exclusion, ...] = ()  # what of the sources must not be used
-    trained_datasets: tuple[str, ...] = ()  # mteb's names of what the run is trained on (config/mteb/datasets.yaml)
+    scored_models: tuple[Model, ...]  # those of evaluate.models
+    ablate: tuple[Change, ...]  # runs beside this one that differ in one thing each
+    exclude: tuple[Exclusion, ...]
+    trained_datasets: tuple[str, ...]  # mteb's names of what the run is trained on (config/mteb/datasets.yaml)
     curate: Curate
     mine: Mine
     tokens: Tokens
     train: Train
     evaluate: Evaluate
-    energy: Energy = Energy()
+    energy: Energy
 
     def curation_of(self, source: Source) -> Curate:
-        """Return the curation settings of one source: those of the run, but for what its stanza says."""
-        changes = {part: replace(getattr(self.curate, part), **own) for part, own in source.curate.items()}
-        return replace(self.curate, **changes)
+        """Curation settings of one source: those of the run, changed as its stanza says."""
+        parts = {part: replace(getattr(self.curate, part), **keys) for part, keys in source.curate.items()}
+        return replace(self.curate, **parts)
 
     @property
     def stanzas(self) -> tuple[Source, ...]:

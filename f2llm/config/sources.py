@@ -1,29 +1,27 @@
-"""What a source is: where its files lie, how a row becomes a record, under which licence."""
+"""What a source is. Meaning, units and defaults: workflow/schemas/source.schema.yaml."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from f2llm.config.fetch import Fetch, Licence
-
-TASKS = ("retrieval", "classification", "clustering", "sts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """Counts that a publication states for the finished training data; None where it states none."""
 
-    queries: int | None = None  # training tuples
-    passages: int | None = None  # distinct passages of these
-    query_tokens: int | None = None  # mean, instruction included
-    passage_tokens: int | None = None  # mean
+    queries: int | None
+    passages: int | None
+    query_tokens: int | None
+    passage_tokens: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """How far a stanza has been tried."""
 
-    level: str = "declared"  # checked (against real rows) | declared (from documentation alone)
-    note: str = ""  # what was checked against what, or what is still to be
+    level: Literal["checked", "declared"]
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +29,25 @@ class Source:
     """One stanza of config/sources."""
 
     name: str
-    task: str  # one of TASKS
+    task: Literal["retrieval", "classification", "clustering", "sts"]
     fetch: tuple[Fetch, ...]
-    adapter: str  # function of f2llm.sources.adapters
-    options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of the adapter
+    adapter: str
+    options: dict[str, Any]
     instruction: str
     licence: Licence
-    reference: str  # where the data is described
-    group: str  # what the split is grouped by, in words
-    ready: bool = False  # True: tuples made elsewhere; their negatives are taken as given, none is mined
-    held_out: bool = True  # False: all rows are training rows, no group goes to dev or test
-    train: bool = True  # False: never trained on (a benchmark, or held back as unseen data)
-    in_domain: tuple[str, ...] = ()  # evaluation tasks whose train split or origin it holds
-    curate: dict[str, Any] = field(default_factory=dict)  # part of config.run.Curate -> settings other than the run's
-    max_queries: int | None = None  # cap on training queries after curation
-    max_passages: int | None = None  # cap on the mining corpus after curation; positives always stay
-    notes: str = ""
-    citation: str = ""  # whom to cite
-    expected: Expected = Expected()
-    status: Status = Status()
+    reference: str
+    group: str
+    ready: bool
+    held_out: bool
+    train: bool
+    in_domain: tuple[str, ...]
+    curate: dict[str, Any]  # part of `Curate` -> settings other than the run's
+    max_queries: int | None
+    max_passages: int | None
+    notes: str
+    citation: str
+    expected: Expected
+    status: Status
 
     @property
     def stated_queries(self) -> int:
@@ -58,7 +56,7 @@ class Source:
 
     @property
     def stated_passages(self) -> int:
-        """Passages, likewise."""
+        """Passages that its publication states, within its own cap; 0 where none are stated."""
         return _capped(self.expected.passages, self.max_passages)
 
     @property

@@ -1,16 +1,51 @@
 """Stanzas of the config folder, read by name."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from f2llm.config.benchmarks import Benchmark
+from f2llm.config.benchmarks import Benchmark, Task
 from f2llm.config.build import build
 from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.models import Model
 from f2llm.config.mteb_tasks import with_mteb
+from f2llm.config.sources import Source
 
-Stanza = TypeVar("Stanza")
+Stanza = TypeVar("Stanza", Source, Model, Benchmark, Task)
+KINDS = {Source: "source", Model: "model", Benchmark: "benchmark"}
+
+
+class NamedStanzas(NamedTuple):
+    """The stanzas that a config names, in its order; None for each with faults."""
+
+    sources: list[Source | None]
+    heldout: list[Source | None]  # that tasks are drawn from and nothing is trained on
+    released: dict[str, Source | None]  # source -> the published tuples that its own are compared with
+    backbone: Model | None
+    retriever: Model | None
+    scored: list[Model | None]
+    benchmark: Benchmark | None
+
+
+def filled(record: type[Stanza], /, **content: Any) -> Stanza:  # noqa: ANN401 - what a schema has checked
+    """A source, model, benchmark or task of `content`, which its schema accepts; absent keys have their defaults."""
+    return build(record, with_defaults(content, _schema_of(record)))
+
+
+def read_stanza(record: type[Stanza], path: Path) -> tuple[Stanza | None, list[str]]:
+    """The stanza in the file `path`, and no fault; or None and its faults.
+
+    Raises:
+        InputError: there is no such file, or it is not YAML.
+    """
+    content = read_yaml(path)
+    faults = check(content, schema=_schema_of(record), where=str(path))
+    if not faults and content["name"] != path.stem:
+        faults = [f"{path}: name is {content['name']!r}; it must equal the file name {path.stem!r}"]
+    if not faults and record is Benchmark:
+        content, faults = with_mteb(with_defaults(content, _schema_of(record)), where=str(path))
+    return None if faults else filled(record, **content), faults
 
 
 class Stanzas:
@@ -18,34 +53,27 @@ class Stanzas:
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
-        self._schemas = {kind: load_schema(kind.removesuffix("s")) for kind in ("sources", "models", "benchmarks")}
-        self._read: dict[tuple[str, str], tuple[Any, list[str]]] = {}
+        self._read: dict[tuple[type, str], tuple[Any, list[str]]] = {}
 
-    def noting(self, faults: list[str]) -> Callable[..., Any]:
-        """Return a function that returns one stanza, or notes its faults and returns None."""
-
-        def stanza(kind: str, name: object, record: type[Stanza]) -> Stanza | None:
-            if not isinstance(name, str):
-                return None  # the config's own schema has said so
-            if (kind, name) not in self._read:
-                self._read[kind, name] = self._stanza(kind, name, record)
-            found, own = self._read[kind, name]
-            faults.extend(own)
-            return found
-
+    def read(self, record: type[Stanza], name: str | None, *, faults: list[str]) -> Stanza | None:
+        """The stanza `name`, or None and its faults added to `faults`; None without a name."""
+        if name is None:
+            return None
+        if (record, name) not in self._read:
+            self._read[record, name] = self._checked(record, name)
+        stanza, stanza_faults = self._read[record, name]
+        faults.extend(stanza_faults)
         return stanza
 
-    def _stanza(self, kind: str, name: str, record: type[Stanza]) -> tuple[Stanza | None, list[str]]:
+    def _checked(self, record: type[Stanza], name: str) -> tuple[Stanza | None, list[str]]:
+        kind = f"{KINDS[record]}s"
         path = self._folder / kind / f"{name}.yaml"
         if not path.is_file():
             near = difflib.get_close_matches(name, [file.stem for file in path.parent.glob("*.yaml")], n=1)
             advice = f"did you mean {near[0]!r}?" if near else f"add {path}"
             return None, [f"{path}: there is no such stanza ({kind}: {name!r}); {advice}"]
-        content = read_yaml(path)
-        found = check(content, schema=self._schemas[kind], where=str(path))
-        if not found and content["name"] != name:
-            found = [f"{path}: name is {content['name']!r}; it must equal the file name {name!r}"]
-        filled = None if found else with_defaults(content, self._schemas[kind])
-        if filled and record is Benchmark:
-            filled, found = with_mteb(filled, where=str(path))
-        return None if found else build(record, filled), found
+        return read_stanza(record, path)
+
+
+def _schema_of(record: type[Stanza]) -> Mapping[str, Any]:
+    return load_schema("benchmark")["properties"]["tasks"]["items"] if record is Task else load_schema(KINDS[record])

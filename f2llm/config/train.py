@@ -1,13 +1,14 @@
 """Settings of training. Meaning, units and defaults: workflow/schemas/config/train.schema.yaml."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossTerm:
     """One term of the loss and its weight."""
 
-    term: str  # a name of f2llm.config.losses.TASKS_OF_TERM
+    term: Literal["hard", "in_batch"]
     weight: float
 
 
@@ -39,22 +40,22 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Settings of the train stage."""
+    """Settings of the train stage: either steps or epochs, the other is None."""
 
-    recipe: str  # default | f2llm
-    steps: int | None  # or epochs, exactly one of the two
+    recipe: Literal["default", "f2llm"]
+    steps: int | None
     epochs: int | None
     batch_size: int
     batches_per_step: int
-    partial_batches: str  # even | repeat
+    partial_batches: Literal["even", "repeat"]
     negatives: int
-    negatives_drawn: str  # per_tuple | per_batch
+    negatives_drawn: Literal["per_tuple", "per_batch"]
     temperature: float
     losses: tuple[LossTerm, ...]
     matryoshka: tuple[Cut, ...]
-    passage_gradient: str  # full | none
+    passage_gradient: Literal["full", "none"]
     mask_equal_positives: bool
-    loss_precision: str  # float32 | model
+    loss_precision: Literal["float32", "model"]
     learning_rate: float
     warmup_steps: int
     warmup_ticks: int
@@ -66,7 +67,7 @@ class Train:
     clip_norm: float
     freeze_embeddings: bool
     lora: Lora | None
-    precision: str  # auto | float32 | bfloat16
+    precision: Literal["auto", "float32", "bfloat16"]
     compile: bool
     tokens_per_chunk: int
     activations_mb: int | None

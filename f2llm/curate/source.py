@@ -45,7 +45,7 @@ class Scope(NamedTuple):
     """What of a source's stanza curation depends on."""
 
     name: str
-    task: str  # one of config.sources.TASKS
+    task: str
     max_queries: int | None
     max_passages: int | None
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.config.build import build
-from f2llm.config.check import check, load_schema, read_yaml, with_defaults
 from f2llm.config.sources import Source
+from f2llm.config.stanzas import read_stanza
 from f2llm.errors import InputError
 from f2llm.sources.adapters import check_adapters, read_records
 from f2llm.sources.archives import RawFile
@@ -72,13 +71,9 @@ def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
         InputError: there is none, or it has faults, all of which are named.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else stanzas / f"{name}.yaml"
-    content, schema = read_yaml(path), load_schema("source")
-    faults = check(content, schema=schema, where=str(path))
-    if not faults and content["name"] != path.stem:
-        faults = [f"{path}: name is {content['name']!r}; it must equal the file name {path.stem!r}"]
-    if faults:
+    source, faults = read_stanza(Source, path)
+    if source is None:
         raise InputError(faults)
-    source = build(Source, with_defaults(content, schema))
     if faults := check_adapters([source]):
         raise InputError(faults)
     return source

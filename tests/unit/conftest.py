@@ -59,18 +59,19 @@ def queries(path: Path, texts: list[str], splits: list[str]) -> None:
 
 
 def stanza(name: str) -> dict:
-    return {
+    keys = {
         "name": name, "task": "retrieval", "fetch": [], "adapter": "pairs", "options": {}, "instruction": "Find it.",
-        "licence": LICENCE, "reference": "made up", "group": "row", "train": True, "max_queries": None, "max_passages": None, "notes": "",
+        "licence": LICENCE, "reference": "made up", "group": "row",
     }  # fmt: skip
+    return with_defaults(keys, load_schema("source"))
 
 
 def model(name: str) -> dict:
-    fetch = {"kind": "local", "sha256": "", "package": "", "version": "", "platform": "", "path": name}
-    return {
-        "name": name, "fetch": fetch, "format": "folder", "member": "", "layers": None, "pooling": "last", "append_eos": True,
-        "query_prompt": "", "licence": LICENCE, "reference": "made up",
+    keys = {
+        "name": name, "fetch": {"kind": "local", "path": name}, "format": "folder", "member": "", "pooling": "last", "append_eos": True,
+        "licence": LICENCE, "reference": "made up",
     }  # fmt: skip
+    return with_defaults(keys, load_schema("model"))
 
 
 def run_file() -> dict:

@@ -39,17 +39,19 @@ TRAIN = {
 
 
 def model_stanza(**changes):
-    return {
+    keys = {
         "name": "tiny", "fetch": {"kind": "local", "path": "models/tiny"}, "format": "folder", "member": "",
         "pooling": "last", "append_eos": True, "query_prompt": PROMPT, "licence": LICENCE, "reference": "made up",
     } | changes  # fmt: skip
+    return with_defaults(keys, load_schema("model"))
 
 
 def source_stanza(name, task):
-    return {
+    keys = {
         "name": name, "task": task, "fetch": [{"kind": "local", "path": f"data/{name}"}], "adapter": "pairs",
         "instruction": f"Solve {name}.", "licence": LICENCE, "reference": "made | up", "group": "row",
     }  # fmt: skip
+    return with_defaults(keys, load_schema("source"))
 
 
 def settings(*, sources=SOURCES, seed=0, backbone=None, **train):

@@ -41,7 +41,7 @@ def test_a_task_without_instruction_takes_that_of_its_source(run):
 
 
 def test_each_candidate_says_how_it_is_read_its_own_settings_first(run):
-    own = (ScoredModel(model=run.retriever.name, max_length=33, precision="bfloat16"),)
+    own = (ScoredModel(model=run.retriever.name, max_length=33, precision="bfloat16", dimensions=()),)
     settings = dataclasses.replace(run.evaluate, models=own, max_length=77, precision="float32", dimensions=(8,))
     found = candidates(dataclasses.replace(run, evaluate=settings, scored_models=(run.retriever,)))
     read = {one.role: (one.max_length, one.precision) for one in found}

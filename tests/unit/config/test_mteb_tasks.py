@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from f2llm.config.benchmarks import Benchmark
-from f2llm.config.build import build
 from f2llm.config.mteb_tasks import answer, registry, with_mteb
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 
 DEFAULTS = {"mteb": "", "name": "b", "published": []}
@@ -25,7 +25,7 @@ def test_what_mteb_knows_is_filled_in():
     stanza = {"mteb": "STS17", "subsets": ["en-en"], "tiers": ["full"], "check": "counts", "instruction": ""}
     content, faults = with_mteb(DEFAULTS | {"tasks": [stanza]}, where="b.yaml", ask=answer)
     assert faults == []
-    (found,) = build(Benchmark, content).tasks
+    (found,) = filled(Benchmark, **content).tasks
     assert (found.name, found.type, found.batch, found.kind) == ("STS17", "sts", "", "mteb")
     assert (found.mteb.subsets, found.mteb.texts, len(found.mteb.revision)) == (("en-en",), 250, 40)
     assert found.instruction == "Retrieve semantically similar text."
@@ -125,7 +125,7 @@ def test_a_task_made_of_others_becomes_these_which_say_so():
     ]
     content, faults = with_mteb(DEFAULTS | {"tasks": stanzas}, where="b.yaml", ask=answer)
     assert faults == []
-    tasks = {task.name: task for task in build(Benchmark, content).tasks}
+    tasks = {task.name: task for task in filled(Benchmark, **content).tasks}
     assert len(tasks) == 13
     assert {task.part_of for name, task in tasks.items() if name != "ArguAna"} == {"CQADupstackRetrieval"}
     assert (tasks["ArguAna"].part_of, tasks["CQADupstackAndroidRetrieval"].instruction) == ("", "Find copies.")
@@ -135,6 +135,6 @@ def test_a_task_made_of_others_becomes_these_which_say_so():
 def test_a_benchmark_with_such_a_task_can_be_named():
     content, faults = with_mteb(DEFAULTS | {"mteb": "MTEB(eng, v1)", "tasks": []}, where="b.yaml", ask=answer)
     assert faults == []
-    tasks = build(Benchmark, content).tasks
+    tasks = filled(Benchmark, **content).tasks
     assert len({task.part_of or task.name for task in tasks}) == 56
     assert len(tasks) == 55 + 12

@@ -56,7 +56,8 @@ def test_a_plan_of_other_settings_says_nothing(tmp_path):
 
 def test_sources_without_counts_are_left_out_and_without_any_nothing_is_said():
     first, second = PAPER.sources[0], dataclasses.replace(PAPER.sources[1], max_queries=100)
-    uncounted = dataclasses.replace(first, expected=Expected())
+    nothing = Expected(queries=None, passages=None, query_tokens=None, passage_tokens=None)
+    uncounted = dataclasses.replace(first, expected=nothing)
     assert "1 of 2 sources are counted: 100 queries" in said_of(dataclasses.replace(PAPER, sources=(uncounted, second)))
     assert said_of(dataclasses.replace(PAPER, sources=(uncounted,))) == ""
 

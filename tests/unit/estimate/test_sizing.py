@@ -152,7 +152,8 @@ def test_the_papers_largest_searches_come_first_with_their_jobs():
 
 def test_sources_without_counts_or_search_are_not_searched():
     assert {search.source for search in searches(PAPER)}.isdisjoint({"banking77", "imdb"})
-    uncounted = dataclasses.replace(PAPER.sources[0], expected=Expected(passages=100))
+    expected = Expected(queries=None, passages=100, query_tokens=None, passage_tokens=None)
+    uncounted = dataclasses.replace(PAPER.sources[0], expected=expected)
     assert searches(dataclasses.replace(PAPER, sources=(uncounted,))) == []
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from f2llm.config.benchmarks import Task
+from f2llm.config.stanzas import filled
 from f2llm.evaluate.tasks.drawn import Tables
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas.sources import CORPUS, QUERIES
@@ -58,7 +59,7 @@ def source(tmp_path):
 def task():
     def make(kind, **changes):
         settings = {"name": "Toy", "type": kind, "source": "toy", "split": "test", "instruction": "Do it."}
-        return Task(**(settings | changes))
+        return filled(Task, **(settings | changes))
 
     return make
 

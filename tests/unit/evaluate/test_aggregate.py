@@ -3,6 +3,7 @@ import json
 import pytest
 
 from f2llm.config.benchmarks import MtebData, Task
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import borda, means, task_score, whole_scores
 from f2llm.evaluate.published import all_published_scores, published_files, published_models, published_scores
@@ -19,7 +20,7 @@ def mteb_task(name, subsets=("default",), kind="STS", part_of=""):
         texts=1,
         part_of=part_of,
     )
-    return Task(name=name, type="sts", mteb=data, batch="")
+    return filled(Task, name=name, type="sts", mteb=data, batch="")
 
 
 def result(*cells, version="2.0.0"):

@@ -14,7 +14,7 @@ def test_runs_that_were_changed_from_this_one_are_no_earlier_ones(tmp_path, chan
         name="new", role=RUN, folder="", pooling="last", query_prompt="", max_length=64, precision="float32"
     )
     found = beside(
-        [own], [], benchmark=Benchmark(name="none", tasks=()), scores=tmp_path / "scores", leaderboard="",
+        [own], [], benchmark=Benchmark(name="none", mteb="", tasks=(), published=()), scores=tmp_path / "scores", leaderboard="",
         removed=[], checked=[], changed=changed,
     )  # fmt: skip
     assert [one["model"] for one in found["earlier_runs"]] == earlier

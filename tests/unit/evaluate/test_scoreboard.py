@@ -2,6 +2,7 @@ import pytest
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import ROLES, Candidate
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.evaluate.scoreboard import SCOREBOARD, Decontamination, build_scoreboard
 from f2llm.records.files import read_json, write_json
@@ -10,9 +11,9 @@ from f2llm.records.tables import read_table
 ROLES = ROLES[:4]
 NAMES = dict(zip(ROLES, ("mine", "tiny-last", "tiny-mean", "retriever"), strict=True))
 TASKS = [
-    Task(name="A", type="retrieval", source="s", split="test"),
-    Task(name="B", type="retrieval", source="t", split="test"),
-    Task(name="C", type="sts", source="held", split="all"),
+    filled(Task, name="A", type="retrieval", source="s", split="test"),
+    filled(Task, name="B", type="retrieval", source="t", split="test"),
+    filled(Task, name="C", type="sts", source="held", split="all"),
 ]
 SCORES = {
     "mine": {"A": 0.5, "B": 0.3, "C": 0.2},

@@ -4,10 +4,11 @@ import pytest
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import Candidate
+from f2llm.config.stanzas import filled
 from f2llm.evaluate.submission import export_scores
 from f2llm.records.files import read_json, write_json
 
-TASKS = [Task(name="first", type="sts"), Task(name="second", type="pairs")]
+TASKS = [filled(Task, name="first", type="sts"), filled(Task, name="second", type="pairs")]
 MODELS = [
     Candidate(name=name, role="run", folder=name, pooling="last", query_prompt="", max_length=64, precision="float32")
     for name in ("own", "base")

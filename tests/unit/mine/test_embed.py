@@ -12,6 +12,7 @@ import f2llm.models.packed_encoder
 from f2llm.config.fetch import Fetch, Licence
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.mine.embed import Retriever, embed_source
 from f2llm.models.prompts import vector_id
@@ -21,7 +22,7 @@ from f2llm.records.schemas.sources import CORPUS, QUERIES
 from f2llm.records.tables import Share, write_table
 from f2llm.vectors.store import VectorStore
 
-LICENCE = Licence(id="CC0-1.0", commercial="yes")
+LICENCE = Licence(id="CC0-1.0", commercial="yes", note="")
 
 
 class Fake:
@@ -58,13 +59,13 @@ def job(tmp_path, monkeypatch):
         ]
         for name, schema, rows in (("corpus", CORPUS, docs), ("queries", QUERIES, asked)):
             write_table(tmp_path / name, schema=schema, rows=[pa.Table.from_pylist(rows, schema=schema)])
-        model = Model(
-            name="m", fetch=Fetch(kind="local"), format=form, member="", pooling="mean", append_eos=False,
+        model = filled(
+            Model, name="m", fetch=Fetch(kind="local"), format=form, member="", pooling="mean", append_eos=False,
             query_prompt=prompt, passage_prompt=passage_prompt, licence=LICENCE, reference="",
         )  # fmt: skip
-        source = Source(
-            name="toy", task=task, fetch=(), adapter="", instruction="find", licence=LICENCE, reference="", group=""
-        )
+        source = filled(
+            Source, name="toy", task=task, fetch=(), adapter="", instruction="find", licence=LICENCE, reference="", group="",
+        )  # fmt: skip
         counts = embed_source(
             corpus=tmp_path / "corpus", queries=tmp_path / "queries", source=source,
             retriever=Retriever(model_folder, model, 48, settings.pop("device", "auto")), store=tmp_path / "store", manifest=tmp_path / "manifest",

@@ -8,6 +8,7 @@ import pytest
 
 from f2llm.config.fetch import Licence
 from f2llm.config.sources import Source
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_part, mine_source
@@ -25,8 +26,8 @@ PROMPT, INSTRUCTION = "{instruction} ", "find:"
 
 
 def source(task="retrieval", *, ready=False):
-    return Source(
-        ready=ready, name="toy", task=task, fetch=(), adapter="", instruction=INSTRUCTION, licence=Licence(id="CC0-1.0", commercial="yes"),
+    return filled(
+        Source, ready=ready, name="toy", task=task, fetch=(), adapter="", instruction=INSTRUCTION, licence=Licence(id="CC0-1.0", commercial="yes", note=""),
         reference="", group="",
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from f2llm.config.fetch import Fetch, Licence
 from f2llm.config.models import Model
+from f2llm.config.stanzas import filled
 from f2llm.models.encoder import Encoder
 from f2llm.models.heads import vector_length
 from f2llm.models.packed_encoder import PackedEncoder
@@ -40,9 +41,9 @@ def original(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", [Encoder, PackedEncoder])
 def test_vectors_are_those_of_sentence_transformers(original, tmp_path, kind):
-    stanza = Model(
-        name="dense", fetch=Fetch(kind="local", path="original"), format="folder", member="", pooling="mean",
-        append_eos=False, licence=Licence(id="MIT", commercial="yes"), reference="r",
+    stanza = filled(
+        Model, name="dense", fetch=Fetch(kind="local", path="original"), format="folder", member="", pooling="mean",
+        append_eos=False, licence=Licence(id="MIT", commercial="yes", note=""), reference="r",
     )  # fmt: skip
     counts = prepare_model(stanza, folder="out", manifest="out.json")
     assert counts["dimensions"] == vector_length("out") == 6

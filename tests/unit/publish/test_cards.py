@@ -10,7 +10,10 @@ import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
 from f2llm.config.benchmarks import MtebData, Task
+from f2llm.config.build import build
+from f2llm.config.check import load_schema, with_defaults
 from f2llm.config.energy import Energy
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.publish.cards import size_category, write_cards, write_submission_card
 from f2llm.records.files import read_json, sha256_path, write_json
@@ -18,12 +21,14 @@ from f2llm.records.schemas.plan import PLAN
 from f2llm.records.tables import read_table, write_table
 
 TASKS = [
-    Task(
-        name="Good", type="retrieval", source="toy",
+    filled(
+        Task, name="Good", type="retrieval", source="toy",
         mteb=MtebData(repository="mteb/good", revision="f" * 40, splits=("test",), subsets=("default",), type="Retrieval", main_score="ndcg_at_10", texts=9),
     ),
-    Task(name="Worse", type="retrieval", source="toy"),
+    filled(Task, name="Worse", type="retrieval", source="toy"),
 ]  # fmt: skip
+
+ENERGY = build(Energy, with_defaults({}, load_schema("config")["properties"]["energy"]))
 
 
 def cards(scored, folder="cards", **changes):
@@ -32,7 +37,7 @@ def cards(scored, folder="cards", **changes):
         "run": "toyrun",
         "tasks": TASKS,
         "jobs": jobs,
-        "energy": Energy(),
+        "energy": ENERGY,
         "folder": results / folder,
     } | changes
     write_cards(results, **arguments)
@@ -123,7 +128,9 @@ def test_evaluation_texts_that_were_reported_are_told_apart_from_those_dropped(s
 
 
 def test_the_table_of_energy_has_a_row_a_job_and_its_sum_is_in_the_card(scored):
-    folder = cards(scored, energy=Energy(watts_per_core=3600, watts_per_gb=0, overhead=1, grams_per_kwh=1000))
+    folder = cards(
+        scored, energy=Energy(watts_per_core=3600, watts_per_gb=0, watts_per_gpu=700, overhead=1, grams_per_kwh=1000)
+    )
     rows = read_table(folder / "energy.parquet").to_pylist()
     assert {row["rule"]: row["kwh"] for row in rows} == pytest.approx(
         {"fetch_source": 0.0035, "mine_source": 0.0035, "train_model": 0.007}
@@ -215,7 +222,7 @@ SUBMITTED = {
 
 def submission_card(tmp_path):
     write_json(tmp_path / "scoreboard.json", SUBMITTED)
-    tasks = [Task(name="first", type="sts"), Task(name="second", type="pairs")]
+    tasks = [filled(Task, name="first", type="sts"), filled(Task, name="second", type="pairs")]
     write_submission_card(
         tmp_path / "scoreboard.json", tasks=tasks, model=tmp_path / "model", folder=tmp_path / "submission"
     )

@@ -192,7 +192,7 @@ def test_counts_of_a_publication_stand_beside_ours_where_there_are_any(results):
     assert '<th class="n">published</th>' not in page(results)
     path = results / "runs" / "toyrun" / "run.json"
     run = read_json(path)
-    run["settings"]["sources"][0]["expected"] = {"queries": 98_765}
+    run["settings"]["sources"][0]["expected"]["queries"] = 98_765
     write_json(path, run)
     text = page(results)
     assert '<th class="n">published</th>' in text and "98,765" in text

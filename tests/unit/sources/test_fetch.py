@@ -11,7 +11,7 @@ from f2llm.sources import packages
 from f2llm.sources.fetch import CACHE, Order, fetch_files, fetch_source
 from f2llm.sources.packages import download_wheel, pip_arguments
 
-RIGHTS = Licence(id="MIT", commercial="yes")
+RIGHTS = Licence(id="MIT", commercial="yes", note="")
 
 
 def fetch(*files, on_error="fail", name="toy"):

@@ -29,7 +29,7 @@ def order(*files, revision="", branch="", kind="dataset", repository="toy/rows")
         kind="hub", repository=repository, repository_type=kind, revision=revision, branch=branch,
         files=files or ("data/train*",),
     )  # fmt: skip
-    return Order(name="toy", task="retrieval", licence=Licence(id="MIT", commercial="yes"), fetch=(place,))
+    return Order(name="toy", task="retrieval", licence=Licence(id="MIT", commercial="yes", note=""), fetch=(place,))
 
 
 def fetch(*files, out="out", on_error="fail", **place):

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer, LlamaConfig, LlamaModel, PreT
 
 from f2llm.config.fetch import Fetch, Licence
 from f2llm.config.models import Geometry, Model
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer
 from f2llm.records.files import read_json, sha256_path
@@ -56,9 +57,9 @@ def local(template, tmp_path):
 def stanza(**changes):
     needed = {
         "name": "tiny", "fetch": Fetch(kind="local", path="tiny"), "format": "folder", "member": "", "pooling": "last",
-        "append_eos": True, "licence": Licence(id="MIT", commercial="yes"), "reference": "r",
+        "append_eos": True, "licence": Licence(id="MIT", commercial="yes", note=""), "reference": "r",
     }  # fmt: skip
-    return Model(**needed | changes)
+    return filled(Model, **needed | changes)
 
 
 def prepare(out="out", **changes):

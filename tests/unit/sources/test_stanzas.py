@@ -11,6 +11,7 @@ from f2llm.config.fetch import Fetch, Licence
 from f2llm.config.load import load_run
 from f2llm.config.models import Model
 from f2llm.config.sources import Source
+from f2llm.config.stanzas import filled
 from f2llm.sources.adapters import adapter_names, check_adapters
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -30,9 +31,9 @@ def load(path, kind, record):
 def made(**changes):
     needed = {
         "name": "toy", "task": "retrieval", "fetch": (Fetch(kind="local", path="a"),), "adapter": "pairs",
-        "instruction": "Do.", "licence": Licence(id="MIT", commercial="yes"), "reference": "r", "group": "g",
+        "instruction": "Do.", "licence": Licence(id="MIT", commercial="yes", note=""), "reference": "r", "group": "g",
     }  # fmt: skip
-    return Source(**needed | changes)
+    return filled(Source, **needed | changes)
 
 
 def from_the_paper():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from f2llm.config.benchmarks import MtebData, Task
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.check import check_task, refuse
 from f2llm.records.files import read_json, write_json
@@ -17,7 +18,7 @@ STS17 = MtebData(
 
 
 def task(check, **changes):
-    return Task(name="STS17", type="sts", instruction="Do it.", batch="", mteb=STS17, check=check, **changes)
+    return filled(Task, name="STS17", type="sts", instruction="Do it.", batch="", mteb=STS17, check=check, **changes)
 
 
 @pytest.fixture

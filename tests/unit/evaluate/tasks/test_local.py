@@ -9,6 +9,7 @@ import yaml
 
 from f2llm.config.benchmarks import TASK_TYPES, Task
 from f2llm.config.candidates import Candidate
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.evaluate import batch
 from f2llm.evaluate.bootstrap import read_items
@@ -48,8 +49,9 @@ def build(tmp_path, monkeypatch):
         (tmp_path / kind).mkdir(exist_ok=True)
         for name, rows in (files or FILES[kind]).items():
             (tmp_path / kind / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        task = Task(
-            **({"name": f"Local.{kind}", "type": kind, "data": kind, "instruction": "Do it.", "batch": ""} | changes)
+        task = filled(
+            Task,
+            **({"name": f"Local.{kind}", "type": kind, "data": kind, "instruction": "Do it.", "batch": ""} | changes),
         )
         built = tmp_path / "built" / kind
         counts = build_local_task(task, folder=built / "data", texts=built / "texts.parquet")
