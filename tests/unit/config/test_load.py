@@ -324,3 +324,20 @@ def test_no_more_negatives_are_drawn_than_are_mined(folder):
 def test_numbers_that_are_not_finite_are_refused(folder, number):
     found = faults(folder, train=RUN["train"] | {"learning_rate": number})
     assert f"config.yaml: train.learning_rate: {number} is no finite number; write another" in found
+
+
+def test_a_value_that_the_schema_refuses_is_reported_once_and_hides_no_other_fault(folder):
+    changes = {
+        "train": RUN["train"] | {"steps": "many", "negatives": 2},
+        "sources": ["toy", 7, 7],
+        "evaluate": {"tier": "all"},
+    }
+    found = faults(folder, curate={"near": "no", "memory_mb": 1}, **changes)
+    refused = ("curate.memory_mb: 1 is", "curate.near: 'no' is", "evaluate: key 'max_length'", "evaluate.tier: 'all' is",
+               "sources.1: 7 is", "sources.2: 7 is", "train.steps: 'many' is")  # fmt: skip
+    assert [
+        fault.removeprefix("config.yaml: ").startswith(start) for fault, start in zip(found, refused, strict=False)
+    ] == [True] * 7
+    assert found[7:] == (
+        "config.yaml: train.negatives: 2 is more than mine.negatives (1); lower the one or raise the other",
+    )
