@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from f2llm.config.sources import TASKS
+from f2llm.records.ids import TASKS
 
 TASKS_OF_TERM: Mapping[str, frozenset[str]] = {
     "hard": frozenset(TASKS),

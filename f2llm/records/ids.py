@@ -9,6 +9,8 @@ import hashlib
 import unicodedata
 
 ID_BYTES = 16
+# The types of task that a query can be of; its id depends on the type.
+TASKS = ("retrieval", "classification", "clustering", "sts")
 SPLIT_BUCKETS = 10
 TEST_BUCKET = 0
 DEV_BUCKET = 1

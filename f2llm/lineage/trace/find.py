@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from f2llm.config.sources import TASKS
 from f2llm.errors import InputError
-from f2llm.records.ids import ID_BYTES, doc_id, query_id
+from f2llm.records.ids import ID_BYTES, TASKS, doc_id, query_id
 from f2llm.records.sql import ask
 from f2llm.records.tables import read_batches
 from f2llm.runs.layout import Layout
