@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.config.exclusions import Exclusion
-from f2llm.config.sources import TASKS
 from f2llm.errors import InputError
 from f2llm.lineage.forget.files import Copy, copies, own_files, own_pages
 from f2llm.lineage.forget.holders import Holder, Needles, find_holders
@@ -15,7 +14,7 @@ from f2llm.lineage.trace.find import QUERY, TUPLE, TracedId
 from f2llm.lineage.trace.forward import TextTrace, places_of, row_of, trace_text
 from f2llm.models.prompts import format_query
 from f2llm.records.files import SEPARATOR
-from f2llm.records.ids import doc_id, query_id
+from f2llm.records.ids import TASKS, doc_id, query_id
 from f2llm.records.sql import ask
 from f2llm.runs.layout import Layout
 

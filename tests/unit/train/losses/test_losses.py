@@ -8,7 +8,7 @@ import torch
 
 from f2llm.config.check import load_schema
 from f2llm.config.losses import TASKS_OF_TERM
-from f2llm.config.sources import TASKS
+from f2llm.records.ids import TASKS
 from f2llm.train.losses.batch_vectors import NO_PASSAGE, Vectors
 from f2llm.train.losses.contrastive import hard, in_batch
 from f2llm.train.losses.loss import TERMS, evaluate_terms
