@@ -16,7 +16,7 @@ from f2llm.estimate.job_shares import embed_jobs, mine_jobs
 from f2llm.config.variants import keys_of
 from f2llm.jobs.code import KeptDigests
 from f2llm.errors import InputError
-from f2llm.config.candidates import candidates
+from f2llm.config.scoring_jobs import candidates
 from f2llm.jobs.environment import check_environment
 from f2llm.jobs.lock import acquire
 from f2llm.sources.adapters import check_adapters
@@ -216,7 +216,7 @@ def print_closing_lines():
 
 def print_effects():
     """Say what each change did to the scores, once that was made."""
-    from f2llm.evaluate.ablation import effect_lines, read_effects  # not heavy, but for the end alone
+    from f2llm.evaluate.ablation import effect_lines, read_effects
 
     print(f"\n{effect_lines(read_effects(EFFECTS), run=RUN.run)}")
     print(f"page        {Path(EFFECTS).with_name('index.html')}")

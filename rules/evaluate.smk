@@ -1,6 +1,6 @@
 """Evaluate: mteb's scores for the run and the models beside it, scoreboard and gate."""
 
-from f2llm.config.candidates import jobs, score_paths
+from f2llm.config.scoring_jobs import jobs, score_paths
 
 EVALUATIONS = jobs(RUN)
 SCORES = score_paths(RUN, folder="results/scores")

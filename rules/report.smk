@@ -1,6 +1,6 @@
 """Report: one page that tells a person what the run was made of, what it gained, and what it cost."""
 
-from f2llm.config.variants import digest
+from f2llm.config.build import digest
 
 JOBS = [
     *expand("results/lineage/jobs/fetch_source/{source}.json", source=sorted(SOURCES)),

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.machine import commit, machine, versions
 from benchmarks.mine.rules import paper_rule
 from benchmarks.train.host import in_fresh_process
-from f2llm.config.fetch import Licence
+from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.mine.outcome import Paths

@@ -109,7 +109,7 @@ def run_arm(arm: str, folder: Path) -> dict[str, Any]:
 
 def ours(folder: Path) -> Any:
     """Mine from tables to tables."""
-    from f2llm.config.fetch import Licence
+    from f2llm.config.rights import Licence
     from f2llm.config.sources import Source
     from f2llm.config.stanzas import filled
     from f2llm.mine.outcome import Paths

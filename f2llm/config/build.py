@@ -1,12 +1,15 @@
 """Mappings checked by a schema -> frozen dataclasses, and back to plain JSON."""
 
 import dataclasses
+import hashlib
+import json
 import typing
 from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar
 
 Record = TypeVar("Record")
+DIGITS = 8
 
 
 def build(kind: type[Record], content: Mapping[str, Any]) -> Record:
@@ -29,6 +32,14 @@ def plain(record: Any) -> Any:  # noqa: ANN401 - the way back to JSON
     return record
 
 
+def part(record: object, kind: type) -> dict[str, Any]:
+    """The fields of the dataclass `kind` out of a larger record, as plain JSON.
+
+    A job is given the part of a stanza that it reads, so that a change of the rest re-runs nothing.
+    """
+    return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(kind)}
+
+
 def _value(hint: Any, value: Any) -> Any:  # noqa: ANN401 - type hints are values here
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
@@ -41,3 +52,9 @@ def _value(hint: Any, value: Any) -> Any:  # noqa: ANN401 - type hints are value
         inner = next(argument for argument in arguments if argument is not type(None))
         return None if value is None else _value(inner, value)
     return float(value) if hint is float else value
+
+
+def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
+    """8 hex digits of the sha256 of the canonical JSON of `content`."""
+    text = json.dumps(plain(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

@@ -8,12 +8,9 @@ import yaml
 
 from f2llm.config.build import build, plain
 from f2llm.config.check import check, load_schema, read_yaml
-from f2llm.config.licences import Barred
-from f2llm.config.sources import Source
 from f2llm.errors import InputError
 
 FILE = "exclude.yaml"
-EXCLUDED = "excluded: "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +53,6 @@ def add_exclusions(path: str | Path, added: Sequence[Exclusion]) -> int:
         with open(path, "a", encoding="utf-8") as file:
             file.write(yaml.safe_dump(rows, sort_keys=True, allow_unicode=True, width=1000))
     return len(new)
-
-
-def excluded_sources(sources: Sequence[Source], exclusions: Sequence[Exclusion]) -> tuple[Barred, ...]:
-    """The sources that are excluded as a whole."""
-    reasons = {exclusion.source: exclusion.reason for exclusion in exclusions if exclusion.whole}
-    return tuple(
-        Barred(name=source.name, reason=f"{EXCLUDED}{reasons[source.name]}")
-        for source in sources
-        if source.name in reasons
-    )
 
 
 def of_source(exclusions: Sequence[Exclusion], name: str) -> list[dict[str, object]]:

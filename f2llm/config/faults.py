@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.benchmarks import Benchmark, Task
-from f2llm.config.geometry import LOCK, known_geometry
-from f2llm.config.models import Model
+from f2llm.config.models import LOCK, Model, known_geometry
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import NamedStanzas
 from f2llm.records.files import read_json

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from f2llm.config.rights import Licence
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
@@ -29,9 +31,10 @@ class Fetch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Licence:
-    """Rights on the data of a source, and what follows from them."""
+class Order:
+    """What of a stanza decides the fetched files and their manifest."""
 
-    id: str
-    commercial: Literal["yes", "no", "unknown"]
-    note: str
+    name: str
+    task: str
+    licence: Licence
+    fetch: tuple[Fetch, ...]

@@ -1,12 +1,8 @@
 """Operations and memory of a decoder of the Llama and Qwen families, from its shape."""
 
 import json
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from f2llm.config.models import Geometry, Model
-from f2llm.config.variants import digest
 
 # Weights, gradients and the two moments of AdamW, all float32; of these weights and gradients alone.
 STATE_BYTES, WHOLE_BYTES = 16, 8
@@ -15,7 +11,19 @@ FORWARD_AND_BACKWARD = 3
 BYTES = {"float32": 4, "bfloat16": 2}
 # The last layer computes most for the last tokens only.
 LAST_LAYER = 0.2
-LOCK = Path("config", "counts.lock.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """Shape of a decoder, for estimates before its weights are here."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
 
 
 def layer_weights(geometry: Geometry) -> int:
@@ -76,16 +84,3 @@ def read_geometry(folder: str | Path) -> Geometry:
         head_dim=config.get("head_dim") or config["hidden_size"] // heads,
         vocabulary=config["vocab_size"],
     )
-
-
-def model_digest(model: Model) -> str:
-    """Digest of what decides the shape of a model."""
-    return digest([model.fetch, model.member, model.layers])
-
-
-def known_geometry(model: Model, lock: Mapping[str, Any]) -> Geometry | None:
-    """Shape of a model before its files are here: stated, or as recorded in `lock`."""
-    if model.geometry:
-        return model.geometry
-    entry = lock.get("models", {}).get(model.name)
-    return Geometry(**entry["geometry"]) if entry and entry["digest"] == model_digest(model) else None

@@ -1,10 +1,11 @@
 """Which sources a run may be trained on by its licence policy. Scoring copies nothing, so it is never barred."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
+from f2llm.config.exclusions import Exclusion
+from f2llm.config.rights import Barred
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
 
@@ -12,14 +13,7 @@ from f2llm.errors import InputError
 ALLOWED = {"any": ("yes", "no", "unknown"), "stated": ("yes", "no"), "commercial": ("yes",)}
 OWN = "LicenseRef-"  # SPDX's prefix of licences that are not in its list
 OTHER = "other"  # the hub's word for a licence that it has no name for
-
-
-@dataclass(frozen=True, kw_only=True)
-class Barred:
-    """A source that the policy keeps out, and why."""
-
-    name: str
-    reason: str
+EXCLUDED = "excluded: "
 
 
 def barred_sources(sources: Sequence[Source], *, policy: str) -> tuple[Barred, ...]:
@@ -49,3 +43,13 @@ def named(licence: str) -> list[str]:
     """The single licences of an SPDX expression, in their order, without words like AND and WITH."""
     words = canonical(licence).replace("(", " ").replace(")", " ").split()
     return list(dict.fromkeys(word for word in words if word not in ("AND", "OR", "WITH")))
+
+
+def excluded_sources(sources: Sequence[Source], exclusions: Sequence[Exclusion]) -> tuple[Barred, ...]:
+    """The sources that are excluded as a whole."""
+    reasons = {exclusion.source: exclusion.reason for exclusion in exclusions if exclusion.whole}
+    return tuple(
+        Barred(name=source.name, reason=f"{EXCLUDED}{reasons[source.name]}")
+        for source in sources
+        if source.name in reasons
+    )

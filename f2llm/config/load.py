@@ -10,12 +10,13 @@ from f2llm.config.ablations import changes_of
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build
 from f2llm.config.check import accepted, check, load_schema, read_yaml, with_defaults
-from f2llm.config.exclusions import Exclusion, excluded_sources, read_exclusions
+from f2llm.config.exclusions import Exclusion, read_exclusions
 from f2llm.config.faults import faults_between
 from f2llm.config.fetch import Fetch
-from f2llm.config.licences import Barred, barred_sources
+from f2llm.config.licences import barred_sources, excluded_sources
 from f2llm.config.models import Model
 from f2llm.config.recipes import with_recipe
+from f2llm.config.rights import Barred
 from f2llm.config.run import Comparison, Run
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import NamedStanzas, Stanzas

@@ -1,22 +1,16 @@
 """What a model is. Meaning, units and defaults: workflow/schemas/model.schema.yaml."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.build import digest
+from f2llm.config.fetch import Fetch
+from f2llm.config.geometry import Geometry
+from f2llm.config.rights import Licence
 
-
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """Shape of a decoder, for estimates before its weights are here."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
+LOCK = Path("config", "counts.lock.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +29,16 @@ class Model:
     licence: Licence
     reference: str
     geometry: Geometry | None
+
+
+def model_digest(model: Model) -> str:
+    """Digest of what decides the shape of a model."""
+    return digest([model.fetch, model.member, model.layers])
+
+
+def known_geometry(model: Model, lock: Mapping[str, Any]) -> Geometry | None:
+    """Shape of a model before its files are here: stated, or as recorded in `lock`."""
+    if model.geometry:
+        return model.geometry
+    entry = lock.get("models", {}).get(model.name)
+    return Geometry(**entry["geometry"]) if entry and entry["digest"] == model_digest(model) else None

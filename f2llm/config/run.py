@@ -9,9 +9,9 @@ from f2llm.config.curate import Audit, Curate
 from f2llm.config.energy import Energy
 from f2llm.config.evaluate import Evaluate
 from f2llm.config.exclusions import Exclusion
-from f2llm.config.licences import Barred
 from f2llm.config.mine import Mine
 from f2llm.config.models import Model
+from f2llm.config.rights import Barred
 from f2llm.config.sources import Source
 from f2llm.config.tokens import Tokens
 from f2llm.config.train import Train

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch
+from f2llm.config.rights import Licence
 
 
 @dataclass(frozen=True, kw_only=True)

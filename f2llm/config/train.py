@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from f2llm.config.rights import Licence
+from f2llm.config.tokens import PromptedModel
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossTerm:
@@ -79,3 +82,23 @@ class Train:
     threads: int
     processes: int
     nodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedSource:
+    """The part of a source's stanza that the plan, the training and the model's first card read."""
+
+    name: str
+    task: Literal["retrieval", "classification", "clustering", "sts"]
+    ready: bool
+    instruction: str
+    licence: Licence
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel(PromptedModel):
+    """The part of a backbone's stanza that the training and the model's first card read."""
+
+    licence: Licence
+    reference: str

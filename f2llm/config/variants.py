@@ -5,16 +5,13 @@ source's own stanza is not part of a key: the source has a path component of its
 """
 
 import dataclasses
-import hashlib
-import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from f2llm.config.benchmarks import Task
-from f2llm.config.build import plain
+from f2llm.config.build import digest, plain
 from f2llm.config.models import Model
 from f2llm.config.run import Run
 
-DIGITS = 8
 # Settings of `mine` that change no result.
 HOW_NOT_WHAT = ("backend", "device", "block_rows", "texts_per_job", "queries_per_job")
 
@@ -33,12 +30,6 @@ def keys_of(run: Run) -> Keys:
     """The variant keys of a run."""
     encoder = encoder_key(run.retriever, max_length=run.mine.max_length)
     return Keys(curation_key(run), evaluation_texts_key(run), encoder, mining_key(run), tokens_key(run))
-
-
-def digest(content: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
-    """8 hex digits of the sha256 of the canonical JSON of `content`."""
-    text = json.dumps(plain(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def curation_key(run: Run) -> str:

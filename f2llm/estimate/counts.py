@@ -12,14 +12,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from f2llm.config.geometry import LOCK, known_geometry, model_digest, read_geometry
-from f2llm.config.models import Geometry, Model
+from f2llm.config.build import digest
+from f2llm.config.geometry import Geometry, read_geometry
+from f2llm.config.models import LOCK, Model, known_geometry, model_digest
+from f2llm.config.parts import training_settings
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
-from f2llm.config.variants import curation_key, digest, mining_key
+from f2llm.config.variants import curation_key, mining_key
 from f2llm.models.heads import vector_length
 from f2llm.records.files import read_json, write_json
-from f2llm.runs.run_file import training_settings
 
 # Of the groups of a source that holds rows out (f2llm/records/ids.py: eight of ten go to train).
 TRAIN_SHARE = 0.8

@@ -7,9 +7,9 @@ said here.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from f2llm.config.candidates import jobs
 from f2llm.config.geometry import weights
 from f2llm.config.run import Run
+from f2llm.config.scoring_jobs import jobs
 from f2llm.config.sources import Source
 from f2llm.config.variants import encoder_key, tokens_key
 from f2llm.estimate.counts import TOKEN_BYTES, ExpectedRows, SourceRows

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.config.models import Model
-from f2llm.config.sources import Source
+from f2llm.config.mine import EncodingModel, MinedSource
 from f2llm.errors import SKIP, InputError, SourceError
 from f2llm.jobs.progress import Progress
 from f2llm.models.device import resolve_device, resolve_precision
@@ -34,7 +33,7 @@ class Retriever(NamedTuple):
     """The encoder that searches: a prepared model folder, its stanza, how many tokens it reads, and where it runs."""
 
     folder: str | Path
-    model: Model
+    model: EncodingModel
     max_length: int
     device: str = "auto"  # auto | cpu | cuda
 
@@ -66,7 +65,7 @@ def embed_source(
     *,
     corpus: str | Path,
     queries: str | Path,
-    source: Source,
+    source: MinedSource,
     retriever: Retriever,
     store: str | Path,
     manifest: str | Path,
@@ -111,7 +110,7 @@ def embed_source(
     return {"passages": about["passages"], "queries": about["queries"]} | counts | told
 
 
-def searched(source: Source) -> bool:
+def searched(source: MinedSource) -> bool:
     """Return whether a retriever finds the negatives of this source.
 
     Raises:
@@ -125,7 +124,7 @@ def searched(source: Source) -> bool:
     return source.task in SEARCHED and not source.ready
 
 
-def _roles(corpus: Path, queries: Path, source: Source, model: Model) -> tuple[_Texts, _Texts]:
+def _roles(corpus: Path, queries: Path, source: MinedSource, model: EncodingModel) -> tuple[_Texts, _Texts]:
     prompts = ("", "") if model.format == VECTORS else (model.passage_prompt, model.query_prompt)
     tables = zip(("passages", "queries"), (corpus, queries), prompts, strict=True)
     passages, asked = (
@@ -153,7 +152,13 @@ def _counted(roles: Sequence[_Texts], share: Share) -> dict[str, Any]:
 
 
 def _fill(
-    store: VectorStore, roles: Sequence[_Texts], *, share: Share, source: Source, retriever: Retriever, threads: int
+    store: VectorStore,
+    roles: Sequence[_Texts],
+    *,
+    share: Share,
+    source: MinedSource,
+    retriever: Retriever,
+    threads: int,
 ) -> dict[str, int]:
     """Encode and store what is missing, TEXTS_AT_ONCE texts of a table at a time."""
     rows = [share.rows(count_rows(texts.path)) for texts in roles]
@@ -181,7 +186,7 @@ def _load_encoder(retriever: Retriever, *, threads: int) -> Encodes:
     )  # fmt: skip
 
 
-def _look_up(roles: Sequence[_Texts], *, share: Share, source: Source, retriever: Retriever) -> dict[str, Any]:
+def _look_up(roles: Sequence[_Texts], *, share: Share, source: MinedSource, retriever: Retriever) -> dict[str, Any]:
     """Check that every text has a precomputed vector; return what the manifest says of them."""
     about, faults = read_json(Path(retriever.folder, "vectors.json")), []
     for texts in roles:

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.config.mine import Mine
-from f2llm.config.sources import Source
+from f2llm.config.mine import Mine, MinedSource
 from f2llm.errors import SKIP, SourceError
 from f2llm.jobs.progress import Progress
 from f2llm.mine.draw import Classes
@@ -51,7 +50,7 @@ def mine_source(
     tables: Tables,
     outputs: Paths,
     *,
-    source: Source,
+    source: MinedSource,
     rule: Mine,
     seed: int,
     threads: int,
@@ -90,7 +89,7 @@ def mine_part(
     outputs: Paths,
     *,
     share: Share,
-    source: Source,
+    source: MinedSource,
     rule: Mine,
     seed: int,
     threads: int,
@@ -112,7 +111,7 @@ def mine_part(
     return outcome.counts() | counts
 
 
-def _metadata(tables: Tables, source: Source) -> dict[str, str]:
+def _metadata(tables: Tables, source: MinedSource) -> dict[str, str]:
     hashes = {name: sha256_file(getattr(tables, name)) for name in ("corpus", "queries")}
     return {"source": source.name} | {f"{name}_sha256": digest for name, digest in hashes.items()}
 
@@ -132,7 +131,7 @@ def _joined(parts: Sequence[Paths], tables: Tables) -> tuple[Outcome, dict[str, 
     return outcome, counts
 
 
-def _checked(source: Source, outcome: Outcome, rule: Mine, *, pairs: int) -> dict[str, int]:
+def _checked(source: MinedSource, outcome: Outcome, rule: Mine, *, pairs: int) -> dict[str, int]:
     """Check that every pair is accounted for and that enough tuples are left; return the pairs."""
     found = outcome.counts()
     if pairs != found["tuples"] + found["rejected"]:
@@ -142,7 +141,7 @@ def _checked(source: Source, outcome: Outcome, rule: Mine, *, pairs: int) -> dic
     return {"pairs": pairs}
 
 
-def _pairs(tables: Tables, source: Source) -> int:
+def _pairs(tables: Tables, source: MinedSource) -> int:
     if source.shape == "clustering":
         return count_rows(tables.queries)
     lengths = (batch["positives"].value_lengths().to_numpy() for batch in read_batches(tables.queries))
@@ -150,7 +149,7 @@ def _pairs(tables: Tables, source: Source) -> int:
 
 
 def _mine(
-    tables: Tables, source: Source, rule: Mine, *, share: Share, seed: int, threads: int
+    tables: Tables, source: MinedSource, rule: Mine, *, share: Share, seed: int, threads: int
 ) -> tuple[Outcome, dict[str, Any]]:
     outcome, retrieved = Outcome(), searched(source)
     rows = share.rows(count_rows(tables.queries))
@@ -230,7 +229,7 @@ def _passages(tables: Tables, queries: pa.Table, *, keys: Sequence[str] = ()) ->
 
 
 def _search(
-    tables: Tables, source: Source, rule: Mine, outcome: Outcome, rows: range, *, seed: int, threads: int
+    tables: Tables, source: MinedSource, rule: Mine, outcome: Outcome, rows: range, *, seed: int, threads: int
 ) -> dict[str, Any]:
     about = read_json(tables.vectors)
     if SKIPPED in about:

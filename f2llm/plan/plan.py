@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from f2llm.config.build import plain
 from f2llm.config.losses import TASKS_OF_TERM
-from f2llm.config.sources import Source
-from f2llm.config.train import Train
+from f2llm.config.train import Train, TrainedSource
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.plan.figures import Figures
@@ -171,7 +170,7 @@ def _validation_steps(parts: Sequence[Part], *, settings: Train) -> Iterator[tup
             yield (PlannedBatch(-1, tuples.name, index, batch),)
 
 
-def _faults(source: Tuples, stanza: Source, *, settings: Train) -> list[str]:
+def _faults(source: Tuples, stanza: TrainedSource, *, settings: Train) -> list[str]:
     """Return why the source cannot be trained on: too few negatives, no term of the loss, nothing left to train."""
     # A binary class has one negative by nature.
     least = settings.negatives if stanza.task != "classification" else 1

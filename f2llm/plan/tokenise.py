@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from f2llm.config.models import Model
-from f2llm.config.tokens import Tokens
+from f2llm.config.tokens import PromptedModel, Tokens
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.models.prompts import format_query
@@ -36,7 +35,7 @@ def tokenise_source(
     folder: str | Path,
     source: str,
     instruction: str,
-    backbone: Model,
+    backbone: PromptedModel,
     settings: Tokens,
 ) -> dict[str, int]:
     """Write passages, queries and the positives of each query into `folder`; return counts.
@@ -78,7 +77,7 @@ def tokenise_source(
     return {f"{name}_{key}": value for name in ("passages", "queries") for key, value in about[name].items()}
 
 
-def refuse_untrainable(backbone: Model) -> None:
+def refuse_untrainable(backbone: PromptedModel) -> None:
     """Check that texts of `backbone` are pooled at a last token that is always EOS.
 
     Raises:

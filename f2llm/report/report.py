@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from f2llm.config.exclusions import EXCLUDED
+from f2llm.config.licences import EXCLUDED
 from f2llm.config.sources import Source
 from f2llm.records.files import atomic_folder, read_json
 from f2llm.records.tables import read_metadata

@@ -5,24 +5,44 @@ to run.json since; readers do without everything but `ReaderSettings` and the va
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from f2llm.config.build import build
-from f2llm.config.licences import Barred
 from f2llm.config.mine import Mine
 from f2llm.config.models import Model
+from f2llm.config.rights import Barred
 from f2llm.config.sources import Source
+from f2llm.config.stanzas import filled
 from f2llm.config.train import Train
 from f2llm.errors import InputError
 from f2llm.records.files import MANIFEST, read_json
 from f2llm.records.sql import require
-from f2llm.runs.run_file import PLAN_FILE, ReaderSettings
+from f2llm.runs.run_file import PLAN_FILE
 
 RUN_FILE = "run.json"
+ESTIMATE_FILE = "estimate.json"
+# Required keys of stanzas that only fetching and reading the files take; no reader of a run asks for them.
+UNKNOWN_OF_SOURCE = {"fetch": [], "adapter": "", "group": ""}
+UNKNOWN_OF_MODEL = {
+    "fetch": {"kind": "local"}, "format": "", "member": "", "append_eos": False, "reference": "",
+    "licence": {"id": "LicenseRef-Not-Stated", "commercial": "unknown"},
+}  # fmt: skip
 FILE_KEYS = ("bytes", "name", "sha256")  # of a fetched file
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderSettings:
+    """The settings that readers of a finished run take."""
+
+    barred: tuple[Barred, ...]
+    sources: tuple[Source, ...]
+    backbone: Model
+    retriever: Model
+    mine: Mine
+    train: Train
 
 
 class Layout(NamedTuple):
@@ -106,10 +126,7 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
     path = run_folder(results, run) / RUN_FILE
     try:
         content: dict[str, Any] = read_json(path)
-        # The other settings decided training alone: those of another version may be of any form.
-        settings = build(
-            ReaderSettings, {field.name: content["settings"][field.name] for field in fields(ReaderSettings)}
-        )
+        settings = _reader_settings(content["settings"], _shown_stanzas(path.with_name(ESTIMATE_FILE)))
         planned = {source["name"]: source for source in content.get("sources", [])}
         return Layout(Path(results), run, content["variants"], settings, planned, content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -117,6 +134,32 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
             f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "
             "of this project: use that one, or run `snakemake --cores all train` again"
         ) from None
+
+
+def _reader_settings(settings: Mapping[str, Any], shown: Mapping[str, Any]) -> ReaderSettings:
+    """The settings that readers take, out of run.json and of the stanzas as they were shown to the estimate.
+
+    The settings left out decided training alone: those of another version may be of any form. A run of before
+    stanzas were given in parts has them whole in run.json.
+    """
+    sources = [
+        filled(Source, **UNKNOWN_OF_SOURCE | shown.get("sources", {}).get(source["name"], {}) | source)
+        for source in settings["sources"]
+    ]
+    models = {
+        role: filled(Model, **UNKNOWN_OF_MODEL | shown.get("models", {}).get(role, {}) | settings[role])
+        for role in ("backbone", "retriever")
+    }
+    kept = {name: settings[name] for name in ("barred", "mine", "train")}
+    return build(ReaderSettings, kept | models | {"sources": sources})
+
+
+def _shown_stanzas(estimate: Path) -> Mapping[str, Any]:
+    """What the estimate of a run notes of its stanzas; nothing where it is gone or an older version wrote it."""
+    try:
+        return read_json(estimate).get("stanzas", {})
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def read_manifest(layout: Layout, source: str) -> dict[str, Any]:

@@ -2,47 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from f2llm.config.build import build, plain
+from f2llm.config.build import build
 from f2llm.config.curate import Curate
-from f2llm.config.licences import Barred
-from f2llm.config.mine import Mine
-from f2llm.config.models import Model
-from f2llm.config.run import Run
-from f2llm.config.sources import Source
+from f2llm.config.mine import EncodingModel, Mine
+from f2llm.config.rights import Barred
 from f2llm.config.tokens import Tokens
-from f2llm.config.train import Train
+from f2llm.config.train import Train, TrainedModel, TrainedSource
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 
 MODEL_FILE = "f2llm.json"  # in a trained model's folder: its run, and the digests of all that decides its weights
 CHECKPOINT_FILE = "checkpoint.json"  # in a checkpoint's folder: its step, files and their hashes
 PLAN_FILE = "plan.parquet"
-ORDER = ("run", "seed", "barred", "sources", "backbone", "retriever", "curate", "mine", "tokens", "train")
 VALIDATION_PLAN_FILE = "validation_plan.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReaderSettings:
-    """The settings that readers of a finished run cannot do without."""
-
-    barred: tuple[Barred, ...]
-    sources: tuple[Source, ...]
-    backbone: Model
-    retriever: Model
-    mine: Mine
-    train: Train
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(ReaderSettings):
-    """The part of a `Run` that decides training: all but what only scoring and the workflow read."""
+class Settings:
+    """The part of a run's config that decides its plan and training; of stanzas what these read."""
 
     run: str
     seed: int
+    barred: tuple[Barred, ...]
+    sources: tuple[TrainedSource, ...]
+    backbone: TrainedModel
+    retriever: EncodingModel
     curate: Curate
+    mine: Mine
     tokens: Tokens
+    train: Train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +60,6 @@ class RunFile:
     validation_sha256: str
     sources: tuple[PlannedSource, ...]
     left_out: tuple[str, ...]  # sources without tuples to train on
-
-
-def training_settings(run: Run) -> dict[str, Any]:
-    """`Settings` of a run as plain JSON, fit for the params of a rule."""
-    # The order of keys is that of `ORDER`: the workflow engine takes other orders for other params.
-    return {name: plain(getattr(run, name)) for name in ORDER}
 
 
 def read_run_file(path: str | Path) -> RunFile:

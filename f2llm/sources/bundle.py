@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch
+from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, check_member_name, read_json, sha256_file, write_json
 from f2llm.sources.cache import CACHE, link

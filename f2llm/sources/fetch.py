@@ -10,12 +10,11 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from f2llm.config.build import plain
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch, Order
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_path, write_json
 from f2llm.records.locks import locked
@@ -26,16 +25,6 @@ from f2llm.sources.pins import PINS, Pins
 from f2llm.sources.retry import is_offline
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What of a stanza decides the fetched files and their manifest."""
-
-    name: str
-    task: str
-    licence: Licence
-    fetch: tuple[Fetch, ...]
 
 
 class Fetched(NamedTuple):

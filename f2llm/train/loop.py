@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from f2llm.config.build import digest
 from f2llm.config.geometry import read_geometry
-from f2llm.config.variants import digest
 from f2llm.jobs.code import code_digest
 from f2llm.models.device import resolve_precision
 from f2llm.records.files import clear_asides, sha256_path

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from f2llm.config.geometry import training_flops
-from f2llm.config.models import Geometry
+from f2llm.config.geometry import Geometry, training_flops
 from f2llm.records.schemas.train import LOSS_PREFIX, METRICS, VALIDATION
 from f2llm.train.metrics import MetricsLog
 from f2llm.train.step import Loss, Outcome

@@ -2,7 +2,7 @@
 
 from f2llm.estimate.job_shares import shards, task_rows
 from f2llm.estimate.sizing import request_for
-from f2llm.config.candidates import instructed_tasks, own_candidates
+from f2llm.config.scoring_jobs import instructed_tasks, own_candidates
 from f2llm.evaluate.published import published_files
 
 INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}

@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.models import Model
-from f2llm.config.sources import Source
+from f2llm.config.mine import EncodingModel, MinedSource
 from f2llm.jobs.job import job
 from f2llm.mine.embed import Retriever, embed_source
 from f2llm.records.tables import Share
@@ -14,12 +13,12 @@ if TYPE_CHECKING:
 
 with job(snakemake) as counts:
     given, settings = snakemake.input, snakemake.params
-    model = build(Model, settings.retriever)
+    model = build(EncodingModel, settings.retriever)
     counts.update(
         embed_source(
             corpus=given.corpus,
             queries=given.queries,
-            source=build(Source, settings.stanza),
+            source=build(MinedSource, settings.stanza),
             retriever=Retriever(given.model, model, settings.max_length, settings.device),
             store=settings.store,
             manifest=snakemake.output.manifest,

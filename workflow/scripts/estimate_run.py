@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.load import load_run
+from f2llm.config.parts import shown_stanzas
 from f2llm.estimate.counts import ExpectedRows
 from f2llm.estimate.machine import Machine, stages_of
 from f2llm.estimate.stages import as_json
@@ -18,5 +19,5 @@ with job(snakemake) as counts:
     whole = stages_of(
         ExpectedRows(run, results=snakemake.params.nowhere), Machine.here("results", tflops=snakemake.params.tflops)
     )
-    write_json(snakemake.output.estimate, as_json(whole))
+    write_json(snakemake.output.estimate, as_json(whole) | {"stanzas": shown_stanzas(run)})
     counts.update(stages=len(whole.stages), unknown=list(whole.unknown), guessed=list(whole.guessed))

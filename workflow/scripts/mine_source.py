@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.mine import Mine
-from f2llm.config.sources import Source
+from f2llm.config.mine import Mine, MinedSource
 from f2llm.jobs.job import job, job_threads
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_source
@@ -18,7 +17,7 @@ with job(snakemake) as counts:
         mine_source(
             Tables(given.corpus, given.queries, given.near, given.vectors),
             Paths(snakemake.output.tuples, snakemake.output.rejected),
-            source=build(Source, settings.stanza),
+            source=build(MinedSource, settings.stanza),
             rule=build(Mine, settings.settings),
             seed=settings.seed,
             threads=job_threads(snakemake),

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.models import Model
-from f2llm.config.tokens import Tokens
+from f2llm.config.tokens import PromptedModel, Tokens
 from f2llm.jobs.job import job
 from f2llm.plan.tokenise import tokenise_source
 
@@ -21,7 +20,7 @@ with job(snakemake) as counts:
             folder=Path(snakemake.output.meta).parent,
             source=snakemake.wildcards.source,
             instruction=snakemake.params.instruction,
-            backbone=build(Model, snakemake.params.backbone),
+            backbone=build(PromptedModel, snakemake.params.backbone),
             settings=build(Tokens, snakemake.params.settings),
         )
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from f2llm.config.variants import digest
+from f2llm.config.build import digest
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
 from f2llm.records.files import read_json, sha256_file

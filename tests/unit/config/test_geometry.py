@@ -2,8 +2,7 @@
 
 import pytest
 
-from f2llm.config.geometry import forward_flops, layer_weights, state_bytes, training_flops, weights
-from f2llm.config.models import Geometry
+from f2llm.config.geometry import Geometry, forward_flops, layer_weights, state_bytes, training_flops, weights
 
 SMALL = Geometry(layers=2, hidden=8, intermediate=16, heads=4, kv_heads=2, head_dim=2, vocabulary=10)
 QWEN3_06B = Geometry(layers=28, hidden=1024, intermediate=3072, heads=16, kv_heads=8, head_dim=128, vocabulary=151936)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from f2llm.config.load import load_run_file
+from f2llm.config.parts import training_settings
 from f2llm.config.sources import Expected
 from f2llm.estimate.counts import ExpectedRows
 from f2llm.estimate.printed import SEARCHES_SHOWN, gpu_lines
 from f2llm.estimate.sizing import Sizes
 from f2llm.records.files import write_json
-from f2llm.runs.run_file import training_settings
 
 ROOT = Path(__file__).parents[3]
 PAPER = load_run_file(ROOT / "config" / "f2llm-0.6b.yaml")

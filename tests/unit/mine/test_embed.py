@@ -9,8 +9,9 @@ import torch
 
 import f2llm.mine.embed as module
 import f2llm.models.packed_encoder
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch
 from f2llm.config.models import Model
+from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.config.fetch import Licence
+from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError

@@ -8,8 +8,9 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch
 from f2llm.config.models import Model
+from f2llm.config.rights import Licence
 from f2llm.config.stanzas import filled
 from f2llm.models.encoder import Encoder
 from f2llm.models.heads import vector_length

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch, Order
+from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.sources.bundle import Packed, make_bundle, open_bundle
-from f2llm.sources.fetch import Order, fetch_source
+from f2llm.sources.fetch import fetch_source
 from f2llm.sources.pins import PINS
 
 NAME = "datasets/toy/rows"

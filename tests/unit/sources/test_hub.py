@@ -10,12 +10,13 @@ import pytest
 import yaml
 from stub_server import Fault
 
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch, Order
+from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 from f2llm.sources import retry
 from f2llm.sources.cache import CACHE
-from f2llm.sources.fetch import Order, fetch_source
+from f2llm.sources.fetch import fetch_source
 from f2llm.sources.normalise import Reading, normalise_source
 from f2llm.sources.pins import PINS
 

@@ -10,8 +10,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModel, AutoTokenizer, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from f2llm.config.fetch import Fetch, Licence
-from f2llm.config.models import Geometry, Model
+from f2llm.config.fetch import Fetch
+from f2llm.config.geometry import Geometry
+from f2llm.config.models import Model
+from f2llm.config.rights import Licence
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer

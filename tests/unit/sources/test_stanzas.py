@@ -7,9 +7,10 @@ from packaging.licenses import canonicalize_license_expression
 
 from f2llm.config.build import build, plain
 from f2llm.config.check import check, load_schema, read_yaml, with_defaults
-from f2llm.config.fetch import Fetch, Licence
+from f2llm.config.fetch import Fetch
 from f2llm.config.load import load_run
 from f2llm.config.models import Model
+from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.sources.adapters import adapter_names, check_adapters

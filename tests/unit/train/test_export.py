@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from f2llm.config.licences import Barred
+from f2llm.config.rights import Barred
 from f2llm.models.backbone import load_packed
 from f2llm.models.network import encode_packed
 from f2llm.models.packing import pack

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from f2llm.config.models import Geometry
+from f2llm.config.geometry import Geometry
 from f2llm.train.step import Loss, Outcome
 from f2llm.train.watch import Watch, matmul_rate
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.config.variants import digest
+from f2llm.config.build import digest
 from f2llm.errors import InputError
 from f2llm.jobs.code import code_digest
 from f2llm.lineage.verify.caches import cache_checks, check_checkpoint, check_log, check_shard

@@ -1,6 +1,6 @@
 import pytest
 
-from f2llm.report.sections.licences import (  # fmt: skip
+from f2llm.report.sections.licences import (
     ALIKE,
     CREDIT,
     FREE,

@@ -1,0 +1,81 @@
+"""The parts of a run and its stanzas that single jobs are given: a new key, or a change of the rest, re-runs nothing."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from f2llm.config.build import part, plain
+from f2llm.config.fetch import Fetch
+from f2llm.config.mine import EncodingModel
+from f2llm.config.models import Model
+from f2llm.config.run import Run
+from f2llm.config.sources import Source
+from f2llm.config.train import TrainedModel, TrainedSource
+
+# What readers of a finished run show of its sources and models.
+SHOWN_OF_SOURCE = ("name", "task", "ready", "instruction", "licence", "reference", "citation", "expected")
+SHOWN_OF_MODEL = ("name", "format", "pooling", "append_eos", "query_prompt", "passage_prompt", "licence", "reference")
+SHOWN_OF_FETCH = ("kind", "repository", "repository_type")
+# What an estimate reads of them.
+ESTIMATED_OF_SOURCE = (
+    "name", "task", "ready", "adapter", "options", "instruction", "licence", "held_out", "train", "curate",
+    "max_queries", "max_passages", "expected",
+)  # fmt: skip
+ESTIMATED_OF_MODEL = ("name", "format", "member", "layers", "pooling", "query_prompt", "passage_prompt", "geometry")
+ESTIMATED_OF_FETCH = ("kind", "package", "version", "path", "repository", "revision", "files", "url")
+
+
+def training_settings(run: Run) -> dict[str, Any]:
+    """`f2llm.runs.run_file.Settings` of a run as plain JSON."""
+    content = plain({name: getattr(run, name) for name in ("run", "seed", "barred")})
+    content |= {"sources": [part(source, TrainedSource) for source in run.sources]}
+    content |= {"backbone": part(run.backbone, TrainedModel), "retriever": part(run.retriever, EncodingModel)}
+    return content | plain({name: getattr(run, name) for name in ("curate", "mine", "tokens", "train")})
+
+
+def shown_stanzas(run: Run) -> dict[str, dict[str, Any]]:
+    """What pages and cards show of the stanzas: of sources, trained and scored on, by name, of models by role."""
+    models = {"backbone": run.backbone, "retriever": run.retriever}
+    return {
+        "sources": {source.name: shown_source(source) for source in (*run.sources, *run.heldout_sources)},
+        "models": {
+            role: {name: plain(getattr(model, name)) for name in SHOWN_OF_MODEL} | {"fetch": _place(model.fetch)}
+            for role, model in models.items()
+        },
+    }
+
+
+def shown_source(source: Source) -> dict[str, Any]:
+    """What pages and cards show of a source's stanza."""
+    return _chosen(source, SHOWN_OF_SOURCE, source.fetch, SHOWN_OF_FETCH)
+
+
+def estimated_run(run: Run) -> dict[str, Any]:
+    """All of a run that its estimate follows from."""
+    content = {name: value for name, value in vars(run).items() if name not in ("energy", "compare", "scored_models")}
+    return plain(content) | {
+        "sources": [_estimated(source) for source in run.sources],
+        "heldout_sources": [_estimated(source) for source in run.heldout_sources],
+        "compare": [[pair.source, _estimated(pair.released)] for pair in run.compare],
+        "backbone": _estimated_model(run.backbone),
+        "retriever": _estimated_model(run.retriever),
+        "scored_models": [_estimated_model(model) for model in run.scored_models],
+    }
+
+
+def _estimated(source: Source) -> dict[str, Any]:
+    return _chosen(source, ESTIMATED_OF_SOURCE, source.fetch, ESTIMATED_OF_FETCH)
+
+
+def _estimated_model(model: Model) -> dict[str, Any]:
+    return _chosen(model, ESTIMATED_OF_MODEL, (model.fetch,), ESTIMATED_OF_FETCH)
+
+
+def _place(fetch: Fetch) -> dict[str, Any]:
+    return {name: plain(getattr(fetch, name)) for name in SHOWN_OF_FETCH}
+
+
+def _chosen(
+    stanza: Source | Model, names: Iterable[str], fetch: Iterable[Fetch], names_of_fetch: Iterable[str]
+) -> dict[str, Any]:
+    places = [{name: plain(getattr(place, name)) for name in names_of_fetch} for place in fetch]
+    return {name: plain(getattr(stanza, name)) for name in names} | {"fetch": places}
