@@ -4,21 +4,22 @@ Their jobs are those of the rules before this one, with another `run` (and, wher
 another variant key) in their paths: what runs have in common is made once.
 """
 
-EFFECTS = f"results/ablations/{RUN.run}/scores.parquet"
-
-
 if CHANGED:
 
     rule compare_changes:
         input:
-            scores=expand("results/scores/{run}/{task}.json", run=RUNS, task=INSTRUCTED),
-            single=expand(
-                "results/scores/{run}/items/{task}.parquet", run=RUNS, task=INSTRUCTED
+            scores=expand(
+                "results/scores/{run}/{task}.json", run=RUNS.by_name, task=INSTRUCTED
             ),
-            runs=expand("results/runs/{run}/run.json", run=RUNS),
+            single=expand(
+                "results/scores/{run}/items/{task}.parquet",
+                run=RUNS.by_name,
+                task=INSTRUCTED,
+            ),
+            runs=expand("results/runs/{run}/run.json", run=RUNS.by_name),
             trained=expand(
                 "results/runs/{run}/{table}.parquet",
-                run=RUNS,
+                run=RUNS.by_name,
                 table=("plan", "metrics", "validation"),
             ),
         output:
@@ -45,4 +46,4 @@ if CHANGED:
 rule ablate:
     input:
         "results/scores/scoreboard.parquet",
-        effects,
+        effects_table,

@@ -3,13 +3,13 @@
 
 rule fetch_task:
     output:
-        data=directory("results/benchmarks/{task}/data"),
+        raw=directory("results/benchmarks/{task}/data"),
         manifest="results/benchmarks/{task}/manifest.json",
         lineage="results/lineage/jobs/fetch_task/{task}.json",
     log:
         "logs/fetch_task/{task}.log",
     wildcard_constraints:
-        task=only(TASKS_OF["mteb"]),
+        task=pattern_of(TASKS_OF["mteb"]),
     conda:
         "../environment.yml"
     threads: 1
@@ -17,11 +17,11 @@ rule fetch_task:
         mem_mb=growing(500),
         runtime=growing(240),
     params:
-        stanza=task_order,
+        stanza=fetched_task_order,
         on_error=RUN.on_source_error,
-        code=code_digest("fetch_task.py"),
+        code=code_digest("fetch_source.py"),
     script:
-        "../workflow/scripts/fetch_task.py"
+        "../workflow/scripts/fetch_source.py"
 
 
 rule check_task:
@@ -35,7 +35,7 @@ rule check_task:
     log:
         "logs/check_task/{task}.log",
     wildcard_constraints:
-        task=only(TASKS_OF["mteb"]),
+        task=pattern_of(TASKS_OF["mteb"]),
     conda:
         "../environment.yml"
     threads: 1
@@ -43,7 +43,7 @@ rule check_task:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        stanza=checked_stanza,
+        stanza=read_task_stanza,
         code=code_digest("check_task.py"),
     script:
         "../workflow/scripts/check_task.py"
@@ -59,7 +59,7 @@ rule build_local_task:
     log:
         "logs/build_local_task/{task}.log",
     wildcard_constraints:
-        task=only(TASKS_OF["local"]),
+        task=pattern_of(TASKS_OF["local"]),
     conda:
         "../environment.yml"
     threads: 1
@@ -67,7 +67,7 @@ rule build_local_task:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        stanza=drawn_stanza,
+        stanza=read_task_stanza,
         code=code_digest("build_local_task.py"),
     script:
         "../workflow/scripts/build_local_task.py"
@@ -84,7 +84,7 @@ rule build_task:
     log:
         "logs/build_task/{task}.log",
     wildcard_constraints:
-        task=only(TASKS_OF["drawn"]),
+        task=pattern_of(TASKS_OF["drawn"]),
     conda:
         "../environment.yml"
     threads: 1
@@ -92,7 +92,7 @@ rule build_task:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
-        stanza=drawn_stanza,
+        stanza=read_task_stanza,
         code=code_digest("build_task.py"),
     script:
         "../workflow/scripts/build_task.py"

@@ -1,24 +1,10 @@
 """Curate: exact and near copies, evaluation texts and held-out copies out of every trained source."""
 
-SCORED = sorted({TASKS[task].source for task in TASKS_OF["drawn"]})
-SPLITS_OF = {
-    source: {task.split for task in TASKS.values() if task.source == source}
-    for source in SCORED
-}
-# Of these the train split is not scored. That follows from the benchmark, so that a run without one of its sources shares
-# what is curated of the others. (A source that is trained on cannot be scored whole: f2llm/config/load.py.)
-SCORED_IN_PART = [
-    source
-    for source in SCORED
-    if source in TRAINED or not {"all", "train"} & SPLITS_OF[source]
-]
-CLEAN = RUN.curate.decontaminate
-
 
 rule index_texts:
     input:
         texts=expand("results/benchmarks/{task}/texts.parquet", task=TASKS),
-        extra=setting("curate.decontaminate.texts"),
+        extra=RUNS.setting("curate.decontaminate.texts"),
     output:
         index=directory("results/evaluation_texts/{evaluation_texts}"),
         lineage="results/lineage/jobs/index_texts/{evaluation_texts}.json",
@@ -32,8 +18,8 @@ rule index_texts:
         runtime=growing(60),
     params:
         tasks=list(TASKS),
-        query_like=setting("curate.decontaminate.query_like"),
-        missing=missing_texts,
+        query_like=RUNS.setting("curate.decontaminate.query_like"),
+        missing=missing_texts_policy,
         memory_mb=RUN.curate.memory_mb,
         code=code_digest("index_texts.py"),
     script:
@@ -44,9 +30,9 @@ rule curate_source:
     input:
         corpus="results/sources/{source}/corpus.parquet",
         queries="results/sources/{source}/queries.parquet",
-        evaluation_texts=upstream("results/evaluation_texts/{evaluation_texts}"),
+        evaluation_texts=RUNS.upstream("results/evaluation_texts/{evaluation_texts}"),
         held_out=expand("results/sources/{scored}/queries.parquet", scored=SCORED),
-        earlier=earlier_queries,
+        earlier=earlier_query_files,
     output:
         corpus="results/curated/{curation}/{source}/corpus.parquet",
         queries="results/curated/{curation}/{source}/queries.parquet",
@@ -66,7 +52,7 @@ rule curate_source:
         scope=curation_scope,
         settings=curation_settings,
         earlier=earlier_sources,
-        seed=setting("seed"),
+        seed=RUNS.setting("seed"),
         scored=SCORED,
         in_part=SCORED_IN_PART,
         code=code_digest("curate_source.py"),
@@ -135,7 +121,7 @@ rule find_shared:
 rule audit_folder:
     input:
         index=f"results/evaluation_texts/{EVALUATION_TEXTS}",
-        files=audited,
+        files=audited_files,
     output:
         hits=f"results/audits/{EVALUATION_TEXTS}/{{audit}}/hits.parquet",
         summary=f"results/audits/{EVALUATION_TEXTS}/{{audit}}/summary.json",

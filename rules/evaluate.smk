@@ -1,146 +1,94 @@
 """Evaluate: mteb's scores for the run and the models beside it, scoreboard and gate."""
 
-from f2llm.config.scoring_jobs import jobs, score_paths
-
-EVALUATIONS = jobs(RUN)
-SCORES = score_paths(RUN, folder="results/scores")
-MODEL = "results/runs/{run}/model"
-OF_RUN = MODEL.format(run=RUN.run)
 # Scored without the run by `score_models`: those of evaluate.models, or where none is named the standing ones.
 NAMED = [f"results/models/{model.name}/model" for model in RUN.scored_models] or [
     candidate.folder for candidate in CANDIDATES if candidate.folder != OF_RUN
 ]
 SCORED_MODELS = [candidate for candidate in CANDIDATES if candidate.folder in NAMED]
-VERDICTS = task_inputs(INSTRUCTED)
+VERDICTS = check_files(INSTRUCTED)
 BOARD = {
     "tasks": plain(list(INSTRUCTED.values())),
     "trained": TRAINED,
     "datasets": list(RUN.trained_datasets),
     "declared": declared_tasks(),
-    **decontamination(),
+    **undropped_sources(),
     "benchmark": plain(RUN.benchmark),
     "leaderboard": RUN.evaluate.leaderboard,
 }
 
 # Of models that this config does not train nothing is known.
 UNTRAINED = dict.fromkeys(("trained", "datasets", "declared", "off", "report"), [])
-MANIFESTS = [path for job in EVALUATIONS for path in manifests_of(job)]
+MANIFESTS = [path for job in EVALUATIONS for path in manifests_of_job(job)]
 MODEL_MANIFESTS = [
-    path for job in EVALUATIONS if job.folder in NAMED for path in manifests_of(job)
+    path for job in EVALUATIONS if job.folder in NAMED for path in manifests_of_job(job)
 ]
 
 
 for job in EVALUATIONS:
-    # Each of these tasks is a job of its own.
-    if not job.batch:
 
-        rule:
-            name:
-                job.name.replace("evaluate", "encode")
-            input:
-                model=scored_folder(job),
-                texts="results/benchmarks/{task}/texts.parquet",
-                verdict=scored_verdict,
-            output:
-                manifest=f"results/vectors/evaluation/{scored_names(job)[0]}/{{task}}/{{part}}-of-{{parts}}.json",
-                lineage=f"results/lineage/jobs/{job.name.replace('evaluate', 'encode')}/{scored_names(job)[0]}/{{task}}-{{part}}-of-{{parts}}.json",
-            log:
-                f"logs/{job.name.replace('evaluate', 'encode')}/{scored_names(job)[0]}/{{task}}-{{part}}-of-{{parts}}.log",
-            wildcard_constraints:
-                task=only(task.name for task in job.tasks),
-            conda:
-                "../environment.yml"
-            threads: 1
-            resources:
-                **SCORES_ON_DEVICE,
-                mem_mb=functools.partial(scoring_memory_mb, job=job),
-                runtime=functools.partial(scoring_minutes, job=job),
-            params:
-                candidates=functools.partial(scored_models, job=job),
-                tasks=scored_stanza,
-                store="results/vectors/evaluation/store",
-                code=code_digest("encode_shard.py"),
-            script:
-                "../workflow/scripts/encode_shard.py"
+    rule:
+        name:
+            job.name
+        input:
+            model=scored_folder(job),
+            data=task_files_of_job(job, "results/benchmarks/{task}/data"),
+            verdict=functools.partial(checks_of_job, job=job),
+            shards=functools.partial(shard_manifests, job=job),
+        output:
+            scores=score_files(job, "results/scores/{candidate}/{task}.json"),
+            single=score_files(job, "results/scores/{candidate}/items/{task}.parquet"),
+            lineage=f"results/lineage/jobs/{job.name}/{unit_of_job(job)}.json",
+        log:
+            f"logs/{job.name}/{unit_of_job(job)}.log",
+        wildcard_constraints:
+            task=pattern_of(task.name for task in job.tasks),
+        conda:
+            "../environment.yml"
+        threads: 1
+        resources:
+            **SCORES_ON_DEVICE,
+            mem_mb=functools.partial(scoring_memory_mb, job=job),
+            runtime=functools.partial(scoring_minutes, job=job),
+        params:
+            candidates=scored_models(job),
+            tasks=functools.partial(scored_task_stanzas, job=job),
+            store=EVALUATION_STORE,
+            code=code_digest("evaluate_batch.py"),
+        script:
+            "../workflow/scripts/evaluate_batch.py"
 
-        rule:
-            name:
-                job.name
-            input:
-                model=scored_folder(job),
-                data=scored_data,
-                verdict=scored_verdict,
-                shards=functools.partial(shard_manifests, model=scored_names(job)[0]),
-            output:
-                scores=expand(
-                    "results/scores/{candidate}/{{task}}.json",
-                    candidate=scored_names(job),
-                ),
-                single=expand(
-                    "results/scores/{candidate}/items/{{task}}.parquet",
-                    candidate=scored_names(job),
-                ),
-                lineage=f"results/lineage/jobs/{job.name}/{scored_names(job)[0]}/{{task}}.json",
-            log:
-                f"logs/{job.name}/{scored_names(job)[0]}/{{task}}.log",
-            wildcard_constraints:
-                task=only(task.name for task in job.tasks),
-            conda:
-                "../environment.yml"
-            threads: 1
-            resources:
-                **SCORES_ON_DEVICE,
-                mem_mb=functools.partial(scoring_memory_mb, job=job),
-                runtime=functools.partial(scoring_minutes, job=job),
-            params:
-                candidates=functools.partial(scored_models, job=job),
-                tasks=scored_stanza,
-                # Vectors by content, shared by tasks and runs: no declared output, safe to delete.
-                store="results/vectors/evaluation/store",
-                code=code_digest("evaluate_batch.py"),
-            script:
-                "../workflow/scripts/evaluate_batch.py"
 
-    else:
+# Passages of large tasks, each share of them a job.
+for job in [job for job in EVALUATIONS if not job.batch]:
 
-        rule:
-            name:
-                job.name
-            input:
-                model=scored_folder(job),
-                data=expand(
-                    "results/benchmarks/{task}/data",
-                    task=[task.name for task in job.tasks],
-                ),
-                verdict=task_inputs([task.name for task in job.tasks]),
-            output:
-                scores=expand(
-                    "results/scores/{candidate}/{task}.json",
-                    candidate=scored_names(job),
-                    task=[task.name for task in job.tasks],
-                ),
-                single=expand(
-                    "results/scores/{candidate}/items/{task}.parquet",
-                    candidate=scored_names(job),
-                    task=[task.name for task in job.tasks],
-                ),
-                lineage=f"results/lineage/jobs/{job.name}/{scored_names(job)[0]}.json",
-            log:
-                f"logs/{job.name}/{scored_names(job)[0]}.log",
-            conda:
-                "../environment.yml"
-            threads: 1
-            resources:
-                **SCORES_ON_DEVICE,
-                mem_mb=functools.partial(scoring_memory_mb, job=job),
-                runtime=functools.partial(scoring_minutes, job=job),
-            params:
-                candidates=functools.partial(scored_models, job=job),
-                tasks=[scoring(task) for task in job.tasks],
-                store="results/vectors/evaluation/store",
-                code=code_digest("evaluate_batch.py"),
-            script:
-                "../workflow/scripts/evaluate_batch.py"
+    rule:
+        name:
+            encode_rule(job)
+        input:
+            model=scored_folder(job),
+            texts="results/benchmarks/{task}/texts.parquet",
+            verdict=functools.partial(checks_of_job, job=job),
+        output:
+            manifest=f"results/vectors/evaluation/{unit_of_job(job)}/{{part}}-of-{{parts}}.json",
+            lineage=f"results/lineage/jobs/{encode_rule(job)}/{unit_of_job(job)}-{{part}}-of-{{parts}}.json",
+        log:
+            f"logs/{encode_rule(job)}/{unit_of_job(job)}-{{part}}-of-{{parts}}.log",
+        wildcard_constraints:
+            task=pattern_of(task.name for task in job.tasks),
+        conda:
+            "../environment.yml"
+        threads: 1
+        resources:
+            **SCORES_ON_DEVICE,
+            mem_mb=functools.partial(scoring_memory_mb, job=job),
+            runtime=functools.partial(scoring_minutes, job=job),
+        params:
+            candidates=scored_models(job),
+            tasks=functools.partial(scored_task_stanzas, job=job),
+            store=EVALUATION_STORE,
+            code=code_digest("encode_shard.py"),
+        script:
+            "../workflow/scripts/encode_shard.py"
 
 
 rule build_scoreboard:

@@ -1,6 +1,7 @@
 """Mine: texts of every trained source to vectors, vectors to tuples with hard negatives.
 
-Large sources are encoded and searched by several jobs, each on a share of the rows.
+Large sources are encoded and searched by several jobs, each on a share of the rows. Compare: the tuples of a source
+beside tuples that somebody published.
 """
 
 
@@ -8,7 +9,7 @@ rule embed_part:
     input:
         corpus="results/curated/{curation}/{source}/corpus.parquet",
         queries="results/curated/{curation}/{source}/queries.parquet",
-        model=upstream("results/models/{retriever}/model"),
+        model=RUNS.upstream("results/models/{retriever}/model"),
     output:
         manifest=temp(
             "results/vectors/{encoder}/{curation}/{source}-{part}-of-{parts}.json"
@@ -25,22 +26,22 @@ rule embed_part:
         runtime=minutes,
     params:
         stanza=source_stanza,
-        retriever=setting("retriever"),
-        max_length=setting("mine.max_length"),
+        retriever=RUNS.setting("retriever"),
+        max_length=RUNS.setting("mine.max_length"),
         device=RUN.mine.device,
-        store=upstream("results/vectors/store/{encoder}"),
+        store=RUNS.upstream("results/vectors/store/{encoder}"),
         on_source_error=RUN.on_source_error,
-        code=code_digest("embed_part.py"),
+        code=code_digest("embed_source.py"),
     script:
-        "../workflow/scripts/embed_part.py"
+        "../workflow/scripts/embed_source.py"
 
 
 rule embed_source:
     input:
         corpus="results/curated/{curation}/{source}/corpus.parquet",
         queries="results/curated/{curation}/{source}/queries.parquet",
-        model=upstream("results/models/{retriever}/model"),
-        parts=embedded_parts,
+        model=RUNS.upstream("results/models/{retriever}/model"),
+        parts=embedded_part_manifests,
     output:
         manifest="results/vectors/{encoder}/{curation}/{source}.json",
         lineage="results/lineage/jobs/embed_source/{encoder}/{curation}/{source}.json",
@@ -55,11 +56,11 @@ rule embed_source:
         runtime=minutes,
     params:
         stanza=source_stanza,
-        retriever=setting("retriever"),
-        max_length=setting("mine.max_length"),
+        retriever=RUNS.setting("retriever"),
+        max_length=RUNS.setting("mine.max_length"),
         device=RUN.mine.device,
         # Vectors by content, shared by all runs: no declared output, safe to delete.
-        store=upstream("results/vectors/store/{encoder}"),
+        store=RUNS.upstream("results/vectors/store/{encoder}"),
         on_source_error=RUN.on_source_error,
         code=code_digest("embed_source.py"),
     script:
@@ -68,10 +69,10 @@ rule embed_source:
 
 rule mine_part:
     input:
-        corpus=upstream("results/curated/{curation}/{source}/corpus.parquet"),
-        queries=upstream("results/curated/{curation}/{source}/queries.parquet"),
-        near=upstream("results/curated/{curation}/{source}/near.parquet"),
-        vectors=upstream("results/vectors/{encoder}/{curation}/{source}.json"),
+        corpus=RUNS.upstream("results/curated/{curation}/{source}/corpus.parquet"),
+        queries=RUNS.upstream("results/curated/{curation}/{source}/queries.parquet"),
+        near=RUNS.upstream("results/curated/{curation}/{source}/near.parquet"),
+        vectors=RUNS.upstream("results/vectors/{encoder}/{curation}/{source}.json"),
     output:
         tuples=temp(
             "results/mined/{mining}/{source}/part-{part}-of-{parts}/tuples.parquet"
@@ -92,22 +93,22 @@ rule mine_part:
         cpus_per_task=cpus,
     params:
         stanza=source_stanza,
-        settings=setting("mine"),
-        seed=setting("seed"),
+        settings=RUNS.setting("mine"),
+        seed=RUNS.setting("seed"),
         on_source_error=RUN.on_source_error,
-        code=code_digest("mine_part.py"),
+        code=code_digest("mine_source.py"),
     script:
-        "../workflow/scripts/mine_part.py"
+        "../workflow/scripts/mine_source.py"
 
 
 rule mine_source:
     input:
-        corpus=upstream("results/curated/{curation}/{source}/corpus.parquet"),
-        queries=upstream("results/curated/{curation}/{source}/queries.parquet"),
-        near=upstream("results/curated/{curation}/{source}/near.parquet"),
-        vectors=upstream("results/vectors/{encoder}/{curation}/{source}.json"),
-        tuples=mined_tuples,
-        rejected=mined_rejected,
+        corpus=RUNS.upstream("results/curated/{curation}/{source}/corpus.parquet"),
+        queries=RUNS.upstream("results/curated/{curation}/{source}/queries.parquet"),
+        near=RUNS.upstream("results/curated/{curation}/{source}/near.parquet"),
+        vectors=RUNS.upstream("results/vectors/{encoder}/{curation}/{source}.json"),
+        tuples=mined_part_tuples,
+        rejected=mined_part_rejected,
     output:
         tuples="results/mined/{mining}/{source}/tuples.parquet",
         rejected="results/mined/{mining}/{source}/rejected.parquet",
@@ -124,14 +125,45 @@ rule mine_source:
         cpus_per_task=cpus,
     params:
         stanza=source_stanza,
-        settings=setting("mine"),
-        seed=setting("seed"),
+        settings=RUNS.setting("mine"),
+        seed=RUNS.setting("seed"),
         on_source_error=RUN.on_source_error,
         code=code_digest("mine_source.py"),
     script:
         "../workflow/scripts/mine_source.py"
 
 
+rule compare_source:
+    input:
+        tuples=f"results/mined/{MINING}/{{source}}/tuples.parquet",
+        corpus=f"results/curated/{CURATION}/{{source}}/corpus.parquet",
+        queries=f"results/curated/{CURATION}/{{source}}/queries.parquet",
+        released_corpus=released_corpus,
+        released_queries=released_queries,
+    output:
+        figures=f"results/mined/{MINING}/{{source}}/released.json",
+        lineage=f"results/lineage/jobs/compare_source/{MINING}/{{source}}.json",
+    log:
+        f"logs/compare_source/{MINING}/{{source}}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_digest("compare_source.py"),
+    script:
+        "../workflow/scripts/compare_source.py"
+
+
 rule mine:
     input:
         expand(f"results/mined/{MINING}/{{source}}/tuples.parquet", source=TRAINED),
+
+
+rule compare:
+    input:
+        expand(
+            f"results/mined/{MINING}/{{source}}/released.json", source=sorted(RELEASED)
+        ),

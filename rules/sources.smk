@@ -33,7 +33,7 @@ rule pack_bundle:
         mem_mb=growing(500),
         runtime=growing(120),
     params:
-        packed=packed(),
+        packed=bundle_entries(),
         config=dict(config),
         stanzas=stanza_files(),
         root=config.get("stanzas", "config"),

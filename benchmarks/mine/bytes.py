@@ -22,7 +22,7 @@ from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.mine.outcome import Paths
-from f2llm.mine.source import Tables, mine_part, mine_source
+from f2llm.mine.source import Tables, mine_source
 from f2llm.records.files import read_json
 from f2llm.records.tables import Share
 
@@ -85,7 +85,7 @@ def mine(curated: Path, manifest: Path, way: str, folder: str) -> tuple[str, int
         Paths(Path(folder, f"t{number}"), Path(folder, f"r{number}")) for number in range(shares if shares > 1 else 0)
     ]
     for number, part in enumerate(parts):
-        mine_part(tables, part, share=Share(number, shares), **about)
+        mine_source(tables, part, share=Share(number, shares), **about)
     outputs = Paths(Path(folder, "tuples.parquet"), Path(folder, "rejected.parquet"))
     counts = mine_source(tables, outputs, parts=parts, **about)
     return hashlib.sha256(b"".join(Path(path).read_bytes() for path in outputs)).hexdigest(), counts["tuples"]

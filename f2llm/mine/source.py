@@ -55,15 +55,18 @@ def mine_source(
     seed: int,
     threads: int,
     on_source_error: str = "fail",
+    share: Share = WHOLE,
     parts: Sequence[Paths] = (),
 ) -> dict[str, Any]:
     """Write the tuples and rejected pairs of a source; return counts.
 
     Retrieval: every (query, positive) with mined negatives, given ones first. Classification:
     the text's own label, the other labels. Clustering: another text of the class, texts of other
-    classes. Ready tuples of any task: the given negatives. Pairs in = tuples + rejected. With `parts`, all
-    that `mine_part` made of the source, they are put together and nothing is searched. Results do not
-    depend on `threads`, parts, back end or block size.
+    classes. Ready tuples of any task: the given negatives. Pairs in = tuples + rejected.
+
+    With a `share`, only its queries are mined, and whether enough tuples are left is not asked. With `parts`, the
+    tables of all shares, these are put together and nothing is searched. Results do not depend on `threads`,
+    shares, back end or block size.
 
     Raises:
         InputError: fewer than `rule.min_kept` tuples are left, or the task cannot be mined (with
@@ -73,40 +76,16 @@ def mine_source(
         if parts:
             outcome, counts = _joined(parts, tables)
         else:
-            outcome, counts = _mine(tables, source, rule, share=WHOLE, seed=seed, threads=threads)
-        counts |= _checked(source, outcome, rule, pairs=_pairs(tables, source))
+            outcome, counts = _mine(tables, source, rule, share=share, seed=seed, threads=threads)
+        if share == WHOLE:
+            counts |= _checked(source, outcome, rule, pairs=_pairs(tables, source))
     except SourceError as error:
         if on_source_error != SKIP:
             raise
         logger.warning("skipped: %s", error)
         outcome, counts = Outcome(), {SKIPPED: str(error)}
-    outcome.write(outputs, metadata=_metadata(tables, source))
-    return outcome.counts() | counts
-
-
-def mine_part(
-    tables: Tables,
-    outputs: Paths,
-    *,
-    share: Share,
-    source: MinedSource,
-    rule: Mine,
-    seed: int,
-    threads: int,
-    on_source_error: str = "fail",
-) -> dict[str, Any]:
-    """Write the tuples and rejected pairs of a share of the queries of a source; return counts.
-
-    Raises:
-        InputError: the task cannot be mined (with on_source_error "skip" the tables say so).
-    """
-    try:
-        outcome, counts = _mine(tables, source, rule, share=share, seed=seed, threads=threads)
-    except SourceError as error:
-        if on_source_error != SKIP:
-            raise
-        outcome, counts = Outcome(), {SKIPPED: str(error)}
-    told = {name: str(counts[name]) for name in (SKIPPED, *RECALL) if name in counts}
+    # What the job that puts the shares together cannot count itself.
+    told = {name: str(counts[name]) for name in (SKIPPED, *RECALL) if name in counts} if share != WHOLE else {}
     outcome.write(outputs, metadata=_metadata(tables, source) | told)
     return outcome.counts() | counts
 

@@ -30,6 +30,12 @@ class Share(NamedTuple):
 WHOLE = Share(0, 1)
 
 
+def share_of(wildcards: Mapping[str, str]) -> Share:
+    """The share that `part` and `parts` in the paths of a job name; the whole where they are not there."""
+    part = wildcards.get("part")
+    return WHOLE if part is None else Share(int(part), int(wildcards["parts"]))
+
+
 def write_table(path: str | Path, *, schema: pa.Schema, rows: Rows, metadata: dict[str, str] | None = None) -> int:
     """Write batches to `path` atomically; gives the number of rows.
 

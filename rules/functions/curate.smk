@@ -1,6 +1,26 @@
 """What jobs that curate are told."""
 
-from f2llm.curate.folder import audited_files
+import f2llm.curate.folder
+
+SCORED = sorted({TASKS[task].source for task in TASKS_OF["drawn"]})
+SPLITS_OF = {
+    source: {task.split for task in TASKS.values() if task.source == source}
+    for source in SCORED
+}
+# Of these the train split is not scored. That follows from the benchmark, so that a run without one of its sources shares
+# what is curated of the others. (A source that is trained on cannot be scored whole: f2llm/config/load.py.)
+SCORED_IN_PART = [
+    source
+    for source in SCORED
+    if source in TRAINED or not {"all", "train"} & SPLITS_OF[source]
+]
+# Sources whose texts are compared with those of the others.
+SHARED_AMONG = [
+    source.name
+    for source in RUN.sources
+    if RUN.curation_of(source).across.policy != "off"
+]
+CLEAN = RUN.curate.decontaminate
 
 
 def curation_scope(wildcards):
@@ -11,19 +31,19 @@ def curation_scope(wildcards):
 
 def curation_settings(wildcards):
     """The policies and thresholds of one source: the run's, but for what its stanza says."""
-    return plain(run_of(wildcards).curation_of(STANZAS[wildcards.source]))
+    return plain(RUNS.of(wildcards).curation_of(STANZAS[wildcards.source]))
 
 
 def earlier_sources(wildcards):
     """The sources whose queries this one shall not repeat: of the same shape, before it in the config."""
-    run, source = run_of(wildcards), STANZAS[wildcards.source]
+    run, source = RUNS.of(wildcards), STANZAS[wildcards.source]
     if run.curation_of(source).across.policy != "drop":
         return []
     earlier = run.sources[: [other.name for other in run.sources].index(source.name)]
     return [other.name for other in earlier if other.shape == source.shape]
 
 
-def earlier_queries(wildcards):
+def earlier_query_files(wildcards):
     """The curated queries of these sources."""
     return [
         f"results/curated/{wildcards.curation}/{name}/queries.parquet"
@@ -31,12 +51,12 @@ def earlier_queries(wildcards):
     ]
 
 
-def missing_texts(wildcards):
+def missing_texts_policy(wildcards):
     """Whether tasks without test data stop the runs: not where nothing is matched against them."""
     runs = [
         run
-        for name, run in RUNS.items()
-        if KEYS[name]["evaluation_texts"] == wildcards.evaluation_texts
+        for name, run in RUNS.by_name.items()
+        if RUNS.keys[name]["evaluation_texts"] == wildcards.evaluation_texts
     ]
     matched = any(
         run.audit or run.curation_of(source).decontaminate.policy != "off"
@@ -46,9 +66,9 @@ def missing_texts(wildcards):
     return runs[0].curate.decontaminate.missing if matched else "allow"
 
 
-def audited(wildcards):
+def audited_files(wildcards):
     """Files of an audited folder, so that an edit is seen; a missing folder is the script's to report."""
-    return audited_files(RUN.audit[wildcards.audit].path)
+    return f2llm.curate.folder.audited_files(RUN.audit[wildcards.audit].path)
 
 
 def audit_path(wildcards):

@@ -2,9 +2,9 @@
 
 from f2llm.config.exclusions import of_source
 from f2llm.config.geometry import weights
+from f2llm.sources.fetch import local_files
 
 NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
-RELEASED = {pair.source: pair.released for pair in RUN.compare}
 # Here and not at each job, so that these digests are kept for the next call with the others.
 READING_CODE = {
     adapter: code_digest("normalise_source.py", f"f2llm/sources/adapters/{adapter}.py")
@@ -48,19 +48,9 @@ def model_files(wildcards):
     return local_files(path) if path else []
 
 
-def released_table(wildcards, table):
-    """A table of the published tuples that a source's own are compared with."""
-    return f"results/sources/{RELEASED[wildcards.source].name}/{table}.parquet"
-
-
-def released_corpus(wildcards):
-    """Passages of the published tuples."""
-    return released_table(wildcards, "corpus")
-
-
-def released_queries(wildcards):
-    """Queries of the published tuples."""
-    return released_table(wildcards, "queries")
+def model_stanza(wildcards):
+    """The stanza of one model."""
+    return plain(ALL_MODELS[wildcards.model])
 
 
 def model_memory_mb(wildcards):
@@ -69,7 +59,37 @@ def model_memory_mb(wildcards):
     return 4000 + (2 * 4 * weights(geometry) // 10**6 if geometry else 0)
 
 
-def packed():
+def task_order(task):
+    """The files of the data set of a task of mteb at the pinned commit, as `fetch_source` is told of a source's."""
+    return {
+        "name": task.name,
+        "task": task.type,
+        "licence": NOT_STATED,
+        "fetch": [
+            {
+                "kind": "hub",
+                "repository": task.mteb.repository,
+                "revision": task.mteb.revision,
+                "files": list(task.mteb.files),
+            }
+        ],
+    }
+
+
+def task_entry(name):
+    """What the offline bundle holds of a task that is not drawn from sources."""
+    task = TASKS[name]
+    local = [{"kind": "local", "path": task.data}]
+    return {
+        "kind": "task",
+        "name": name,
+        "fetch": task_order(task)["fetch"] if task.mteb else local,
+        "licence": NOT_STATED,
+        "manifest": f"results/benchmarks/{name}/manifest.json" if task.mteb else "",
+    }
+
+
+def bundle_entries():
     """What the offline bundle holds: every source, model and task with the manifest of its files."""
     sources = [("source", source, source.fetch) for source in STANZAS.values()]
     models = [("model", model, (model.fetch,)) for model in ALL_MODELS.values()]
@@ -83,20 +103,7 @@ def packed():
         }
         for kind, stanza, fetch in [*sources, *models]
     ]
-    return [*stanzas, *map(packed_task, [*TASKS_OF["mteb"], *TASKS_OF["local"]])]
-
-
-def packed_task(name):
-    """What the offline bundle holds of a task that is not drawn from sources."""
-    task = TASKS[name]
-    local = [{"kind": "local", "path": task.data}]
-    return {
-        "kind": "task",
-        "name": name,
-        "fetch": order_of(task)["fetch"] if task.mteb else local,
-        "licence": NOT_STATED,
-        "manifest": f"results/benchmarks/{name}/manifest.json" if task.mteb else "",
-    }
+    return [*stanzas, *map(task_entry, [*TASKS_OF["mteb"], *TASKS_OF["local"]])]
 
 
 def stanza_files():

@@ -1,4 +1,4 @@
-"""Rule `embed_source`: curated texts of one source -> their vectors in the store, and a manifest of them."""
+"""Rules `embed_source`, `embed_part`: curated texts of a source, or a share of them -> their vectors, a manifest."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ from f2llm.config.build import build
 from f2llm.config.mine import EncodingModel, MinedSource
 from f2llm.jobs.job import job
 from f2llm.mine.embed import Retriever, embed_source
+from f2llm.records.tables import share_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -22,6 +23,7 @@ with job(snakemake) as counts:
             store=settings.store,
             manifest=snakemake.output.manifest,
             threads=snakemake.threads,
+            share=share_of(snakemake.wildcards),
             on_source_error=settings.on_source_error,
         )
     )

@@ -1,4 +1,4 @@
-"""Rule `fetch_source`: the pinned files of one source -> a folder and a manifest."""
+"""Rules `fetch_source`, `fetch_task`: the pinned files of a source, or of a task of mteb -> a folder and a manifest."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `mine_source`: curated tables and vectors of one source -> tuples with hard negatives."""
+"""Rules `mine_source`, `mine_part`: curated tables and vectors of a source -> tuples, or those of a share of it."""
 
 from typing import TYPE_CHECKING
 
@@ -7,6 +7,7 @@ from f2llm.config.mine import Mine, MinedSource
 from f2llm.jobs.job import job, job_threads
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_source
+from f2llm.records.tables import share_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -22,6 +23,7 @@ with job(snakemake) as counts:
             seed=settings.seed,
             threads=job_threads(snakemake),
             on_source_error=settings.on_source_error,
-            parts=[Paths(*paths) for paths in zip(given.tuples, given.rejected, strict=True)],
+            share=share_of(snakemake.wildcards),
+            parts=[Paths(*paths) for paths in zip(given.get("tuples", ()), given.get("rejected", ()), strict=True)],
         )
     )

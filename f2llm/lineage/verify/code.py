@@ -18,7 +18,10 @@ from f2llm.runs.manifests import Job
 SCRIPTS = "workflow/scripts"
 NEEDED = ("f2llm", SCRIPTS)
 # Rules that share a script, and what a rule runs besides its own.
-SHARED = {"evaluate": "evaluate_batch", "encode": "encode_shard", "compare_models": "build_scoreboard"}
+SHARED = {
+    "embed_part": "embed_source", "mine_part": "mine_source", "fetch_task": "fetch_source",
+    "evaluate": "evaluate_batch", "encode": "encode_shard", "compare_models": "build_scoreboard",
+}  # fmt: skip
 # Where the code of a commit takes its digests: today, and before.
 DIGEST_MODULES = ("jobs.code", "code_files", "provenance")
 DIGESTS = (

@@ -11,7 +11,7 @@ from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.mine.outcome import Paths
-from f2llm.mine.source import Tables, mine_part, mine_source
+from f2llm.mine.source import Tables, mine_source
 from f2llm.models.prompts import vector_id
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
@@ -296,7 +296,7 @@ def test_shares_of_the_queries_put_together_give_the_same_bytes(case, related, r
     about = {"source": source(task), "rule": settings, "seed": 0, "threads": 1}
     parts = [Paths(folder / f"t{number}", folder / f"r{number}") for number in range(jobs)]
     for number, part in enumerate(parts):
-        mine_part(tables, part, share=Share(number, jobs), **about)
+        mine_source(tables, part, share=Share(number, jobs), **about)
     made = mine_source(tables, Paths(folder / "t", folder / "r"), parts=parts, **about)
     assert made == counts
     assert (folder / "t").read_bytes() == (folder / "tuples.parquet").read_bytes()
@@ -313,7 +313,7 @@ def test_a_share_that_could_not_be_mined_skips_the_source(ladder, small):
         Paths(out / "t0", out / "r0"),
     )
     about = {"source": source(), "rule": small(), "seed": 0, "threads": 1, "on_source_error": "skip"}
-    mine_part(tables, part, share=Share(1, 2), **about)
+    mine_source(tables, part, share=Share(1, 2), **about)
     counts = mine_source(tables, Paths(out / "t", out / "r"), parts=[part], **about)
     assert counts["skipped"] == "source toy: text 3 has no tokens"
 
@@ -329,7 +329,7 @@ def test_an_approximate_index_states_its_recall_and_gives_the_same_bytes_again(c
     tables = Tables(*(case.folder / "one" / name for name in ("corpus", "queries", "near", "vectors.json")))
     about = {"source": source(), "rule": settings, "seed": 0, "threads": 1}
     parts = [Paths(case.folder / f"t{number}", case.folder / f"r{number}") for number in range(2)]
-    made = [mine_part(tables, part, share=Share(number, 2), **about) for number, part in enumerate(parts)]
+    made = [mine_source(tables, part, share=Share(number, 2), **about) for number, part in enumerate(parts)]
     whole = mine_source(tables, Paths(case.folder / "t", case.folder / "r"), parts=parts, **about)
     assert whole["recall_queries"] == 40
     assert whole["recall"] == pytest.approx((made[0]["recall"] + made[1]["recall"]) / 2)
@@ -442,7 +442,7 @@ def test_a_vector_that_changed_on_disk_stops_the_run_even_in_skip_mode(ladder, s
     with pytest.raises(InputError, match=f"{shard.name}: its bytes changed; delete .*--forcerun embed_source"):
         mine_source(tables, Paths(folder / "t", folder / "r"), **settings)
     with pytest.raises(InputError, match=f"{shard.name}: its bytes changed"):
-        mine_part(tables, Paths(folder / "t", folder / "r"), share=Share(0, 1), **settings)
+        mine_source(tables, Paths(folder / "t", folder / "r"), share=Share(1, 2), **settings)
 
 
 def test_graded_pairs_are_refused_as_training_data(case, small):

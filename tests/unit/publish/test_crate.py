@@ -116,7 +116,7 @@ def test_the_crate_holds_the_code_and_the_cards_but_no_data(crate):
     names = {str(path.relative_to(crate)) for path in crate.rglob("*") if path.is_file()}
     assert {
         "Snakefile",
-        "rules/forms.smk",
+        "rules/publish.smk",
         "cards/model_card.md",
         f"jobs/{JOB}.json",
         "f2llm/publish/crate.py",

@@ -1,4 +1,4 @@
-"""Forms: what others read of a run: cards for a hub, Croissant for its tuples, a Workflow Run RO-Crate of all jobs."""
+"""Publish: the forms that others read of a run: cards for a hub, Croissant for its tuples, a Workflow Run RO-Crate of all jobs."""
 
 CARDS = f"results/cards/{RUN.run}"
 

@@ -1,0 +1,52 @@
+"""Estimate: what the run will take, said before it starts, and how far that was from what it took."""
+
+from dataclasses import replace
+
+from f2llm.config.build import digest
+
+# No estimate reads what energy costs.
+RUN_DIGEST = digest(replace(RUN, energy=None))
+
+
+rule estimate_run:
+    output:
+        estimate=f"results/runs/{RUN.run}/estimate.json",
+        lineage=f"results/lineage/jobs/estimate_run/{RUN.run}.json",
+    log:
+        f"logs/estimate_run/{RUN.run}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        run=RUN_DIGEST,
+        stanzas=config.get("stanzas", "config"),
+        nowhere="results/.nowhere",
+        tflops=GPU_TFLOPS,
+        code=code_digest("estimate_run.py"),
+    script:
+        "../workflow/scripts/estimate_run.py"
+
+
+rule compare_estimate:
+    input:
+        estimate=f"results/runs/{RUN.run}/estimate.json",
+        jobs=JOBS,
+    output:
+        table=f"results/runs/{RUN.run}/estimate.parquet",
+        lineage=f"results/lineage/jobs/compare_estimate/{RUN.run}.json",
+    log:
+        f"logs/compare_estimate/{RUN.run}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        run=RUN.run,
+        code=code_digest("compare_estimate.py"),
+    script:
+        "../workflow/scripts/compare_estimate.py"

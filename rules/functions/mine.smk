@@ -1,0 +1,57 @@
+"""What jobs that encode texts and search among them are told, and the shares that large sources are cut into."""
+
+from f2llm.estimate.job_shares import embed_jobs, mine_jobs
+
+RELEASED = {pair.source: pair.released for pair in RUN.compare}
+
+
+def part_files(jobs, path):
+    """The files of all jobs that share the work on a source; none where one job does it all."""
+    return (
+        [path.format(part=part, parts=jobs) for part in range(jobs)] if jobs > 1 else []
+    )
+
+
+def embedded_part_manifests(wildcards):
+    """Manifests of the jobs that encode a large source."""
+    path = (
+        f"results/vectors/{wildcards.encoder}/{wildcards.curation}/{wildcards.source}"
+    )
+    return part_files(
+        embed_jobs(STANZAS[wildcards.source], RUNS.of(wildcards).mine),
+        f"{path}-{{part}}-of-{{parts}}.json",
+    )
+
+
+def mined_part_files(wildcards, table):
+    """A table of the jobs that search for a large source."""
+    path = f"results/mined/{wildcards.mining}/{wildcards.source}"
+    return part_files(
+        mine_jobs(STANZAS[wildcards.source], RUNS.of(wildcards).mine),
+        f"{path}/part-{{part}}-of-{{parts}}/{table}.parquet",
+    )
+
+
+def mined_part_tuples(wildcards):
+    """Their tuples."""
+    return mined_part_files(wildcards, "tuples")
+
+
+def mined_part_rejected(wildcards):
+    """Their rejected pairs."""
+    return mined_part_files(wildcards, "rejected")
+
+
+def released_table(wildcards, table):
+    """A table of the published tuples that a source's own are compared with."""
+    return f"results/sources/{RELEASED[wildcards.source].name}/{table}.parquet"
+
+
+def released_corpus(wildcards):
+    """Passages of the published tuples."""
+    return released_table(wildcards, "corpus")
+
+
+def released_queries(wildcards):
+    """Queries of the published tuples."""
+    return released_table(wildcards, "queries")

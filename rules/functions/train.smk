@@ -1,0 +1,23 @@
+"""What training takes."""
+
+TRAINING_DEVICES = RUN.train.processes if DEVICES else 0
+
+
+def training_resources():
+    """CPUs a node, and for several nodes the one shape that Slurm's plugin gets right."""
+    train = RUN.train
+    resources = {
+        "mem_mb": memory_mb,
+        "runtime": minutes,
+        "cpus_per_task": train.threads * train.processes,
+        "device_slots": TRAINING_DEVICES,
+    }
+    if train.nodes > 1:
+        # mpi: the job runs in the batch script and calls srun itself; tasks_per_gpu: keeps `tasks` what it says.
+        resources |= {
+            "nodes": train.nodes,
+            "tasks": train.nodes,
+            "tasks_per_gpu": 0,
+            "mpi": "srun",
+        }
+    return resources
