@@ -92,14 +92,3 @@ def code_digest(*paths):
             for path in paths
         )
     )
-
-
-@functools.cache
-def plain_stanza(source):
-    """The stanza of a source by its name, as it is for all of its jobs."""
-    return plain(STANZAS[source])
-
-
-def source_stanza(wildcards):
-    """The stanza of one source; only its own change re-runs its jobs."""
-    return plain_stanza(wildcards.source)

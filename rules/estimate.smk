@@ -1,11 +1,7 @@
 """Estimate: what the run will take, said before it starts, and how far that was from what it took."""
 
-from dataclasses import replace
-
 from f2llm.config.build import digest
-
-# No estimate reads what energy costs.
-RUN_DIGEST = digest(replace(RUN, energy=None))
+from f2llm.config.parts import estimated_run, shown_stanzas
 
 
 rule estimate_run:
@@ -21,7 +17,7 @@ rule estimate_run:
         mem_mb=500,
         runtime=10,
     params:
-        run=RUN_DIGEST,
+        run=digest([estimated_run(RUN), shown_stanzas(RUN)]),
         stanzas=config.get("stanzas", "config"),
         nowhere="results/.nowhere",
         tflops=GPU_TFLOPS,

@@ -25,8 +25,8 @@ rule embed_part:
         mem_mb=memory_mb,
         runtime=minutes,
     params:
-        stanza=source_stanza,
-        retriever=RUNS.setting("retriever"),
+        stanza=mined_source,
+        retriever=RUNS.setting("retriever", part_of=EncodingModel),
         max_length=RUNS.setting("mine.max_length"),
         device=RUN.mine.device,
         store=RUNS.upstream("results/vectors/store/{encoder}"),
@@ -55,8 +55,8 @@ rule embed_source:
         mem_mb=memory_mb,
         runtime=minutes,
     params:
-        stanza=source_stanza,
-        retriever=RUNS.setting("retriever"),
+        stanza=mined_source,
+        retriever=RUNS.setting("retriever", part_of=EncodingModel),
         max_length=RUNS.setting("mine.max_length"),
         device=RUN.mine.device,
         # Vectors by content, shared by all runs: no declared output, safe to delete.
@@ -92,7 +92,7 @@ rule mine_part:
         runtime=minutes,
         cpus_per_task=cpus,
     params:
-        stanza=source_stanza,
+        stanza=mined_source,
         settings=RUNS.setting("mine"),
         seed=RUNS.setting("seed"),
         on_source_error=RUN.on_source_error,
@@ -124,7 +124,7 @@ rule mine_source:
         runtime=minutes,
         cpus_per_task=cpus,
     params:
-        stanza=source_stanza,
+        stanza=mined_source,
         settings=RUNS.setting("mine"),
         seed=RUNS.setting("seed"),
         on_source_error=RUN.on_source_error,

@@ -20,7 +20,7 @@ rule tokenise_source:
         runtime=minutes,
     params:
         instruction=source_instruction,
-        backbone=RUNS.setting("backbone"),
+        backbone=RUNS.setting("backbone", part_of=PromptedModel),
         settings=RUNS.setting("tokens"),
         code=code_digest("tokenise_source.py"),
     script:

@@ -1,5 +1,7 @@
 """Report: one page that tells a person what the run was made of, what it gained, and what it cost."""
 
+from f2llm.config.parts import shown_source
+
 
 rule build_report:
     input:
@@ -65,7 +67,7 @@ rule build_report:
         runtime=30,
     params:
         run=RUN.run,
-        heldout=[plain(source) for source in RUN.heldout_sources],
+        heldout=[shown_source(source) for source in RUN.heldout_sources],
         code=code_digest("build_report.py"),
     script:
         "../workflow/scripts/build_report.py"

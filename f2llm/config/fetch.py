@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from f2llm.config.geometry import Geometry
 from f2llm.config.rights import Licence
 
 
@@ -38,3 +39,18 @@ class Order:
     task: str
     licence: Licence
     fetch: tuple[Fetch, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchedModel:
+    """The part of a model's stanza that decides its folder."""
+
+    name: str
+    fetch: Fetch
+    format: Literal["gguf", "folder", "vectors"]
+    member: str
+    layers: int | None
+    pooling: Literal["last", "mean", "cls"]
+    append_eos: bool
+    licence: Licence
+    geometry: Geometry | None

@@ -51,25 +51,3 @@ class Mine:
     def least(self) -> int:
         """Hard negatives below which a pair is dropped."""
         return self.negatives if self.least_negatives is None else self.least_negatives
-
-
-@dataclass(frozen=True, kw_only=True)
-class MinedSource:
-    """The part of a source's stanza that embedding and mining read."""
-
-    name: str
-    task: Literal["retrieval", "classification", "clustering", "sts"]
-    shape: str
-    ready: bool
-    instruction: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodingModel:
-    """The part of a model's stanza that decides vectors, besides its weights."""
-
-    name: str
-    format: Literal["gguf", "folder", "vectors"]
-    pooling: Literal["last", "mean", "cls"]
-    query_prompt: str
-    passage_prompt: str

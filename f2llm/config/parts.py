@@ -1,11 +1,11 @@
-"""The parts of a run and its stanzas that single jobs are given: a new key, or a change of the rest, re-runs nothing."""
+"""The parts of a run and its stanzas that jobs are given: a new key, or a change of the rest, re-runs nothing."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from f2llm.config.build import part, plain
+from f2llm.config.encoding import EncodingModel
 from f2llm.config.fetch import Fetch
-from f2llm.config.mine import EncodingModel
 from f2llm.config.models import Model
 from f2llm.config.run import Run
 from f2llm.config.sources import Source

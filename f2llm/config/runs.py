@@ -8,7 +8,7 @@ from collections.abc import Callable, ItemsView, Iterable
 from operator import attrgetter
 from typing import Any, Protocol
 
-from f2llm.config.build import plain
+from f2llm.config.build import part, plain
 from f2llm.config.models import Model
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
@@ -76,13 +76,14 @@ class Runs:
                 return run
         raise LookupError(f"no run has {', '.join(f'{key} {value}' for key, value in sorted(given.items()))}")
 
-    def setting(self, name: str) -> Any:  # noqa: ANN401 - a value of the config, or a function that gives it
-        """A setting of a job's run, such as `mine.max_length`, as plain JSON.
+    def setting(self, name: str, *, part_of: type | None = None) -> Any:  # noqa: ANN401 - a value, or a function
+        """A setting of a job's run, such as `mine.max_length`, as plain JSON; only the fields of `part_of`, if given.
 
         It is a function of the job's wildcards; where all runs agree, the value itself, which costs nothing a job. Text
         stays a function all the same: an engine would fill its own wildcards into a prompt's `{instruction}`.
         """
-        values = {run: plain(attrgetter(name)(self.by_name[run])) for run in self.by_name}
+        settings = {run: attrgetter(name)(self.by_name[run]) for run in self.by_name}
+        values = {run: part(value, part_of) if part_of else plain(value) for run, value in settings.items()}
         (first, *others) = values.values()
         if not isinstance(first, str | list) and all(other == first for other in others):
             return first

@@ -2,7 +2,8 @@
 
 The digest of a file is that of its syntax tree and of what it imports, name by name. Paths are in none of it: a
 moved or renamed module digests to what it did before. It stops at this package, f2llm/jobs: what surrounds a job
-(notes, locks, progress, Slurm) decides no byte of a result.
+(notes, locks, progress, Slurm) decides no byte of a result. What tells of whole runs (estimate, report, cards, lineage)
+carries settings, and does not change with the list of what may be set: there it stops at f2llm/config too.
 """
 
 import ast
@@ -22,6 +23,8 @@ from f2llm.records.files import read_json, write_json
 ROOT = Path(__file__).parents[2]
 CODE = ("Snakefile", "rules", "workflow", "f2llm")
 STOPS_AT = "f2llm/jobs/"
+SETTINGS = "f2llm/config/"
+CARRIERS = ("f2llm.runs", "f2llm.estimate", "f2llm.lineage", "f2llm.report", "f2llm.publish")
 BESIDE = "Path(__file__).parent"  # how a module names data files that it reads
 # The planning process hands its digests to the jobs through this variable.
 VARIABLE = "F2LLM_CODE_DIGESTS"
@@ -51,7 +54,7 @@ class Import(NamedTuple):
     """One imported name of this project.
 
     Attributes:
-        target: the file that it comes from, relative to the root; "" below `STOPS_AT`.
+        target: the file that it comes from, relative to the root; "" where the digest stops.
         name: what is taken of the file; "" for the module itself.
         bound: what it is called in the importing file; a module has a number there, by its first use.
     """
@@ -78,12 +81,20 @@ class CodeFile(NamedTuple):
 
 
 class CodeTree:
-    """The code below a root, read once; `edits` stand in for the text of files (relative path -> text)."""
+    """The code below a root, read once."""
 
-    def __init__(self, root: Path, *, edits: Mapping[str, str] | None = None) -> None:
-        self._root, self._edits = root, edits or {}
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._edits: Mapping[str, str] = {}
         self._files: dict[str, CodeFile] = {}
         self._digests: dict[str, str] = {}
+
+    def edited(self, edits: Mapping[str, str]) -> "CodeTree":
+        """The same code with other texts of some of its files (relative path -> text)."""
+        other = CodeTree(self._root)
+        other._edits = edits
+        other._files = {path: file for path, file in self._files.items() if path not in edits}
+        return other
 
     def digest(self, *scripts: str | Path) -> str:
         """16 hex digits of all code that `scripts` (relative to the root) run.
@@ -175,14 +186,16 @@ class CodeTree:
             if isinstance(node, ast.Name) and node.id in reader.modules:
                 node.id = numbers.setdefault(node.id, f"@{len(numbers)}")
         modules = [Import(target, "", numbers.get(bound, "")) for bound, target in reader.modules.items()]
-        imports = (*reader.imports, *modules)
-        return CodeFile(_hashed([ast.dump(tree)]), imports, frozenset(reader.packages), tuple(reader.data))
+        imports = [*reader.imports, *modules]
+        if path.replace("/", ".").startswith(CARRIERS) or (not path.startswith("f2llm/") and reader.names_carrier):
+            imports = [found._replace(target="") if found.target.startswith(SETTINGS) else found for found in imports]
+        return CodeFile(_hashed([ast.dump(tree)]), tuple(imports), frozenset(reader.packages), tuple(reader.data))
 
     def module_file(self, module: str) -> str | None:
         """The file of a module of this project, relative to the root; None where the name is no module."""
         base = Path(*module.split("."))
         for path in (str(base.with_suffix(".py")), str(base / "__init__.py")):
-            if path in self._edits or (self._root / path).is_file():
+            if (self._root / path).is_file():
                 return path
         return None
 
@@ -204,6 +217,7 @@ class _Reader(ast.NodeTransformer):
         self._tree, self._folder = tree, folder
         self.imports: list[Import] = []
         self.packages: set[str] = set()
+        self.names_carrier = False
         self.data: list[tuple[str, str]] = []
         self.modules: dict[str, str] = {}  # what an imported module is called -> its file
 
@@ -224,6 +238,7 @@ class _Reader(ast.NodeTransformer):
         if package != "f2llm":
             self.packages |= {package} & RESULT_PACKAGES.keys()
             return node
+        self.names_carrier |= node.module.startswith(CARRIERS)
         for alias in node.names:
             module = self._tree.module_file(f"{node.module}.{alias.name}")
             target = module or self._tree.module_file(node.module) or ""

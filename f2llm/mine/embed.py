@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.config.mine import EncodingModel, MinedSource
+from f2llm.config.encoding import EncodingModel, MinedSource, searched
 from f2llm.errors import SKIP, InputError, SourceError
 from f2llm.jobs.progress import Progress
 from f2llm.models.device import resolve_device, resolve_precision
@@ -21,8 +21,6 @@ from f2llm.records.tables import WHOLE, Share, count_rows, read_batches
 from f2llm.vectors.fill import Encodes, StoredVectors, open_store
 from f2llm.vectors.store import VectorStore, as_ids
 
-# Searched by a retriever; the negatives of the other tasks are given or drawn.
-SEARCHED = ("retrieval",)
 # Texts in memory at once, and how many are looked up in the store together.
 TEXTS_AT_ONCE = 65_536
 VECTORS = "vectors"
@@ -108,20 +106,6 @@ def embed_source(
     write_json(manifest, about)
     told = {name: about[name] for name in ("precision", "device") if name in about}
     return {"passages": about["passages"], "queries": about["queries"]} | counts | told
-
-
-def searched(source: MinedSource) -> bool:
-    """Return whether a retriever finds the negatives of this source.
-
-    Raises:
-        SourceError: its task cannot be trained on.
-    """
-    if source.task == "sts" and not source.ready:
-        raise SourceError(
-            f"source {source.name}: graded pairs (task: sts) are for evaluation, they are not mined; "
-            "take the source out of `sources`, or normalise its pairs as task: retrieval"
-        )
-    return source.task in SEARCHED and not source.ready
 
 
 def _roles(corpus: Path, queries: Path, source: MinedSource, model: EncodingModel) -> tuple[_Texts, _Texts]:

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.config.mine import Mine, MinedSource
+from f2llm.config.encoding import MinedSource, searched
+from f2llm.config.mine import Mine
 from f2llm.errors import SKIP, SourceError
 from f2llm.jobs.progress import Progress
 from f2llm.mine.draw import Classes
-from f2llm.mine.embed import searched
 from f2llm.mine.outcome import DRAWN, GIVEN, Kept, Outcome, Paths, Rejected
 from f2llm.mine.passages import Passages, corpus_ids
 from f2llm.mine.retrieve import MISSING_POSITIVE, NO_POSITIVE, Retrieval, mine_queries

@@ -1,6 +1,6 @@
 """Parquet tables with a fixed schema and layout: equal rows give equal bytes. Also a job's share of a table's rows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 

@@ -143,7 +143,7 @@ def _reader_settings(settings: Mapping[str, Any], shown: Mapping[str, Any]) -> R
     stanzas were given in parts has them whole in run.json.
     """
     sources = [
-        filled(Source, **UNKNOWN_OF_SOURCE | shown.get("sources", {}).get(source["name"], {}) | source)
+        source_as_shown({**shown.get("sources", {}).get(source["name"], {}), **source})
         for source in settings["sources"]
     ]
     models = {
@@ -152,6 +152,11 @@ def _reader_settings(settings: Mapping[str, Any], shown: Mapping[str, Any]) -> R
     }
     kept = {name: settings[name] for name in ("barred", "mine", "train")}
     return build(ReaderSettings, kept | models | {"sources": sources})
+
+
+def source_as_shown(content: Mapping[str, Any]) -> Source:
+    """A source of which only the part that readers show is known (`f2llm.config.parts`), or the whole stanza."""
+    return filled(Source, **UNKNOWN_OF_SOURCE | content)
 
 
 def _shown_stanzas(estimate: Path) -> Mapping[str, Any]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from f2llm.config.build import build
 from f2llm.config.curate import Curate
-from f2llm.config.mine import EncodingModel, Mine
+from f2llm.config.encoding import EncodingModel
+from f2llm.config.mine import Mine
 from f2llm.config.rights import Barred
 from f2llm.config.tokens import Tokens
 from f2llm.config.train import Train, TrainedModel, TrainedSource

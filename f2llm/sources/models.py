@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2llm.config.build import plain
-from f2llm.config.models import Model
+from f2llm.config.fetch import FetchedModel
 from f2llm.errors import InputError
 from f2llm.models.sentence_modules import check_modules, store_dense
 from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer
@@ -45,7 +45,9 @@ NOISE = (
 )  # fmt: skip
 
 
-def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cache: Path = CACHE) -> dict[str, Any]:
+def prepare_model(
+    model: FetchedModel, *, folder: str | Path, manifest: str | Path, cache: Path = CACHE
+) -> dict[str, Any]:
     """Fetch, verify and convert a model; write its folder and its manifest; return counts.
 
     Raises:
@@ -68,7 +70,7 @@ def prepare_model(model: Model, *, folder: str | Path, manifest: str | Path, cac
     return counts
 
 
-def _convert(model: Model, origin: Path, aside: Path, work: Path, *, where: str) -> dict[str, Any]:
+def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, where: str) -> dict[str, Any]:
     """Write weights, config and tokenizer as a plain folder; return what is known of them."""
     dense = check_modules(origin, pooling=model.pooling, where=where)
     loaded = (_load_gguf if model.format == "gguf" else _load_folder)(origin, layers=model.layers, where=where)
@@ -94,7 +96,7 @@ def _convert(model: Model, origin: Path, aside: Path, work: Path, *, where: str)
     }
 
 
-def _unpack(model: Model, files: list[Fetched], work: Path, *, where: str) -> Path:
+def _unpack(model: FetchedModel, files: list[Fetched], work: Path, *, where: str) -> Path:
     """Return the GGUF file or the transformers folder, out of the archive where it lies in one."""
     if model.member:
         check_member_name(model.member, where=where)
@@ -183,7 +185,7 @@ def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreT
     return config
 
 
-def _check_geometry(model: Model, config: "PreTrainedConfig", *, where: str) -> None:
+def _check_geometry(model: FetchedModel, config: "PreTrainedConfig", *, where: str) -> None:
     """Refuse a model whose shape is not the one that its stanza states, by which runs were estimated."""
     if model.geometry is None:
         return

@@ -25,8 +25,13 @@ CLEAN = RUN.curate.decontaminate
 
 def curation_scope(wildcards):
     """What of a stanza decides the curated tables."""
-    stanza = source_stanza(wildcards) | {"task": STANZAS[wildcards.source].shape}
-    return {key: stanza[key] for key in ("name", "task", "max_queries", "max_passages")}
+    source = STANZAS[wildcards.source]
+    return {
+        "name": source.name,
+        "task": source.shape,
+        "max_queries": source.max_queries,
+        "max_passages": source.max_passages,
+    }
 
 
 def curation_settings(wildcards):

@@ -1,8 +1,21 @@
 """What jobs that encode texts and search among them are told, and the shares that large sources are cut into."""
 
+from f2llm.config.build import part
+from f2llm.config.encoding import EncodingModel, MinedSource
 from f2llm.estimate.job_shares import embed_jobs, mine_jobs
 
 RELEASED = {pair.source: pair.released for pair in RUN.compare}
+
+
+@functools.cache
+def mined_part_of(source):
+    """The part of a source's stanza that embedding and mining read."""
+    return part(STANZAS[source], MinedSource)
+
+
+def mined_source(wildcards):
+    """That part, for a job."""
+    return mined_part_of(wildcards.source)
 
 
 def part_files(jobs, path):

@@ -1,6 +1,7 @@
 """What jobs that tokenise texts and plan the steps of a run are told."""
 
 from f2llm.config.parts import training_settings
+from f2llm.config.tokens import PromptedModel
 
 BACKBONE = "results/models/{backbone}/model"
 TUPLES = "results/mined/{mining}/{source}/tuples.parquet"

@@ -1,6 +1,8 @@
 """What jobs that fetch and read sources and models, and the bundle of them, are told."""
 
+from f2llm.config.build import part
 from f2llm.config.exclusions import of_source
+from f2llm.config.fetch import FetchedModel, Order
 from f2llm.config.geometry import weights
 from f2llm.sources.fetch import local_files
 
@@ -14,19 +16,22 @@ READING_CODE = {
 
 def fetch_stanza(wildcards):
     """What of a stanza decides the fetched files: a change of anything else fetches nothing."""
-    stanza = source_stanza(wildcards)
-    return {key: stanza[key] for key in ("name", "task", "licence", "fetch")}
+    return part(STANZAS[wildcards.source], Order)
 
 
 def reading_stanza(wildcards):
     """What of a stanza decides the tables of the source."""
-    stanza = source_stanza(wildcards) | {"task": STANZAS[wildcards.source].shape}
-    keys = ("name", "task", "adapter", "options", "held_out")
+    source = STANZAS[wildcards.source]
     excluded = of_source(RUN.exclude, wildcards.source)
+    content = {
+        "name": source.name,
+        "task": source.shape,
+        "adapter": source.adapter,
+        "options": plain(source.options),
+        "held_out": source.held_out,
+    }
     # The key is there only where it says something, so that other sources are left as they are.
-    return {key: stanza[key] for key in keys} | (
-        {"exclude": excluded} if excluded else {}
-    )
+    return content | ({"exclude": excluded} if excluded else {})
 
 
 def reading_code(wildcards):
@@ -49,8 +54,8 @@ def model_files(wildcards):
 
 
 def model_stanza(wildcards):
-    """The stanza of one model."""
-    return plain(ALL_MODELS[wildcards.model])
+    """What of a model's stanza decides its folder."""
+    return part(ALL_MODELS[wildcards.model], FetchedModel)
 
 
 def model_memory_mb(wildcards):

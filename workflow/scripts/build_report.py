@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from f2llm.config.build import build
-from f2llm.config.sources import Source
 from f2llm.jobs.job import job
 from f2llm.report.report import build_report
+from f2llm.runs.layout import source_as_shown
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,7 +14,7 @@ with job(snakemake) as counts:
         build_report(
             "results",
             run=snakemake.params.run,
-            heldout=[build(Source, source) for source in snakemake.params.heldout],
+            heldout=[source_as_shown(source) for source in snakemake.params.heldout],
             jobs=list(snakemake.input.jobs),
             output=snakemake.output.page,
         )

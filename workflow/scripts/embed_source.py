@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.mine import EncodingModel, MinedSource
+from f2llm.config.encoding import EncodingModel, MinedSource
 from f2llm.jobs.job import job
 from f2llm.mine.embed import Retriever, embed_source
 from f2llm.records.tables import share_of

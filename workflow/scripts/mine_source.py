@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.mine import Mine, MinedSource
+from f2llm.config.encoding import MinedSource
+from f2llm.config.mine import Mine
 from f2llm.jobs.job import job, job_threads
 from f2llm.mine.outcome import Paths
 from f2llm.mine.source import Tables, mine_source

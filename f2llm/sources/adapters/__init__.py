@@ -11,12 +11,12 @@ it is needed.
 import ast
 import dataclasses
 import difflib
+import functools
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.sources.archives import RawFile
 from f2llm.sources.formats.rows import Layout, Rows
@@ -32,8 +32,16 @@ def adapter_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
-def check_adapters(sources: Sequence[Source]) -> list[str]:
-    """Return a fault for each source whose adapter does not exist or does not take its options."""
+class Adapted(Protocol):
+    """The part of a source's stanza that names its adapter."""
+
+    name: str
+    adapter: str
+    options: Mapping[str, Any]
+
+
+def check_adapters(sources: Iterable[Adapted]) -> list[str]:
+    """A fault for each source whose adapter does not exist or does not take its options."""
     return [fault for source in sources for fault in _faults(source.name, source.adapter, source.options)]
 
 
@@ -95,6 +103,7 @@ def _reads_rows(adapter: str) -> bool:
     return _function(adapter).args.args[0].arg == "rows"
 
 
+@functools.cache
 def _function(adapter: str) -> ast.FunctionDef:
     tree = ast.parse((FOLDER / f"{adapter}.py").read_text(encoding="utf-8"))
     return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == adapter)

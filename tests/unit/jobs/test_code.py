@@ -134,7 +134,7 @@ def test_the_version_of_a_package_that_decides_results_is_in_the_digest(tree, mo
 def test_edits_stand_in_for_the_text_of_files(tree, tmp_path):
     tree({})
     root = tmp_path / "0"
-    assert CodeTree(root, edits={"f2llm/deep.py": "LIMIT = 2\n"}).digest("script.py") == tree(
+    assert CodeTree(root).edited({"f2llm/deep.py": "LIMIT = 2\n"}).digest("script.py") == tree(
         {"f2llm/deep.py": "LIMIT = 2\n"}
     )
 
