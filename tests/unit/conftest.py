@@ -308,15 +308,24 @@ def stored(tmp_path):
     return make
 
 
-TOY = importlib.util.spec_from_file_location("toy_training", Path(__file__).with_name("toy_training.py"))
+def beside(name):
+    """Load a module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
 def toy():
     """The module of the toy training."""
-    module = importlib.util.module_from_spec(TOY)
-    TOY.loader.exec_module(module)
-    return module
+    return beside("toy_training")
+
+
+@pytest.fixture(scope="session")
+def float64():
+    """The module that computes in float64."""
+    return beside("float64")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def plain_training(folder, batches, settings):
     """Padded, masked, all sequences in one tensor; detached positives; a scheduler that ticks once a process."""
     from transformers import AutoModel, get_cosine_schedule_with_warmup
 
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).double()
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     scheduler = get_cosine_schedule_with_warmup(optimiser, WARMUP, STEPS * TICKS)
     losses = []
@@ -62,20 +62,21 @@ def plain_loss(vectors, batch, *, temperature):
     return loss
 
 
-def test_the_authors_recipe_is_the_authors_mathematics(toy, tmp_path):
+def test_the_authors_recipe_is_the_authors_mathematics(toy, tmp_path, float64):
     planned = toy.plan_toy(tmp_path, **ASKED)
     run = read_run_file(planned)
     batches, settings = Batches(run, plan=planned.with_name("plan.parquet")), run.settings.train
     assert "pairs" in {batches[step][0].source for step in range(STEPS)}
-    model = load_packed(run.backbone_folder)
+    model = load_packed(run.backbone_folder).double()
     world, budget = World(rank=0, size=1, device=torch.device("cpu")), Budget(64)
     trainer = Trainer(model, make_optimiser(model, settings=settings), world, settings, "float32", STEPS, budget)
-    ours = [trainer.step(batches[step]).batches[0].loss for step in range(STEPS)]
-    theirs, plain = plain_training(run.backbone_folder, batches, settings)
-    assert ours == pytest.approx(theirs, rel=1e-5)
+    with float64.Float64():
+        ours = [trainer.step(batches[step]).batches[0].loss for step in range(STEPS)]
+        theirs, plain = plain_training(run.backbone_folder, batches, settings)
+    assert ours == pytest.approx(theirs, rel=float64.RELATIVE)
     others = dict(plain.named_parameters())
     for name, parameter in model.named_parameters():
-        assert (parameter - others[name]).norm() <= 1e-5 * others[name].norm(), name
+        float64.assert_same(parameter, others[name], what=name)
 
 
 def test_the_corrected_recipe_is_another_one(toy, tmp_path):

@@ -17,14 +17,25 @@ def planned(toy, tmp_path_factory):
     return toy.plan_toy(tmp_path_factory.mktemp("planned"), steps=9)
 
 
-def trainer_of(toy, planned, *, kept=0, **changes):
+def trainer_of(toy, planned, *, kept=0, dtype=torch.float32, **changes):
     run = read_run_file(planned)
     settings = toy.settings(**({"steps": 9, "learning_rate": 0.001} | changes)).train
-    model = load_packed(run.backbone_folder)
+    model = load_packed(run.backbone_folder).to(dtype)
     world = World(rank=0, size=1, device=torch.device("cpu"))
     batches = Batches(run, plan=planned.with_name("plan.parquet"))
     budget = Budget(settings.tokens_per_chunk, kept)
     return Trainer(model, make_optimiser(model, settings=settings), world, settings, "float32", 9, budget), batches
+
+
+def gradient_of(trainer, made):
+    """Run a step; return its outcome and the gradient that the optimiser got, all parameters in one vector."""
+    seen = []
+    hook = trainer.optimiser.register_step_pre_hook(
+        lambda *_: seen.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters()]))
+    )
+    outcome = trainer.step(made)
+    hook.remove()
+    return outcome, seen[0]
 
 
 def first_of(batches, source):
@@ -36,37 +47,38 @@ def weights(trainer):
 
 
 @pytest.mark.parametrize("source", ["pairs", "kinds"])
-def test_many_chunks_give_the_weights_of_one(toy, planned, source):
-    whole, batches = trainer_of(toy, planned)
-    parts, _ = trainer_of(toy, planned, tokens_per_chunk=64)
+def test_many_chunks_give_the_loss_gradient_and_weights_of_one(toy, planned, float64, source):
+    whole, batches = trainer_of(toy, planned, dtype=torch.float64)
+    parts, _ = trainer_of(toy, planned, dtype=torch.float64, tokens_per_chunk=64)
     batch = first_of(batches, source)
     assert sum(map(len, batch.sequences)) > 2 * 64
-    ours, theirs = whole.step([batch]).batches[0], parts.step([batch]).batches[0]
-    assert ours.loss == pytest.approx(theirs.loss, rel=1e-6)
-    assert (weights(whole) - weights(parts)).norm() <= 1e-6 * weights(whole).norm()
+    with float64.Float64():
+        (ours, gradient), (theirs, its_gradient) = (gradient_of(trainer, [batch]) for trainer in (whole, parts))
+    assert ours.batches[0].loss == pytest.approx(theirs.batches[0].loss, rel=float64.RELATIVE)
+    assert ours.gradient_norm == pytest.approx(theirs.gradient_norm, rel=float64.RELATIVE)
+    float64.assert_same(its_gradient, gradient)
+    float64.assert_same(weights(parts), weights(whole))
 
 
-def test_the_gradient_is_that_of_autograd_through_the_whole(toy, planned):
+def test_the_gradient_is_that_of_autograd_through_the_whole(toy, planned, float64):
     from f2llm.models.network import encode_packed
     from f2llm.models.packing import pack
     from f2llm.train.losses.batch_vectors import Vectors
     from f2llm.train.losses.loss import evaluate_terms
 
-    trainer, batches = trainer_of(toy, planned, clip_norm=1e9)
+    trainer, batches = trainer_of(toy, planned, clip_norm=1e9, dtype=torch.float64)
     batch = first_of(batches, "pairs")
-    reference = load_packed(read_run_file(planned).backbone_folder)
-    vectors = encode_packed(reference, pack(batch.sequences))
-    table = Vectors(vectors[:4], vectors[4:], torch.from_numpy(batch.candidates_BK), torch.from_numpy(batch.equal_BB))
-    loss, _ = evaluate_terms(table, trainer.settings, task=batch.task)
-    loss.backward()
-    seen = {}
-    trainer.optimiser.register_step_pre_hook(
-        lambda *_: seen.update({name: p.grad.clone() for name, p in trainer.model.named_parameters()})
-    )
-    outcome = trainer.step([batch])
-    assert outcome.batches[0].loss == pytest.approx(loss.item(), rel=1e-6)
-    for name, parameter in reference.named_parameters():
-        torch.testing.assert_close(seen[name], parameter.grad, rtol=1e-4, atol=1e-5, msg=name)
+    reference = load_packed(read_run_file(planned).backbone_folder).double()
+    with float64.Float64():
+        vectors = encode_packed(reference, pack(batch.sequences))
+        table = Vectors(
+            vectors[:4], vectors[4:], torch.from_numpy(batch.candidates_BK), torch.from_numpy(batch.equal_BB)
+        )
+        loss, _ = evaluate_terms(table, trainer.settings, task=batch.task)
+        loss.backward()
+        outcome, gradient = gradient_of(trainer, [batch])
+    assert outcome.batches[0].loss == pytest.approx(loss.item(), rel=float64.RELATIVE)
+    float64.assert_same(gradient, torch.cat([parameter.grad.flatten() for parameter in reference.parameters()]))
 
 
 @pytest.mark.parametrize(("source", "applies"), [("pairs", True), ("kinds", False), ("topics", False)])
@@ -102,17 +114,15 @@ def test_kept_graphs_change_no_bit(toy, planned):
     assert torch.equal(weights(trainers[0][0]), weights(trainers[2][0]))
 
 
-def test_several_batches_step_by_the_mean_of_their_gradients(toy, planned):
-    several, batches = trainer_of(toy, planned, clip_norm=1e9)
+def test_several_batches_step_by_the_mean_of_their_gradients(toy, planned, float64):
+    _, batches = trainer_of(toy, planned)
     made = [first_of(batches, "pairs"), first_of(batches, "kinds")]
     gradients = []
     for chosen in ([made[0]], [made[1]], made):
-        trainer, _ = trainer_of(toy, planned, clip_norm=1e9)
-        trainer.optimiser.register_step_pre_hook(
-            lambda *_, t=trainer: gradients.append(torch.cat([p.grad.flatten() for p in t.model.parameters()]))
-        )
-        trainer.step(chosen)
-    torch.testing.assert_close(gradients[2], (gradients[0] + gradients[1]) / 2, rtol=1e-4, atol=1e-6)
+        trainer, _ = trainer_of(toy, planned, clip_norm=1e9, dtype=torch.float64)
+        with float64.Float64():
+            gradients.append(gradient_of(trainer, chosen)[1])
+    float64.assert_same(gradients[2], (gradients[0] + gradients[1]) / 2)
 
 
 def test_validation_gives_the_loss_of_the_step_and_changes_nothing(toy, planned):
