@@ -16,6 +16,9 @@ from f2llm.train.losses.loss import TERMS, evaluate_terms
 TAU = 0.05
 STEP = 1e-6
 IN_BATCH = {"temperature": TAU, "passage_gradient": True, "mask_equal_positives": True}
+# Both sides are in double precision. Differences over STEP are as near as rounding (1e-15) over it.
+EXACT = 1e-12
+NUMERIC = {"rtol": 1e-6, "atol": 1e-7}
 
 
 def drawn(rows, width=5, seed=0):
@@ -64,8 +67,9 @@ def numeric_gradient(function, matrix):
     return torch.tensor(gradient, dtype=torch.float64)
 
 
-def leaf(rows, dtype=torch.float32):
-    return torch.tensor(rows, dtype=dtype, requires_grad=True)
+def leaf(rows):
+    # In float32 a loss is only as near as 1e-6: cosines are divided by the temperature.
+    return torch.tensor(rows, dtype=torch.float64, requires_grad=True)
 
 
 CANDIDATES = [[0, 1, 2], [3, 0, NO_PASSAGE], [1, 3, 2], [3, 2, 1]]
@@ -92,10 +96,10 @@ def test_hard_is_the_cross_entropy_against_own_negatives():
     q, p = leaf(queries), leaf(passages)
     loss = hard(vectors(q, p), temperature=TAU)
     loss.backward()
-    assert loss.item() == pytest.approx(plain_hard(queries, passages, CANDIDATES), rel=1e-5)
+    assert loss.item() == pytest.approx(plain_hard(queries, passages, CANDIDATES), rel=EXACT)
     for tensor, matrix in ((q, queries), (p, passages)):
         expected = numeric_gradient(lambda: plain_hard(queries, passages, CANDIDATES), matrix)
-        torch.testing.assert_close(tensor.grad.double(), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(tensor.grad, expected, **NUMERIC)
 
 
 OWN = [[0], [1], [2], [3]]
@@ -107,10 +111,10 @@ def test_in_batch_is_the_cross_entropy_against_other_positives(equal):
     q, p = leaf(queries), leaf(positives)
     loss = in_batch(vectors(q, p, candidates=OWN, equal=equal), **IN_BATCH)
     loss.backward()
-    assert loss.item() == pytest.approx(plain_in_batch(queries, positives, equal), rel=1e-5)
+    assert loss.item() == pytest.approx(plain_in_batch(queries, positives, equal), rel=EXACT)
     for tensor, matrix in ((q, queries), (p, positives)):
         expected = numeric_gradient(lambda: plain_in_batch(queries, positives, equal), matrix)
-        torch.testing.assert_close(tensor.grad.double(), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(tensor.grad, expected, **NUMERIC)
 
 
 def test_without_the_mask_equal_positives_are_negatives():
@@ -132,7 +136,7 @@ def test_without_passage_gradient_only_queries_learn_and_the_value_is_the_same()
 def test_lengths_of_vectors_do_not_matter():
     q, p = leaf(drawn(4)), leaf(drawn(4, seed=1))
     assert hard(vectors(3 * q, 7 * p), temperature=TAU).item() == pytest.approx(
-        hard(vectors(q, p), temperature=TAU).item(), rel=1e-5
+        hard(vectors(q, p), temperature=TAU).item(), rel=EXACT
     )
 
 
@@ -152,10 +156,10 @@ def test_matryoshka_is_the_weighted_sum_over_cut_vectors_and_reports_whole_ones(
         short = [[row[:2] for row in rows] for rows in (queries, passages)]
         return 0.25 * plain_hard(*short, CANDIDATES) + plain_hard(queries, passages, CANDIDATES)
 
-    assert loss.item() == pytest.approx(plain(), rel=1e-5)
-    assert terms["hard"].item() == pytest.approx(plain_hard(queries, passages, CANDIDATES), rel=1e-5)
-    torch.testing.assert_close(q.grad.double(), numeric_gradient(plain, queries), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(p.grad.double(), numeric_gradient(plain, passages), rtol=1e-4, atol=1e-5)
+    assert loss.item() == pytest.approx(plain(), rel=EXACT)
+    assert terms["hard"].item() == pytest.approx(plain_hard(queries, passages, CANDIDATES), rel=EXACT)
+    torch.testing.assert_close(q.grad, numeric_gradient(plain, queries), **NUMERIC)
+    torch.testing.assert_close(p.grad, numeric_gradient(plain, passages), **NUMERIC)
 
 
 @pytest.mark.parametrize(("task", "expected"), [("retrieval", ["hard", "in_batch"]), ("classification", ["hard"])])
@@ -164,7 +168,7 @@ def test_terms_are_weighted_and_apply_by_task(task, expected, train):
     loss, terms = evaluate_terms(vectors(leaf(drawn(4)), leaf(drawn(4, seed=1))), train(losses=losses), task=task)
     assert list(terms) == expected
     weights = {"hard": 0.5, "in_batch": 2.0}
-    assert loss.item() == pytest.approx(sum(weights[name] * terms[name].item() for name in terms), rel=1e-6)
+    assert loss.item() == pytest.approx(sum(weights[name] * terms[name].item() for name in terms), rel=EXACT)
 
 
 def test_the_settings_of_a_run_reach_the_terms_that_use_them(train):
