@@ -16,13 +16,13 @@ RELATIVE = 1e-9
 
 
 class Float64(TorchFunctionMode):
-    """What would be rounded to float32 keeps 64 bits: vectors, norms, angles of positions, losses."""
+    """What would be rounded to float32 keeps 64 bits: vectors, norms, angles of positions, attention, losses."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func is torch.Tensor.float:
             func = torch.Tensor.double
-        if func is torch.Tensor.to:
+        if func in (torch.Tensor.to, torch.nn.functional.softmax):
             args = tuple(torch.float64 if value is torch.float32 else value for value in args)
             kwargs = {key: torch.float64 if value is torch.float32 else value for key, value in kwargs.items()}
         return func(*args, **kwargs)

@@ -49,17 +49,17 @@ def padded(model, sequences):
     return hidden[torch.arange(len(sequences)), lengths - 1]
 
 
-def test_values_and_gradients_are_those_of_the_padded_forward(folder):
-    sequences, weights = drawn(), torch.linspace(-1, 1, 48)
-    model = load_packed(folder)
-    reference = type(model).from_pretrained(folder, attn_implementation="eager").eval()
-    got, expected = encode_packed(model, pack(sequences)), padded(reference, sequences)
-    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
-
-    (got * weights).sum().backward()
-    (expected * weights).sum().backward()
+def test_values_and_gradients_are_those_of_the_padded_forward(folder, float64):
+    sequences, weights = drawn(), torch.linspace(-1, 1, 48, dtype=torch.float64)
+    model = load_packed(folder).double()
+    reference = type(model).from_pretrained(folder, attn_implementation="eager").double().eval()
+    with float64.Float64():
+        got, expected = encode_packed(model, pack(sequences)), padded(reference, sequences)
+        (got * weights).sum().backward()
+        (expected * weights).sum().backward()
+    float64.assert_same(got, expected)
     for (name, parameter), other in zip(model.named_parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(parameter.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
+        float64.assert_same(parameter.grad, other.grad, what=name)
 
 
 def test_the_last_layer_computes_for_last_tokens_only(folder):
@@ -73,11 +73,11 @@ def test_the_last_layer_computes_for_last_tokens_only(folder):
     assert seen == {0: sum(LENGTHS), 1: len(LENGTHS)}
 
 
-def test_a_sequence_does_not_see_its_neighbours(folder):
-    model, sequences = load_packed(folder), drawn()
-    with torch.inference_mode():
+def test_a_sequence_does_not_see_its_neighbours(folder, float64):
+    model, sequences = load_packed(folder).double(), drawn()
+    with torch.inference_mode(), float64.Float64():
         alone = torch.cat([encode_packed(model, pack([sequence])) for sequence in sequences])
-        torch.testing.assert_close(encode_packed(model, pack(sequences)), alone, atol=1e-5, rtol=0)
+        float64.assert_same(encode_packed(model, pack(sequences)), alone)
 
 
 def test_bfloat16_autocast_stays_close_to_float32_and_closer_to_the_padded_forward(folder):
@@ -85,6 +85,7 @@ def test_bfloat16_autocast_stays_close_to_float32_and_closer_to_the_padded_forwa
     reference = type(model).from_pretrained(folder, attn_implementation="eager").eval()
     with torch.inference_mode():
         full = encode_packed(model, pack(sequences))
+        # Numbers of 8 bits are off by 2**-9 of themselves; the angle between vectors goes with the square of that.
         with torch.autocast("cpu", torch.bfloat16):
             half, other = encode_packed(model, pack(sequences)), padded(reference, sequences)
     assert half.dtype == torch.float32
@@ -158,7 +159,7 @@ def test_flash_attn_is_asked_for_causal_attention_within_each_sequence(monkeypat
     monkeypatch.setitem(sys.modules, "flash_attn", SimpleNamespace(flash_attn_varlen_func=kernel))
     attention.flash_attention.cache_clear()
     torch.manual_seed(0)
-    states = torch.randn(4, 6, 8), torch.randn(2, 6, 8), torch.randn(2, 6, 8)
+    states = [torch.randn(heads, 6, 8, dtype=torch.float64) for heads in (4, 2, 2)]
     starts = torch.tensor([0, 3, 5, 6], dtype=torch.int32)
     try:
         found = attention._variable_length(*states, starts, 3, 0.3)
