@@ -1,6 +1,6 @@
 """The mathematics does not know how many processes there are: two gloo processes equal one.
 
-Trainings that are compared run in float64 (tests/unit/train/float64.py says why).
+Trainings that are compared run in float64 (tests/unit/float64.py says why).
 """
 
 import json
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-IN_FLOAT64 = [str(ROOT / "tests/unit/train/float64.py")]
+IN_FLOAT64 = [str(ROOT / "tests/unit/float64.py")]
 AS_IT_IS = ["-m", "f2llm.train"]
 RELATIVE = 1e-9
 

@@ -1,6 +1,3 @@
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -8,16 +5,6 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, PreTrai
 
 WORDS = "the a cat dog river stone cloud tiger runs sleeps under over near old new red blue house tree bird".split()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>"]
-
-
-FLOAT64 = importlib.util.spec_from_file_location("float64", Path(__file__).parents[1] / "train" / "float64.py")
-
-
-@pytest.fixture(scope="session")
-def float64():
-    module = importlib.util.module_from_spec(FLOAT64)
-    FLOAT64.loader.exec_module(module)
-    return module
 
 
 def save_tokenizer(folder, *, ending):
