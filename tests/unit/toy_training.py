@@ -1,5 +1,6 @@
 """A tiny random backbone and literal tables, made into a planned run in one folder."""
 
+import dataclasses
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pyarrow as pa
 from f2llm.config.build import build
 from f2llm.config.check import load_schema, with_defaults
 from f2llm.config.recipes import with_recipe
+from f2llm.config.train import TrainedModel
 from f2llm.plan.plan import plan_run
 from f2llm.plan.tokenise import tokenise_source
 from f2llm.records.ids import doc_id, query_id, tuple_id
@@ -40,18 +42,21 @@ TRAIN = {
 
 def model_stanza(**changes):
     keys = {
-        "name": "tiny", "fetch": {"kind": "local", "path": "models/tiny"}, "format": "folder", "member": "",
-        "pooling": "last", "append_eos": True, "query_prompt": PROMPT, "licence": LICENCE, "reference": "made up",
+        "name": "tiny", "format": "folder", "pooling": "last", "append_eos": True, "query_prompt": PROMPT, "passage_prompt": "",
+        "licence": LICENCE, "reference": "made up",
     } | changes  # fmt: skip
-    return with_defaults(keys, load_schema("model"))
+    return {key: keys[key] for key in [field.name for field in dataclasses.fields(TrainedModel)]}
+
+
+def retriever_stanza():
+    return {"name": "retriever", "format": "folder", "pooling": "mean", "query_prompt": PROMPT, "passage_prompt": ""}
 
 
 def source_stanza(name, task):
-    keys = {
-        "name": name, "task": task, "fetch": [{"kind": "local", "path": f"data/{name}"}], "adapter": "pairs",
-        "instruction": f"Solve {name}.", "licence": LICENCE, "reference": "made | up", "group": "row",
+    return {
+        "name": name, "task": task, "ready": False, "instruction": f"Solve {name}.", "licence": LICENCE,
+        "reference": "made | up",
     }  # fmt: skip
-    return with_defaults(keys, load_schema("source"))
 
 
 def settings(*, sources=SOURCES, seed=0, backbone=None, **train):
@@ -59,7 +64,7 @@ def settings(*, sources=SOURCES, seed=0, backbone=None, **train):
     mine = {"max_length": 16, "window": 60, "skip": 1, "max_score": 2.0, "relative_margin": 0.0, "negatives": 3}
     content = {
         "run": "toy", "seed": seed, "sources": [source_stanza(name, task) for name, task in sources.items()],
-        "backbone": backbone or model_stanza(), "retriever": model_stanza(name="retriever", pooling="mean"),
+        "backbone": backbone or model_stanza(), "retriever": retriever_stanza(),
         "curate": with_defaults({}, schema["curate"]),
         "barred": [], "mine": with_defaults(mine, schema["mine"]), "tokens": {"query_max_length": 40, "passage_max_length": 12}, "train": train_settings(**train),
     }  # fmt: skip

@@ -5,8 +5,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from f2llm.config.build import build
-from f2llm.config.models import Model
 from f2llm.config.tokens import Tokens
+from f2llm.config.train import TrainedModel
 from f2llm.errors import InputError
 from f2llm.plan.tokenise import tokenise_source
 from f2llm.records.files import read_json
@@ -21,7 +21,7 @@ QUERIES = [("where", [2, 0]), ("what is it", [1])]
 def tokenise(toy, backbone, folder, *, stanza=None, limits=(40, 12)):
     return tokenise_source(
         corpus=folder / "corpus.parquet", queries=folder / "queries.parquet", tokenizer_folder=backbone,
-        folder=folder / "tokens", source="pairs", instruction="Solve {it}.", backbone=build(Model, stanza or toy.model_stanza()),
+        folder=folder / "tokens", source="pairs", instruction="Solve {it}.", backbone=build(TrainedModel, stanza or toy.model_stanza()),
         settings=Tokens(query_max_length=limits[0], passage_max_length=limits[1]),
     )  # fmt: skip
 
