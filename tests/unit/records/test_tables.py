@@ -7,10 +7,13 @@ from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.records.tables import (
     ROWS_PER_GROUP,
+    WHOLE,
+    Share,
     count_rows,
     read_batches,
     read_metadata,
     read_table,
+    share_of,
     write_rows,
     write_table,
 )
@@ -62,3 +65,8 @@ def test_a_missing_column_is_named(tmp_path):
 def test_a_value_of_the_wrong_type_is_refused(tmp_path):
     with pytest.raises(InputError, match="check the rows"):
         write_table(tmp_path / "t", schema=SCHEMA, rows=[pa.table({"id": ["x"], "text": ["y"]})])
+
+
+def test_the_share_of_a_job_is_named_by_its_paths_and_the_whole_where_they_name_none():
+    assert share_of({"source": "toy", "part": "2", "parts": "5"}) == Share(2, 5)
+    assert share_of({"source": "toy"}) == WHOLE
