@@ -15,11 +15,11 @@ from f2llm.config.faults import faults_between
 from f2llm.config.fetch import Fetch
 from f2llm.config.licences import barred_sources, excluded_sources
 from f2llm.config.models import Model
-from f2llm.config.recipes import with_recipe
 from f2llm.config.rights import Barred
 from f2llm.config.run import Comparison, Run
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import NamedStanzas, Stanzas
+from f2llm.config.train import with_recipe
 from f2llm.errors import InputError
 
 ALL = "*"

@@ -6,7 +6,6 @@ from typing import Literal
 from f2llm.config.ablations import Change
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.curate import Audit, Curate
-from f2llm.config.energy import Energy
 from f2llm.config.evaluate import Evaluate
 from f2llm.config.exclusions import Exclusion
 from f2llm.config.mine import Mine
@@ -23,6 +22,17 @@ class Comparison:
 
     source: str
     released: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Energy:
+    """What the estimate of a run's energy takes for known; it decides nothing but that estimate."""
+
+    watts_per_core: float
+    watts_per_gb: float
+    watts_per_gpu: float
+    overhead: float
+    grams_per_kwh: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from typing import Any
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
 from f2llm.config.curate import Curate
-from f2llm.config.energy import Energy
 from f2llm.config.licences import OTHER, canonical
+from f2llm.config.run import Energy
 from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.publish.croissant import write_croissant

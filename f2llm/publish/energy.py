@@ -8,7 +8,7 @@ but the time and the memory.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from f2llm.config.energy import Energy
+from f2llm.config.run import Energy
 from f2llm.runs.manifests import peak_memory_of, unit_of
 
 TRAINING = "train_model"

@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from f2llm.config.build import build
 from f2llm.config.check import load_schema, with_defaults
-from f2llm.config.recipes import with_recipe
-from f2llm.config.train import TrainedModel
+from f2llm.config.train import TrainedModel, with_recipe
 from f2llm.plan.plan import plan_run
 from f2llm.plan.tokenise import tokenise_source
 from f2llm.records.ids import doc_id, query_id, tuple_id

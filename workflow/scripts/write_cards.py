@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
-from f2llm.config.energy import Energy
+from f2llm.config.run import Energy
 from f2llm.jobs.job import job
 from f2llm.publish.cards import write_cards
 

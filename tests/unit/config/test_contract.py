@@ -9,7 +9,6 @@ import pytest
 from f2llm.config import (
     benchmarks,
     curate,
-    energy,
     evaluate,
     exclusions,
     fetch,
@@ -34,7 +33,7 @@ PAIRS = [
     (CONFIG["tokens"], tokens.Tokens),
     (CONFIG["train"], train.Train),
     (CONFIG["evaluate"], evaluate.Evaluate),
-    (CONFIG["energy"], energy.Energy),
+    (CONFIG["energy"], run.Energy),
 ]
 SCALARS = {"string": str, "integer": int, "number": float, "boolean": bool}
 # What mteb's registry makes of a task: `mteb` is its data with these keys, `type` may be any of mteb's.
@@ -140,7 +139,7 @@ def test_the_run_has_the_config_keys_and_what_follows_from_them():
     stages = {"curate", "mine", "tokens", "train", "evaluate", "energy"}
     assert {key: hints[key] for key in stages} == {
         "curate": curate.Curate, "mine": mine.Mine, "tokens": tokens.Tokens, "train": train.Train,
-        "evaluate": evaluate.Evaluate, "energy": energy.Energy,
+        "evaluate": evaluate.Evaluate, "energy": run.Energy,
     }  # fmt: skip
     for key in ("run", "seed", "on_source_error", "licences"):
         assert kind_of(CONFIG[key]) == hints[key], key

@@ -4,7 +4,7 @@ import pytest
 
 from f2llm.config.check import check, load_schema, with_defaults
 from f2llm.config.load import load_run_file
-from f2llm.config.recipes import RECIPES, with_recipe
+from f2llm.config.train import RECIPES, with_recipe
 
 SCHEMA = load_schema("config")["properties"]["train"]
 NEEDED = {"steps": 3, "batch_size": 4, "negatives": 2, "learning_rate": 0.1, "warmup_steps": 1}

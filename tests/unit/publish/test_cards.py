@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.build import build
 from f2llm.config.check import load_schema, with_defaults
-from f2llm.config.energy import Energy
+from f2llm.config.run import Energy
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.publish.cards import size_category, write_cards, write_submission_card

@@ -2,7 +2,7 @@
 
 import pytest
 
-from f2llm.config.energy import Energy
+from f2llm.config.run import Energy
 from f2llm.publish.energy import assumptions, estimate_energy
 
 ROUND = Energy(watts_per_core=10, watts_per_gb=1, watts_per_gpu=100, overhead=2, grams_per_kwh=500)
