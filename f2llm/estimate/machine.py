@@ -17,7 +17,7 @@ from f2llm.estimate.stages import Estimate, estimate, estimate_changed
 from f2llm.jobs.devices import visible_devices
 from f2llm.jobs.environment import check_environment
 from f2llm.jobs.node import write_faults
-from f2llm.jobs.slurm import CLIENTS, Asked, Partition, cluster_faults
+from f2llm.jobs.slurm import CLIENTS, Partition, ResourceRequest, cluster_faults
 from f2llm.models.device import computes_bfloat16
 
 MB = 1e6
@@ -121,9 +121,12 @@ def _cluster_faults(run: Run, whole: Estimate, partitions: Mapping[str, Partitio
     """Needs that no partition meets; the profile says which partition a job is sent to, and its GPUs."""
     any_partition, train = ",".join(partitions), run.train
     requests = [
-        Asked(f"stage {stage.stage}", any_partition, memory_mb=math.ceil(stage.memory_mb)) for stage in whole.stages
+        ResourceRequest(f"stage {stage.stage}", any_partition, memory_mb=math.ceil(stage.memory_mb))
+        for stage in whole.stages
     ]
-    requests.append(Asked("train_model", any_partition, nodes=train.nodes, cpus=train.threads * train.processes))
+    requests.append(
+        ResourceRequest("train_model", any_partition, nodes=train.nodes, cpus=train.threads * train.processes)
+    )
     return cluster_faults(requests, dict(partitions))
 
 

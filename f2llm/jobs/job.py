@@ -39,12 +39,12 @@ class JobContext(Protocol):
     threads: int
 
 
-class Counts(dict[str, Any]):
+class JobCounts(dict[str, Any]):
     """What a job counted: rows in, rows out, and why; written into its manifest."""
 
 
 @contextlib.contextmanager
-def job(context: JobContext) -> Iterator[Counts]:
+def job(context: JobContext) -> Iterator[JobCounts]:
     """Run the block as one job: log to the rule's log file, and write the manifest at its end.
 
     The manifest goes to the output named `lineage`. Faults of the input end the process with
@@ -56,7 +56,7 @@ def job(context: JobContext) -> Iterator[Counts]:
     handlers[1].setFormatter(logging.Formatter(f"[{_unit(context)}] %(message)s"))
     for path in (*context.output, note_path(context.log[0])):
         clear_asides(path)
-    counts, started = Counts(), time.monotonic()
+    counts, started = JobCounts(), time.monotonic()
     note = start_note(rule=context.rule, unit=" ".join(_wildcards(context)), log=context.log[0])
     try:
         with claimed(int(context.resources.get("device_slots", 0))) as devices:
@@ -67,7 +67,7 @@ def job(context: JobContext) -> Iterator[Counts]:
     except Exception as error:
         handlers[0].stream.write(traceback.format_exc())
         handlers[0].flush()
-        said = _what(error)
+        said = _message_of(error)
         sys.stderr.write(f"\n{_unit(context)} failed:\n{said}\n  log: {context.log[0]}\n\n")
         with contextlib.suppress(OSError):  # a full disk has no place for a note either
             end_note(note, state="failed", said=said)
@@ -77,7 +77,7 @@ def job(context: JobContext) -> Iterator[Counts]:
 
 
 def job_threads(context: JobContext) -> int:
-    """Return the threads of a job: in a Slurm job its CPUs, since the login node's number of cores bounds `threads`."""
+    """The threads of a job: in a Slurm job its CPUs, since the login node's number of cores bounds `threads`."""
     if "SLURM_JOB_ID" in os.environ:
         return int(context.resources.get("cpus_per_task", context.threads))
     return context.threads
@@ -107,7 +107,7 @@ def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: 
 
 
 def peak_memory_mb() -> int:
-    """Return the highest resident memory of this process so far, in MB of 2**20 bytes.
+    """The highest resident memory of this process so far, in MB of 2**20 bytes.
 
     Not `ru_maxrss`, which also counts the process that started this one, until then.
     """
@@ -117,13 +117,13 @@ def peak_memory_mb() -> int:
 
 
 def cpu_seconds() -> float:
-    """Return the processor time of this process and of its ended children so far, imports included."""
+    """The processor time of this process and of its ended children so far, imports included."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _what(error: Exception) -> str:
-    """Return what a person needs of an error, a line a fault."""
+def _message_of(error: Exception) -> str:
+    """What a person needs of an error, a line a fault."""
     if isinstance(error, InputError):
         return "\n".join(f"  {fault}" for fault in error.faults)
     full = FULL.get(error.errno) if isinstance(error, OSError) else None

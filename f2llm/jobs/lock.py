@@ -59,13 +59,13 @@ def release(path: str | Path) -> None:
 
 
 def is_held(path: str | Path) -> bool:
-    """Say whether a live run holds the lock; one of another host, which cannot be asked, is taken for alive."""
+    """Whether a live run holds the lock; one of another host, which cannot be asked, is taken for alive."""
     owner = _read(Path(path))
     return owner is not None and (owner.host != platform.node() or is_alive(owner.process, started=owner.started))
 
 
 def is_alive(process: int, *, started: float) -> bool:
-    """Say whether a process of this host lives and is the one that started then, not a later one of its number."""
+    """Whether a process of this host lives and is the one that started then, not a later one of its number."""
     try:
         return abs(psutil.Process(process).create_time() - started) <= STARTED_TOLERANCE_SECONDS
     except psutil.Error:
@@ -92,7 +92,7 @@ def _remove(path: Path, owner: Owner | None) -> None:
 
 
 def _read(path: Path) -> Owner | None:
-    """Return the owner, or None for a lock that is gone or was torn by a crash."""
+    """The owner, or None for a lock that is gone or was torn by a crash."""
     try:
         return Owner(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):

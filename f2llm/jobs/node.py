@@ -71,7 +71,7 @@ def check_node(results: str | Path, *, patience: float = PATIENCE_SECONDS) -> No
 
 
 def write_faults(folder: str | Path) -> list[str]:
-    """Return what keeps this process from writing in a folder, which is made if need be."""
+    """What keeps this process from writing in a folder, which is made if need be."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-", suffix=".part") as file:
@@ -85,7 +85,7 @@ def write_faults(folder: str | Path) -> list[str]:
 
 
 def clock_faults(folder: str | Path) -> list[str]:
-    """Return how far this machine's clock is from that of the file system, where it is too far."""
+    """How far this machine's clock is from that of the file system, where it is too far."""
     before = time.time()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-", suffix=".part") as file:
         stamp, after = Path(file.name).stat().st_mtime, time.time()

@@ -63,7 +63,7 @@ def end_note(note: JobNote, *, state: State, said: str | None = None) -> None:
 
 
 def read_notes(logs: str | Path) -> list[JobNote]:
-    """Return all notes below a folder of logs, by start; one that cannot be read is left out."""
+    """All notes below a folder of logs, by start; one that cannot be read is left out."""
     notes = []
     for path in Path(logs).rglob(f"*{SUFFIX}"):
         try:
@@ -74,11 +74,11 @@ def read_notes(logs: str | Path) -> list[JobNote]:
 
 
 def note_path(log: str | Path) -> Path:
-    """Return where the note of the job with this log lies."""
+    """Where the note of the job with this log lies."""
     return Path(log).with_suffix(SUFFIX)
 
 
 def is_gone(note: JobNote) -> bool:
-    """Say whether a note of a running job is of a process of this host that no longer lives."""
+    """Whether a note of a running job is of a process of this host that no longer lives."""
     ours = note.state == "running" and note.host == platform.node()
     return ours and not is_alive(note.process, started=note.process_started)

@@ -22,7 +22,7 @@ LOOK_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 
-class Asked(NamedTuple):
+class ResourceRequest(NamedTuple):
     """What the jobs of a rule ask for; None where it is left to the cluster. GPUs and CPUs are those of a node.
 
     `processes` of a node are those that want a GPU each, 0 where that is not so.
@@ -52,7 +52,7 @@ class Partition(NamedTuple):
     gpu_types: frozenset[str] = frozenset()
 
 
-def check_cluster(asked: Iterable[Asked]) -> None:
+def check_cluster(asked: Iterable[ResourceRequest]) -> None:
     """Check what rules ask for against the partitions of this cluster.
 
     Raises:
@@ -65,7 +65,7 @@ def check_cluster(asked: Iterable[Asked]) -> None:
 
 
 def ask_partitions() -> dict[str, Partition]:
-    """Return the partitions of this cluster.
+    """The partitions of this cluster.
 
     Raises:
         InputError: no Slurm here, or a controller that does not answer.
@@ -83,7 +83,7 @@ def ask_partitions() -> dict[str, Partition]:
 
 
 def read_partitions(text: str) -> dict[str, Partition]:
-    """Return the partitions in lines of "name|nodes|CPUs|MB|gres|time limit" of sinfo, by name."""
+    """The partitions in lines of "name|nodes|CPUs|MB|gres|time limit" of sinfo, by name."""
     found: dict[str, Partition] = {}
     for line in text.splitlines():
         name, nodes, cpus, memory, gres, limit = (part.strip() for part in line.split("|"))
@@ -101,8 +101,8 @@ def read_partitions(text: str) -> dict[str, Partition]:
     return found
 
 
-def cluster_faults(asked: Iterable[Asked], partitions: dict[str, Partition]) -> list[str]:
-    """Return what cannot be had, a line a fault."""
+def cluster_faults(asked: Iterable[ResourceRequest], partitions: dict[str, Partition]) -> list[str]:
+    """What cannot be had, a line a fault."""
     default = next((name for name, partition in partitions.items() if partition.default), None)
     faults: dict[str, dict[str, None]] = {}  # said once for all rules alike
     for job in asked:
@@ -114,14 +114,14 @@ def cluster_faults(asked: Iterable[Asked], partitions: dict[str, Partition]) -> 
             what = f"no partition {', '.join(map(repr, unknown))} on this cluster ({there}); name one of these"
             faults.setdefault(what, {})[job.rule] = None
             continue
-        lacks = [_lacks(job, partitions[name]) for name in names if name]
+        lacks = [_unmet_requests(job, partitions[name]) for name in names if name]
         if lacks and all(lacks):
             for what in lacks[0]:
                 faults.setdefault(what, {})[job.rule] = None
     return [f"{', '.join(rules)}: {what} (slurm/config.yaml or your site's profile)" for what, rules in faults.items()]
 
 
-def _lacks(job: Asked, has: Partition) -> list[str]:
+def _unmet_requests(job: ResourceRequest, has: Partition) -> list[str]:
     pairs = (
         ("nodes", job.nodes, has.nodes, "there are"), ("GPUs a node", job.gpus, has.gpus, "a node has"),
         ("CPUs a node", job.cpus, has.cpus, "a node has"), ("MB of memory", job.memory_mb, has.memory_mb, "a node has"),
@@ -143,18 +143,18 @@ def _lacks(job: Asked, has: Partition) -> list[str]:
 
 
 def count_gpus(gres: str) -> int:
-    """Return the GPUs in a list of generic resources, such as "gpu:a100:4(S:0-1),shard:8"."""
+    """The GPUs in a list of generic resources, such as "gpu:a100:4(S:0-1),shard:8"."""
     counts = re.findall(r"(?:^|,)gpu(?::[^:,(]*[^:,(\d][^:,(]*)?(?::(\d+))?(?=[,(]|$)", gres)
     return sum(int(count or 1) for count in counts)
 
 
 def gpu_types(gres: str) -> frozenset[str]:
-    """Return the types of the GPUs in such a list that have one."""
+    """The types of the GPUs in such a list that have one."""
     return frozenset(re.findall(r"(?:^|,)gpu:([^:,(]*[^:,(\d][^:,(]*)", gres))
 
 
 def limit_minutes(text: str) -> float:
-    """Return a time limit of Slurm ("infinite", "30:00", "12:00:00", "7-00:00:00") in minutes."""
+    """A time limit of Slurm ("infinite", "30:00", "12:00:00", "7-00:00:00") in minutes."""
     if not text[:1].isdigit():
         return float("inf")
     days, dash, clock = text.rpartition("-")
@@ -213,14 +213,14 @@ def end_older_twins() -> None:
 
 
 def older_twins(queue: str, *, own: str) -> list[str]:
-    """Return older jobs with the same working directory and comment in lines of "id|directory|comment"."""
+    """Older jobs with the same working directory and comment in lines of "id|directory|comment"."""
     jobs = read_queue(queue)
     mine = jobs.get(int(own))
     return [str(number) for number, what in sorted(jobs.items()) if mine and what == mine and number < int(own)]
 
 
 def read_queue(text: str) -> dict[int, tuple[str, str]]:
-    """Return number -> (working directory, comment) of Snakemake's jobs in lines of "id|directory|comment"."""
+    """Number -> (working directory, comment) of Snakemake's jobs in lines of "id|directory|comment"."""
     jobs = {}
     for line in text.splitlines():
         number, _, what = line.strip().partition("|")
@@ -231,7 +231,7 @@ def read_queue(text: str) -> dict[int, tuple[str, str]]:
 
 
 def ask(*command: str) -> str:
-    """Return what a command says.
+    """What a command says.
 
     Raises:
         OSError, subprocess.SubprocessError: it cannot be run, fails, or takes longer than a minute.
@@ -240,5 +240,5 @@ def ask(*command: str) -> str:
 
 
 def _number(text: str) -> int:
-    """Return a count of sinfo, where "128+" stands for nodes of several sizes."""
+    """A count of sinfo, where "128+" stands for nodes of several sizes."""
     return int(re.match(r"\d*", text)[0] or 0)

@@ -21,7 +21,7 @@ TAIL_LINES = 5
 LOG_PREFIX = re.compile(r"^\S+ \S+ (INFO|WARNING) [\w.]+: ")  # time, level and module of a log line
 
 
-class Steps(NamedTuple):
+class CallProgress(NamedTuple):
     """How far the latest call of snakemake is: jobs done and planned, and when it began and last said something.
 
     Times are seconds since the epoch.
@@ -39,7 +39,7 @@ def note_call(runs: Sequence[str], *, folder: str | Path = ".") -> None:
 
 
 def status_lines(folder: str | Path, *, run: str | None = None, now: float | None = None) -> str:
-    """Return where the latest call of snakemake in a checkout stands, and the closing lines of a finished run.
+    """Where the latest call of snakemake in a checkout stands, and the closing lines of a finished run.
 
     Without a name the run is that of the latest call, or the only one that is there.
 
@@ -70,7 +70,7 @@ def status_lines(folder: str | Path, *, run: str | None = None, now: float | Non
 
 
 def gone_notes(notes: Iterable[JobNote]) -> list[JobNote]:
-    """Return the notes that say `running` of jobs that are no more: no such process here, no such job in the queue.
+    """The notes that say `running` of jobs that are no more: no such process here, no such job in the queue.
 
     A scheduler that does not answer leaves its jobs running.
     """
@@ -86,7 +86,7 @@ def gone_notes(notes: Iterable[JobNote]) -> list[JobNote]:
 
 
 def done_lines(notes: Iterable[JobNote]) -> list[str]:
-    """Return how many jobs of each rule are done, and how long one takes."""
+    """How many jobs of each rule are done, and how long one takes."""
     seconds: dict[str, list[float]] = {}
     for note in notes:
         if note.state == "done" and note.ended is not None:
@@ -96,7 +96,7 @@ def done_lines(notes: Iterable[JobNote]) -> list[str]:
 
 
 def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list[str]:
-    """Return a line for each live job: what it is, for how long, where, and the last line of its log."""
+    """A line for each live job: what it is, for how long, where, and the last line of its log."""
     lines = []
     for note in notes:
         if note.state == "running":
@@ -107,7 +107,7 @@ def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list
 
 
 def failure_lines(notes: Iterable[JobNote], *, folder: str | Path, gone: Collection[JobNote] = ()) -> list[str]:
-    """Return what each failed job said and the last lines of its log; of those in `gone` the last lines alone."""
+    """What each failed job said and the last lines of its log; of those in `gone` the last lines alone."""
     lines = []
     for note in notes:
         if note.state == "failed":
@@ -124,13 +124,13 @@ def failure_lines(notes: Iterable[JobNote], *, folder: str | Path, gone: Collect
 
 
 def failures_since(began: float, *, folder: str | Path = ".") -> str:
-    """Return the failures of all jobs that began after a moment, for the end of a failed run."""
+    """The failures of all jobs that began after a moment, for the end of a failed run."""
     notes = [note for note in read_notes(Path(folder, "logs")) if note.started >= began]
     return "\n".join(failure_lines(notes, folder=folder, gone=gone_notes(notes)))
 
 
-def read_steps(logs: Path) -> Steps | None:
-    """Return how far the latest call of snakemake is, from its own log; None where there is none."""
+def read_steps(logs: Path) -> CallProgress | None:
+    """How far the latest call of snakemake is, from its own log; None where there is none."""
     newest = max(logs.glob("*.snakemake.log"), default=None)
     if newest is None:
         return None
@@ -139,11 +139,11 @@ def read_steps(logs: Path) -> Steps | None:
     done = re.findall(r"^(\d+) of (\d+) steps", text, re.MULTILINE)
     began = datetime.strptime(newest.name.split(".")[0], "%Y-%m-%dT%H%M%S").astimezone().timestamp()
     last, most = done[-1] if done else (0, planned[-1] if planned else 0)
-    return Steps(int(last), int(most), began, newest.stat().st_mtime)
+    return CallProgress(int(last), int(most), began, newest.stat().st_mtime)
 
 
 def closing_lines(results: str | Path, *, run: str) -> str:
-    """Return a few lines for a person: model, scoreboard, report, and the gain in points.
+    """A few lines for a person: model, scoreboard, report, and the gain in points.
 
     Raises:
         InputError: the run has not passed its gate yet.
@@ -166,7 +166,7 @@ def closing_lines(results: str | Path, *, run: str) -> str:
 
 
 def _tail(path: Path, *, lines: int) -> list[str]:
-    """Return the last lines of a log without their time, level and module."""
+    """The last lines of a log without their time, level and module."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - LAST_BYTES))
@@ -178,13 +178,13 @@ def _tail(path: Path, *, lines: int) -> list[str]:
 
 
 def _runs(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the runs that the latest call makes, and all that are known here."""
+    """The runs that the latest call makes, and all that are known here."""
     called = read_json(folder / CALL)["runs"] if (folder / CALL).is_file() else []
     made = [path.name for path in sorted((folder / "results" / "runs").glob("*")) if path.is_dir()]
     return called, list(dict.fromkeys([*called, *made]))
 
 
-def _step_line(steps: Steps, now: float, *, live: bool) -> str:
+def _step_line(steps: CallProgress, now: float, *, live: bool) -> str:
     began = f"begun {_ago(now - steps.began)} ago"
     if live:
         return f"steps    {steps.done} of {steps.planned} done, {began}{_pace(steps, now)}"
@@ -192,8 +192,8 @@ def _step_line(steps: Steps, now: float, *, live: bool) -> str:
     return f"steps    {done}, {began}, ended {_ago(max(0, now - steps.said))} ago"
 
 
-def _pace(steps: Steps, now: float) -> str:
-    """Return rate and ETA, if what is left takes as long as what is done."""
+def _pace(steps: CallProgress, now: float) -> str:
+    """Rate and ETA, if what is left takes as long as what is done."""
     left, took = steps.planned - steps.done, now - steps.began
     if not steps.done or left <= 0 or took <= 0:
         return ""

@@ -37,11 +37,11 @@ class RawFile:
             self._archive = None
 
     def where(self, member: str = "") -> str:
-        """Return "file!member", or "file" for a plain file: how the tables name this place."""
+        """ "file!member", or "file" for a plain file: how the tables name this place."""
         return f"{self.name}{SEPARATOR}{member}" if member else self.name
 
     def members(self, *, prefix: str = "", suffix: str = "") -> list[str]:
-        """Return the names of the archive's files with this prefix and suffix, sorted."""
+        """The names of the archive's files with this prefix and suffix, sorted."""
         names = {info.filename for info in self._zip().infolist() if not info.is_dir()}
         return sorted(name for name in names if name.startswith(prefix) and name.endswith(suffix))
 
@@ -76,12 +76,12 @@ class RawFile:
                 ) from error
 
     def read(self, member: str = "") -> bytes:
-        """Return all bytes of `member`; for members that are parsed as a whole."""
+        """All bytes of `member`; for members that are parsed as a whole."""
         with self.open(member) as stream:
             return stream.read()
 
     def _zip(self) -> zipfile.ZipFile:
-        """Return the archive, opened once: a large one lists thousands of members."""
+        """The archive, opened once: a large one lists thousands of members."""
         if self._archive is None:
             self._archive = _open_zip(self.path, self.name)
         return self._archive
@@ -108,7 +108,7 @@ def _open_member(archive: zipfile.ZipFile, name: str, stack: contextlib.ExitStac
 
 
 def _unpacked(stream: IO[bytes], name: str, most_bytes: int, where: str) -> BinaryIO:
-    """Return `stream` unpacked as its suffix says, refusing to give more than `most_bytes`."""
+    """`stream` unpacked as its suffix says, refusing to give more than `most_bytes`."""
     if name.endswith(".bz2"):
         stream = bz2.BZ2File(stream)
     elif name.endswith(".gz"):

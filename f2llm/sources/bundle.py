@@ -32,7 +32,7 @@ MOST_FAULTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packed:
+class BundleEntry:
     """A source, model or task of the bundle: its stanza's places and rights, and the manifest of what was fetched."""
 
     kind: str  # source | model | task
@@ -43,7 +43,7 @@ class Packed:
 
 
 def make_bundle(
-    packed: Sequence[Packed],
+    packed: Sequence[BundleEntry],
     *,
     config: Mapping[str, Any],
     stanzas: Iterable[str],
@@ -133,7 +133,7 @@ def _copy(origin: Path, path: Path) -> None:
 
 
 def _place(name: str, folder: Path, *, cache: Path, pins: Path) -> Path | None:
-    """Return where a file of the bundle belongs; None for what is only to be read."""
+    """Where a file of the bundle belongs; None for what is only to be read."""
     top, _, rest = name.partition("/")
     if name == CONFIG:
         run = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")).get("run", "bundle")
@@ -145,7 +145,7 @@ def _place(name: str, folder: Path, *, cache: Path, pins: Path) -> Path | None:
 
 
 def _stored(files: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the paths in the store of the files of a manifest; local ones are not in it."""
+    """The paths in the store of the files of a manifest; local ones are not in it."""
     stored = []
     for file in files:
         if file["kind"] == "hub":
@@ -173,7 +173,7 @@ def _merge_lock(theirs: Path, *, cache: Path, pins: Path) -> None:
         ours.replace(kind, key, entry=entry)
 
 
-def _rights(packed: Sequence[Packed]) -> str:
+def _rights(packed: Sequence[BundleEntry]) -> str:
     rows = [
         f"| {one.kind} | {one.name} | {one.licence.id} | {one.licence.commercial} | {_line(one.licence.note)} |"
         for one in packed

@@ -29,7 +29,7 @@ FEW_SKIPPED = 0.5  # share of queries; a warning above
 STANZAS = Path("config/sources")
 
 
-class Checked(NamedTuple):
+class SourceCheck(NamedTuple):
     """What was found: the stanza, its files, and what the first records are."""
 
     source: Source
@@ -43,7 +43,7 @@ class Checked(NamedTuple):
 
 def check_source(
     name: str, *, stanzas: Path = STANZAS, rows: int = ROWS, cache: Path = CACHE, pins: Path = PINS
-) -> Checked:
+) -> SourceCheck:
     """Check the source `name` of the folder `stanzas`, or the stanza in the file `name`, on its first `rows` records.
 
     Raises:
@@ -65,7 +65,7 @@ def check_source(
 
 
 def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
-    """Return the stanza of that name or file.
+    """The stanza of that name or file.
 
     Raises:
         InputError: there is none, or it has faults, all of which are named.
@@ -79,8 +79,8 @@ def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
     return source
 
 
-def as_text(checked: Checked) -> str:
-    """Return what was found as lines for a person."""
+def as_text(checked: SourceCheck) -> str:
+    """What was found as lines for a person."""
     source = checked.source
     about = f"{source.name}: {source.task}, licence {source.licence.id} (commercial use: {source.licence.commercial})"
     lines = [about, *(f"  file {file.name}: {file.bytes:,} bytes, sha256 {file.sha256}" for file in checked.files)]
@@ -94,7 +94,7 @@ def as_text(checked: Checked) -> str:
     return "\n".join([*lines, *(f"  look at this: {warning}" for warning in checked.warnings)])
 
 
-def _judged(source: Source, files: list[Fetched], records: Sequence[Record], *, complete: bool) -> Checked:
+def _judged(source: Source, files: list[Fetched], records: Sequence[Record], *, complete: bool) -> SourceCheck:
     kinds = Counter(type(record) for record in records)
     wanted = RECORDS_OF[source.shape]
     unfit = sorted({kind.__name__ for kind in kinds} - {kind.__name__ for kind in (*wanted, Skipped)})
@@ -114,7 +114,7 @@ def _judged(source: Source, files: list[Fetched], records: Sequence[Record], *, 
             f"{_listed(skipped) or 'the files are empty'}; check the stanza's options against the files"
         )
     examples = list(itertools.islice(_examples(records), EXAMPLES))
-    return Checked(
+    return SourceCheck(
         source, files, examples, counts, dict(skipped), complete, _warnings(source, records, counts, skipped)
     )
 

@@ -17,7 +17,7 @@ TRAIN = "train"
 _FIRST = itemgetter(0)
 
 
-class Mention(NamedTuple):
+class QueryMention(NamedTuple):
     """One place where a query stands."""
 
     query_id: bytes
@@ -27,7 +27,7 @@ class Mention(NamedTuple):
     group: str
 
 
-class Link(NamedTuple):
+class PassageLink(NamedTuple):
     """A passage that a query names, in the order of the source."""
 
     query_id: bytes
@@ -49,9 +49,9 @@ class MergedQuery(NamedTuple):
 
 
 def merge(
-    mentions: Iterable[Mention], links: Iterable[Link], *, labels: Mapping[str, bytes], held_out: bool
+    mentions: Iterable[QueryMention], links: Iterable[PassageLink], *, labels: Mapping[str, bytes], held_out: bool
 ) -> MergedQuery:
-    """Return the row of one query.
+    """The row of one query.
 
     Positives are sorted and distinct. Negatives are distinct, in the order of the source, and none
     is a positive; for classification (`labels`: label -> doc_id) they are the other labels. The
@@ -81,13 +81,13 @@ def merge_queries(
     Links of one query are in the order of their kind, then of the source. One query is in memory at a time.
     """
     one = functools.partial(merge, labels=labels, held_out=held_out)
-    rows = _merged(_rows(mentions, Mention), _rows(links, Link), one)
+    rows = _merged(_rows(mentions, QueryMention), _rows(links, PassageLink), one)
     while block := list(itertools.islice(rows, BATCH_ROWS)):
         yield pa.RecordBatch.from_pylist([row._asdict() for row in block], schema=QUERIES)
 
 
 def _merged(
-    mentions: Iterator[Mention], links: Iterator[Link], one: Callable[..., MergedQuery]
+    mentions: Iterator[QueryMention], links: Iterator[PassageLink], one: Callable[..., MergedQuery]
 ) -> Iterator[MergedQuery]:
     named = itertools.groupby(links, key=_FIRST)
     link_id, link_group = next(named, (None, iter(())))

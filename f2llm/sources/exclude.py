@@ -31,7 +31,7 @@ def _places(record: Passage | Query | Labelled | Pair) -> set[tuple[str, int | N
 
 
 def _ids(record: Passage | Query | Labelled | Pair, task: str) -> set[bytes]:
-    """Return the ids of the texts of a record, whatever their role."""
+    """The ids of the texts of a record, whatever their role."""
     if isinstance(record, Pair):
         texts = [record.text, record.other]
         pair = {query_id(task, _nfc(f"{record.text}{PAIR_SEPARATOR}{record.other}"))}

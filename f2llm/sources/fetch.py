@@ -121,7 +121,7 @@ def _refuse_missing(fetch: Sequence[Fetch], *, owner: str, cache: Path, pins: Pi
 
 
 def cached_wheel(fetch: Fetch, *, owner: str, cache: Path = CACHE) -> Path:
-    """Return the path of a wheel in the cache, downloading it if it is not there or damaged.
+    """The path of a wheel in the cache, downloading it if it is not there or damaged.
 
     One process at a time fills one entry; the others wait for it. A process that dies in between
     leaves a folder that the next one clears.
@@ -161,7 +161,7 @@ def _copy(fetch: Fetch, folder: str | Path, owner: str) -> list[Fetched]:
 
 
 def local_path(path: str, *, owner: str) -> Path:
-    """Return a path below the working directory.
+    """A path below the working directory.
 
     Raises:
         InputError: no such file or folder, or it lies outside the working directory.
@@ -181,7 +181,7 @@ def _stays_below(path: PurePosixPath) -> bool:
 
 
 def local_files(path: str) -> list[Path]:
-    """Return the file `path`, or all files of the folder `path`, sorted; empty if it may not be or is not there."""
+    """The file `path`, or all files of the folder `path`, sorted; empty if it may not be or is not there."""
     top = Path(path)
     if not _stays_below(PurePosixPath(path)):
         return []

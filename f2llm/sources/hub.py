@@ -44,12 +44,12 @@ class Entry(NamedTuple):
 
 
 def pin_key(fetch: Fetch) -> str:
-    """Return how the lock file names a repository: "datasets/owner/name@branch-or-commit"."""
+    """How the lock file names a repository: "datasets/owner/name@branch-or-commit"."""
     return f"{fetch.repository_type}s/{fetch.repository}@{fetch.revision or fetch.branch or MAIN}"
 
 
 def hub_files(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> tuple[str, list[Stored]]:
-    """Return the commit and the files of a repository that the stanza names, verified, in the order of their paths.
+    """The commit and the files of a repository that the stanza names, verified, in the order of their paths.
 
     Raises:
         InputError: no such repository, commit or file, no access, bytes that are not those of the
@@ -72,7 +72,7 @@ def hub_files(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> tuple[str
 
 
 def missing_offline(fetch: Fetch, *, cache: Path, pins: Pins, owner: str) -> list[str]:
-    """Return one line for each file that cannot be had without the network."""
+    """One line for each file that cannot be had without the network."""
     commit = fetch.revision or pins.revision(pin_key(fetch))
     folder = cache / "hub" / f"{fetch.repository_type}s--{fetch.repository.replace('/', '--')}" / (commit or "unknown")
     where = f"{owner}: {pin_key(fetch)}"
@@ -84,7 +84,7 @@ def missing_offline(fetch: Fetch, *, cache: Path, pins: Pins, owner: str) -> lis
 
 
 def _resolve(fetch: Fetch, *, owner: str, cache: Path) -> str:
-    """Return the commit that the branch points to now."""
+    """The commit that the branch points to now."""
     branch = fetch.branch or MAIN
     commit = _asked(
         lambda api: api.repo_info(fetch.repository, repo_type=fetch.repository_type, revision=branch).sha,
@@ -96,7 +96,7 @@ def _resolve(fetch: Fetch, *, owner: str, cache: Path) -> str:
 
 
 def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str, cache: Path) -> list[Entry]:
-    """Return all files of the commit, as the hub lists them; asked once."""
+    """All files of the commit, as the hub lists them; asked once."""
     if not (folder / LISTING).is_file():
         found = _asked(
             lambda api: [
@@ -114,7 +114,7 @@ def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str, cache: Path
 
 
 def _wanted(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Entry]:
-    """Return the files that the patterns name; refuse patterns that name none."""
+    """The files that the patterns name; refuse patterns that name none."""
     names = [entry.path for entry in entries]
     listed = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
     faults = [
@@ -141,7 +141,7 @@ def _verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: s
         path.unlink()
     if is_offline():
         raise InputError(f"{owner}: {fetch.repository}: {entry.path} {OFFLINE}")
-    part = web.Part(folder / "parts" / f"{entry.blob}-{path.name}")
+    part = web.PartialFile(folder / "parts" / f"{entry.blob}-{path.name}")
     what = f"{owner}: {fetch.repository}@{commit}: {entry.path}"
     with host_slot(_endpoint(), cache=cache):
         sha256 = retried(lambda: _download(fetch, entry, part, commit=commit, what=what), what=what)
@@ -151,7 +151,7 @@ def _verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: s
     return sha256
 
 
-def _download(fetch: Fetch, entry: Entry, part: web.Part, *, commit: str, what: str) -> str:
+def _download(fetch: Fetch, entry: Entry, part: web.PartialFile, *, commit: str, what: str) -> str:
     """Complete the part once and return its sha256."""
     from huggingface_hub import hf_hub_url
 
@@ -170,7 +170,7 @@ def _download(fetch: Fetch, entry: Entry, part: web.Part, *, commit: str, what: 
 
 
 def _compare(path: Path, entry: Entry) -> tuple[str, str]:
-    """Return how a file differs from the listing ("" if it does not), and its sha256."""
+    """How a file differs from the listing ("" if it does not), and its sha256."""
     blob, sha256 = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False), hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK_BYTES):
@@ -194,7 +194,7 @@ def _token() -> str:
 
 
 def _asked(question: Callable[[Any], Any], *, what: str, cache: Path) -> Any:  # noqa: ANN401 - what the client's API answers
-    """Return the answer of the hub's API to `question`, tried again where it may help."""
+    """The answer of the hub's API to `question`, tried again where it may help."""
     from huggingface_hub import HfApi
 
     # False keeps the client from looking for a token elsewhere.
@@ -213,7 +213,7 @@ def _asked(question: Callable[[Any], Any], *, what: str, cache: Path) -> Any:  #
 
 
 def _verdict(error: Exception, *, what: str) -> Exception:
-    """Return `Passing` for what may pass, an InputError for what will not."""
+    """`Passing` for what may pass, an InputError for what will not."""
     response = getattr(error, "response", None)
     if response is None:
         return Passing(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")

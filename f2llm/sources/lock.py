@@ -14,7 +14,7 @@ from f2llm.sources.hub import pin_key
 from f2llm.sources.pins import PINS, Pins
 
 
-class Change(NamedTuple):
+class LockChange(NamedTuple):
     """One fact of the lock file before and after; "" where there was or is none."""
 
     what: str
@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 def lock_files(
     fetch: Sequence[Fetch], *, owner: str, refresh: bool, cache: Path = CACHE, pins: Path = PINS
-) -> list[Change]:
+) -> list[LockChange]:
     """Fetch the files of a stanza, lock what it leaves open, and return what that changed.
 
     With `refresh` the entries of its places are forgotten first, so that an open revision becomes the
@@ -73,17 +73,17 @@ def lock_run(run: Run, *, names: Sequence[str], refresh: bool, results: str | Pa
 
 
 def place_of(fetch: Fetch) -> tuple[str, str] | None:
-    """Return the kind and key by which the lock file knows a place; None for what stanzas pin in full."""
+    """The kind and key by which the lock file knows a place; None for what stanzas pin in full."""
     if fetch.kind == "hub":
         return "hub", pin_key(fetch)
     return ("http", fetch.url) if fetch.kind == "http" and not fetch.sha256 else None
 
 
-def _changes(key: str, before: Mapping[str, Any], *, after: Mapping[str, Any]) -> list[Change]:
-    """Return the facts that differ: commit, and sha256 of each file."""
+def _changes(key: str, before: Mapping[str, Any], *, after: Mapping[str, Any]) -> list[LockChange]:
+    """The facts that differ: commit, and sha256 of each file."""
     old, new = _facts(before), _facts(after)
     return [
-        Change(f"{key}{fact}", old.get(fact, ""), new.get(fact, ""))
+        LockChange(f"{key}{fact}", old.get(fact, ""), new.get(fact, ""))
         for fact in sorted(old.keys() | new.keys())
         if old.get(fact, "") != new.get(fact, "")
     ]

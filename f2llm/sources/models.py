@@ -97,7 +97,7 @@ def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, wher
 
 
 def _unpack(model: FetchedModel, files: list[Fetched], work: Path, *, where: str) -> Path:
-    """Return the GGUF file or the transformers folder, out of the archive where it lies in one."""
+    """The GGUF file or the transformers folder, out of the archive where it lies in one."""
     if model.member:
         check_member_name(model.member, where=where)
     if model.fetch.kind in ("local", "hub"):
@@ -126,7 +126,7 @@ def _unpack(model: FetchedModel, files: list[Fetched], work: Path, *, where: str
 
 
 def _load_gguf(file: Path, *, layers: int | None, where: str) -> "PreTrainedModel":
-    """Return the first layers of a GGUF file, dequantised to float32.
+    """The first layers of a GGUF file, dequantised to float32.
 
     The weights go through transformers' own name map and un-permutation, into a model of the
     wanted depth. (`from_pretrained(gguf_file=...)` gives the same numbers, but needs one more
@@ -148,7 +148,7 @@ def _load_gguf(file: Path, *, layers: int | None, where: str) -> "PreTrainedMode
 
 
 def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrainedModel":
-    """Return the first layers of a transformers folder in float32; safetensors only."""
+    """The first layers of a transformers folder in float32; safetensors only."""
     import torch
     from transformers import AutoConfig, AutoModel
 
@@ -173,7 +173,7 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
 
 
 def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreTrainedConfig":
-    """Return the configuration with its first `layers` layers."""
+    """The configuration with its first `layers` layers."""
     if layers is not None:
         if layers > config.num_hidden_layers:
             raise InputError(

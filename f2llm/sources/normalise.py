@@ -228,7 +228,7 @@ def _refuse_empty(database: "DuckDBPyConnection", staged: Staged, *, where: str)
 
 
 def _labels(database: "DuckDBPyConnection", source: Reading) -> dict[str, bytes]:
-    """Return label -> doc_id for classification, in the order of the labels; empty for other tasks."""
+    """Label -> doc_id for classification, in the order of the labels; empty for other tasks."""
     if source.task not in ("classification", "clustering"):
         return {}
     count = database.execute("SELECT count(DISTINCT label) FROM queries").fetchone()[0]

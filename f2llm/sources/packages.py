@@ -50,7 +50,7 @@ def download_wheel(fetch: Fetch, folder: Path, *, owner: str) -> Path:
 
 
 def pip_arguments(fetch: Fetch, folder: Path) -> list[str]:
-    """Return the arguments of `python -m pip` for one wheel; --only-binary keeps it from running any code."""
+    """The arguments of `python -m pip` for one wheel; --only-binary keeps it from running any code."""
     target = ["--platform", fetch.platform, *TARGET] if fetch.platform else []
     switches = ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check"]
     bar = ["--progress-bar", "off", "--no-color", "--quiet"]

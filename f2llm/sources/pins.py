@@ -28,11 +28,11 @@ class Pins:
         self.path, self._guard = path, cache / ".pins.lock"
 
     def revision(self, repository: str) -> str:
-        """Return the commit of `repository` ("datasets/owner/name@branch"); "" if it is not locked."""
+        """The commit of `repository` ("datasets/owner/name@branch"); "" if it is not locked."""
         return self.entry("hub", repository).get("revision", "")
 
     def sha256_of_url(self, url: str) -> str:
-        """Return the sha256 of the file of `url`; "" if it is not locked."""
+        """The sha256 of the file of `url`; "" if it is not locked."""
         return self.entry("http", url).get("sha256", "")
 
     def record_repository(self, repository: str, *, revision: str, files: Mapping[str, str], owner: str) -> None:
@@ -84,7 +84,7 @@ class Pins:
         return (read_yaml(self.path) if self.path.is_file() else None) or {}
 
     def entry(self, kind: str, key: str) -> dict[str, Any]:
-        """Return what is locked of a place (kind hub | http); empty if nothing is."""
+        """What is locked of a place (kind hub | http); empty if nothing is."""
         return self._content().get(kind, {}).get(key, {})
 
     def _write(self, kind: str, key: str, entry: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ AT_ONCE = 16
 TOLERATED = (405, 416, 429)
 
 
-class Answer(NamedTuple):
+class PlaceReply(NamedTuple):
     """What a place says: who asks for it, its URL or host, and the fault, "" where it answers."""
 
     owner: str
@@ -41,7 +41,7 @@ class Reach(NamedTuple):
 def reach(
     orders: Sequence[tuple[str, Sequence[Fetch]]], *, cache: Path = CACHE, pins: Path = PINS, ask: bool = True
 ) -> Reach:
-    """Return what of `orders` ("source NAME", its places) is stored, and a fault for each place that does not answer.
+    """What of `orders` ("source NAME", its places) is stored, and a fault for each place that does not answer.
 
     Local paths are looked at, URLs and repositories asked for their heads; of packages one stands for the index.
     With `ask` false nothing is asked of the network, and what is not stored counts as asked.
@@ -63,8 +63,8 @@ def reach(
     return Reach(stored, len(questions), tuple(faults))
 
 
-def _together(answers: Iterable[Answer]) -> list[str]:
-    """Return a line for each place and kind of fault: a host that is away is one, not sixty."""
+def _together(answers: Iterable[PlaceReply]) -> list[str]:
+    """A line for each place and kind of fault: a host that is away is one, not sixty."""
     owners: dict[tuple[str, str], list[str]] = {}
     for answer in answers:
         if answer.fault:
@@ -73,7 +73,7 @@ def _together(answers: Iterable[Answer]) -> list[str]:
 
 
 def is_stored(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> bool:
-    """Return whether a place's files can be had without the network."""
+    """Whether a place's files can be had without the network."""
     if fetch.kind == "package":
         return bool(list((cache / fetch.sha256).glob("*.whl")))
     if fetch.kind == "hub":
@@ -82,18 +82,18 @@ def is_stored(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> bool:
 
 
 def _place(fetch: Fetch) -> str:
-    """Return what stands for a place: all packages have one index."""
+    """What stands for a place: all packages have one index."""
     if fetch.kind == "package":
         return "package index"
     return hub.pin_key(fetch) if fetch.kind == "hub" else fetch.url
 
 
-def _answer(owner: str, fetch: Fetch) -> Answer:
+def _answer(owner: str, fetch: Fetch) -> PlaceReply:
     if fetch.kind == "package":
         code, said = run_pip(["index", "versions", fetch.package, "--disable-pip-version-check"])
         last = " ".join(said.strip().splitlines()[-1:])
         fault = f"does not have {fetch.package}, or does not answer ({last}); check pip's settings"
-        return Answer(owner, "the package index", fault if code else "")
+        return PlaceReply(owner, "the package index", fault if code else "")
     if fetch.kind == "hub":
         revision = quote(fetch.revision or fetch.branch or hub.MAIN, safe="")
         urls = [f"{_endpoint()}/api/{fetch.repository_type}s/{fetch.repository}/revision/{revision}"]
@@ -104,19 +104,19 @@ def _answer(owner: str, fetch: Fetch) -> Answer:
     return next((answer for answer in answers if not answer.fault), answers[0])
 
 
-def _head(url: str, *, owner: str, advice: str) -> Answer:
+def _head(url: str, *, owner: str, advice: str) -> PlaceReply:
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": web.USER_AGENT})
     token = os.environ.get("HF_TOKEN", "")
     if token and url.startswith(f"{_endpoint()}/"):
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            return Answer(owner, url, "")
+            return PlaceReply(owner, url, "")
     except urllib.error.HTTPError as error:
-        return Answer(owner, url, "" if error.code in TOLERATED else f"answers {error.code}; {advice}")
+        return PlaceReply(owner, url, "" if error.code in TOLERATED else f"answers {error.code}; {advice}")
     except (OSError, ValueError) as error:
         host = urlsplit(url).netloc
-        return Answer(owner, host, f"does not answer ({getattr(error, 'reason', error)}); {advice}")
+        return PlaceReply(owner, host, f"does not answer ({getattr(error, 'reason', error)}); {advice}")
 
 
 def _endpoint() -> str:

@@ -32,7 +32,7 @@ class Mention(NamedTuple):
 def read_again(
     source: Reading, *, raw: str | Path, manifest: str | Path, ids: Collection[bytes]
 ) -> dict[tuple[str, bytes], list[Mention]]:
-    """Return (role, id) -> all mentions of these ids in the raw files, read and adapted as `normalise_source` does.
+    """(role, id) -> all mentions of these ids in the raw files, read and adapted as `normalise_source` does.
 
     What is read is staged in a temporary folder, so memory does not grow with the source.
 

@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def retried(action: Callable[[], Result], *, what: str) -> Result:
-    """Return what `action` returns, trying again on `Passing` with growing waits.
+    """What `action` returns, trying again on `Passing` with growing waits.
 
     Raises:
         InputError: it did not pass; `what` ("source icd_term: https://...") says what was tried.
@@ -58,7 +58,7 @@ def retried(action: Callable[[], Result], *, what: str) -> Result:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for (seconds or a date); None if it says nothing."""
+    """The seconds that a Retry-After header asks for (seconds or a date); None if it says nothing."""
     if not value:
         return None
     try:
@@ -72,5 +72,5 @@ def retry_after(value: str | None) -> float | None:
 
 
 def is_offline() -> bool:
-    """Return whether the user forbids the network (HF_HUB_OFFLINE)."""
+    """Whether the user forbids the network (HF_HUB_OFFLINE)."""
     return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}

@@ -27,7 +27,7 @@ HTML = ("text/html", "application/xhtml+xml")
 _RANGE_NOT_SATISFIABLE = 416
 
 
-class Part(NamedTuple):
+class PartialFile(NamedTuple):
     """A file that is half here, and the ETag that it came with."""
 
     path: Path
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
 
 def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
-    """Return the file of a URL in the store, downloading it if it is not there.
+    """The file of a URL in the store, downloading it if it is not there.
 
     Without a sha256 in the stanza that of the first fetch holds, which `pins` keeps.
 
@@ -60,7 +60,7 @@ def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
             return Stored(stored, name, pinned)
         if is_offline():
             raise InputError(f"{owner}: {missing_offline(fetch)}")
-        part = Part(cache / f".{key}.download" / name)
+        part = PartialFile(cache / f".{key}.download" / name)
         found = _from_any_place(fetch, part, pinned=pinned, owner=owner, cache=cache)
         target = cache / found / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
 
 
 def is_stored(fetch: Fetch, *, cache: Path, pins: Pins) -> bool:
-    """Return whether the file of a URL can be had without the network."""
+    """Whether the file of a URL can be had without the network."""
     pinned = fetch.sha256 or pins.sha256_of_url(fetch.url)
     return bool(pinned) and (cache / pinned / file_name(fetch.url, owner=fetch.url)).is_file()
 
@@ -83,7 +83,7 @@ def missing_offline(fetch: Fetch) -> str:
 
 
 def file_name(url: str, *, owner: str) -> str:
-    """Return the last part of the path of a URL.
+    """The last part of the path of a URL.
 
     Raises:
         InputError: it is no file name.
@@ -93,7 +93,7 @@ def file_name(url: str, *, owner: str) -> str:
     return name
 
 
-def download(url: str, part: Part, *, resume: bool, token: str = "") -> None:
+def download(url: str, part: PartialFile, *, resume: bool, token: str = "") -> None:
     """Add to `part` what is missing of the file, in one go.
 
     Without `resume` a part goes on only where the server says that it is the same version. `token`
@@ -129,7 +129,7 @@ def download(url: str, part: Part, *, resume: bool, token: str = "") -> None:
         raise Passing(f"{type(error).__name__}: {error}") from error
 
 
-def _append(answer: http.client.HTTPResponse, part: Part, *, have: int) -> None:
+def _append(answer: http.client.HTTPResponse, part: PartialFile, *, have: int) -> None:
     kind = answer.headers.get_content_type()
     if kind in HTML:
         raise Passing(f"a web page came instead of the file ({kind})")
@@ -147,7 +147,7 @@ def _append(answer: http.client.HTTPResponse, part: Part, *, have: int) -> None:
         raise Passing(f"{start + bar.done:,} of {start + rest:,} bytes came")
 
 
-def _from_any_place(fetch: Fetch, part: Part, *, pinned: str, owner: str, cache: Path) -> str:
+def _from_any_place(fetch: Fetch, part: PartialFile, *, pinned: str, owner: str, cache: Path) -> str:
     """Download from the first place that has the file; return its sha256."""
     faults: list[str] = []
     for url in (fetch.url, *fetch.mirrors):
@@ -159,7 +159,7 @@ def _from_any_place(fetch: Fetch, part: Part, *, pinned: str, owner: str, cache:
     raise InputError(faults)
 
 
-def _from(url: str, part: Part, *, pinned: str, what: str) -> str:
+def _from(url: str, part: PartialFile, *, pinned: str, what: str) -> str:
     seen: set[str] = set()
 
     def attempt() -> str:

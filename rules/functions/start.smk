@@ -6,7 +6,7 @@ import time
 from f2llm.jobs.lock import acquire
 from f2llm.jobs.node import announce, check_node, write_faults
 from f2llm.jobs.slurm import (
-    Asked,
+    ResourceRequest,
     cancel_left_over_jobs,
     check_cluster,
     gpu_types,
@@ -58,7 +58,7 @@ def cluster_requests():
         if not job.is_local:
             wanted = job.resources
             gres = wanted.get("gres") or ""
-            request = Asked(
+            request = ResourceRequest(
                 job.rule.name,
                 wanted.get("slurm_partition"),
                 nodes=whole_number(wanted, "nodes") or 1,

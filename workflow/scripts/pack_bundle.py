@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.jobs.job import job
-from f2llm.sources.bundle import Packed, make_bundle
+from f2llm.sources.bundle import BundleEntry, make_bundle
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 with job(snakemake) as counts:
     counts.update(
         make_bundle(
-            [build(Packed, packed) for packed in snakemake.params.packed],
+            [build(BundleEntry, packed) for packed in snakemake.params.packed],
             config=snakemake.params.config,
             stanzas=snakemake.params.stanzas,
             root=snakemake.params.root,

@@ -3,7 +3,7 @@
 There is no registry: `adapter: pairs` in a stanza means the function `pairs` of the module
 `f2llm/sources/adapters/pairs.py`, and the stanza's `options` are its keyword arguments. An adapter
 whose first argument is `rows` gets the rows of the files; the options of their layout
-(`formats.rows.Layout`) are options of its own then. One whose first argument is `files` reads them
+(`formats.rows.RowLayout`) are options of its own then. One whose first argument is `files` reads them
 itself. What the stanzas ask for is checked against the syntax trees, so nothing is imported before
 it is needed.
 """
@@ -19,16 +19,16 @@ from typing import Any, Protocol
 
 from f2llm.errors import InputError
 from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.rows import Layout, Rows
+from f2llm.sources.formats.rows import RawRows, RowLayout
 from f2llm.sources.records import Record
 
 Adapter = Callable[..., Iterator[Record]]
 FOLDER = Path(__file__).parent
-LAYOUT = tuple(field.name for field in dataclasses.fields(Layout))
+LAYOUT = tuple(field.name for field in dataclasses.fields(RowLayout))
 
 
 def adapter_names() -> list[str]:
-    """Return the names of all adapters, sorted."""
+    """The names of all adapters, sorted."""
     return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
@@ -68,7 +68,7 @@ def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: 
 
 def _read(read: Adapter, files: Sequence[RawFile], options: Mapping[str, Any]) -> Iterator[Record]:
     """Yield what the adapter makes of the rows, and at the end what the layout has left out of them."""
-    rows = Rows(files, Layout(**{name: value for name, value in options.items() if name in LAYOUT}))
+    rows = RawRows(files, RowLayout(**{name: value for name, value in options.items() if name in LAYOUT}))
     yield from read(rows, **{name: value for name, value in options.items() if name not in LAYOUT})
     yield from rows.left_out()
 
@@ -92,7 +92,7 @@ def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
 
 
 def _keywords(adapter: str) -> tuple[list[str], list[str]]:
-    """Return the required and all options of an adapter."""
+    """The required and all options of an adapter."""
     arguments = _function(adapter).args
     names = [argument.arg for argument in arguments.kwonlyargs]
     needed = [name for name, default in zip(names, arguments.kw_defaults, strict=True) if default is None]

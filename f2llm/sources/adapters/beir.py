@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from f2llm.sources.formats.fields import Columns, field_of, names_of, text_of
-from f2llm.sources.formats.rows import Rows
+from f2llm.sources.formats.rows import RawRows
 from f2llm.sources.formats.words import number_in
 from f2llm.sources.records import Passage, Query, Skipped
 
@@ -12,7 +12,7 @@ QUERY_ID, PASSAGE_ID, SCORE = "query-id", "corpus-id", "score"
 
 
 def beir(
-    rows: Rows,
+    rows: RawRows,
     *,
     corpus: str = "*corpus*",
     queries: str = "*queries*",

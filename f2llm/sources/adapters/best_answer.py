@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from f2llm.records.ids import doc_id
 from f2llm.sources.formats.fields import Columns, field_of, group_of, text_of, value_of
-from f2llm.sources.formats.rows import Rows
+from f2llm.sources.formats.rows import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 
 def best_answer(
-    rows: Rows, *, query: Columns = "title", answers: str = "answers.text", scores: str = "answers.score"
+    rows: RawRows, *, query: Columns = "title", answers: str = "answers.text", scores: str = "answers.score"
 ) -> Iterator[Passage | Query | Skipped]:
     """Yield one query a row with its best scored answer; of equal ones the first. Split by question.
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from f2llm.sources.formats.fields import group_of, text_of
-from f2llm.sources.formats.rows import Rows
+from f2llm.sources.formats.rows import RawRows
 from f2llm.sources.formats.words import number_in
 from f2llm.sources.records import Pair, Skipped
 
 
 def graded_pairs(
-    rows: Rows, *, text: str = "text", other: str = "other", grade: str = "grade", group: str = ""
+    rows: RawRows, *, text: str = "text", other: str = "other", grade: str = "grade", group: str = ""
 ) -> Iterator[Pair | Skipped]:
     """Yield one pair a row; `text`, `other`, `grade` and `group` are column names.
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from f2llm.records.ids import doc_id
 from f2llm.sources.formats.fields import Columns, field_of, group_of, structs_of, text_of, value_of
-from f2llm.sources.formats.rows import Rows
+from f2llm.sources.formats.rows import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 
 def nested_passages(
-    rows: Rows,
+    rows: RawRows,
     *,
     query: str = "query",
     positives: str = "positive_passages",

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from f2llm.records.ids import doc_id
 from f2llm.sources.formats.fields import group_of, text_of
-from f2llm.sources.formats.rows import Rows
+from f2llm.sources.formats.rows import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 
 def nli(
-    rows: Rows,
+    rows: RawRows,
     *,
     premise: str = "premise",
     hypothesis: str = "hypothesis",

@@ -36,7 +36,7 @@ def _reason_to_skip(term: Term, parents: Mapping[str, tuple[str, ...]], branches
 
 
 def _above(term: str, parents: Mapping[str, tuple[str, ...]], branches: Mapping[str, str]) -> set[str]:
-    """Return the branches that are reached first on any way up from `term`."""
+    """The branches that are reached first on any way up from `term`."""
     found, seen, todo = set(), set(), [term]
     while todo:
         current = todo.pop()

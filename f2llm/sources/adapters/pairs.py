@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from f2llm.records.ids import doc_id
 from f2llm.sources.formats.fields import Columns, field_of, group_of, text_of, texts_of
-from f2llm.sources.formats.rows import Row, Rows
+from f2llm.sources.formats.rows import RawRows, Row
 from f2llm.sources.formats.words import first_words
 from f2llm.sources.records import Passage, Query, Skipped
 
@@ -13,7 +13,7 @@ WILDCARD = "*"
 
 
 def pairs(
-    rows: Rows,
+    rows: RawRows,
     *,
     query: Columns = "query",
     positive: Columns = "positive",
@@ -53,7 +53,7 @@ def pairs(
 
 
 def _columns(row: Row, names: Sequence[str]) -> list[str]:
-    """Return the columns that names and patterns stand for."""
+    """The columns that names and patterns stand for."""
     return [
         column
         for name in names

@@ -13,22 +13,22 @@ Columns = str | Sequence[str]
 
 
 def names_of(columns: Columns) -> list[str]:
-    """Return the names of one column or of several."""
+    """The names of one column or of several."""
     return [columns] if isinstance(columns, str) else list(columns)
 
 
 def field_of(columns: Columns) -> str:
-    """Return how the tables name the field that a text came from: "title+text"."""
+    """How the tables name the field that a text came from: "title+text"."""
     return "+".join(names_of(columns))
 
 
 def has_column(values: Mapping[str, Any], name: str) -> bool:
-    """Return whether the row has the column, or the one that the path begins in."""
+    """Whether the row has the column, or the one that the path begins in."""
     return name in values or name.split(".")[0] in values
 
 
 def value_of(values: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a value of a row
-    """Return what stands in a column or at the end of a path; a list where the path crosses one; None if missing."""
+    """What stands in a column or at the end of a path; a list where the path crosses one; None if missing."""
     if name in values or "." not in name:
         return values.get(name)
     head, rest = name.split(".", 1)
@@ -39,7 +39,7 @@ def value_of(values: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a v
 
 
 def text_of(values: Mapping[str, Any], columns: Columns) -> str:
-    """Return the text of a column without outer white space; "" where it is missing, null or no text.
+    """The text of a column without outer white space; "" where it is missing, null or no text.
 
     Numbers and truth values are written as text, so that labels may be numbers. Lists of texts and
     several columns are joined by a space.
@@ -50,7 +50,7 @@ def text_of(values: Mapping[str, Any], columns: Columns) -> str:
 
 
 def texts_of(values: Mapping[str, Any], columns: Columns) -> tuple[str, ...]:
-    """Return the texts of a column that holds one text or a list of texts; empty ones are left out.
+    """The texts of a column that holds one text or a list of texts; empty ones are left out.
 
     Several columns make one text.
     """
@@ -60,7 +60,7 @@ def texts_of(values: Mapping[str, Any], columns: Columns) -> tuple[str, ...]:
 
 
 def group_of(values: Mapping[str, Any], column: str, *, default: str) -> str:
-    """Return what the split is grouped by: the column, or `default`, on one line and casefolded.
+    """What the split is grouped by: the column, or `default`, on one line and casefolded.
 
     Sources that name the same thing in the same words then agree on its split.
     """
@@ -68,7 +68,7 @@ def group_of(values: Mapping[str, Any], column: str, *, default: str) -> str:
 
 
 def structs_of(value: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - a value of a row
-    """Return a list of structs as it is, and a struct of lists of one length as a list of structs."""
+    """A list of structs as it is, and a struct of lists of one length as a list of structs."""
     if isinstance(value, Mapping):
         columns = [column if isinstance(column, list) else [column] for column in value.values()]
         return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]

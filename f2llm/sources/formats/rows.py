@@ -32,7 +32,7 @@ class Row(NamedTuple):
     values: Mapping[str, Any]
 
 
-class Place(NamedTuple):
+class RowFile(NamedTuple):
     """A file of rows: plain (member "") or a member of an archive."""
 
     file: RawFile
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class RowLayout:
     """How the rows lie in the files: options of every adapter that reads rows. The format follows from the suffix."""
 
     member: str = ""  # inside an archive; may be a glob pattern; empty for files that are data themselves
@@ -59,10 +59,10 @@ class Layout:
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)  # column -> texts; other rows are left out
 
 
-class Rows:
+class RawRows:
     """The rows of all files of a source, one file after the other."""
 
-    def __init__(self, files: Sequence[RawFile], layout: Layout) -> None:
+    def __init__(self, files: Sequence[RawFile], layout: RowLayout) -> None:
         self._files, self._layout = files, layout
         self._left_out: dict[str, Skipped] = {}
 
@@ -91,8 +91,8 @@ class Rows:
         """Yield what the option `only` has left out so far, one record a file."""
         yield from self._left_out.values()
 
-    def _places(self, pattern: str) -> list[Place]:
-        found = [Place(file, member) for file in self._files for member in _members(file, self._layout.member)]
+    def _places(self, pattern: str) -> list[RowFile]:
+        found = [RowFile(file, member) for file in self._files for member in _members(file, self._layout.member)]
         places = [place for place in found if fnmatchcase(place.name, pattern)]
         if found and not places:
             names = ", ".join(place.name for place in found[:8])
@@ -109,7 +109,7 @@ def _members(file: RawFile, member: str) -> list[str]:
     return names
 
 
-def _open(place: Place, layout: Layout) -> Iterator[Mapping[str, Any]]:
+def _open(place: RowFile, layout: RowLayout) -> Iterator[Mapping[str, Any]]:
     suffix = _suffix(PurePosixPath(place.name))
     read = _READERS.get(suffix)
     if read is None:
@@ -125,7 +125,7 @@ def _suffix(name: PurePosixPath) -> str:
 
 
 def _stem(name: str) -> str:
-    """Return the file name without compression and format suffix: "dba.example.com.jsonl.gz" -> "dba.example.com"."""
+    """The file name without compression and format suffix: "dba.example.com.jsonl.gz" -> "dba.example.com"."""
     path = PurePosixPath(name)
     plain = path.with_suffix("") if path.suffix in COMPRESSED else path
     return plain.stem if plain.suffix in _READERS else plain.name
@@ -141,7 +141,7 @@ def _check_columns(values: Mapping[str, Any], needed: Sequence[Columns], *, wher
         )
 
 
-def _delimited(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[str, Any]]:
+def _delimited(place: RowFile, layout: RowLayout, suffix: str) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(MOST_FIELD_CHARACTERS)
     with place.file.text(place.member, encoding=layout.encoding, errors=layout.errors) as lines:
         kept = (line for line in lines if not layout.comment or not line.startswith(layout.comment))
@@ -153,7 +153,7 @@ def _delimited(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[st
             raise InputError(f"{where}: not readable as {suffix} ({error}); mend the file") from error
 
 
-def _json_lines(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[str, Any]]:
+def _json_lines(place: RowFile, layout: RowLayout, suffix: str) -> Iterator[Mapping[str, Any]]:
     where = place.file.where(place.member)
     with place.file.text(place.member, encoding=layout.encoding, errors=layout.errors) as lines:
         for number, line in enumerate(lines, 1):
@@ -168,7 +168,7 @@ def _json_lines(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[s
             yield values
 
 
-def _json(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[str, Any]]:
+def _json(place: RowFile, layout: RowLayout, suffix: str) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of one list, which is held in memory, or of lines."""
     where = place.file.where(place.member)
     with place.file.text(place.member, encoding=layout.encoding, errors=layout.errors) as text:
@@ -187,14 +187,14 @@ def _json(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[str, An
         yield values
 
 
-def _lines(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[str, Any]]:
+def _lines(place: RowFile, layout: RowLayout, suffix: str) -> Iterator[Mapping[str, Any]]:
     with place.file.text(place.member, encoding=layout.encoding, errors=layout.errors) as lines:
         for line in lines:
             if not layout.comment or not line.startswith(layout.comment):
                 yield {TEXT_COLUMN: line.rstrip("\r\n")}
 
 
-def _parquet(place: Place, layout: Layout, suffix: str) -> Iterator[Mapping[str, Any]]:
+def _parquet(place: RowFile, layout: RowLayout, suffix: str) -> Iterator[Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -4,17 +4,17 @@ import math
 
 
 def one_line(text: str | None) -> str:
-    """Return the text with all white space collapsed to single spaces; "" for None."""
+    """The text with all white space collapsed to single spaces; "" for None."""
     return " ".join((text or "").split())
 
 
 def first_words(text: str, count: int | None) -> str:
-    """Return the text on one line, cut to its first `count` words; None cuts nothing."""
+    """The text on one line, cut to its first `count` words; None cuts nothing."""
     return " ".join(text.split()[:count])
 
 
 def number_in(text: str) -> float | None:
-    """Return the finite number that a text is; None if it is none."""
+    """The finite number that a text is; None if it is none."""
     try:
         number = float(text)
     except ValueError:

@@ -9,7 +9,7 @@ import pytest
 from f2llm.errors import InputError
 from f2llm.jobs import slurm
 from f2llm.jobs.slurm import (
-    Asked,
+    ResourceRequest,
     cancel_left_over_jobs,
     check_cluster,
     cluster_faults,
@@ -72,25 +72,31 @@ def test_a_partition_of_several_kinds_of_nodes_counts_its_largest():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (Asked("train_model", "gpu", gpus=9), "9 GPUs a node asked for, a node has 8 in partition gpu"),
-        (Asked("train_model", "gpu", gpus=8), None),
-        (Asked("train_model", None, gpus=1), "1 GPUs a node asked for, a node has 0 in partition cpu"),
-        (Asked("train_model", "gpu", nodes=7), "7 nodes asked for, there are 6"),
-        (Asked("train_model", "gpu", nodes=6), None),
-        (Asked("mine_source", "fast"), "no partition 'fast' on this cluster (cpu, gpu); name one of these"),
-        (Asked("mine_source", "cpu,gpu", cpus=128), None),
-        (Asked("mine_source", "cpu,gpu", cpus=129), "129 CPUs a node asked for, a node has 64 in partition cpu"),
-        (Asked("mine_source", "cpu", memory_mb=256001), "256001 MB of memory asked for"),
-        (Asked("mine_source", "cpu", minutes=2881), "2881 minutes asked for, a job may take 2880"),
-        (Asked("mine_source", "cpu", minutes=2880, memory_mb=256000), None),
-        (Asked("train_model", "gpu", gpus=8, gpu_types=frozenset({"a100"})), None),
+        (ResourceRequest("train_model", "gpu", gpus=9), "9 GPUs a node asked for, a node has 8 in partition gpu"),
+        (ResourceRequest("train_model", "gpu", gpus=8), None),
+        (ResourceRequest("train_model", None, gpus=1), "1 GPUs a node asked for, a node has 0 in partition cpu"),
+        (ResourceRequest("train_model", "gpu", nodes=7), "7 nodes asked for, there are 6"),
+        (ResourceRequest("train_model", "gpu", nodes=6), None),
+        (ResourceRequest("mine_source", "fast"), "no partition 'fast' on this cluster (cpu, gpu); name one of these"),
+        (ResourceRequest("mine_source", "cpu,gpu", cpus=128), None),
         (
-            Asked("train_model", "gpu", gpus=8, gpu_types=frozenset({"h100"})),
+            ResourceRequest("mine_source", "cpu,gpu", cpus=129),
+            "129 CPUs a node asked for, a node has 64 in partition cpu",
+        ),
+        (ResourceRequest("mine_source", "cpu", memory_mb=256001), "256001 MB of memory asked for"),
+        (ResourceRequest("mine_source", "cpu", minutes=2881), "2881 minutes asked for, a job may take 2880"),
+        (ResourceRequest("mine_source", "cpu", minutes=2880, memory_mb=256000), None),
+        (ResourceRequest("train_model", "gpu", gpus=8, gpu_types=frozenset({"a100"})), None),
+        (
+            ResourceRequest("train_model", "gpu", gpus=8, gpu_types=frozenset({"h100"})),
             "type 'h100' asked for, partition gpu has a100",
         ),
-        (Asked("train_model", "gpu", gpus=4, processes=4), None),
-        (Asked("train_model", "gpu", gpus=2, processes=4), "train.processes is 4, gres asks for 2 GPUs a node"),
-        (Asked("train_model", "cpu", gpus=0, processes=4), None),
+        (ResourceRequest("train_model", "gpu", gpus=4, processes=4), None),
+        (
+            ResourceRequest("train_model", "gpu", gpus=2, processes=4),
+            "train.processes is 4, gres asks for 2 GPUs a node",
+        ),
+        (ResourceRequest("train_model", "cpu", gpus=0, processes=4), None),
     ],
 )
 def test_what_cannot_be_had_is_said_before_the_first_job(asked, said):
@@ -100,7 +106,7 @@ def test_what_cannot_be_had_is_said_before_the_first_job(asked, said):
 
 
 def test_rules_with_the_same_fault_share_a_line():
-    faults = cluster_faults([Asked("a", "fast"), Asked("b", "fast")], read_partitions(SINFO))
+    faults = cluster_faults([ResourceRequest("a", "fast"), ResourceRequest("b", "fast")], read_partitions(SINFO))
     assert [fault.partition(":")[0] for fault in faults] == ["a, b"]
 
 

@@ -10,7 +10,7 @@ from f2llm.config.fetch import Fetch, Order
 from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
-from f2llm.sources.bundle import Packed, make_bundle, open_bundle
+from f2llm.sources.bundle import BundleEntry, make_bundle, open_bundle
 from f2llm.sources.fetch import fetch_source
 from f2llm.sources.pins import PINS
 
@@ -36,7 +36,7 @@ def bundle(server, index, wheel, pinned):  # index: pip is replaced
     fetch_source(order, raw="one/raw", manifest="one/manifest.json", on_error="fail")
     Path("config/sources").mkdir(parents=True, exist_ok=True)
     Path("config/sources/toy.yaml").write_text("name: toy\n")
-    packed = Packed(kind="source", name="toy", fetch=places, licence=LICENCE, manifest="one/manifest.json")
+    packed = BundleEntry(kind="source", name="toy", fetch=places, licence=LICENCE, manifest="one/manifest.json")
     config = {"run": "r", "stanzas": "config"}
     make_bundle([packed], config=config, stanzas=["sources/toy.yaml"], root="config", folder="bundle")
     return order
@@ -113,7 +113,7 @@ def test_a_folder_that_is_no_bundle_is_said_so(tmp_path):
 
 def test_a_fetched_file_that_is_gone_is_named_with_what_to_do(bundle):
     shutil.rmtree("results/.cache/fetched/hub")
-    packed = Packed(kind="source", name="toy", fetch=(), licence=LICENCE, manifest="one/manifest.json")
+    packed = BundleEntry(kind="source", name="toy", fetch=(), licence=LICENCE, manifest="one/manifest.json")
     with pytest.raises(InputError, match=r"train.jsonl is gone; delete one/manifest.json and run again"):
         make_bundle([packed], config={}, stanzas=[], root="config", folder="again")
     assert not Path("again").exists()
@@ -124,7 +124,7 @@ def test_a_task_of_ones_own_files_comes_along_though_nothing_of_it_was_fetched(t
     Path("data/mine").mkdir(parents=True)
     Path("data/mine/test.jsonl").write_text("{}\n")
     place = Fetch(kind="local", path="data/mine")
-    packed = Packed(kind="task", name="Mine", fetch=(place,), licence=LICENCE, manifest="")
+    packed = BundleEntry(kind="task", name="Mine", fetch=(place,), licence=LICENCE, manifest="")
     make_bundle([packed], config={}, stanzas=[], root="config", folder="bundle")
     assert Path("bundle/local/data/mine/test.jsonl").read_text() == "{}\n"
     assert "| task | Mine |" in Path("bundle/licences.md").read_text()

@@ -3,28 +3,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f2llm.records.ids import split_of
-from f2llm.sources.collapse import Link, Mention, merge, merge_queries
+from f2llm.sources.collapse import PassageLink, QueryMention, merge, merge_queries
 from f2llm.sources.staging import NEGATIVE, POSITIVE
 
 Q, A, B, C = (bytes([number]) * 16 for number in (9, 1, 2, 3))
 
 
 def mention(**changes):
-    return Mention(**{"query_id": Q, "text": "text", "label": None, "grade": None, "group": "g"} | changes)
+    return QueryMention(**{"query_id": Q, "text": "text", "label": None, "grade": None, "group": "g"} | changes)
 
 
 def test_positives_are_sorted_and_distinct():
-    links = [Link(Q, POSITIVE, B), Link(Q, POSITIVE, A), Link(Q, POSITIVE, B)]
+    links = [PassageLink(Q, POSITIVE, B), PassageLink(Q, POSITIVE, A), PassageLink(Q, POSITIVE, B)]
     assert merge([mention()], links, labels={}, held_out=True).positives == [A, B]
 
 
 def test_negatives_keep_the_order_of_the_source_and_are_never_positives():
     links = [
-        Link(Q, POSITIVE, B),
-        Link(Q, NEGATIVE, C),
-        Link(Q, NEGATIVE, B),
-        Link(Q, NEGATIVE, A),
-        Link(Q, NEGATIVE, C),
+        PassageLink(Q, POSITIVE, B),
+        PassageLink(Q, NEGATIVE, C),
+        PassageLink(Q, NEGATIVE, B),
+        PassageLink(Q, NEGATIVE, A),
+        PassageLink(Q, NEGATIVE, C),
     ]
     assert merge([mention()], links, labels={}, held_out=True).negatives == [C, A]
 
@@ -35,7 +35,7 @@ def test_the_smallest_group_decides_the_split():
 
 
 def test_the_other_labels_are_the_negatives_of_a_classified_text():
-    merged = merge([mention(label="x")], [Link(Q, POSITIVE, A)], labels={"x": A, "y": B, "z": C}, held_out=True)
+    merged = merge([mention(label="x")], [PassageLink(Q, POSITIVE, A)], labels={"x": A, "y": B, "z": C}, held_out=True)
     assert (merged.positives, merged.negatives, merged.label) == ([A], [B, C], "x")
 
 
@@ -54,7 +54,7 @@ def test_every_query_gets_its_own_links_and_nothing_else(content):
     links = sorted({(ids[query], POSITIVE, ids[document]) for query, found in by_query.items() for document in found})
     batches = [
         [pa.RecordBatch.from_pylist([dict(zip(kind._fields, row, strict=True)) for row in rows])] if rows else []
-        for kind, rows in ((Mention, mentions), (Link, links))
+        for kind, rows in ((QueryMention, mentions), (PassageLink, links))
     ]
     merged = [row for batch in merge_queries(*batches, labels={}, held_out=True) for row in batch.to_pylist()]
     assert {row["query_id"]: row["positives"] for row in merged} == {

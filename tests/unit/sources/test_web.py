@@ -185,7 +185,7 @@ def test_a_token_goes_to_its_own_host_only(rows, tmp_path):
     rows.files["/files/a"] = b"a"
     rows.redirects = {"/one": f"{other.url}/files/b", "/two": f"{rows.url}/files/a"}
     for path in ("/one", "/two"):
-        web.download(f"{rows.url}{path}", web.Part(tmp_path / "part"), resume=False, token="hf_secret")
+        web.download(f"{rows.url}{path}", web.PartialFile(tmp_path / "part"), resume=False, token="hf_secret")
     assert rows.authorised == ["/one", "/two", "/files/a"]
     assert other.authorised == []
     other.shutdown()
