@@ -1,6 +1,5 @@
-"""Records that must not be used, left out before anything is written, and accounted for."""
+"""Leave out records that the user excludes, before anything is written, and account for each."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from f2llm.config.exclusions import Exclusion
@@ -12,9 +11,9 @@ EXCLUDED = "excluded on request"
 
 
 def without_excluded(records: Iterable[Record], exclusions: Sequence[Exclusion], *, task: str) -> Iterator[Record]:
-    """Yield the records, those of excluded rows or texts as skipped ones."""
-    rows = {(one.file, one.row) for one in exclusions if one.file}
-    ids = {bytes.fromhex(one.id) for one in exclusions if one.id}
+    """Yield `records`; those of an excluded row or text become `Skipped`."""
+    rows = {(exclusion.file, exclusion.row) for exclusion in exclusions if exclusion.file}
+    ids = {bytes.fromhex(exclusion.id) for exclusion in exclusions if exclusion.id}
     for record in records:
         if isinstance(record, Skipped):
             yield record
@@ -31,14 +30,10 @@ def _places(record: Passage | Query | Labelled | Pair) -> set[tuple[str, int | N
 
 
 def _ids(record: Passage | Query | Labelled | Pair, task: str) -> set[bytes]:
-    """The ids of the texts of a record, whatever their role."""
+    """All ids that the texts of a record may have, as passage or as query."""
     if isinstance(record, Pair):
         texts = [record.text, record.other]
-        pair = {query_id(task, _nfc(f"{record.text}{PAIR_SEPARATOR}{record.other}"))}
+        pair_ids = {query_id(task, f"{record.text}{PAIR_SEPARATOR}{record.other}")}
     else:
-        texts, pair = [record.text], set()
-    return pair | {doc_id(_nfc(text)) for text in texts} | {query_id(task, _nfc(text)) for text in texts}
-
-
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
+        texts, pair_ids = [record.text], set()
+    return pair_ids | {doc_id(text) for text in texts} | {query_id(task, text) for text in texts}

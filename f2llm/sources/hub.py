@@ -55,38 +55,39 @@ def hub_files(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> tuple[str
         InputError: no such repository, commit or file, no access, bytes that are not those of the
             listing or the lock file; offline: one fault for each file that is not in the store.
     """
-    store = cache / "hub" / f"{fetch.repository_type}s--{fetch.repository.replace('/', '--')}"
+    store = _store_of(fetch, cache)
     with locked(store / ".lock"):
-        commit = fetch.revision or pins.revision(pin_key(fetch)) or _resolve(fetch, owner=owner, cache=cache)
+        commit = fetch.revision or pins.revision(pin_key(fetch)) or _commit_of_branch(fetch, owner=owner, cache=cache)
         entries = _listing(fetch, store / commit, commit=commit, owner=owner, cache=cache)
-        wanted = _wanted(entries, fetch, owner=owner)
-        what = f"fetch {fetch.repository}"
-        stored = [
-            Stored(store / commit / "files" / entry.path, entry.path, sha256)
-            for entry in progress(wanted, what, total=len(wanted), unit="files")
-            for sha256 in [_verified(fetch, entry, store / commit, commit=commit, owner=owner, cache=cache)]
-        ]
-        found = {file.name: file.sha256 for file in stored}
-        pins.record_repository(pin_key(fetch), revision=commit, files=found, owner=owner)
+        entries = _matching(entries, fetch, owner=owner)
+        stored = []
+        for entry in progress(entries, f"fetch {fetch.repository}", total=len(entries), unit="files"):
+            sha256 = _fetch_verified(fetch, entry, store / commit, commit=commit, owner=owner, cache=cache)
+            stored.append(Stored(store / commit / "files" / entry.path, entry.path, sha256))
+        hashes = {file.name: file.sha256 for file in stored}
+        pins.record_repository(pin_key(fetch), revision=commit, files=hashes, owner=owner)
         return commit, stored
 
 
 def missing_offline(fetch: Fetch, *, cache: Path, pins: Pins, owner: str) -> list[str]:
     """One line for each file that cannot be had without the network."""
     commit = fetch.revision or pins.revision(pin_key(fetch))
-    folder = cache / "hub" / f"{fetch.repository_type}s--{fetch.repository.replace('/', '--')}" / (commit or "unknown")
+    folder = _store_of(fetch, cache) / (commit or "unknown")
     where = f"{owner}: {pin_key(fetch)}"
     if not (folder / LISTING).is_file():
         return [f"{where}: {pattern} {OFFLINE}" for pattern in fetch.files]
-    entries = [Entry(*values) for values in read_json(folder / LISTING)]
-    wanted = _wanted(entries, fetch, owner=owner)
-    return [f"{where}: {entry.path} {OFFLINE}" for entry in wanted if not (folder / "files" / entry.path).is_file()]
+    entries = _matching(_read_listing(folder), fetch, owner=owner)
+    return [f"{where}: {entry.path} {OFFLINE}" for entry in entries if not (folder / "files" / entry.path).is_file()]
 
 
-def _resolve(fetch: Fetch, *, owner: str, cache: Path) -> str:
+def _store_of(fetch: Fetch, cache: Path) -> Path:
+    return cache / "hub" / f"{fetch.repository_type}s--{fetch.repository.replace('/', '--')}"
+
+
+def _commit_of_branch(fetch: Fetch, *, owner: str, cache: Path) -> str:
     """The commit that the branch points to now."""
     branch = fetch.branch or MAIN
-    commit = _asked(
+    commit = _ask_hub(
         lambda api: api.repo_info(fetch.repository, repo_type=fetch.repository_type, revision=branch).sha,
         what=f"{owner}: {fetch.repository}",
         cache=cache,
@@ -98,7 +99,7 @@ def _resolve(fetch: Fetch, *, owner: str, cache: Path) -> str:
 def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str, cache: Path) -> list[Entry]:
     """All files of the commit, as the hub lists them; asked once."""
     if not (folder / LISTING).is_file():
-        found = _asked(
+        entries = _ask_hub(
             lambda api: [
                 Entry(file.path, file.size, file.blob_id, file.lfs.sha256 if file.lfs else "")
                 for file in api.list_repo_tree(
@@ -109,12 +110,20 @@ def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str, cache: Path
             what=f"{owner}: {fetch.repository}@{commit}",
             cache=cache,
         )
-        write_json(folder / LISTING, sorted(found))
+        write_json(folder / LISTING, sorted(entries))
+    return _read_listing(folder)
+
+
+def _read_listing(folder: Path) -> list[Entry]:
     return [Entry(*values) for values in read_json(folder / LISTING)]
 
 
-def _wanted(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Entry]:
-    """The files that the patterns name; refuse patterns that name none."""
+def _matching(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Entry]:
+    """The entries that the stanza's patterns match.
+
+    Raises:
+        InputError: a pattern matches none.
+    """
     names = [entry.path for entry in entries]
     listed = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
     faults = [
@@ -124,96 +133,101 @@ def _wanted(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Entry
     ]
     if faults:
         raise InputError(faults)
-    wanted = [entry for entry in entries if any(fnmatchcase(entry.path, pattern) for pattern in fetch.files)]
-    for entry in wanted:
+    matching = [entry for entry in entries if any(fnmatchcase(entry.path, pattern) for pattern in fetch.files)]
+    for entry in matching:
         check_member_name(entry.path, where=f"{owner}: {fetch.repository}")
-    return wanted
+    return matching
 
 
-def _verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: str, cache: Path) -> str:
-    """Have the file in the store and return its sha256."""
+def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: str, cache: Path) -> str:
+    """Put the file into the store, unless it lies there undamaged; return its sha256."""
     path = folder / "files" / entry.path
     if path.is_file():
-        fault, sha256 = _compare(path, entry)
+        fault, sha256 = _difference(path, entry)
         if not fault:
             return sha256
         logger.warning("%s: %s in the store is damaged (%s); it is fetched again", owner, entry.path, fault)
         path.unlink()
     if is_offline():
         raise InputError(f"{owner}: {fetch.repository}: {entry.path} {OFFLINE}")
-    part = web.PartialFile(folder / "parts" / f"{entry.blob}-{path.name}")
+    partial = web.PartialFile(folder / "parts" / f"{entry.blob}-{path.name}")
     what = f"{owner}: {fetch.repository}@{commit}: {entry.path}"
-    with host_slot(_endpoint(), cache=cache):
-        sha256 = retried(lambda: _download(fetch, entry, part, commit=commit, what=what), what=what)
+    with host_slot(endpoint(), cache=cache):
+        sha256 = retried(lambda: _download(fetch, entry, partial, commit=commit, what=what), what=what)
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(part.path, path)
-    part.clear()
+    os.replace(partial.path, path)
+    partial.clear()
     return sha256
 
 
-def _download(fetch: Fetch, entry: Entry, part: web.PartialFile, *, commit: str, what: str) -> str:
-    """Complete the part once and return its sha256."""
+def _download(fetch: Fetch, entry: Entry, partial: web.PartialFile, *, commit: str, what: str) -> str:
+    """Download what is missing of the file, in one go, and return its sha256."""
     from huggingface_hub import hf_hub_url
 
     url = hf_hub_url(
-        fetch.repository, entry.path, repo_type=fetch.repository_type, revision=commit, endpoint=_endpoint()
+        fetch.repository, entry.path, repo_type=fetch.repository_type, revision=commit, endpoint=endpoint()
     )
     try:
-        web.download(url, part, resume=True, token=_token())
+        web.download(url, partial, resume=True, token=token())
     except Refused as error:
         raise _refusal(error.status, what=what) from error
-    fault, sha256 = _compare(part.path, entry)
+    fault, sha256 = _difference(partial.path, entry)
     if fault:
-        part.clear()
+        partial.clear()
         raise Passing(f"the file is not that of the hub's listing: {fault}")
     return sha256
 
 
-def _compare(path: Path, entry: Entry) -> tuple[str, str]:
+def _difference(path: Path, entry: Entry) -> tuple[str, str]:
     """How a file differs from the listing ("" if it does not), and its sha256."""
-    blob, sha256 = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False), hashlib.sha256()
+    size = path.stat().st_size
+    # git's id of a file is the SHA-1 of this header and the bytes.
+    blob, sha256 = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False), hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK_BYTES):
             sha256.update(block)
             if not entry.sha256:
                 blob.update(block)
-    found, wanted = path.stat().st_size, entry.bytes
-    if found == wanted:
-        found, wanted = (
-            (sha256.hexdigest(), entry.sha256) if entry.sha256 else (f"blob {blob.hexdigest()}", f"blob {entry.blob}")
-        )
-    return (f"{found} instead of {wanted}" if found != wanted else ""), sha256.hexdigest()
+    if size != entry.bytes:
+        actual, listed = size, entry.bytes
+    elif entry.sha256:
+        actual, listed = sha256.hexdigest(), entry.sha256
+    else:
+        actual, listed = f"blob {blob.hexdigest()}", f"blob {entry.blob}"
+    return (f"{actual} instead of {listed}" if actual != listed else ""), sha256.hexdigest()
 
 
-def _endpoint() -> str:
+def endpoint() -> str:
+    """URL of the hub: HF_ENDPOINT, or that of Hugging Face."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
 
 
-def _token() -> str:
+def token() -> str:
+    """The user's token from HF_TOKEN; "" without one."""
     return os.environ.get("HF_TOKEN", "").strip()
 
 
-def _asked(question: Callable[[Any], Any], *, what: str, cache: Path) -> Any:  # noqa: ANN401 - what the client's API answers
-    """The answer of the hub's API to `question`, tried again where it may help."""
+def _ask_hub(question: Callable[[Any], Any], *, what: str, cache: Path) -> Any:  # noqa: ANN401 - what the client's API answers
+    """The hub API's answer to `question`; failures that may pass are tried again."""
     from huggingface_hub import HfApi
 
     # False keeps the client from looking for a token elsewhere.
-    api = HfApi(endpoint=_endpoint(), token=_token() or False)
+    api = HfApi(endpoint=endpoint(), token=token() or False)
 
     def ask() -> Any:  # noqa: ANN401
         try:
             return question(api)
         except Exception as error:
-            raise _verdict(error, what=what) from error
+            raise _failure_of(error, what=what) from error
 
     if is_offline():
         raise InputError(f"{what}: the hub must be asked, and HF_HUB_OFFLINE forbids it; unset it")
-    with host_slot(_endpoint(), cache=cache):
+    with host_slot(endpoint(), cache=cache):
         return retried(ask, what=what)
 
 
-def _verdict(error: Exception, *, what: str) -> Exception:
-    """`Passing` for what may pass, an InputError for what will not."""
+def _failure_of(error: Exception, *, what: str) -> Exception:
+    """A `Passing` where another try may help, an InputError where it will not."""
     response = getattr(error, "response", None)
     if response is None:
         return Passing(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")

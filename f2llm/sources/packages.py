@@ -18,7 +18,7 @@ SECONDS_PER_TRY = 1800
 TARGET = ("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 # Not worth another try: the index answers but has other versions only, or there is no pip.
-_FOR_GOOD = re.compile(r"from versions: (?!none)|No module named pip")
+_PERMANENT = re.compile(r"from versions: (?!none)|No module named pip")
 logger = logging.getLogger(__name__)
 
 
@@ -31,18 +31,18 @@ def download_wheel(fetch: Fetch, folder: Path, *, owner: str) -> Path:
     Raises:
         InputError: pip could not get the wheel, with the package, the version and what pip said.
     """
-    said = ""
+    output = ""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(FIRST_WAIT_SECONDS * 4 ** (attempt - 1))
             logger.warning("%s: try %d of %d for %s", owner, attempt + 1, TRIES, fetch.package)
-        code, said = run_pip(pip_arguments(fetch, folder))
+        code, output = run_pip(pip_arguments(fetch, folder))
         wheels = sorted(folder.glob("*.whl"))
         if code == 0 and len(wheels) == 1:
             return wheels[0]
-        if _FOR_GOOD.search(said):
+        if _PERMANENT.search(output):
             break
-    last = " ".join(said.strip().splitlines()[-2:]) or "nothing"
+    last = " ".join(output.strip().splitlines()[-2:]) or "nothing"
     raise InputError(
         f"{owner}: {fetch.package}=={fetch.version}: pip could not download the wheel (it said: {last}); check the "
         "network, pip, its index settings, and that the index still has this version, then run the same command again"
@@ -58,7 +58,7 @@ def pip_arguments(fetch: Fetch, folder: Path) -> list[str]:
 
 
 def run_pip(arguments: Sequence[str]) -> tuple[int, str]:
-    """Run pip and return its exit code and what it said, without credentials."""
+    """Run pip and return its exit code and what it output, without credentials."""
     command = [sys.executable, "-m", "pip", *arguments]
     try:
         done = subprocess.run(
@@ -66,6 +66,6 @@ def run_pip(arguments: Sequence[str]) -> tuple[int, str]:
         )
     except subprocess.TimeoutExpired:
         return 1, f"pip did not finish within {SECONDS_PER_TRY} s"
-    said = _CREDENTIALS.sub("", done.stdout + done.stderr)
-    logger.debug("pip: %s", said)
-    return done.returncode, said
+    output = _CREDENTIALS.sub("", done.stdout + done.stderr)
+    logger.debug("pip: %s", output)
+    return done.returncode, output

@@ -1,6 +1,5 @@
-"""Whether what a run will fetch can be had from here: asked before anything runs, one short question a place."""
+"""Check, before anything runs, that every place a run will fetch from answers: one short request a place."""
 
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
@@ -18,12 +17,12 @@ from f2llm.sources.pins import PINS, Pins
 
 TIMEOUT_SECONDS = 15
 AT_ONCE = 16
-# An answer that says: the server is there, it only does not like the question.
+# Statuses of a server that is there and only refuses a HEAD request: method, range, too many requests.
 TOLERATED = (405, 416, 429)
 
 
 class PlaceReply(NamedTuple):
-    """What a place says: who asks for it, its URL or host, and the fault, "" where it answers."""
+    """How a place answered: the stanza that names it, its URL or host, and the fault ("" if there is none)."""
 
     owner: str
     where: str
@@ -31,7 +30,7 @@ class PlaceReply(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """Where the files of a run are: how many places are in the store already, and what is wrong with the others."""
+    """How many places of a run are in the store already, how many had to be asked, and what is wrong with these."""
 
     stored: int
     asked: int
@@ -41,10 +40,10 @@ class Reach(NamedTuple):
 def reach(
     orders: Sequence[tuple[str, Sequence[Fetch]]], *, cache: Path = CACHE, pins: Path = PINS, ask: bool = True
 ) -> Reach:
-    """What of `orders` ("source NAME", its places) is stored, and a fault for each place that does not answer.
+    """How many places of `orders` ("source NAME", its places) are stored, and a fault for each that does not answer.
 
-    Local paths are looked at, URLs and repositories asked for their heads; of packages one stands for the index.
-    With `ask` false nothing is asked of the network, and what is not stored counts as asked.
+    Local paths must exist; URLs and repositories get a HEAD request; the first package asks for the whole index.
+    Without `ask` the network is left alone, and what is not stored counts as asked.
     """
     known, questions, stored, faults = Pins(pins, cache=cache), {}, 0, []
     for owner, places in orders:
@@ -56,19 +55,19 @@ def reach(
             elif is_stored(fetch, owner=owner, cache=cache, pins=known):
                 stored += 1
             else:
-                questions.setdefault(_place(fetch), (owner, fetch))
+                questions.setdefault(_question_key(fetch), (owner, fetch))
     if ask and questions:
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            faults += _together(threads.map(lambda pair: _answer(*pair), questions.values()))
+            faults += _grouped_faults(threads.map(lambda pair: _reply_of(*pair), questions.values()))
     return Reach(stored, len(questions), tuple(faults))
 
 
-def _together(answers: Iterable[PlaceReply]) -> list[str]:
-    """A line for each place and kind of fault: a host that is away is one, not sixty."""
+def _grouped_faults(replies: Iterable[PlaceReply]) -> list[str]:
+    """One line a place and fault: a host that is down is reported once, not for sixty sources."""
     owners: dict[tuple[str, str], list[str]] = {}
-    for answer in answers:
-        if answer.fault:
-            owners.setdefault((answer.where, answer.fault), []).append(answer.owner)
+    for reply in replies:
+        if reply.fault:
+            owners.setdefault((reply.where, reply.fault), []).append(reply.owner)
     return [f"{', '.join(names)}: {where}: {fault}" for (where, fault), names in owners.items()]
 
 
@@ -81,34 +80,33 @@ def is_stored(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> bool:
     return web.is_stored(fetch, cache=cache, pins=pins)
 
 
-def _place(fetch: Fetch) -> str:
-    """What stands for a place: all packages have one index."""
+def _question_key(fetch: Fetch) -> str:
+    """The place that is asked; one for all packages, as they lie in one index."""
     if fetch.kind == "package":
         return "package index"
     return hub.pin_key(fetch) if fetch.kind == "hub" else fetch.url
 
 
-def _answer(owner: str, fetch: Fetch) -> PlaceReply:
+def _reply_of(owner: str, fetch: Fetch) -> PlaceReply:
     if fetch.kind == "package":
-        code, said = run_pip(["index", "versions", fetch.package, "--disable-pip-version-check"])
-        last = " ".join(said.strip().splitlines()[-1:])
+        code, output = run_pip(["index", "versions", fetch.package, "--disable-pip-version-check"])
+        last = " ".join(output.strip().splitlines()[-1:])
         fault = f"does not have {fetch.package}, or does not answer ({last}); check pip's settings"
         return PlaceReply(owner, "the package index", fault if code else "")
     if fetch.kind == "hub":
         revision = quote(fetch.revision or fetch.branch or hub.MAIN, safe="")
-        urls = [f"{_endpoint()}/api/{fetch.repository_type}s/{fetch.repository}/revision/{revision}"]
+        urls = [f"{hub.endpoint()}/api/{fetch.repository_type}s/{fetch.repository}/revision/{revision}"]
         advice = "HF_TOKEN is for repositories with terms, HF_ENDPOINT for a mirror of the hub"
     else:
         urls, advice = [fetch.url, *fetch.mirrors], "correct `url`, or add a mirror"
-    answers = [_head(url, owner=owner, advice=advice) for url in urls]
-    return next((answer for answer in answers if not answer.fault), answers[0])
+    replies = [_request_head(url, owner=owner, advice=advice) for url in urls]
+    return next((reply for reply in replies if not reply.fault), replies[0])
 
 
-def _head(url: str, *, owner: str, advice: str) -> PlaceReply:
+def _request_head(url: str, *, owner: str, advice: str) -> PlaceReply:
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": web.USER_AGENT})
-    token = os.environ.get("HF_TOKEN", "")
-    if token and url.startswith(f"{_endpoint()}/"):
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    if hub.token() and url.startswith(f"{hub.endpoint()}/"):
+        request.add_unredirected_header("Authorization", f"Bearer {hub.token()}")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return PlaceReply(owner, url, "")
@@ -117,7 +115,3 @@ def _head(url: str, *, owner: str, advice: str) -> PlaceReply:
     except (OSError, ValueError) as error:
         host = urlsplit(url).netloc
         return PlaceReply(owner, host, f"does not answer ({getattr(error, 'reason', error)}); {advice}")
-
-
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", hub.ENDPOINT).rstrip("/")

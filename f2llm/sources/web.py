@@ -1,4 +1,4 @@
-"""Files of URLs: resumed where a download stopped, tried again, taken from a mirror, checked by sha256."""
+"""Download files from URLs: resume where a download stopped, try again, fall back to mirrors, check the sha256."""
 
 import errno
 import hashlib
@@ -28,17 +28,17 @@ _RANGE_NOT_SATISFIABLE = 416
 
 
 class PartialFile(NamedTuple):
-    """A file that is half here, and the ETag that it came with."""
+    """An unfinished download; beside it lies the ETag of the version that it is of."""
 
     path: Path
 
     @property
     def tag(self) -> Path:
-        """The file that holds the ETag: a resumed download must be of the same version."""
+        """The file that holds the ETag."""
         return self.path.with_name(f"{self.path.name}.etag")
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Delete it, so that the next download begins anew."""
         self.path.unlink(missing_ok=True)
         self.tag.unlink(missing_ok=True)
 
@@ -60,15 +60,15 @@ def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
             return Stored(stored, name, pinned)
         if is_offline():
             raise InputError(f"{owner}: {missing_offline(fetch)}")
-        part = PartialFile(cache / f".{key}.download" / name)
-        found = _from_any_place(fetch, part, pinned=pinned, owner=owner, cache=cache)
-        target = cache / found / name
+        partial = PartialFile(cache / f".{key}.download" / name)
+        sha256 = _download_from_any(fetch, partial, pinned=pinned, owner=owner, cache=cache)
+        target = cache / sha256 / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(part.path, target)
-        shutil.rmtree(part.path.parent)
+        os.replace(partial.path, target)
+        shutil.rmtree(partial.path.parent)
         if not fetch.sha256:
-            pins.record_url(fetch.url, sha256=found, bytes=target.stat().st_size, owner=owner)
-        return Stored(target, name, found)
+            pins.record_url(fetch.url, sha256=sha256, bytes=target.stat().st_size, owner=owner)
+        return Stored(target, name, sha256)
 
 
 def is_stored(fetch: Fetch, *, cache: Path, pins: Pins) -> bool:
@@ -78,7 +78,7 @@ def is_stored(fetch: Fetch, *, cache: Path, pins: Pins) -> bool:
 
 
 def missing_offline(fetch: Fetch) -> str:
-    """Say that a file is not here and the network forbidden."""
+    """The fault of a file that is not in the store while the network is forbidden."""
     return f"{fetch.url} {OFFLINE}"
 
 
@@ -86,40 +86,40 @@ def file_name(url: str, *, owner: str) -> str:
     """The last part of the path of a URL.
 
     Raises:
-        InputError: it is no file name.
+        InputError: it is not a file name.
     """
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     check_member_name(name, where=f"{owner}: {url}")
     return name
 
 
-def download(url: str, part: PartialFile, *, resume: bool, token: str = "") -> None:
-    """Add to `part` what is missing of the file, in one go.
+def download(url: str, partial: PartialFile, *, resume: bool, token: str = "") -> None:
+    """Add to `partial` what is missing of the file, in one go.
 
-    Without `resume` a part goes on only where the server says that it is the same version. `token`
+    Without `resume` an unfinished file is continued only where the server says that it is the same version. `token`
     goes to the host of `url` and to no other that it redirects to.
 
     Raises:
         Passing: the server is busy or down, the connection broke, or a web page came instead.
         Refused: any other answer than the file.
     """
-    part.path.parent.mkdir(parents=True, exist_ok=True)
-    have = part.path.stat().st_size if part.path.is_file() else 0
-    tag = part.tag.read_text(encoding="utf-8") if part.tag.is_file() else ""
+    partial.path.parent.mkdir(parents=True, exist_ok=True)
+    stored_bytes = partial.path.stat().st_size if partial.path.is_file() else 0
+    tag = partial.tag.read_text(encoding="utf-8") if partial.tag.is_file() else ""
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
-    if have and (resume or tag):
-        request.add_header("Range", f"bytes={have}-")
-        if tag:
+    if stored_bytes and (resume or tag):
+        request.add_header("Range", f"bytes={stored_bytes}-")
+        if tag:  # the server then sends the rest of this version, or the whole of another one
             request.add_header("If-Range", tag)
     try:
         with urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_SECONDS) as answer:
-            _append(answer, part, have=have)
+            _append_body(answer, partial, stored_bytes=stored_bytes)
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == _RANGE_NOT_SATISFIABLE:
-                part.clear()
+            if error.code == _RANGE_NOT_SATISFIABLE:  # more is here than the file has: begin anew
+                partial.clear()
             elif error.code not in PASSING_STATUS:
                 raise Refused(error.code) from error
             raise Passing(f"HTTP {error.code}", wait=retry_after(error.headers.get("Retry-After"))) from error
@@ -129,55 +129,57 @@ def download(url: str, part: PartialFile, *, resume: bool, token: str = "") -> N
         raise Passing(f"{type(error).__name__}: {error}") from error
 
 
-def _append(answer: http.client.HTTPResponse, part: PartialFile, *, have: int) -> None:
-    kind = answer.headers.get_content_type()
-    if kind in HTML:
-        raise Passing(f"a web page came instead of the file ({kind})")
-    start = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+def _append_body(answer: http.client.HTTPResponse, partial: PartialFile, *, stored_bytes: int) -> None:
+    content_type = answer.headers.get_content_type()
+    if content_type in HTML:
+        raise Passing(f"a web page came instead of the file ({content_type})")
+    start = stored_bytes if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
     announced = answer.headers.get("Content-Length", "")
-    rest = int(announced) if announced.isdigit() else None
+    rest_bytes = int(announced) if announced.isdigit() else None
     etag = answer.headers.get("ETag", "")
-    part.tag.write_text("" if etag.startswith("W/") else etag, encoding="utf-8")
-    bar = Progress(f"fetch {part.path.name}", total=rest, unit="bytes")
-    with open(part.path, "ab" if start else "wb") as file, bar:
+    # A weak ETag does not promise equal bytes, so nothing is resumed by it.
+    partial.tag.write_text("" if etag.startswith("W/") else etag, encoding="utf-8")
+    bar = Progress(f"fetch {partial.path.name}", total=rest_bytes, unit="bytes")
+    with open(partial.path, "ab" if start else "wb") as file, bar:
         while block := answer.read(BLOCK_BYTES):
             file.write(block)
             bar.advance(len(block))
-    if rest is not None and bar.done != rest:
-        raise Passing(f"{start + bar.done:,} of {start + rest:,} bytes came")
+    if rest_bytes is not None and bar.done != rest_bytes:
+        raise Passing(f"{start + bar.done:,} of {start + rest_bytes:,} bytes came")
 
 
-def _from_any_place(fetch: Fetch, part: PartialFile, *, pinned: str, owner: str, cache: Path) -> str:
+def _download_from_any(fetch: Fetch, partial: PartialFile, *, pinned: str, owner: str, cache: Path) -> str:
     """Download from the first place that has the file; return its sha256."""
     faults: list[str] = []
     for url in (fetch.url, *fetch.mirrors):
         try:
             with host_slot(url, cache=cache):
-                return _from(url, part, pinned=pinned, what=f"{owner}: {url}")
+                return _download_checked(url, partial, pinned=pinned, what=f"{owner}: {url}")
         except InputError as error:
             faults += error.faults
     raise InputError(faults)
 
 
-def _from(url: str, part: PartialFile, *, pinned: str, what: str) -> str:
+def _download_checked(url: str, partial: PartialFile, *, pinned: str, what: str) -> str:
     seen: set[str] = set()
 
     def attempt() -> str:
         try:
-            download(url, part, resume=bool(pinned))
+            download(url, partial, resume=bool(pinned))
         except Refused as error:
             raise InputError(f"{what}: {error}; correct the URL, or name a mirror that has the file") from error
-        found = sha256_file(part.path)
-        if not pinned or found == pinned:
-            return found
-        part.clear()
-        if found in seen:
+        sha256 = sha256_file(partial.path)
+        if not pinned or sha256 == pinned:
+            return sha256
+        partial.clear()
+        # The same wrong bytes twice are another file; other bytes each time were damaged on the way.
+        if sha256 in seen:
             raise InputError(
-                f"{what}: sha256 is {found}, pinned is {pinned}; the file has changed: look at it, then pin its "
+                f"{what}: sha256 is {sha256}, pinned is {pinned}; the file has changed: look at it, then pin its "
                 "new hash"
             )
-        seen.add(found)
-        raise Passing(f"sha256 is {found}, pinned is {pinned}")
+        seen.add(sha256)
+        raise Passing(f"sha256 is {sha256}, pinned is {pinned}")
 
     return retried(attempt, what=what)
 
@@ -194,8 +196,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        redirected = super().redirect_request(req, fp, code, msg, headers, newurl)
         token = req.unredirected_hdrs.get("Authorization")
-        if new is not None and token and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
-            new.add_unredirected_header("Authorization", token)
-        return new
+        if redirected is not None and token and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
+            redirected.add_unredirected_header("Authorization", token)
+        return redirected
