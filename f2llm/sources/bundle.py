@@ -1,4 +1,4 @@
-"""All that a run needs from elsewhere in one folder, for a machine without network, and the way back.
+"""Pack all that a run fetches into one folder, and unpack it on a machine without network.
 
     fetched/        the fetched files of sources, models and tasks of mteb, as results/.cache/fetched holds them
     local/          files of this machine that stanzas name, by their path
@@ -33,7 +33,7 @@ MOST_FAULTS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class BundleEntry:
-    """A source, model or task of the bundle: its stanza's places and rights, and the manifest of what was fetched."""
+    """A source, model or task to be packed: places and rights of its stanza, and the manifest of what was fetched."""
 
     kind: str  # source | model | task
     name: str
@@ -43,7 +43,7 @@ class BundleEntry:
 
 
 def make_bundle(
-    packed: Sequence[BundleEntry],
+    entries: Sequence[BundleEntry],
     *,
     config: Mapping[str, Any],
     stanzas: Iterable[str],
@@ -61,17 +61,17 @@ def make_bundle(
     """
     with atomic_folder(folder) as aside:
         faults = []
-        for one in packed:
-            for stored in _stored(read_json(one.manifest)["files"]) if one.manifest else ():
+        for entry in entries:
+            for stored in _store_paths(read_json(entry.manifest)["files"]) if entry.manifest else ():
                 if (cache / stored).is_file():
                     link(cache / stored, aside / "fetched" / stored)
                 else:
                     faults.append(
-                        f"{one.kind} {one.name}: {cache / stored} is gone; delete {one.manifest} and run again: it is "
+                        f"{entry.kind} {entry.name}: {cache / stored} is gone; delete {entry.manifest} and run again: it is "
                         "fetched anew"
                     )
-            for item in one.fetch:
-                for file in local_files(item.path) if item.path else ():
+            for place in entry.fetch:
+                for file in local_files(place.path) if place.path else ():
                     _copy(file, aside / "local" / file)
         if faults:
             raise InputError(faults)
@@ -82,17 +82,17 @@ def make_bundle(
         settings = {key: value for key, value in config.items() if key != "stanzas"}
         (aside / CONFIG).parent.mkdir(exist_ok=True)
         (aside / CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-        (aside / "licences.md").write_text(_rights(packed), encoding="utf-8")
+        (aside / "licences.md").write_text(_rights_table(entries), encoding="utf-8")
         files = {str(path.relative_to(aside)): path for path in sorted(aside.rglob("*")) if path.is_file()}
         write_json(aside / LIST, {name: sha256_file(path) for name, path in files.items()})
         return {"files": len(files), "bytes": sum(path.stat().st_size for path in files.values())}
 
 
 def open_bundle(folder: str | Path, *, cache: Path = CACHE, pins: Path = PINS) -> list[str]:
-    """Put a bundle's files where a run below the working directory looks for them; return what was put there.
+    """Put a bundle's files where a run in the working directory looks for them; return the new paths.
 
-    Every file is checked first. What is there already stays: a file of `config/` or `local/` with other
-    content is a fault. The run's own config arrives under the name of the run.
+    All files are checked first. Existing files stay; one with other content is a fault, but for the lock file,
+    whose entries are merged. The run's own config arrives under the name of the run.
 
     Raises:
         InputError: a file is missing or damaged, or would replace another; nothing was changed then.
@@ -110,7 +110,7 @@ def open_bundle(folder: str | Path, *, cache: Path = CACHE, pins: Path = PINS) -
     ]
     if damaged:
         raise InputError(damaged[:MOST_FAULTS])
-    places = {name: place for name in listed if (place := _place(name, folder, cache=cache, pins=pins))}
+    places = {name: place for name in listed if (place := _target_of(name, folder, cache=cache, pins=pins))}
     differing = [
         f"{place}: there is another file of this name; move it away, or open the bundle in a fresh checkout"
         for name, place in places.items()
@@ -127,13 +127,13 @@ def open_bundle(folder: str | Path, *, cache: Path = CACHE, pins: Path = PINS) -
 
 
 def _copy(origin: Path, path: Path) -> None:
-    """Copy a file that its owner may edit, which a hard link would show."""
+    """Copy a file that its owner may edit: a hard link would change with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(origin, path)
 
 
-def _place(name: str, folder: Path, *, cache: Path, pins: Path) -> Path | None:
-    """Where a file of the bundle belongs; None for what is only to be read."""
+def _target_of(name: str, folder: Path, *, cache: Path, pins: Path) -> Path | None:
+    """Path at which a file of the bundle belongs; None for those that are only read."""
     top, _, rest = name.partition("/")
     if name == CONFIG:
         run = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")).get("run", "bundle")
@@ -144,20 +144,20 @@ def _place(name: str, folder: Path, *, cache: Path, pins: Path) -> Path | None:
     return {"fetched": cache / rest, "local": Path(rest)}.get(top)
 
 
-def _stored(files: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The paths in the store of the files of a manifest; local ones are not in it."""
-    stored = []
+def _store_paths(files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Paths in the store of a manifest's files; local files are not in the store."""
+    paths = []
     for file in files:
         if file["kind"] == "hub":
             commit = f"hub/{file['package'].replace('/', '--')}/{file['version']}"
-            stored += [f"{commit}/{LISTING}", f"{commit}/files/{file['name']}"]
+            paths += [f"{commit}/{LISTING}", f"{commit}/files/{file['name']}"]
         elif file["kind"] != "local":
-            stored.append(f"{file['sha256']}/{file['name']}")
-    return sorted(set(stored))
+            paths.append(f"{file['sha256']}/{file['name']}")
+    return sorted(set(paths))
 
 
 def _merge_lock(theirs: Path, *, cache: Path, pins: Path) -> None:
-    """Add the bundle's locked facts to ours; all faults at once, and nothing is written then."""
+    """Add the bundle's locked entries to ours; if any differ, name all of them and write nothing."""
     if not theirs.is_file():
         return
     ours, content = Pins(pins, cache=cache), yaml.safe_load(theirs.read_text(encoding="utf-8")) or {}
@@ -173,14 +173,14 @@ def _merge_lock(theirs: Path, *, cache: Path, pins: Path) -> None:
         ours.replace(kind, key, entry=entry)
 
 
-def _rights(packed: Sequence[BundleEntry]) -> str:
-    rows = [
-        f"| {one.kind} | {one.name} | {one.licence.id} | {one.licence.commercial} | {_line(one.licence.note)} |"
-        for one in packed
-    ]
+def _rights_table(entries: Sequence[BundleEntry]) -> str:
+    rows = []
+    for entry in entries:
+        licence = entry.licence
+        rows.append(f"| {entry.kind} | {entry.name} | {licence.id} | {licence.commercial} | {_cell(licence.note)} |")
     head = ["# Rights", "", "| | name | licence | commercial use | note |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows]) + "\n"
 
 
-def _line(text: str) -> str:
+def _cell(text: str) -> str:
     return " ".join(text.replace("|", "/").split())

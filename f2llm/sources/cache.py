@@ -1,11 +1,11 @@
 """The store of fetched files, shared by all sources and models of a results folder.
 
     results/.cache/fetched/<sha256>/<name>            wheels and files of URLs, by content
-    results/.cache/fetched/.<key>.download/           what is half here, kept so that a killed job goes on
+    results/.cache/fetched/.<key>.download/           what is unfinished, kept so that a killed job goes on
     results/.cache/fetched/hub/<repository>/<commit>/ files of the hub, with the hub's listing
 
-Files are hard-linked from here. One process at a time fills one entry; a few at a time talk to one
-host. Both hold across processes, and end with them.
+Files are hard-linked from here. One process at a time fills an entry, and a few at a time talk to
+one host; these locks end with the process that holds them.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""Look at one source before a run: fetch it, read its first rows, show examples, counts and faults.
+"""Check one source before a run: fetch it, read its first rows, show examples, counts and faults.
 
-Nothing is written but the store of fetched files and the lock file.
+Only the store of fetched files and the lock file are written.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from f2llm.sources.pins import PINS
 from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped
 from f2llm.sources.staging import RECORDS_OF
 
-ROWS = 10_000  # records looked at; enough for a judgement, seconds on any source
+ROWS = 10_000  # records read; seconds on any source
 EXAMPLES = 10
 MOST_CHARACTERS = 300  # of a text in an example
-FEW_SKIPPED = 0.5  # share of queries; a warning above
+FEW_SKIPPED = 0.5  # share of queries; more are worth a warning
 STANZAS = Path("config/sources")
 
 
 class SourceCheck(NamedTuple):
-    """What was found: the stanza, its files, and what the first records are."""
+    """A source's stanza, its files, and what its first records hold."""
 
     source: Source
     files: list[Fetched]
@@ -58,17 +58,17 @@ def check_source(
         opened = [RawFile(Path(raw) / file.name, name=file.name) for file in files]
         for file in opened:
             stack.callback(file.close)
-        found = read_records(opened, name=source.name, adapter=source.adapter, options=source.options)
-        records = list(itertools.islice(found, rows))
-        complete = next(found, None) is None
-    return _judged(source, files, records, complete=complete)
+        all_records = read_records(opened, name=source.name, adapter=source.adapter, options=source.options)
+        records = list(itertools.islice(all_records, rows))
+        complete = next(all_records, None) is None
+    return _summary(source, files, records, complete=complete)
 
 
 def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
-    """The stanza of that name or file.
+    """The stanza of a name or file.
 
     Raises:
-        InputError: there is none, or it has faults, all of which are named.
+        InputError: there is no such stanza, or it has faults; all are named.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else stanzas / f"{name}.yaml"
     source, faults = read_stanza(Source, path)
@@ -80,28 +80,28 @@ def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
 
 
 def as_text(checked: SourceCheck) -> str:
-    """What was found as lines for a person."""
+    """The check as lines for a person."""
     source = checked.source
-    about = f"{source.name}: {source.task}, licence {source.licence.id} (commercial use: {source.licence.commercial})"
-    lines = [about, *(f"  file {file.name}: {file.bytes:,} bytes, sha256 {file.sha256}" for file in checked.files)]
+    head = f"{source.name}: {source.task}, licence {source.licence.id} (commercial use: {source.licence.commercial})"
+    lines = [head, *(f"  file {file.name}: {file.bytes:,} bytes, sha256 {file.sha256}" for file in checked.files)]
     lines.append(f"  {'all' if checked.complete else 'the first'} {_listed(checked.counts)}")
     if checked.skipped:
         lines.append(f"  left out: {_listed(checked.skipped)}")
     if source.expected.queries is not None:
-        wanted = {"queries": source.expected.queries, "passages": source.expected.passages or 0}
-        lines.append(f"  published for the finished data: {_listed(wanted)}")
+        expected = {"queries": source.expected.queries, "passages": source.expected.passages or 0}
+        lines.append(f"  published for the finished data: {_listed(expected)}")
     lines += [f"  example {number}: {example}" for number, example in enumerate(checked.examples, 1)]
     return "\n".join([*lines, *(f"  look at this: {warning}" for warning in checked.warnings)])
 
 
-def _judged(source: Source, files: list[Fetched], records: Sequence[Record], *, complete: bool) -> SourceCheck:
+def _summary(source: Source, files: list[Fetched], records: Sequence[Record], *, complete: bool) -> SourceCheck:
     kinds = Counter(type(record) for record in records)
-    wanted = RECORDS_OF[source.shape]
-    unfit = sorted({kind.__name__ for kind in kinds} - {kind.__name__ for kind in (*wanted, Skipped)})
+    fitting = RECORDS_OF[source.shape]
+    unfit = sorted({kind.__name__ for kind in kinds} - {kind.__name__ for kind in (*fitting, Skipped)})
     if unfit:
         raise InputError(
             f"source {source.name}: adapter {source.adapter!r} yields {', '.join(unfit)}, a {source.task} source is "
-            f"made of {' and '.join(kind.__name__ for kind in wanted)}; choose another adapter or task"
+            f"made of {' and '.join(kind.__name__ for kind in fitting)}; choose another adapter or task"
         )
     skipped: Counter[str] = Counter()
     for record in records:

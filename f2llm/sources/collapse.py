@@ -1,4 +1,4 @@
-"""Mentions of one query become one row: the rules by which they merge."""
+"""Merge all mentions of a query, wherever they stand in a source, into one row of the table of queries."""
 
 import functools
 import itertools
@@ -51,7 +51,7 @@ class MergedQuery(NamedTuple):
 def merge(
     mentions: Iterable[QueryMention], links: Iterable[PassageLink], *, labels: Mapping[str, bytes], held_out: bool
 ) -> MergedQuery:
-    """The row of one query.
+    """The row of one query, from all its mentions and all passages that they name.
 
     Positives are sorted and distinct. Negatives are distinct, in the order of the source, and none
     is a positive; for classification (`labels`: label -> doc_id) they are the other labels. The
@@ -60,8 +60,8 @@ def merge(
     mentions, links = list(mentions), list(links)
     first = mentions[0]
     positives = sorted({link.doc_id for link in links if link.kind == POSITIVE})
-    wrong = [*labels.values(), *(link.doc_id for link in links if link.kind != POSITIVE)]
-    negatives = [doc for doc in dict.fromkeys(wrong) if doc not in positives]
+    candidates = [*labels.values(), *(link.doc_id for link in links if link.kind != POSITIVE)]
+    negatives = [doc for doc in dict.fromkeys(candidates) if doc not in positives]
     grades = sorted(mention.grade for mention in mentions if mention.grade is not None)
     grade = sum(grades) / len(grades) if grades else None
     group = min(mention.group for mention in mentions)
@@ -80,23 +80,24 @@ def merge_queries(
 
     Links of one query are in the order of their kind, then of the source. One query is in memory at a time.
     """
-    one = functools.partial(merge, labels=labels, held_out=held_out)
-    rows = _merged(_rows(mentions, QueryMention), _rows(links, PassageLink), one)
+    merge_query = functools.partial(merge, labels=labels, held_out=held_out)
+    rows = _merged(_rows(mentions, QueryMention), _rows(links, PassageLink), merge_query)
     while block := list(itertools.islice(rows, BATCH_ROWS)):
         yield pa.RecordBatch.from_pylist([row._asdict() for row in block], schema=QUERIES)
 
 
 def _merged(
-    mentions: Iterator[QueryMention], links: Iterator[PassageLink], one: Callable[..., MergedQuery]
+    mentions: Iterator[QueryMention], links: Iterator[PassageLink], merge_query: Callable[..., MergedQuery]
 ) -> Iterator[MergedQuery]:
-    named = itertools.groupby(links, key=_FIRST)
-    link_id, link_group = next(named, (None, iter(())))
-    for query, same in itertools.groupby(mentions, key=_FIRST):
-        if link_id == query:
-            yield one(same, link_group)
-            link_id, link_group = next(named, (None, iter(())))
+    # A merge join: both sides are sorted by query_id, and every link is of a query that has a mention.
+    linked = itertools.groupby(links, key=_FIRST)
+    linked_id, its_links = next(linked, (None, iter(())))
+    for query, its_mentions in itertools.groupby(mentions, key=_FIRST):
+        if linked_id == query:
+            yield merge_query(its_mentions, its_links)
+            linked_id, its_links = next(linked, (None, iter(())))
         else:
-            yield one(same, ())
+            yield merge_query(its_mentions, ())
 
 
 def _rows(batches: Iterable[pa.RecordBatch], kind: type[NamedTuple]) -> Iterator[tuple]:

@@ -1,7 +1,7 @@
-"""Fetch the files of a source or model: of the package index, of a hub, of URLs, of this machine.
+"""Fetch the files of a source or model: from the package index, a hub, URLs, or this machine.
 
 Every file is checked before anything reads it: against the sha256 of its stanza, the hub's own
-listing, or what the lock file says of the first fetch. Fetched files are kept in a store below
+listing, or the lock file, which keeps the hashes of the first fetch. Fetched files are kept in a store below
 `results/.cache/fetched/` (`f2llm.sources.cache`), so that one shared by several sources is
 downloaded once, and hard-linked from there.
 """
@@ -49,7 +49,7 @@ def fetch_source(
     Raises:
         InputError: a file is missing or has changed, if `on_error` is "fail".
     """
-    about = {"source": source.name, "task": source.task, "licence": plain(source.licence)}
+    content = {"source": source.name, "task": source.task, "licence": plain(source.licence)}
     counts: dict[str, Any] = {}
     clear_left_overs(Path(raw).parent)
     with atomic_folder(raw) as aside:
@@ -61,8 +61,8 @@ def fetch_source(
             logger.warning("source %s is skipped: %s", source.name, error)
             shutil.rmtree(aside)
             aside.mkdir()
-            files, about["skipped"], counts["skipped_source"] = [], str(error), str(error)
-    write_json(manifest, about | {"files": [file._asdict() for file in files]})
+            files, content["skipped"], counts["skipped_source"] = [], str(error), str(error)
+    write_json(manifest, content | {"files": [file._asdict() for file in files]})
     return {"files": len(files), "bytes": sum(file.bytes for file in files)} | counts
 
 
@@ -81,19 +81,19 @@ def fetch_files(
     known = Pins(pins, cache=cache)
     if is_offline():
         _refuse_missing(fetch, owner=owner, cache=cache, pins=known)
-    found: list[Fetched] = []
-    for item in fetch:
-        files = _fetch(item, Path(folder), owner=owner, cache=cache, pins=known)
-        taken = {file.name for file in found} & {file.name for file in files}
+    fetched: list[Fetched] = []
+    for place in fetch:
+        files = _fetch_place(place, Path(folder), owner=owner, cache=cache, pins=known)
+        taken = {file.name for file in fetched} & {file.name for file in files}
         if taken:
             raise InputError(f"{owner}: two files are named {min(taken)!r}; rename one of them")
-        found += files
-    return found
+        fetched += files
+    return fetched
 
 
-def _fetch(fetch: Fetch, folder: Path, *, owner: str, cache: Path, pins: Pins) -> list[Fetched]:
+def _fetch_place(fetch: Fetch, folder: Path, *, owner: str, cache: Path, pins: Pins) -> list[Fetched]:
     if fetch.kind == "local":
-        return _copy(fetch, folder, owner)
+        return _copy_local(fetch, folder, owner)
     name, version = fetch.package, fetch.version
     if fetch.kind == "package":
         wheel = cached_wheel(fetch, owner=owner, cache=cache)
@@ -109,7 +109,7 @@ def _fetch(fetch: Fetch, folder: Path, *, owner: str, cache: Path, pins: Pins) -
 
 
 def _refuse_missing(fetch: Sequence[Fetch], *, owner: str, cache: Path, pins: Pins) -> None:
-    """Name all files at once that the network would be needed for."""
+    """Raise one InputError that names all files that only the network has."""
     faults: list[str] = []
     for item in fetch:
         if item.kind == "hub":
@@ -121,53 +121,53 @@ def _refuse_missing(fetch: Sequence[Fetch], *, owner: str, cache: Path, pins: Pi
 
 
 def cached_wheel(fetch: Fetch, *, owner: str, cache: Path = CACHE) -> Path:
-    """The path of a wheel in the cache, downloading it if it is not there or damaged.
+    """Path of a wheel in the cache; it is downloaded if it is missing or damaged.
 
-    One process at a time fills one entry; the others wait for it. A process that dies in between
+    One process at a time fills an entry; the others wait for it. A process that dies meanwhile
     leaves a folder that the next one clears.
     """
-    entry, part = cache / fetch.sha256, cache / f".{fetch.sha256}{PART}"
+    entry, partial = cache / fetch.sha256, cache / f".{fetch.sha256}{PART}"
     with locked(cache / f".{fetch.sha256}.lock"):
         for wheel in sorted(entry.glob("*.whl")):
             if sha256_file(wheel) == fetch.sha256:
                 return wheel
-        for left_over in (entry, part):
+        for left_over in (entry, partial):
             shutil.rmtree(left_over, ignore_errors=True)
-        part.mkdir(parents=True)
+        partial.mkdir(parents=True)
         try:
-            wheel = download_wheel(fetch, part, owner=owner)
-            _check(sha256_file(wheel), fetch.sha256, file=wheel.name, owner=owner)
-            os.replace(part, entry)
+            wheel = download_wheel(fetch, partial, owner=owner)
+            _check_sha256(sha256_file(wheel), fetch.sha256, file=wheel.name, owner=owner)
+            os.replace(partial, entry)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
         return entry / wheel.name
 
 
-def _copy(fetch: Fetch, folder: str | Path, owner: str) -> list[Fetched]:
+def _copy_local(fetch: Fetch, folder: str | Path, owner: str) -> list[Fetched]:
     """Copy a local file or folder: a hard link would change when the user edits the original."""
     origin = local_path(fetch.path, owner=owner)
     digest = sha256_path(origin)
     if fetch.sha256:
-        _check(digest, fetch.sha256, file=fetch.path, owner=owner)
+        _check_sha256(digest, fetch.sha256, file=fetch.path, owner=owner)
     root = origin.parent
-    found = []
+    copied = []
     for file in local_files(fetch.path):
         name = str(file.relative_to(root))
         local_path(str(file), owner=owner)
         with atomic_path(Path(folder) / name) as aside:
             shutil.copyfile(file, aside)
-        found.append(Fetched("local", "", "", name, file.stat().st_size, sha256_file(Path(folder) / name)))
-    return found
+        copied.append(Fetched("local", "", "", name, file.stat().st_size, sha256_file(Path(folder) / name)))
+    return copied
 
 
 def local_path(path: str, *, owner: str) -> Path:
-    """A path below the working directory.
+    """`path`, once it is known to lie below the working directory.
 
     Raises:
         InputError: no such file or folder, or it lies outside the working directory.
     """
-    pure, here = PurePosixPath(path), Path.cwd().resolve()
-    if not _stays_below(pure) or not Path(path).resolve().is_relative_to(here):
+    here = Path.cwd().resolve()
+    if not _stays_below(PurePosixPath(path)) or not Path(path).resolve().is_relative_to(here):
         raise InputError(f"{owner}: {path}: lies outside {here}; copy or mount it below the working directory")
     if not Path(path).exists():
         raise InputError(
@@ -181,16 +181,16 @@ def _stays_below(path: PurePosixPath) -> bool:
 
 
 def local_files(path: str) -> list[Path]:
-    """The file `path`, or all files of the folder `path`, sorted; empty if it may not be or is not there."""
+    """The file `path`, or all files of the folder `path`, sorted; empty if missing or outside the working directory."""
     top = Path(path)
     if not _stays_below(PurePosixPath(path)):
         return []
     return [top] if top.is_file() else sorted(file for file in top.rglob("*") if file.is_file())
 
 
-def _check(found: str, pinned: str, *, file: str, owner: str) -> None:
-    if found != pinned:
+def _check_sha256(actual: str, pinned: str, *, file: str, owner: str) -> None:
+    if actual != pinned:
         raise InputError(
-            f"{owner}: {file}: sha256 is {found}, the stanza pins {pinned}; the file has changed: look at it, "
+            f"{owner}: {file}: sha256 is {actual}, the stanza pins {pinned}; the file has changed: look at it, "
             "then pin its new hash or restore the old file"
         )

@@ -1,4 +1,4 @@
-"""Bring the lock file up to date on purpose: forget what it says of some places, fetch again, say what changed."""
+"""`f2llm lock`: fetch what stanzas name, write what they leave open to the lock file, and report what changed."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from f2llm.sources.pins import PINS, Pins
 
 
 class LockChange(NamedTuple):
-    """One fact of the lock file before and after; "" where there was or is none."""
+    """A commit or sha256 of the lock file before and after; "" where it is absent."""
 
     what: str
     before: str
@@ -50,7 +50,7 @@ def lock_files(
 
 
 def lock_run(run: Run, *, names: Sequence[str], refresh: bool, results: str | Path = "results") -> Iterator[str]:
-    """Lock the sources and models of a run (or only `names`), and yield a line for each fact that changed.
+    """Lock the sources and models of a run (or only `names`), and yield a line for each commit or sha256 that changed.
 
     A source or model that changed loses its manifest, so that the next run takes the files of today.
 
@@ -73,14 +73,14 @@ def lock_run(run: Run, *, names: Sequence[str], refresh: bool, results: str | Pa
 
 
 def place_of(fetch: Fetch) -> tuple[str, str] | None:
-    """The kind and key by which the lock file knows a place; None for what stanzas pin in full."""
+    """Kind and key of a place in the lock file; None for places that stanzas pin in full."""
     if fetch.kind == "hub":
         return "hub", pin_key(fetch)
     return ("http", fetch.url) if fetch.kind == "http" and not fetch.sha256 else None
 
 
 def _changes(key: str, before: Mapping[str, Any], *, after: Mapping[str, Any]) -> list[LockChange]:
-    """The facts that differ: commit, and sha256 of each file."""
+    """Commit and sha256s that differ."""
     old, new = _facts(before), _facts(after)
     return [
         LockChange(f"{key}{fact}", old.get(fact, ""), new.get(fact, ""))

@@ -1,9 +1,8 @@
 """Make a pinned model a plain folder: float32 safetensors, config and a tokenizer that ends texts as declared.
 
-Two formats are read: GGUF files (one file, dequantised once) and transformers folders; beside them, vectors
-made elsewhere stand in for a retriever. Weights in
-pickles are never read, remote code is never run. The folder is the same, byte for byte, whenever
-the same weights, stanza and library versions are given.
+Two formats are read: GGUF files (one file, dequantised once) and transformers folders; for a retriever, vectors made
+elsewhere may stand in. Pickled weights are never read, remote code is never run. The same weights, stanza and library
+versions give the same folder, byte for byte.
 """
 
 import contextlib
@@ -38,7 +37,7 @@ GEOMETRY = {
     "heads": "num_attention_heads", "kv_heads": "num_key_value_heads", "head_dim": "head_dim",
     "vocabulary": "vocab_size",
 }  # fmt: skip
-# Written by transformers, says nothing of the model and changes with versions and folders.
+# Keys that transformers writes, which say nothing about the model and change with versions and folders.
 NOISE = (
     "transformers_version", "_name_or_path", "_model_name_or_path", "name_or_path", "is_local", "local_files_only",
     "backend",
@@ -65,15 +64,16 @@ def prepare_model(
             shutil.rmtree(work)
         else:
             counts = _convert(model, origin, aside, work, where=where)
-    about = {"model": model.name, "licence": plain(model.licence), "files": [file._asdict() for file in files]}
-    write_json(manifest, about | counts | {"sha256": sha256_path(folder)})
+    content = {"model": model.name, "licence": plain(model.licence), "files": [file._asdict() for file in files]}
+    write_json(manifest, content | counts | {"sha256": sha256_path(folder)})
     return counts
 
 
 def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, where: str) -> dict[str, Any]:
-    """Write weights, config and tokenizer as a plain folder; return what is known of them."""
+    """Write weights, config and tokenizer as a plain folder; return their counts."""
     dense = check_modules(origin, pooling=model.pooling, where=where)
-    loaded = (_load_gguf if model.format == "gguf" else _load_folder)(origin, layers=model.layers, where=where)
+    load = _load_gguf if model.format == "gguf" else _load_folder
+    loaded = load(origin, layers=model.layers, where=where)
     _check_geometry(model, loaded.config, where=where)
     loaded.save_pretrained(aside)
     tokenizer = finish_tokenizer(
@@ -83,7 +83,7 @@ def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, wher
         where=where,
     )
     tokenizer.save_pretrained(aside)
-    _strip(aside)
+    _normalise_folder(aside)
     dimensions = store_dense(origin, dense, aside, width=loaded.config.hidden_size, where=where)
     shutil.rmtree(work)
     check_saved_tokenizer(aside, append_eos=model.append_eos, where=where)
@@ -97,7 +97,7 @@ def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, wher
 
 
 def _unpack(model: FetchedModel, files: list[Fetched], work: Path, *, where: str) -> Path:
-    """The GGUF file or the transformers folder, out of the archive where it lies in one."""
+    """Path of the GGUF file or the transformers folder, unpacked if it lies in an archive."""
     if model.member:
         check_member_name(model.member, where=where)
     if model.fetch.kind in ("local", "hub"):
@@ -137,8 +137,8 @@ def _load_gguf(file: Path, *, layers: int | None, where: str) -> "PreTrainedMode
     from transformers import AutoConfig, AutoModel
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-    _be_quiet()
-    config = _cut(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), layers, where=where)
+    _silence_transformers()
+    config = _keep_layers(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), layers, where=where)
     model = AutoModel.from_config(config, dtype=torch.float32)
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that has no switch
         weights = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)["tensors"]
@@ -152,13 +152,13 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
     import torch
     from transformers import AutoConfig, AutoModel
 
-    _be_quiet()
+    _silence_transformers()
     names = [path.name for path in folder.iterdir()]
     if not any(name.endswith(".safetensors") for name in names):
         pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
-        found = f"only pickled weights ({', '.join(pickled)}), which can run code" if pickled else "no weights"
-        raise InputError(f"{where}: {found}; use a model whose weights are .safetensors files")
-    config = _cut(AutoConfig.from_pretrained(folder, trust_remote_code=False), layers, where=where)
+        fault = f"only pickled weights ({', '.join(pickled)}), which can run code" if pickled else "no weights"
+        raise InputError(f"{where}: {fault}; use a model whose weights are .safetensors files")
+    config = _keep_layers(AutoConfig.from_pretrained(folder, trust_remote_code=False), layers, where=where)
     model, info = AutoModel.from_pretrained(
         folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
         output_loading_info=True,
@@ -172,7 +172,7 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
     return model.eval()
 
 
-def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreTrainedConfig":
+def _keep_layers(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreTrainedConfig":
     """The configuration with its first `layers` layers."""
     if layers is not None:
         if layers > config.num_hidden_layers:
@@ -186,13 +186,13 @@ def _cut(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreT
 
 
 def _check_geometry(model: FetchedModel, config: "PreTrainedConfig", *, where: str) -> None:
-    """Refuse a model whose shape is not the one that its stanza states, by which runs were estimated."""
+    """Refuse a model of another shape than its stanza states: runs are estimated from the stated one."""
     if model.geometry is None:
         return
     stated = plain(model.geometry) | ({"layers": model.layers} if model.layers else {})
-    found = {name: getattr(config, attribute, None) for name, attribute in GEOMETRY.items()}
+    actual = {name: getattr(config, attribute, None) for name, attribute in GEOMETRY.items()}
     differ = [
-        f"{name} is {found[name]}, not {stated[name]}" for name in stated if found[name] not in (None, stated[name])
+        f"{name} is {actual[name]}, not {stated[name]}" for name in stated if actual[name] not in (None, stated[name])
     ]
     if differ:
         raise InputError(f"{where}: geometry: {', '.join(differ)}; correct it in the stanza")
@@ -216,8 +216,8 @@ def _tokenizer_of(origin: Path, *, where: str) -> Any:  # noqa: ANN401 - a class
     return AutoTokenizer.from_pretrained(origin, trust_remote_code=False)
 
 
-def _strip(folder: Path) -> None:
-    """Keep weights, config and tokenizer, without what changes from one machine or version to the next."""
+def _normalise_folder(folder: Path) -> None:
+    """Keep weights, config and tokenizer alone, without the keys that change between machines or versions."""
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if path.name != "config.json" and path.name not in TOKENIZER_FILES and not path.name.endswith(WEIGHT_SUFFIXES):
             path.unlink()
@@ -230,7 +230,7 @@ def _strip(folder: Path) -> None:
         write_json(folder / name, {key: value for key, value in content.items() if key not in NOISE})
 
 
-def _be_quiet() -> None:
+def _silence_transformers() -> None:
     from transformers.utils import logging
 
     logging.set_verbosity_error()

@@ -1,8 +1,8 @@
-"""One source's files -> its corpus, queries and origins, with every row accounted for.
+"""Turn a source's files into its corpus, queries and origins, with every row accounted for.
 
 Equal texts collapse into one id: their positives and negatives are merged, the smallest group
 decides the split. Queries without a positive are left out. DuckDB sorts out of core with a memory
-limit; what is left in Python sees one query at a time, so memory does not grow with the source.
+limit, and Python sees one query at a time, so memory does not grow with the source.
 
 A graded pair (sts) is one row of queries: text = first text, positives = the second, grade. Its
 `query_id` is that of "first U+001F second", because one first text has several graded partners.
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What of a stanza decides the tables: a change of anything else re-reads nothing."""
+    """The part of a stanza that decides the tables: a change elsewhere in it re-reads nothing."""
 
     name: str
     task: str
@@ -98,25 +98,28 @@ def normalise_source(
 def _normalise(
     source: Reading, files: Sequence[RawFile], *, folder: Path, staging: Path, memory_mb: int
 ) -> dict[str, Any]:
-    found = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
-    wanted = without_excluded(found, source.exclude, task=source.task) if source.exclude else found
-    records = progress(wanted, f"read {source.name}", total=None, unit="records")
+    # One pass over the raw files writes all records to disk, unsorted; everything after it is SQL.
+    records = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
+    if source.exclude:
+        records = without_excluded(records, source.exclude, task=source.task)
+    records = progress(records, f"read {source.name}", total=None, unit="records")
     staged = stage_records(records, staging, task=source.task, source=source.name)
     with sql.database(memory_mb=memory_mb, spill=staging / "spilled", threads=1) as database:
-        _name_staged(database, staging)
+        _create_staged_views(database, staging)
+        # In this order: keys are made of the passages that remain, and only keys tell which queries have a positive.
         _leave_out_ambiguous(database, staged)
-        _check_keys(database, where=f"source {source.name}")
+        _create_keys(database, where=f"source {source.name}")
         dangling = _leave_out_unanswered(database, staged, source)
-        labels = _labels(database, source)
+        labels = _label_ids(database, source)
         _refuse_empty(database, staged, where=f"source {source.name}")
         merged = merge_queries(
             _batches(database, _QUERIES), _batches(database, _LINKS), labels=labels, held_out=source.held_out
         )
         kept = {
-            PASSAGE: write_table(folder / "corpus.parquet", schema=CORPUS, rows=_distinct(database, _CORPUS)),
+            PASSAGE: write_table(folder / "corpus.parquet", schema=CORPUS, rows=_without_repeats(database, _CORPUS)),
             QUERY: write_table(folder / "queries.parquet", schema=QUERIES, rows=merged),
         }
-        origins = write_table(folder / "origins.parquet", schema=ORIGINS, rows=_distinct(database, _ORIGINS))
+        origins = write_table(folder / "origins.parquet", schema=ORIGINS, rows=_without_repeats(database, _ORIGINS))
     return _counts(staged, kept) | {"origins": origins} | ({"links_without_passage": dangling} if dangling else {})
 
 
@@ -139,7 +142,7 @@ def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
     return {"queries_kept": 0, "passages_kept": 0, "skipped_source": reason}
 
 
-# The staged mentions without those that were found to be of no use; each list in the order its table needs.
+# Staged records without those left out. Each SELECT below is in the order that its table needs.
 _MENTIONS = """
     CREATE VIEW passages AS SELECT * FROM staged_passages ANTI JOIN left_out USING (record);
     CREATE VIEW queries AS SELECT * FROM staged_queries ANTI JOIN left_out USING (record);
@@ -168,8 +171,8 @@ _UNANSWERED = f"""
 """
 
 
-def _name_staged(database: "DuckDBPyConnection", staging: Path) -> None:
-    """Give the staged files names in a database."""
+def _create_staged_views(database: "DuckDBPyConnection", staging: Path) -> None:
+    """Make each staged file a view, `staged_passages` and so on."""
     for name in ("passages", "queries", "links"):
         path = str(staging / f"{name}.parquet").replace("'", "''")
         database.execute(f"CREATE VIEW staged_{name} AS SELECT * FROM read_parquet('{path}')")
@@ -188,11 +191,11 @@ def _leave_out_ambiguous(database: "DuckDBPyConnection", staged: Staged) -> None
             staged.skipped[role][SEVERAL_LABELS] += count
 
 
-def _check_keys(database: "DuckDBPyConnection", *, where: str) -> None:
-    """Make the table `keys` (key -> doc_id); refuse keys of two texts."""
+def _create_keys(database: "DuckDBPyConnection", *, where: str) -> None:
+    """Create the table `keys` (key -> doc_id); refuse keys that name two texts."""
     faults = [
-        f"{where}: key {key!r} names two texts ({one}; {two}); correct the data or the adapter"
-        for key, one, two in database.execute(_TWO_TEXTS).fetchmany(MOST_FAULTS)
+        f"{where}: key {key!r} names two texts ({first}; {second}); correct the data or the adapter"
+        for key, first, second in database.execute(_TWO_TEXTS).fetchmany(MOST_FAULTS)
     ]
     if faults:
         raise InputError(faults)
@@ -200,9 +203,9 @@ def _check_keys(database: "DuckDBPyConnection", *, where: str) -> None:
 
 
 def _leave_out_unanswered(database: "DuckDBPyConnection", staged: Staged, source: Reading) -> int:
-    """Leave out queries none of whose positives is there; return how many named passages are not.
+    """Leave out queries whose positives are all missing; return how many links name a missing passage.
 
-    A passage may be missing because its text is empty, or because the files lack it.
+    A passage is missing because its text was skipped, or because the files lack it.
     """
     if source.task != "retrieval":
         return 0
@@ -227,7 +230,7 @@ def _refuse_empty(database: "DuckDBPyConnection", staged: Staged, *, where: str)
     )
 
 
-def _labels(database: "DuckDBPyConnection", source: Reading) -> dict[str, bytes]:
+def _label_ids(database: "DuckDBPyConnection", source: Reading) -> dict[str, bytes]:
     """Label -> doc_id for classification, in the order of the labels; empty for other tasks."""
     if source.task not in ("classification", "clustering"):
         return {}
@@ -249,8 +252,8 @@ def _batches(database: "DuckDBPyConnection", query: str) -> Iterator[pa.RecordBa
     yield from database.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
 
 
-def _distinct(database: "DuckDBPyConnection", query: str) -> Iterator[pa.RecordBatch]:
-    """Yield a sorted result without rows that equal the one before."""
+def _without_repeats(database: "DuckDBPyConnection", query: str) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a sorted query without rows that equal the one before them."""
     last: tuple[Any, ...] | None = None
     for batch in _batches(database, query):
         keep = []

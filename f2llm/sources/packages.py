@@ -17,7 +17,7 @@ SECONDS_PER_TRY = 1800
 # The target of compiled wheels, whatever Python runs here, so that the bytes are the same everywhere.
 TARGET = ("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-# Not worth another try: the index answers but has other versions only, or there is no pip.
+# Errors that stay: the index answers but has other versions only, or there is no pip.
 _PERMANENT = re.compile(r"from versions: (?!none)|No module named pip")
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def download_wheel(fetch: Fetch, folder: Path, *, owner: str) -> Path:
     """Download the one wheel that `fetch` names into `folder` and return its path.
 
     pip runs with this interpreter and so with the user's own index, mirror and proxy settings.
-    Failures that may pass are tried three times. What pip says is logged without credentials.
+    Failures that may pass are tried three times. Its output is logged without credentials.
 
     Raises:
         InputError: pip could not get the wheel, with the package, the version and what pip said.
@@ -58,7 +58,7 @@ def pip_arguments(fetch: Fetch, folder: Path) -> list[str]:
 
 
 def run_pip(arguments: Sequence[str]) -> tuple[int, str]:
-    """Run pip and return its exit code and what it output, without credentials."""
+    """Exit code and output of pip with these arguments; credentials are taken out of the output."""
     command = [sys.executable, "-m", "pip", *arguments]
     try:
         done = subprocess.run(

@@ -1,6 +1,6 @@
-"""What stanzas leave open, as found at the first fetch: config/sources.lock.yaml.
+"""The lock file config/sources.lock.yaml: what stanzas leave open, as the first fetch found it.
 
-Commits of repositories, sha256s of their files, and sha256s of URLs. Once there, they hold: other
+It holds commits of repositories, sha256s of their files, and sha256s of URLs. From then on other
 bytes are an error that names both hashes. `f2llm lock --refresh NAME` brings a source up to date on
 purpose. The file is meant to be kept with the config.
 """
@@ -45,9 +45,9 @@ class Pins:
             before = self.entry("hub", repository)
             known = before.get("files", {})
             faults = [
-                self._changed(f"{owner}: {repository}: {path}", found, known[path])
-                for path, found in files.items()
-                if known.get(path, found) != found
+                self._changed(f"{owner}: {repository}: {path}", sha256, known[path])
+                for path, sha256 in files.items()
+                if known.get(path, sha256) != sha256
             ]
             if before.get("revision", revision) != revision:
                 faults.append(self._changed(f"{owner}: {repository}: commit", revision, before["revision"], what=""))
@@ -74,9 +74,9 @@ class Pins:
             if entry != self.entry(kind, key):
                 self._write(kind, key, entry)
 
-    def _changed(self, where: str, found: str, known: str, *, what: str = "sha256 ") -> str:
+    def _changed(self, where: str, actual: str, known: str, *, what: str = "sha256 ") -> str:
         return (
-            f"{where}: {what}is {found}, {self.path} says {known}; it has changed: look at it, then take the "
+            f"{where}: {what}is {actual}, {self.path} says {known}; it has changed: look at it, then take the "
             "new one on purpose with `f2llm lock --refresh NAME`"
         )
 
@@ -84,7 +84,7 @@ class Pins:
         return (read_yaml(self.path) if self.path.is_file() else None) or {}
 
     def entry(self, kind: str, key: str) -> dict[str, Any]:
-        """What is locked of a place (kind hub | http); empty if nothing is."""
+        """Locked facts of a place (kind hub | http); empty if there are none."""
         return self._content().get(kind, {}).get(key, {})
 
     def _write(self, kind: str, key: str, entry: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Raw files read once more: what the adapter makes of them today, to be compared with what the tables hold."""
+"""Read raw files once more: the texts that the adapter gives today, to be compared with those in the tables."""
 
 import contextlib
 import tempfile
@@ -19,7 +19,7 @@ MEMORY_MB = 200
 
 
 class Mention(NamedTuple):
-    """A text as the adapter gives it from one place of the raw files."""
+    """A text that the adapter reads at one place of the raw files."""
 
     role: str  # query | passage
     id: bytes
@@ -34,7 +34,7 @@ def read_again(
 ) -> dict[tuple[str, bytes], list[Mention]]:
     """(role, id) -> all mentions of these ids in the raw files, read and adapted as `normalise_source` does.
 
-    What is read is staged in a temporary folder, so memory does not grow with the source.
+    Records are staged in a temporary folder, so memory does not grow with the source.
 
     Raises:
         InputError: a raw file is missing or not what the adapter expects.
@@ -47,7 +47,7 @@ def read_again(
         if source.exclude:
             records = without_excluded(records, source.exclude, task=source.task)
         stage_records(records, Path(staging), task=source.task, source=source.name)
-        found: dict[tuple[str, bytes], list[Mention]] = {}
+        mentions: dict[tuple[str, bytes], list[Mention]] = {}
         connection = stack.enter_context(database(memory_mb=MEMORY_MB))
         for role, table, column in ((QUERY, "queries", "query_id"), (PASSAGE, "passages", "doc_id")):
             rows = connection.execute(
@@ -56,5 +56,5 @@ def read_again(
                 [str(Path(staging) / f"{table}.parquet"), list(ids)],
             ).fetchall()
             for identity, *rest in rows:
-                found.setdefault((role, identity), []).append(Mention(role, identity, *rest))
-    return found
+                mentions.setdefault((role, identity), []).append(Mention(role, identity, *rest))
+    return mentions

@@ -1,4 +1,4 @@
-"""Try again what may pass: servers that are busy or down, connections that break."""
+"""Try again where it may help: servers that are busy or down, connections that break."""
 
 import email.utils
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Passing(Exception):
-    """A failure that may pass; `wait` are the seconds that the server asks for, None if it does not."""
+    """A failure that may pass; `wait` is the number of seconds that the server asks for, or None."""
 
     def __init__(self, what: str, *, wait: float | None = None) -> None:
         super().__init__(what)
@@ -28,7 +28,7 @@ class Passing(Exception):
 
 
 class Refused(Exception):
-    """A server's answer that will stay the same; `status` is that of HTTP."""
+    """A refusal that another try would not change; `status` is that of HTTP."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")
@@ -36,10 +36,10 @@ class Refused(Exception):
 
 
 def retried(action: Callable[[], Result], *, what: str) -> Result:
-    """What `action` returns, trying again on `Passing` with growing waits.
+    """Result of `action`, which is called again, after growing waits, while it raises `Passing`.
 
     Raises:
-        InputError: it did not pass; `what` ("source icd_term: https://...") says what was tried.
+        InputError: all tries failed; `what` ("source icd_term: https://...") says what was tried.
     """
     for attempt in range(1, TRIES + 1):
         try:

@@ -1,4 +1,4 @@
-"""Records written aside as they come, in any order, so that memory does not grow with the source.
+"""Write records to files in the order in which they come, so that memory does not grow with the source.
 
 Three Parquet files: `passages` and `queries`, one row a mention of a text, and `links`, one row for
 each passage that a query names. `record` numbers the records in the order of the adapter.
@@ -45,7 +45,7 @@ SCHEMAS = {
 
 
 class Staged(NamedTuple):
-    """What was written, by role: mentions read and why some were left out."""
+    """Mentions read, by role, and mentions skipped, by role and reason."""
 
     read: Counter[str]
     skipped: dict[str, Counter[str]]
@@ -54,10 +54,9 @@ class Staged(NamedTuple):
 def stage_records(records: Iterable[Record], folder: Path, *, task: str, source: str) -> Staged:
     """Write `records` to passages, queries and links below `folder`; count what is read and skipped.
 
-    Texts are brought to Unicode NFC. Empty and endless texts, and such that are not valid Unicode, are
-    skipped.
-    For clustering every text is also a passage, for classification every label is, for sts the
-    second text of each pair.
+    Texts are brought to Unicode NFC. Empty texts, overlong ones and invalid Unicode are skipped. For
+    clustering every text is also a passage, for classification every label, for sts the second text
+    of each pair.
 
     Raises:
         InputError: the adapter yields records that do not fit the task.
@@ -71,68 +70,67 @@ def stage_records(records: Iterable[Record], folder: Path, *, task: str, source:
             elif isinstance(record, RECORDS_OF[task]):
                 _STAGE[type(record)](record, number, task, writer, staged)
             else:
-                wanted = " and ".join(kind.__name__ for kind in RECORDS_OF[task])
+                fitting = " and ".join(kind.__name__ for kind in RECORDS_OF[task])
                 raise InputError(
                     f"source {source}: the adapter yields {type(record).__name__} records, a {task} source is made of "
-                    f"{wanted}; choose another adapter or task"
+                    f"{fitting}; choose another adapter or task"
                 )
     return staged
 
 
 def _stage_passage(record: Passage, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
-    if _take(PASSAGE, staged, record.text):
+    if _count_mention(PASSAGE, staged, record.text):
         writer.passage(number, record.key, record.text, record.file, record.row, record.field)
 
 
 def _stage_query(record: Query, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
-    if _take(QUERY, staged, record.text):
-        asked = query_id(task, record.text)
-        writer.query(number, asked, record.text, None, None, record.group, record.file, record.row, record.field)
+    if _count_mention(QUERY, staged, record.text):
+        identity = query_id(task, record.text)
+        writer.query(number, identity, record.text, None, None, record.group, record.file, record.row, record.field)
         named = ((POSITIVE, record.positives), (NEGATIVE, record.negatives), (LATER_NEGATIVE, record.later_negatives))
         for kind, keys in named:
             for ordinal, key in enumerate(keys):
-                writer.link(number, asked, kind, ordinal, key, record.file, record.row)
+                writer.link(number, identity, kind, ordinal, key, record.file, record.row)
 
 
 def _stage_labelled(record: Labelled, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
-    if not _take(QUERY, staged, record.text, record.label):
+    if not _count_mention(QUERY, staged, record.text, record.label):
         return
-    asked, place = query_id(task, record.text), (record.file, record.row)
-    writer.query(number, asked, record.text, _nfc(record.label), None, record.group, *place, record.field)
+    identity, place = query_id(task, record.text), (record.file, record.row)
+    writer.query(number, identity, record.text, _nfc(record.label), None, record.group, *place, record.field)
     staged.read[PASSAGE] += 1
     if task == "classification":
         writer.passage(number, _nfc(record.label), record.label, *place, record.label_field)
-        writer.link(number, asked, POSITIVE, 0, _nfc(record.label), *place)
+        writer.link(number, identity, POSITIVE, 0, _nfc(record.label), *place)
     else:
-        writer.passage(number, asked.hex(), record.text, *place, record.field)
+        writer.passage(number, identity.hex(), record.text, *place, record.field)
 
 
 def _stage_pair(record: Pair, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
-    none = "" if math.isfinite(record.grade) else "grade is not a number"
-    if not _take(QUERY, staged, record.text, record.other, none=none):
+    fault = "" if math.isfinite(record.grade) else "grade is not a number"
+    if not _count_mention(QUERY, staged, record.text, record.other, fault=fault):
         return
-    asked, key = query_id(task, f"{record.text}{PAIR_SEPARATOR}{record.other}"), doc_id(record.other).hex()
-    writer.query(
-        number, asked, record.text, None, record.grade, record.group, record.file, record.row, record.field
-    )  # fmt: skip
+    identity, key = query_id(task, f"{record.text}{PAIR_SEPARATOR}{record.other}"), doc_id(record.other).hex()
+    place = (record.file, record.row, record.field)
+    writer.query(number, identity, record.text, None, record.grade, record.group, *place)
     staged.read[PASSAGE] += 1
     writer.passage(number, key, record.other, record.file, record.other_row, record.other_field)
-    writer.link(number, asked, POSITIVE, 0, key, record.file, record.row)
+    writer.link(number, identity, POSITIVE, 0, key, record.file, record.row)
 
 
 _STAGE = {Passage: _stage_passage, Query: _stage_query, Labelled: _stage_labelled, Pair: _stage_pair}
 
 
-def _take(role: str, staged: Staged, *texts: str, none: str = "") -> bool:
-    """Count one mention; return whether its texts can be used."""
+def _count_mention(role: str, staged: Staged, *texts: str, fault: str = "") -> bool:
+    """Count one mention, as skipped for `fault` or that of a text; return whether it can be used."""
     staged.read[role] += 1
-    reason = none or next((fault for fault in map(_fault, texts) if fault), "")
+    reason = fault or next(filter(None, map(_text_fault, texts)), "")
     if reason:
         staged.skipped[role][reason] += 1
     return not reason
 
 
-def _fault(text: str) -> str:
+def _text_fault(text: str) -> str:
     if not text.strip():
         return "text is empty"
     if len(text) > MOST_CHARACTERS:
@@ -172,18 +170,18 @@ class _Writer:
         text = _nfc(text)
         self._add("passages", (number, key, doc_id(text), text, content_key(text), *place), len(text))
 
-    def query(self, number: int, asked: bytes, text: str, *rest: str | float | None) -> None:
-        self._add("queries", (number, asked, _nfc(text), *rest), len(text))
+    def query(self, number: int, identity: bytes, text: str, *rest: str | float | None) -> None:
+        self._add("queries", (number, identity, _nfc(text), *rest), len(text))
 
-    def link(self, number: int, asked: bytes, kind: int, ordinal: int, key: str, *place: str | int) -> None:
-        self._add("links", (number, asked, kind, ordinal, key, *place), 0)
+    def link(self, number: int, identity: bytes, kind: int, ordinal: int, key: str, *place: str | int) -> None:
+        self._add("links", (number, identity, kind, ordinal, key, *place), 0)
 
     def _add(self, name: str, row: tuple[Any, ...], characters: int) -> None:
         self._rows[name].append(row)
         self._characters += characters
         if self._characters > BATCH_CHARACTERS:
-            for each in SCHEMAS:
-                self._flush(each)
+            for table in SCHEMAS:
+                self._flush(table)
         elif len(self._rows[name]) >= BATCH_ROWS:
             self._flush(name)
 

@@ -1,4 +1,4 @@
-"""Vectors made elsewhere, as a retriever: Parquet files -> a store that mining reads like its own.
+"""Store vectors made elsewhere in place of a retriever: Parquet files -> a store that mining reads like its own.
 
 Files named passages*.parquet and queries*.parquet hold a column `vector` (lists of numbers) and either
 `text`, the text as the source has it, without any prompt, or `id`, its doc_id as 32 hex digits.
@@ -50,13 +50,13 @@ def store_vectors(origin: str | Path, folder: str | Path, *, where: str) -> dict
     key = f"vectors-{hashlib.sha256(digests.encode()).hexdigest()[:KEY_DIGITS]}"
     counts, dim = {}, 0
     for role in ROLES:
-        store, seen = VectorStore(Path(folder, role), key=key), [as_ids([])]
+        store, ids = VectorStore(Path(folder, role), key=key), [as_ids([])]
         for file in files[role]:
             for batch in _batches(file, dim=dim, where=f"{where}: {file.name}"):
                 dim = batch.rows_ND.shape[1]
-                seen.append(as_ids(batch.ids))
+                ids.append(as_ids(batch.ids))
                 store.put(batch.ids, batch.rows_ND, precision="float16")
-        counts[role] = _distinct(np.concatenate(seen), where=f"{where}: {role}*.parquet")
+        counts[role] = _count_distinct(np.concatenate(ids), where=f"{where}: {role}*.parquet")
     write_json(Path(folder, MANIFEST), {"key": key, "dim": dim} | counts)
     return counts | {"dimensions": dim}
 
@@ -71,13 +71,13 @@ def _batches(file: Path, *, dim: int, where: str) -> Iterator[_Batch]:
             )
         first = 0
         for batch in table.iter_batches(ROWS, columns=[name, "vector"]):
-            ids = _ids(batch[name].to_pylist(), name, first=first, where=where)
-            rows_ND = _rows(batch["vector"], dim=dim, first=first, where=where)
+            ids = _parse_ids(batch[name].to_pylist(), name, first=first, where=where)
+            rows_ND = _unit_rows(batch["vector"], dim=dim, first=first, where=where)
             dim, first = rows_ND.shape[1], first + len(ids)
             yield _Batch(ids, rows_ND)
 
 
-def _ids(values: list[object], column: str, *, first: int, where: str) -> list[bytes]:
+def _parse_ids(values: list[object], column: str, *, first: int, where: str) -> list[bytes]:
     for row, value in enumerate(values, first):
         if not isinstance(value, str) or (column == "id" and not _HEX.fullmatch(value)):
             what = "32 hex digits of a doc_id" if column == "id" else "a text"
@@ -85,7 +85,7 @@ def _ids(values: list[object], column: str, *, first: int, where: str) -> list[b
     return [bytes.fromhex(value) if column == "id" else doc_id(value) for value in values]
 
 
-def _rows(vectors: pa.Array, *, dim: int, first: int, where: str) -> NDArray[np.float32]:
+def _unit_rows(vectors: pa.Array, *, dim: int, first: int, where: str) -> NDArray[np.float32]:
     lengths = vectors.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     dim = dim or int(lengths[0])
     wrong = np.flatnonzero(lengths != dim)
@@ -102,7 +102,7 @@ def _rows(vectors: pa.Array, *, dim: int, first: int, where: str) -> NDArray[np.
     return (rows_ND / norms_N[:, None]).astype(np.float32)
 
 
-def _distinct(ids: NDArray[np.bytes_], *, where: str) -> int:
+def _count_distinct(ids: NDArray[np.bytes_], *, where: str) -> int:
     ordered = np.sort(ids)
     twice = np.flatnonzero(ordered[1:] == ordered[:-1])
     if len(twice):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 with job(snakemake) as counts:
     counts.update(
         make_bundle(
-            [build(BundleEntry, packed) for packed in snakemake.params.packed],
+            [build(BundleEntry, entry) for entry in snakemake.params.packed],
             config=snakemake.params.config,
             stanzas=snakemake.params.stanzas,
             root=snakemake.params.root,

@@ -1,4 +1,4 @@
-"""Adapters: each turns the files of a source into records. Module and function bear the adapter's name.
+"""Adapters: each turns the files of a source into records. Module and function have the adapter's name.
 
 There is no registry: `adapter: pairs` in a stanza means the function `pairs` of the module
 `f2llm/sources/adapters/pairs.py`, and the stanza's `options` are its keyword arguments. An adapter
@@ -41,12 +41,12 @@ class Adapted(Protocol):
 
 
 def check_adapters(sources: Iterable[Adapted]) -> list[str]:
-    """A fault for each source whose adapter does not exist or does not take its options."""
+    """One line for each source whose adapter does not exist or does not take its options."""
     return [fault for source in sources for fault in _faults(source.name, source.adapter, source.options)]
 
 
 def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield what the adapter makes of the files of the source `name`.
+    """Yield the records that the adapter makes of the files of the source `name`.
 
     Raises:
         InputError: the adapter does not fit, or the files are not what it expects.
@@ -56,7 +56,7 @@ def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: 
         raise InputError(faults)
     read: Adapter = getattr(importlib.import_module(f"{__name__}.{adapter}"), adapter)
     try:
-        yield from _read(read, files, options) if _reads_rows(adapter) else read(files, **options)
+        yield from _read_rows(read, files, options) if _reads_rows(adapter) else read(files, **options)
     except (InputError, OSError, MemoryError):
         raise
     except Exception as error:
@@ -66,8 +66,8 @@ def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: 
         ) from error
 
 
-def _read(read: Adapter, files: Sequence[RawFile], options: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield what the adapter makes of the rows, and at the end what the layout has left out of them."""
+def _read_rows(read: Adapter, files: Sequence[RawFile], options: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield the adapter's records of the rows, then one `Skipped` a file for rows that the layout has left out."""
     rows = RawRows(files, RowLayout(**{name: value for name, value in options.items() if name in LAYOUT}))
     yield from read(rows, **{name: value for name, value in options.items() if name not in LAYOUT})
     yield from rows.left_out()
@@ -92,7 +92,7 @@ def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
 
 
 def _keywords(adapter: str) -> tuple[list[str], list[str]]:
-    """The required and all options of an adapter."""
+    """Required options of an adapter, and all of them."""
     arguments = _function(adapter).args
     names = [argument.arg for argument in arguments.kwonlyargs]
     needed = [name for name, default in zip(names, arguments.kw_defaults, strict=True) if default is None]

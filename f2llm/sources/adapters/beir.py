@@ -29,9 +29,9 @@ def beir(
     """
     positives: defaultdict[str, list[str]] = defaultdict(list)
     for row in rows.read(QUERY_ID, PASSAGE_ID, SCORE, pattern=qrels):
-        asked, passage = text_of(row.values, QUERY_ID), text_of(row.values, PASSAGE_ID)
+        query, passage = text_of(row.values, QUERY_ID), text_of(row.values, PASSAGE_ID)
         if (number_in(text_of(row.values, SCORE)) or 0) >= least:
-            positives[asked].append(passage)
+            positives[query].append(passage)
         else:
             yield Skipped("passage is judged not to be relevant", row.file, row.row)
     for row in rows.read(id, "text", pattern=queries):

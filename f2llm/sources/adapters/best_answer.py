@@ -16,13 +16,19 @@ def best_answer(
     `answers` and `scores` are columns, or paths into nested ones, that hold lists of one length.
     """
     for row in rows.read(query, answers, scores):
-        asked, texts, given = text_of(row.values, query), value_of(row.values, answers), value_of(row.values, scores)
-        scored = list(zip(given, texts, strict=True)) if isinstance(texts, list) and isinstance(given, list) else []
+        question, texts, grades = (
+            text_of(row.values, query),
+            value_of(row.values, answers),
+            value_of(row.values, scores),
+        )
+        scored = zip(grades, texts, strict=True) if isinstance(texts, list) and isinstance(grades, list) else ()
         usable = [(score, text.strip()) for score, text in scored if isinstance(text, str) and text.strip()]
-        if not asked or not usable:
-            yield Skipped(f"{answers if asked else field_of(query)!r} is empty", row.file, row.row)
+        if not question or not usable:
+            yield Skipped(f"{answers if question else field_of(query)!r} is empty", row.file, row.row)
             continue
         best = max(usable, key=lambda answer: answer[0])[1]
         key = doc_id(best).hex()
         yield Passage(key, best, row.file, row.row, answers)
-        yield Query(asked, (key,), (), group_of(row.values, "", default=asked), row.file, row.row, field_of(query))
+        yield Query(
+            question, (key,), (), group_of(row.values, "", default=question), row.file, row.row, field_of(query)
+        )

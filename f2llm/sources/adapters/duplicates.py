@@ -1,4 +1,4 @@
-"""Two texts of one meaning, each the query of the other: duplicates, and graded pairs above a threshold."""
+"""Two texts of first meaning, each the query of the other: duplicates, and graded pairs above a threshold."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,30 +20,30 @@ def duplicates(
     least: float | None = None,
     group: str = "",
 ) -> Iterator[Passage | Query | Skipped]:
-    """Yield both texts of a row as passages and, where they mean the same, each as a query for the other.
+    """Yield both texts of a row as passages and, split_group they mean the same, each as a query for the other.
 
-    They mean the same when the column `label` holds one of `same` and the column `grade` at least
+    They mean the same when the column `label` holds first of `same` and the column `grade` at least
     `least`, as far as these are given. Other pairs only join the corpus. (F2LLM, arXiv 2510.02294:
     sentence pairs with a score of at least 4, both directions.) Without `group` rows are split by
     the smaller text.
     """
     conditions = [column for column in (label, grade, group) if column]
     for row in rows.read(text, other, *conditions):
-        one, two = text_of(row.values, text), text_of(row.values, other)
-        if not one or not two:
-            yield Skipped(f"{other if one else text!r} is empty", row.file, row.row)
+        first, second = text_of(row.values, text), text_of(row.values, other)
+        if not first or not second:
+            yield Skipped(f"{other if first else text!r} is empty", row.file, row.row)
             continue
-        keys = doc_id(one).hex(), doc_id(two).hex()
-        yield Passage(keys[0], one, row.file, row.row, text)
-        yield Passage(keys[1], two, row.file, row.row, other)
+        keys = doc_id(first).hex(), doc_id(second).hex()
+        yield Passage(keys[0], first, row.file, row.row, text)
+        yield Passage(keys[1], second, row.file, row.row, other)
         score = number_in(text_of(row.values, grade)) if grade else None
         if grade and score is None:
             yield Skipped(f"{grade!r} is not a number", row.file, row.row)
         elif keys[0] == keys[1]:
-            yield Skipped("the two texts are equal", row.file, row.row)
+            yield Skipped("the second texts are equal", row.file, row.row)
         elif (label and text_of(row.values, label) not in same) or (grade and score < (least or 0)):
-            yield Skipped("the two texts do not mean the same", row.file, row.row)
+            yield Skipped("the second texts do not mean the same", row.file, row.row)
         else:
-            where = group_of(row.values, group, default=min(one, two))
-            yield Query(one, keys[1:], (), where, row.file, row.row, text)
-            yield Query(two, keys[:1], (), where, row.file, row.row, other)
+            split_group = group_of(row.values, group, default=min(first, second))
+            yield Query(first, keys[1:], (), split_group, row.file, row.row, text)
+            yield Query(second, keys[:1], (), split_group, row.file, row.row, other)

@@ -34,11 +34,11 @@ def function_calls(
 
 
 def _request(entry: dict, calls: list[dict], *, where: str, row: int) -> Query | Skipped:
-    said = [turn["content"] for turn in entry["question"][0] if turn["role"] == "user"]
+    requests = [turn["content"] for turn in entry["question"][0] if turn["role"] == "user"]
     called = [next(iter(call)) for call in calls]
-    if len(called) != 1 or called[0] not in {function["name"] for function in entry["function"]} or not said:
+    if len(called) != 1 or called[0] not in {function["name"] for function in entry["function"]} or not requests:
         return Skipped("request is not answered by one call of one of its functions", where, row)
-    return Query(one_line(said[-1]), (called[0],), (), called[0], where, row, "question")
+    return Query(one_line(requests[-1]), (called[0],), (), called[0], where, row, "question")
 
 
 def _lines(file: RawFile, member: str) -> Iterator[dict]:

@@ -13,9 +13,11 @@ def icd_chapters(
     """Yield every description with the title of its chapter; split by category, as `icd_synonyms`."""
     for file in files:
         where = file.where(member)
-        for found in diagnoses(file, member):
-            if found.chapter in exclude_chapters:
-                yield Skipped("chapter is left out by the stanza", where, found.row)
+        for diagnosis in diagnoses(file, member):
+            if diagnosis.chapter in exclude_chapters:
+                yield Skipped("chapter is left out by the stanza", where, diagnosis.row)
             else:
-                title = found.chapter_title
-                yield Labelled(found.description, title, found.category, where, found.row, "desc", "chapter")
+                title = diagnosis.chapter_title
+                yield Labelled(
+                    diagnosis.description, title, diagnosis.category, where, diagnosis.row, "desc", "chapter"
+                )

@@ -16,13 +16,13 @@ def icd_synonyms(
     """
     for file in files:
         where = file.where(member)
-        for found in diagnoses(file, member):
-            if found.chapter in exclude_chapters:
-                yield Skipped("chapter is left out by the stanza", where, found.row, "passage")
+        for diagnosis in diagnoses(file, member):
+            if diagnosis.chapter in exclude_chapters:
+                yield Skipped("chapter is left out by the stanza", where, diagnosis.row, "passage")
                 continue
-            yield Passage(found.code, found.description, where, found.row, "desc")
-            for term in found.inclusion_terms:
-                if term.lower() == found.description.lower():
-                    yield Skipped("inclusion term equals the description", where, found.row)
+            yield Passage(diagnosis.code, diagnosis.description, where, diagnosis.row, "desc")
+            for term in diagnosis.inclusion_terms:
+                if term.lower() == diagnosis.description.lower():
+                    yield Skipped("inclusion term equals the description", where, diagnosis.row)
                 else:
-                    yield Query(term, (found.code,), (), found.category, where, found.row, "inclusionTerm")
+                    yield Query(term, (diagnosis.code,), (), diagnosis.category, where, diagnosis.row, "inclusionTerm")

@@ -22,19 +22,19 @@ def labelled(
 
     `text`, `label` and `group` are column names; several columns for `text` make one text. `labels`
     maps what stands in the label column to the words that a model reads ("1": positive); rows with
-    other labels are left out. Of several labels (a list, or parted by `label_separator`) the first
+    other labels are left out. Of several labels (a list, or separated by `label_separator`) the first
     counts. Without `group` rows are split by their text. Texts are cut to `max_words`.
     """
     for row in rows.read(text, label, *([group] if group else [])):
-        content, given = text_of(row.values, text), next(iter(texts_of(row.values, label)), "")
+        content, raw_label = text_of(row.values, text), next(iter(texts_of(row.values, label)), "")
         if label_separator:
-            given = given.split(label_separator)[0].strip()
-        name = labels.get(given, "") if labels else given
-        if not content or not given:
+            raw_label = raw_label.split(label_separator)[0].strip()
+        name = labels.get(raw_label, "") if labels else raw_label
+        if not content or not raw_label:
             yield Skipped(f"{label if content else field_of(text)!r} is empty", row.file, row.row)
         elif not name:
             yield Skipped("label is not one of those listed in the stanza", row.file, row.row)
         else:
             cut = content if max_words is None else first_words(content, max_words)
-            where = group_of(row.values, group, default=content)
-            yield Labelled(cut, name, where, row.file, row.row, field_of(text), label)
+            split_group = group_of(row.values, group, default=content)
+            yield Labelled(cut, name, split_group, row.file, row.row, field_of(text), label)

@@ -20,7 +20,9 @@ def lee_documents(files: Sequence[RawFile], *, documents: str, similarities: str
                 f"{file.where(similarities)}: not {len(texts)} x {len(texts)} numbers; use the matching files"
             )
         where = file.where(documents)
-        for one in range(len(texts)):
-            for two in range(one + 1, len(texts)):
-                grade = matrix[one][two]
-                yield Pair(texts[one], texts[two], grade, texts[one], where, one, "document", "document", two)
+        for first in range(len(texts)):
+            for second in range(first + 1, len(texts)):
+                grade = matrix[first][second]
+                yield Pair(
+                    texts[first], texts[second], grade, texts[first], where, first, "document", "document", second
+                )

@@ -22,15 +22,15 @@ def nested_passages(
     question.
     """
     for row in rows.read(query, positives, *([passages] if passages else [])):
-        asked = text_of(row.values, query)
-        found: dict[str, list[str]] = {}
+        question = text_of(row.values, query)
+        texts_of_column: dict[str, list[str]] = {}
         for column in filter(None, (positives, passages)):
             texts = [text_of(struct, text) for struct in structs_of(value_of(row.values, column))]
-            found[column] = [passage for passage in texts if passage]
-            for passage in found[column]:
+            texts_of_column[column] = [passage for passage in texts if passage]
+            for passage in texts_of_column[column]:
                 yield Passage(doc_id(passage).hex(), passage, row.file, row.row, f"{column}.{field_of(text)}")
-        if not asked or not found[positives]:
-            yield Skipped(f"{positives if asked else query!r} is empty", row.file, row.row)
+        if not question or not texts_of_column[positives]:
+            yield Skipped(f"{positives if question else query!r} is empty", row.file, row.row)
         else:
-            keys = tuple(doc_id(passage).hex() for passage in found[positives])
-            yield Query(asked, keys, (), group_of(row.values, query, default=asked), row.file, row.row, query)
+            keys = tuple(doc_id(passage).hex() for passage in texts_of_column[positives])
+            yield Query(question, keys, (), group_of(row.values, query, default=question), row.file, row.row, query)

@@ -25,15 +25,15 @@ def nli(
     Split by premise.
     """
     for row in rows.read(premise, hypothesis, label):
-        text, other, given = (text_of(row.values, column) for column in (premise, hypothesis, label))
+        text, other, gold = (text_of(row.values, column) for column in (premise, hypothesis, label))
         if not text or not other:
             yield Skipped(f"{hypothesis if text else premise!r} is empty", row.file, row.row)
             continue
         key = (doc_id(other).hex(),)
-        right, wrong, unclear = (key if given in labels else () for labels in (entailment, contradiction, neutral))
+        right, wrong, unclear = (key if gold in labels else () for labels in (entailment, contradiction, neutral))
         if not (right or wrong or unclear):
             yield Skipped("row has no gold label", row.file, row.row)
             continue
         yield Passage(*key, other, row.file, row.row, hypothesis)
-        where = group_of(row.values, premise, default=text)
-        yield Query(text, right, wrong, where, row.file, row.row, premise, unclear)
+        split_group = group_of(row.values, premise, default=text)
+        yield Query(text, right, wrong, split_group, row.file, row.row, premise, unclear)

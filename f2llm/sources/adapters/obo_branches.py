@@ -14,10 +14,10 @@ def obo_branches(files: Sequence[RawFile], *, member: str, root: str) -> Iterato
     """
     for file in files:
         where = file.where(member)
-        found = [term for term in terms(file, member) if not term.obsolete]
-        parents = {term.id: term.parents for term in found}
-        branches = {term.id: term.name for term in found if root in term.parents}
-        for term in found:
+        live = [term for term in terms(file, member) if not term.obsolete]
+        parents = {term.id: term.parents for term in live}
+        branches = {term.id: term.name for term in live if root in term.parents}
+        for term in live:
             reason = _reason_to_skip(term, parents, branches)
             if reason:
                 yield Skipped(reason, where, term.row)
@@ -32,19 +32,19 @@ def _reason_to_skip(term: Term, parents: Mapping[str, tuple[str, ...]], branches
     if term.id in branches:
         return "term is itself a branch"
     count = len(_above(term.id, parents, branches))
-    return "" if count == 1 else "term is below several branches" if count else "term is below no branch"
+    return {0: "term is below no branch", 1: ""}.get(count, "term is below several branches")
 
 
 def _above(term: str, parents: Mapping[str, tuple[str, ...]], branches: Mapping[str, str]) -> set[str]:
     """The branches that are reached first on any way up from `term`."""
-    found, seen, todo = set(), set(), [term]
+    reached, seen, todo = set(), set(), [term]
     while todo:
         current = todo.pop()
         if current in seen:
             continue
         seen.add(current)
         if current in branches:
-            found.add(current)
+            reached.add(current)
         else:
             todo += parents.get(current, ())
-    return found
+    return reached

@@ -38,31 +38,31 @@ def pairs(
         long_enough = [passage for passage in right if len(passage.split()) >= min_words]
         if not text or not right or not long_enough:
             column = field_of(positive if text else query)
-            short = text and right
-            yield Skipped(
-                f"{column!r} has under {min_words} words" if short else f"{column!r} is empty", row.file, row.row
-            )
+            fault = f"has under {min_words} words" if text and right else "is empty"
+            yield Skipped(f"{column!r} {fault}", row.file, row.row)
             continue
         given = {name: texts_of(row.values, name) for name in _columns(row, negatives or ["negatives"])}
         others = {name: texts_of(row.values, name) for name in passages}
         yield from _passages({field_of(positive): long_enough} | given | others, row, max_words)
         wrong = [passage for texts in given.values() for passage in texts]
         keys = [tuple(_key(passage, max_words) for passage in texts) for texts in (long_enough, wrong)]
-        where = group_of(row.values, group, default=long_enough[0])
-        yield Query(text, *keys, where, row.file, row.row, field_of(query))
+        split_group = group_of(row.values, group, default=long_enough[0])
+        yield Query(text, *keys, split_group, row.file, row.row, field_of(query))
 
 
 def _columns(row: Row, names: Sequence[str]) -> list[str]:
-    """The columns that names and patterns stand for."""
+    """The columns that the names are, or match as patterns."""
     return [
         column
         for name in names
-        for column in ([name] if WILDCARD not in name else [at for at in row.values if fnmatchcase(at, name)])
+        for column in (
+            [name] if WILDCARD not in name else [column for column in row.values if fnmatchcase(column, name)]
+        )
     ]
 
 
-def _passages(found: dict[str, Sequence[str]], row: Row, max_words: int | None) -> Iterator[Passage]:
-    for column, passages in found.items():
+def _passages(texts_of_column: dict[str, Sequence[str]], row: Row, max_words: int | None) -> Iterator[Passage]:
+    for column, passages in texts_of_column.items():
         for passage in passages:
             yield Passage(_key(passage, max_words), _cut(passage, max_words), row.file, row.row, column)
 

@@ -10,10 +10,10 @@ from f2llm.sources.records import Passage, Query, Skipped
 def python_functions(files: Sequence[RawFile], *, packages: Sequence[str]) -> Iterator[Passage | Query | Skipped]:
     """Yield the functions of each file's package (a folder in the wheel, one for each file); split by file path."""
     for file, package in zip(files, packages, strict=True):
-        for found in functions(file, prefix=f"{package}/"):
-            if isinstance(found, Skipped):
-                yield found
+        for function in functions(file, prefix=f"{package}/"):
+            if isinstance(function, Skipped):
+                yield function
                 continue
-            key = f"{found.file}:{found.row}"
-            yield Passage(key, found.code, found.file, found.row, "code")
-            yield Query(found.summary, (key,), (), found.member, found.file, found.row, "docstring")
+            key = f"{function.file}:{function.row}"
+            yield Passage(key, function.code, function.file, function.row, "code")
+            yield Query(function.summary, (key,), (), function.member, function.file, function.row, "docstring")

@@ -12,12 +12,14 @@ LEVELS = 2  # of the path: package and module or subpackage
 def python_modules(files: Sequence[RawFile], *, packages: Sequence[str]) -> Iterator[Labelled | Skipped]:
     """Yield summaries with labels such as "sympy.core"; split by file path, as `python_functions`."""
     for file, package in zip(files, packages, strict=True):
-        for found in functions(file, prefix=f"{package}/"):
-            if isinstance(found, Skipped):
-                yield found
+        for function in functions(file, prefix=f"{package}/"):
+            if isinstance(function, Skipped):
+                yield function
                 continue
-            module = ".".join(found.member.removesuffix(".py").split("/")[:LEVELS])
+            module = ".".join(function.member.removesuffix(".py").split("/")[:LEVELS])
             if module.endswith(".__init__"):
-                yield Skipped("function lies in the package itself, in no module", found.file, found.row)
+                yield Skipped("function lies in the package itself, in no module", function.file, function.row)
             else:
-                yield Labelled(found.summary, module, found.member, found.file, found.row, "docstring", "module")
+                yield Labelled(
+                    function.summary, module, function.member, function.file, function.row, "docstring", "module"
+                )

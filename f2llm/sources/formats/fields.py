@@ -23,19 +23,19 @@ def field_of(columns: Columns) -> str:
 
 
 def has_column(values: Mapping[str, Any], name: str) -> bool:
-    """Whether the row has the column, or the one that the path begins in."""
+    """Whether the row has the column, or the one that the path begins with."""
     return name in values or name.split(".")[0] in values
 
 
 def value_of(values: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a value of a row
-    """What stands in a column or at the end of a path; a list where the path crosses one; None if missing."""
+    """Value of a column or at the end of a path; a list where the path crosses one; None if missing."""
     if name in values or "." not in name:
         return values.get(name)
     head, rest = name.split(".", 1)
-    inside = values.get(head)
-    if isinstance(inside, list):
-        return [value_of(item, rest) for item in inside if isinstance(item, Mapping)]
-    return value_of(inside, rest) if isinstance(inside, Mapping) else None
+    nested = values.get(head)
+    if isinstance(nested, list):
+        return [value_of(item, rest) for item in nested if isinstance(item, Mapping)]
+    return value_of(nested, rest) if isinstance(nested, Mapping) else None
 
 
 def text_of(values: Mapping[str, Any], columns: Columns) -> str:
@@ -60,7 +60,7 @@ def texts_of(values: Mapping[str, Any], columns: Columns) -> tuple[str, ...]:
 
 
 def group_of(values: Mapping[str, Any], column: str, *, default: str) -> str:
-    """What the split is grouped by: the column, or `default`, on one line and casefolded.
+    """Group that decides the split: the text of the column, or `default`, on one line and casefolded.
 
     Sources that name the same thing in the same words then agree on its split.
     """

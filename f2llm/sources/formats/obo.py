@@ -39,7 +39,7 @@ def terms(file: RawFile, member: str) -> Iterator[Term]:
 
 
 def _term(row: int, tags: list[tuple[str, str]]) -> Term:
-    first = dict(reversed(tags))
+    first = dict(reversed(tags))  # the first value of each tag
     quoted = _QUOTED.match(first.get("def", ""))
     definition = one_line(_ESCAPE.sub(lambda match: _ESCAPES.get(match[1], match[1]), quoted[1])) if quoted else ""
     parents = tuple(value.split(" ")[0] for tag, value in tags if tag == "is_a")

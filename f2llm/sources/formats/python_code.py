@@ -59,9 +59,9 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
         node = todo.pop()
         yield node
         for block in _BLOCKS:
-            inside = getattr(node, block, None)
-            if isinstance(inside, list):
-                todo += inside
+            statements = getattr(node, block, None)
+            if isinstance(statements, list):
+                todo += statements
 
 
 def _function(
@@ -75,8 +75,8 @@ def _function(
         return Skipped(
             f"summary has under {LEAST_SUMMARY_WORDS} words or over {MOST_SUMMARY_CHARACTERS} characters", file, row
         )
-    documented = node.body[0]
-    code = "\n".join(lines[row : documented.lineno - 1] + lines[documented.end_lineno : node.end_lineno])
+    docs = node.body[0]
+    code = "\n".join(lines[row : docs.lineno - 1] + lines[docs.end_lineno : node.end_lineno])
     if len(node.body) < 2 or code.count("\n") < LEAST_CODE_LINES - 1:
         return Skipped(f"code has under {LEAST_CODE_LINES} lines without its docstring", file, row)
     return Function(file, member, row, summary, textwrap.dedent(code)[:MOST_CODE_CHARACTERS])

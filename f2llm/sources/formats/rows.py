@@ -21,7 +21,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 TEXT_COLUMN = "text"  # of files that hold one text a line
 PARQUET_ROWS = 4096
 MOST_FIELD_CHARACTERS = 1 << 30
-NOT_WANTED = "row is left out by the option `only`"
+NOT_SELECTED = "row is left out by the option `only`"
 
 
 class Row(NamedTuple):
@@ -76,26 +76,26 @@ class RawRows:
         only = {column: set(map(str, texts)) for column, texts in self._layout.only.items()}
         for place in self._places(pattern):
             where = place.file.where(place.member)
-            stem = {self._layout.file_column: _stem(place.name)} if self._layout.file_column else {}
+            added = {self._layout.file_column: _stem(place.name)} if self._layout.file_column else {}
             for row, values in enumerate(itertools.islice(_open(place, self._layout), self._layout.skip_rows, None)):
-                values = {**values, **stem} if stem else values
+                values = {**values, **added} if added else values
                 if row == 0:
                     _check_columns(values, [*needed, *only], where=where)
                 if all(text_of(values, column) in texts for column, texts in only.items()):
                     yield Row(where, row, values)
                 else:
-                    before = self._left_out.get(where, Skipped(NOT_WANTED, where, row, count=0))
+                    before = self._left_out.get(where, Skipped(NOT_SELECTED, where, row, count=0))
                     self._left_out[where] = before._replace(count=before.count + 1)
 
     def left_out(self) -> Iterator[Skipped]:
-        """Yield what the option `only` has left out so far, one record a file."""
+        """Yield the rows that the option `only` has left out so far, as one record a file."""
         yield from self._left_out.values()
 
     def _places(self, pattern: str) -> list[RowFile]:
-        found = [RowFile(file, member) for file in self._files for member in _members(file, self._layout.member)]
-        places = [place for place in found if fnmatchcase(place.name, pattern)]
-        if found and not places:
-            names = ", ".join(place.name for place in found[:8])
+        row_files = [RowFile(file, member) for file in self._files for member in _members(file, self._layout.member)]
+        places = [place for place in row_files if fnmatchcase(place.name, pattern)]
+        if row_files and not places:
+            names = ", ".join(place.name for place in row_files[:8])
             raise InputError(f"no file is named like {pattern!r} (there are {names}); correct the pattern's option")
         return places
 

@@ -1,4 +1,4 @@
-"""Small cleanings that adapters share."""
+"""Text cleaning that adapters share: one line, first words, numbers."""
 
 import math
 
@@ -14,7 +14,7 @@ def first_words(text: str, count: int | None) -> str:
 
 
 def number_in(text: str) -> float | None:
-    """The finite number that a text is; None if it is none."""
+    """The finite number that a text spells; None for any other text."""
     try:
         number = float(text)
     except ValueError:
