@@ -1,4 +1,4 @@
-"""Files of a source, read where they lie: archives are never unpacked and their members never trusted.
+"""Read the files of a source in place: archives are never unpacked, their members never trusted.
 
 A wheel is a zip file. Its members are streamed out of it; names that could lead out of a folder,
 links, encrypted members and members beyond a size limit are refused. A member may itself be a zip
@@ -37,11 +37,11 @@ class RawFile:
             self._archive = None
 
     def where(self, member: str = "") -> str:
-        """ "file!member", or "file" for a plain file: how the tables name this place."""
+        """Name of this place in the tables: "file!member", or "file" for a plain file."""
         return f"{self.name}{SEPARATOR}{member}" if member else self.name
 
     def members(self, *, prefix: str = "", suffix: str = "") -> list[str]:
-        """The names of the archive's files with this prefix and suffix, sorted."""
+        """Names of the archive's files with this prefix and suffix, sorted."""
         names = {info.filename for info in self._zip().infolist() if not info.is_dir()}
         return sorted(name for name in names if name.startswith(prefix) and name.endswith(suffix))
 

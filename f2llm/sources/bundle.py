@@ -67,8 +67,8 @@ def make_bundle(
                     link(cache / stored, aside / "fetched" / stored)
                 else:
                     faults.append(
-                        f"{entry.kind} {entry.name}: {cache / stored} is gone; delete {entry.manifest} and run again: it is "
-                        "fetched anew"
+                        f"{entry.kind} {entry.name}: {cache / stored} is gone; delete {entry.manifest} and run again: "
+                        "it is fetched anew"
                     )
             for place in entry.fetch:
                 for file in local_files(place.path) if place.path else ():

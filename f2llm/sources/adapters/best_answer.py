@@ -16,11 +16,8 @@ def best_answer(
     `answers` and `scores` are columns, or paths into nested ones, that hold lists of one length.
     """
     for row in rows.read(query, answers, scores):
-        question, texts, grades = (
-            text_of(row.values, query),
-            value_of(row.values, answers),
-            value_of(row.values, scores),
-        )
+        question = text_of(row.values, query)
+        texts, grades = value_of(row.values, answers), value_of(row.values, scores)
         scored = zip(grades, texts, strict=True) if isinstance(texts, list) and isinstance(grades, list) else ()
         usable = [(score, text.strip()) for score, text in scored if isinstance(text, str) and text.strip()]
         if not question or not usable:
@@ -29,6 +26,5 @@ def best_answer(
         best = max(usable, key=lambda answer: answer[0])[1]
         key = doc_id(best).hex()
         yield Passage(key, best, row.file, row.row, answers)
-        yield Query(
-            question, (key,), (), group_of(row.values, "", default=question), row.file, row.row, field_of(query)
-        )
+        split_group = group_of(row.values, "", default=question)
+        yield Query(question, (key,), (), split_group, row.file, row.row, field_of(query))

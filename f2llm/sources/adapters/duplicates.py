@@ -22,7 +22,7 @@ def duplicates(
 ) -> Iterator[Passage | Query | Skipped]:
     """Yield both texts of a row as passages and, split_group they mean the same, each as a query for the other.
 
-    They mean the same when the column `label` holds first of `same` and the column `grade` at least
+    They mean the same when the column `label` holds one of `same` and the column `grade` at least
     `least`, as far as these are given. Other pairs only join the corpus. (F2LLM, arXiv 2510.02294:
     sentence pairs with a score of at least 4, both directions.) Without `group` rows are split by
     the smaller text.
@@ -40,9 +40,9 @@ def duplicates(
         if grade and score is None:
             yield Skipped(f"{grade!r} is not a number", row.file, row.row)
         elif keys[0] == keys[1]:
-            yield Skipped("the second texts are equal", row.file, row.row)
+            yield Skipped("the two texts are equal", row.file, row.row)
         elif (label and text_of(row.values, label) not in same) or (grade and score < (least or 0)):
-            yield Skipped("the second texts do not mean the same", row.file, row.row)
+            yield Skipped("the two texts do not mean the same", row.file, row.row)
         else:
             split_group = group_of(row.values, group, default=min(first, second))
             yield Query(first, keys[1:], (), split_group, row.file, row.row, text)

@@ -17,7 +17,5 @@ def icd_chapters(
             if diagnosis.chapter in exclude_chapters:
                 yield Skipped("chapter is left out by the stanza", where, diagnosis.row)
             else:
-                title = diagnosis.chapter_title
-                yield Labelled(
-                    diagnosis.description, title, diagnosis.category, where, diagnosis.row, "desc", "chapter"
-                )
+                label, group = diagnosis.chapter_title, diagnosis.category
+                yield Labelled(diagnosis.description, label, group, where, diagnosis.row, "desc", "chapter")

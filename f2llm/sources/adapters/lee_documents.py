@@ -20,9 +20,7 @@ def lee_documents(files: Sequence[RawFile], *, documents: str, similarities: str
                 f"{file.where(similarities)}: not {len(texts)} x {len(texts)} numbers; use the matching files"
             )
         where = file.where(documents)
-        for first in range(len(texts)):
-            for second in range(first + 1, len(texts)):
-                grade = matrix[first][second]
-                yield Pair(
-                    texts[first], texts[second], grade, texts[first], where, first, "document", "document", second
-                )
+        for row in range(len(texts)):
+            for column in range(row + 1, len(texts)):
+                grade = matrix[row][column]
+                yield Pair(texts[row], texts[column], grade, texts[row], where, row, "document", "document", column)

@@ -50,15 +50,10 @@ def pairs(
         yield Query(text, *keys, split_group, row.file, row.row, field_of(query))
 
 
-def _columns(row: Row, names: Sequence[str]) -> list[str]:
-    """The columns that the names are, or match as patterns."""
-    return [
-        column
-        for name in names
-        for column in (
-            [name] if WILDCARD not in name else [column for column in row.values if fnmatchcase(column, name)]
-        )
-    ]
+def _columns(row: Row, names: Sequence[str]) -> Iterator[str]:
+    """Yield the names themselves, and in place of a pattern the columns that match it."""
+    for name in names:
+        yield from [column for column in row.values if fnmatchcase(column, name)] if WILDCARD in name else [name]
 
 
 def _passages(texts_of_column: dict[str, Sequence[str]], row: Row, max_words: int | None) -> Iterator[Passage]:
