@@ -1,4 +1,4 @@
-"""Accept existing outputs after a change of code that keeps results, and put that on record."""
+"""Accept existing outputs after a change of code that keeps results, and record that."""
 
 import datetime
 import json
@@ -14,7 +14,7 @@ RECORD = Path("results/lineage/accepted.jsonl")
 
 
 def accept_outputs(*, reason: str, targets: Sequence[str]) -> str:
-    """Mark all outputs that only changed params would re-run as up to date; return what was done.
+    """Mark outputs that would re-run only because their params changed as up to date; return a line for a person.
 
     Runs in the current folder, through `snakemake --touch`. The record names time, reason,
     commit and the outputs, so that the lineage shows which files were made by older code.

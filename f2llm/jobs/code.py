@@ -2,8 +2,8 @@
 
 The digest of a file is that of its syntax tree and of what it imports, name by name. Paths are in none of it: a
 moved or renamed module digests to what it did before. It stops at this package, f2llm/jobs: what surrounds a job
-(notes, locks, progress, Slurm) decides no byte of a result. What tells of whole runs (estimate, report, cards, lineage)
-carries settings, and does not change with the list of what may be set: there it stops at f2llm/config too.
+(notes, locks, progress, Slurm) decides no byte of a result. Code that reports on whole runs (estimate, report,
+cards, lineage) only passes settings on, so a new setting changes nothing in it: there it stops at f2llm/config too.
 """
 
 import ast
@@ -65,7 +65,7 @@ class Import(NamedTuple):
 
 
 class CodeFile(NamedTuple):
-    """What one file says.
+    """The parts of one file that its digest is made of.
 
     Attributes:
         tree: digest of its syntax tree without docstrings and without imports of this project.
@@ -90,7 +90,7 @@ class CodeTree:
         self._digests: dict[str, str] = {}
 
     def edited(self, edits: Mapping[str, str]) -> "CodeTree":
-        """The same code with other texts of some of its files (relative path -> text)."""
+        """This code with other texts for some of its files (relative path -> text)."""
         other = CodeTree(self._root)
         other._edits = edits
         other._files = {path: file for path, file in self._files.items() if path not in edits}
@@ -106,9 +106,9 @@ class CodeTree:
         """
         paths = [str(script) for script in scripts]
         packages = frozenset[str]().union(*(self.file(path).packages for path in self.reached(*paths)))
-        parts = [self._digest(path) for path in paths]
-        parts += [f"{name}=={version}" for name, version in sorted(_versions(packages).items())]
-        return _hashed(parts)[:16]
+        digests = [self._digest(path) for path in paths]
+        versions = [f"{name}=={version}" for name, version in sorted(_versions(packages).items())]
+        return _hashed([*digests, *versions])[:16]
 
     def reached(self, *scripts: str) -> list[str]:
         """All files that `scripts` run, themselves included, sorted."""
@@ -121,7 +121,7 @@ class CodeTree:
         return sorted(reached)
 
     def file(self, path: str) -> CodeFile:
-        """What one file says."""
+        """The digested parts of one file, read once."""
         if path not in self._files:
             self._files[path] = self._read(path)
         return self._files[path]
@@ -129,20 +129,20 @@ class CodeTree:
     def _digest(self, path: str) -> str:
         if path not in self._digests:
             for circle in self._circles(path):
-                self._add(circle)
+                self._digest_circle(circle)
         return self._digests[path]
 
-    def _add(self, circle: list[str]) -> None:
+    def _digest_circle(self, circle: list[str]) -> None:
         """Digest files that import each other; all that they import besides is digested already."""
         # Inside a circle a file stands for its own tree: the digest of the whole is what is being made.
         known = {member: f"circle {self.file(member).tree}" for member in circle} | self._digests
-        said = {member: _hashed([self.file(member).tree, *self._said(member, known)]) for member in circle}
-        whole = sorted(said.values()) if len(circle) > 1 else []
+        alone = {member: _hashed([self.file(member).tree, *self._imported(member, known)]) for member in circle}
+        together = sorted(alone.values()) if len(circle) > 1 else []
         for member in circle:
-            self._digests[member] = _hashed([said[member], *whole])
+            self._digests[member] = _hashed([alone[member], *together])
 
-    def _said(self, path: str, known: Mapping[str, str]) -> list[str]:
-        """Imports and data of a file, in an order that does not depend on the names of modules."""
+    def _imported(self, path: str, known: Mapping[str, str]) -> list[str]:
+        """Imported names and data of a file, in an order that does not depend on the names of modules."""
         file = self.file(path)
         imports = {f"{known.get(target, 'jobs')} {name} {bound}" for target, name, bound in file.imports}
         return sorted(imports) + [f"{name}\0{sha256}" for name, sha256 in file.data]
@@ -168,6 +168,7 @@ class CodeTree:
                     lowest[path] = min(lowest[path], lowest[target])
                 elif target in stack:
                     lowest[path] = min(lowest[path], order[target])
+            # No file below it on the stack is reached from here: what lies above it is one whole circle.
             if lowest[path] == order[path]:
                 first = stack.index(path)
                 circles.append(stack[first:])
@@ -188,7 +189,7 @@ class CodeTree:
         modules = [Import(target, "", numbers.get(bound, "")) for bound, target in reader.modules.items()]
         imports = [*reader.imports, *modules]
         if path.replace("/", ".").startswith(CARRIERS) or (not path.startswith("f2llm/") and reader.names_carrier):
-            imports = [found._replace(target="") if found.target.startswith(SETTINGS) else found for found in imports]
+            imports = [name._replace(target="") if name.target.startswith(SETTINGS) else name for name in imports]
         return CodeFile(_hashed([ast.dump(tree)]), tuple(imports), frozenset(reader.packages), tuple(reader.data))
 
     def module_file(self, module: str) -> str | None:
@@ -201,17 +202,17 @@ class CodeTree:
 
     def data_files(self, place: Path) -> list[tuple[str, str]]:
         """A named data file, or the files of a named folder, with their sha256; modules are no data."""
-        whole = self._root / place
-        files = sorted(file for file in [whole, *whole.rglob("*")] if file.is_file())
+        top = self._root / place
+        files = sorted(file for file in [top, *top.rglob("*")] if file.is_file())
         return [
-            (str(file.relative_to(whole.parent)), hashlib.sha256(file.read_bytes()).hexdigest())
+            (str(file.relative_to(top.parent)), hashlib.sha256(file.read_bytes()).hexdigest())
             for file in files
             if file.suffix not in (".py", ".pyc")
         ]
 
 
 class _Reader(ast.NodeTransformer):
-    """Takes docstrings and imports of this project out of a tree, and notes what it imports and names."""
+    """Removes docstrings and imports of this project from a tree, and collects its imports, packages and data files."""
 
     def __init__(self, tree: CodeTree, folder: Path) -> None:
         self._tree, self._folder = tree, folder
@@ -219,7 +220,7 @@ class _Reader(ast.NodeTransformer):
         self.packages: set[str] = set()
         self.names_carrier = False
         self.data: list[tuple[str, str]] = []
-        self.modules: dict[str, str] = {}  # what an imported module is called -> its file
+        self.modules: dict[str, str] = {}  # local name of an imported module -> its file
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
@@ -256,38 +257,38 @@ class _Reader(ast.NodeTransformer):
 
 
 class KeptDigests:
-    """Digests that are computed once: kept in a file for the next call, and taken over by the jobs of a run.
+    """Digests computed once: kept in a file for the next call, and handed to the jobs of a run.
 
-    Parsing all modules takes two seconds of processor time, and every job reads the workflow anew. A digest is taken
-    over only while every byte of the code and every version that it mixes in are as they were: who edits code beside
-    a live run gets what the edited code digests to. The file may be deleted at any time.
+    Parsing all modules takes two seconds of processor time, and every job reads the workflow anew. A kept digest is
+    used only while every byte of the code and every version that it mixes in are unchanged, so an edit beside a live
+    run takes effect. The file may be deleted at any time.
     """
 
     def __init__(self, *, kept: str | Path, planning: bool) -> None:
-        """Take over what is kept: the process that plans from the file, its jobs from their environment."""
+        """Read kept digests: the planning process from the file `kept`, its jobs from their environment."""
         self._kept, self._planning = Path(kept), planning
         versions = json.dumps(result_versions(), sort_keys=True)
         self._key = _hashed([code_hash(), versions])
-        given = self._read() if planning else json.loads(os.environ.get(VARIABLE) or "{}")
-        self._known: dict[str, str] = dict(given["digests"]) if given.get("key") == self._key else {}
-        self._leave()
+        stored = self._read() if planning else json.loads(os.environ.get(VARIABLE) or "{}")
+        self._known: dict[str, str] = dict(stored["digests"]) if stored.get("key") == self._key else {}
+        self._hand_to_jobs()
 
     def of(self, *paths: str) -> str:
-        """The digest of what `paths` (relative to the repository root) run; it is left for the jobs."""
+        """Digest of the code that `paths` (relative to the repository root) run; jobs of this process get it too."""
         name = " ".join(paths)
         if name not in self._known:
             self._known[name] = code_digest(*paths)
-            self._leave()
+            self._hand_to_jobs()
         return self._known[name]
 
     def keep(self) -> None:
-        """Write the file, where that is possible."""
+        """Write the file; a folder that cannot be written to is no fault."""
         content = {"key": self._key, "digests": self._known}
         if self._planning and content != self._read():
             with contextlib.suppress(OSError):
                 write_json(self._kept, content)
 
-    def _leave(self) -> None:
+    def _hand_to_jobs(self) -> None:
         if self._planning:
             os.environ[VARIABLE] = json.dumps({"key": self._key, "digests": self._known})
 

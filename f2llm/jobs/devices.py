@@ -34,7 +34,7 @@ def visible_devices(devices: str | Path = "/dev") -> list[str]:
 def claimed(count: int, *, locks: str | Path | None = None) -> Iterator[list[str]]:
     """Hold `count` devices of this machine while the block runs, and let this process see only those.
 
-    Waits for other jobs of this user to give theirs back; a job that dies gives them back by dying. Without
+    Waits for other jobs of this user to release theirs; a job that dies releases them too. Without
     devices, or inside a Slurm job, nothing is claimed.
 
     Raises:

@@ -49,7 +49,7 @@ def check_environment(*, lock: str | Path, results: str | Path = ".") -> None:
 
 
 def describe_libraries(*, gpus: int) -> list[str]:
-    """Lines of which builds of torch and faiss are installed, and of what is untried or leaves GPUs idle."""
+    """Lines that name the installed builds of torch and faiss, and warn of untried platforms and idle GPUs."""
     torch = _version("torch") or "not installed"
     faiss = [f"{name} {_installed(name)}" for name in FAISS if _installed(name)]
     lines = [f"libraries    torch {torch}, {', '.join(faiss) or 'no faiss'}"]

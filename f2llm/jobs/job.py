@@ -1,4 +1,4 @@
-"""What made a file: a manifest of every job."""
+"""Run a script as one job: its log, note, devices, and the manifest that says what made its outputs."""
 
 import contextlib
 import logging
@@ -21,7 +21,7 @@ from f2llm.records.files import bytes_of, clear_asides, sha256_path, write_json
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FORMAT = 2  # of manifests; `f2llm.runs.manifests` names those that it reads. Format 1 did not name itself.
-# Wildcards that are variant keys: they stand in the paths, and name nothing that a person or another run knows.
+# Wildcards that are variant keys: digests in paths, which mean nothing to a person or another run.
 KEYS = ("curation", "evaluation_texts", "encoder", "mining", "tokens")
 logger = logging.getLogger(__name__)
 
@@ -67,17 +67,17 @@ def job(context: JobContext) -> Iterator[JobCounts]:
     except Exception as error:
         handlers[0].stream.write(traceback.format_exc())
         handlers[0].flush()
-        said = _message_of(error)
-        sys.stderr.write(f"\n{_unit(context)} failed:\n{said}\n  log: {context.log[0]}\n\n")
+        message = _message_of(error)
+        sys.stderr.write(f"\n{_unit(context)} failed:\n{message}\n  log: {context.log[0]}\n\n")
         with contextlib.suppress(OSError):  # a full disk has no place for a note either
-            end_note(note, state="failed", said=said)
+            end_note(note, state="failed", said=message)
         raise SystemExit(1) from None
     end_note(note, state="done")
     logger.info("done: %s", ", ".join(f"{key} {value}" for key, value in counts.items() if not isinstance(value, dict)))
 
 
 def job_threads(context: JobContext) -> int:
-    """The threads of a job: in a Slurm job its CPUs, since the login node's number of cores bounds `threads`."""
+    """Threads of a job: in a Slurm job its CPUs, since the login node's number of cores bounds `threads`."""
     if "SLURM_JOB_ID" in os.environ:
         return int(context.resources.get("cpus_per_task", context.threads))
     return context.threads
@@ -107,23 +107,23 @@ def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: 
 
 
 def peak_memory_mb() -> int:
-    """The highest resident memory of this process so far, in MB of 2**20 bytes.
+    """Highest resident memory of this process so far, in MB of 2**20 bytes.
 
-    Not `ru_maxrss`, which also counts the process that started this one, until then.
+    Not `ru_maxrss`, which begins with the memory of the process that started this one.
     """
     status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
-    return (int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) >> 10
+    peak = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
+    return (int(peak[1]) if peak else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) >> 10
 
 
 def cpu_seconds() -> float:
-    """The processor time of this process and of its ended children so far, imports included."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    """Processor time of this process and of its ended children so far, imports included."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _message_of(error: Exception) -> str:
-    """What a person needs of an error, a line a fault."""
+    """Message of an error for a person, one line a fault."""
     if isinstance(error, InputError):
         return "\n".join(f"  {fault}" for fault in error.faults)
     full = FULL.get(error.errno) if isinstance(error, OSError) else None

@@ -35,17 +35,17 @@ def acquire(path: str | Path) -> None:
     Raises:
         InputError: another run is alive, or runs on another host where it cannot be asked.
     """
-    path, mine = Path(path), _this_process()
+    path, this_process = Path(path), _this_process()
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
             with open(path, "x", encoding="utf-8") as file:
-                json.dump(mine._asdict(), file)
+                json.dump(this_process._asdict(), file)
             atexit.register(release, path)
             return
         except FileExistsError:
             owner = _read(path)
-            if owner == mine:
+            if owner == this_process:
                 return
             if owner is not None:
                 _refuse_if_alive(owner, path)
@@ -65,7 +65,7 @@ def is_held(path: str | Path) -> bool:
 
 
 def is_alive(process: int, *, started: float) -> bool:
-    """Whether a process of this host lives and is the one that started then, not a later one of its number."""
+    """Whether the process of this host that started then still lives; a later one may have its number."""
     try:
         return abs(psutil.Process(process).create_time() - started) <= STARTED_TOLERANCE_SECONDS
     except psutil.Error:
@@ -92,7 +92,7 @@ def _remove(path: Path, owner: Owner | None) -> None:
 
 
 def _read(path: Path) -> Owner | None:
-    """The owner, or None for a lock that is gone or was torn by a crash."""
+    """Owner of a lock; None if the file is gone or was torn by a crash."""
     try:
         return Owner(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Machines that work on one run must share its files, its clock and its software: asked on each before a job begins.
+"""Check before a job that its machine shares files, clock and software with the login node.
 
 The login node leaves a note in the results folder and a token in the environment of its jobs; a node that does not
 find the note, or finds another one, works on other files.
@@ -54,12 +54,12 @@ def check_node(results: str | Path, *, patience: float = PATIENCE_SECONDS) -> No
             f"{where}: {Path(results).resolve()} is not the folder that the login node sees; put the checkout and its "
             "results on a file system that all nodes share"
         )
-    theirs, ours = note["versions"], result_versions()
+    login_versions, node_versions = note["versions"], result_versions()
     faults = [
-        f"{where}: {name} {ours.get(name, 'is missing')}, on the login node {theirs.get(name, 'it is missing')}; use "
-        "one environment on all nodes"
-        for name in sorted(theirs.keys() | ours.keys())
-        if theirs.get(name) != ours.get(name)
+        f"{where}: {name} {node_versions.get(name, 'is missing')}, on the login node "
+        f"{login_versions.get(name, 'it is missing')}; use one environment on all nodes"
+        for name in sorted(login_versions.keys() | node_versions.keys())
+        if login_versions.get(name) != node_versions.get(name)
     ]
     if note["code"] != code_hash():
         faults.append(
@@ -71,7 +71,7 @@ def check_node(results: str | Path, *, patience: float = PATIENCE_SECONDS) -> No
 
 
 def write_faults(folder: str | Path) -> list[str]:
-    """What keeps this process from writing in a folder, which is made if need be."""
+    """Faults that keep this process from writing in a folder, which is created if it is missing."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-", suffix=".part") as file:
@@ -79,21 +79,21 @@ def write_faults(folder: str | Path) -> list[str]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        what = f"{Path(folder).resolve()}: cannot be written to ({error.strerror})"
-        return [f"{what}; run in a checkout of your own, on a disk with space and quota left"]
+        fault = f"{Path(folder).resolve()}: cannot be written to ({error.strerror})"
+        return [f"{fault}; run in a checkout of your own, on a disk with space and quota left"]
     return []
 
 
 def clock_faults(folder: str | Path) -> list[str]:
-    """How far this machine's clock is from that of the file system, where it is too far."""
+    """A fault if this machine's clock is too far from that of the file system."""
     before = time.time()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-", suffix=".part") as file:
         stamp, after = Path(file.name).stat().st_mtime, time.time()
     away = max(before - stamp, stamp - after, 0.0)
     if away <= CLOCK_SECONDS:
         return []
-    what = f"the clock is {away:.0f} s from that of the files in {Path(folder).resolve()}"
-    return [f"{what}; set it (NTP), else outputs look older than their inputs"]
+    fault = f"the clock is {away:.0f} s from that of the files in {Path(folder).resolve()}"
+    return [f"{fault}; set it (NTP), else outputs look older than their inputs"]
 
 
 def _note(results: str | Path) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """A note beside each job's log: where it runs, since when, and how it ended. `f2llm status` reads them.
 
 A job writes its own note, so it works on a laptop and on a cluster alike, and a job that was killed
-leaves one that says `running` of a process that is no more.
+leaves one that says `running` of a process that no longer exists.
 """
 
 import os
@@ -22,7 +22,7 @@ State = Literal["running", "done", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class JobNote:
-    """What a job said of itself. Times are seconds since the epoch, `ended` is None while it runs."""
+    """Where a job runs and how it ended. Times are seconds since the epoch, `ended` is None while it runs."""
 
     rule: str
     unit: str  # values of the wildcards
@@ -34,7 +34,7 @@ class JobNote:
     process: int
     process_started: float
     slurm_job: str | None
-    said: str | None  # what a failed one said last
+    said: str | None  # message of a failed job
 
 
 def start_note(*, rule: str, unit: str, log: str | Path) -> JobNote:
@@ -57,13 +57,13 @@ def start_note(*, rule: str, unit: str, log: str | Path) -> JobNote:
 
 
 def end_note(note: JobNote, *, state: State, said: str | None = None) -> None:
-    """Write how a job ended, and what it said if it failed."""
+    """Write how a job ended; `said` is its message if it failed."""
     ended = replace(note, state=state, ended=round(time.time(), 3), said=said)
     write_json(note_path(note.log), asdict(ended))
 
 
 def read_notes(logs: str | Path) -> list[JobNote]:
-    """All notes below a folder of logs, by start; one that cannot be read is left out."""
+    """All readable notes below a folder of logs, by start."""
     notes = []
     for path in Path(logs).rglob(f"*{SUFFIX}"):
         try:
@@ -74,11 +74,11 @@ def read_notes(logs: str | Path) -> list[JobNote]:
 
 
 def note_path(log: str | Path) -> Path:
-    """Where the note of the job with this log lies."""
+    """Path of the note of the job with this log."""
     return Path(log).with_suffix(SUFFIX)
 
 
 def is_gone(note: JobNote) -> bool:
-    """Whether a note of a running job is of a process of this host that no longer lives."""
-    ours = note.state == "running" and note.host == platform.node()
-    return ours and not is_alive(note.process, started=note.process_started)
+    """Whether a note says `running` of a process of this host that no longer lives."""
+    runs_here = note.state == "running" and note.host == platform.node()
+    return runs_here and not is_alive(note.process, started=note.process_started)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Count work done and log it: done/total, percentage, rate, ETA.
+    """Counts finished work and logs it: done/total, percentage, rate, ETA.
 
     Use as a context manager; call `advance(n)` after each piece. `total` may be None when it
     is not known. `unit` is a plural noun ("passages").
@@ -35,7 +35,7 @@ class Progress:
 
     def __exit__(self, failed: object, *_: object) -> None:
         if failed is None and time.monotonic() - self._start >= TERMINAL_SECONDS:
-            self._say("done")
+            self._log("done")
 
     def advance(self, count: int = 1) -> None:
         """Add `count` finished units; logs when the last line is old enough."""
@@ -43,14 +43,14 @@ class Progress:
         now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now
-            self._say(self._eta(now))
+            self._log(self._eta(now))
 
     def _eta(self, now: float) -> str:
         if not self.total or not self.done:
             return "ETA unknown"
         return f"ETA {(now - self._start) * (self.total - self.done) / self.done:.0f} s"
 
-    def _say(self, ending: str) -> None:
+    def _log(self, ending: str) -> None:
         elapsed = max(time.monotonic() - self._start, 1e-9)
         share = f"/{self.total:,} ({100 * self.done / self.total:.0f} %)" if self.total else ""
         logger.info(

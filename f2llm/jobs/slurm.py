@@ -1,4 +1,4 @@
-"""A Slurm cluster as its login node sees it: what it has against what jobs ask for, and whose jobs are in its queue."""
+"""Slurm as its login node sees it: partitions against what jobs request, and jobs of this folder in the queue."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from f2llm.errors import InputError
 
 CLIENTS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
-# Of jobs that Snakemake's plugin submits: their comment is the rule and its wildcards.
+# How comments begin of jobs that Snakemake's plugin submits: the rule and its wildcards.
 COMMENTS = ("rule_", "group_")
 QUEUE = ("squeue", "--me", "--noheader", "--format=%A|%Z|%k")
 ASK_SECONDS = 60
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class ResourceRequest(NamedTuple):
-    """What the jobs of a rule ask for; None where it is left to the cluster. GPUs and CPUs are those of a node.
+    """Resources that the jobs of a rule request; None leaves it to the cluster. GPUs and CPUs are those of a node.
 
-    `processes` of a node are those that want a GPU each, 0 where that is not so.
+    `processes` is the number of processes of a node that want a GPU each, 0 if they want none.
     """
 
     rule: str
@@ -52,20 +52,20 @@ class Partition(NamedTuple):
     gpu_types: frozenset[str] = frozenset()
 
 
-def check_cluster(asked: Iterable[ResourceRequest]) -> None:
-    """Check what rules ask for against the partitions of this cluster.
+def check_cluster(requests: Iterable[ResourceRequest]) -> None:
+    """Check what rules request against the partitions of this cluster.
 
     Raises:
         InputError: no Slurm here, a controller that does not answer, an unknown partition, or more nodes, GPUs, CPUs,
             memory or time than there are; all faults at once.
     """
-    faults = cluster_faults(asked, ask_partitions())
+    faults = cluster_faults(requests, ask_partitions())
     if faults:
         raise InputError(faults)
 
 
 def ask_partitions() -> dict[str, Partition]:
-    """The partitions of this cluster.
+    """Partitions of this cluster, by name.
 
     Raises:
         InputError: no Slurm here, or a controller that does not answer.
@@ -83,78 +83,86 @@ def ask_partitions() -> dict[str, Partition]:
 
 
 def read_partitions(text: str) -> dict[str, Partition]:
-    """The partitions in lines of "name|nodes|CPUs|MB|gres|time limit" of sinfo, by name."""
-    found: dict[str, Partition] = {}
+    """Partitions, by name, from sinfo's lines of "name|nodes|CPUs|MB|gres|time limit".
+
+    A partition has a line for each kind of node; sizes are the largest of any kind.
+    """
+    partitions: dict[str, Partition] = {}
     for line in text.splitlines():
         name, nodes, cpus, memory, gres, limit = (part.strip() for part in line.split("|"))
         default, name = name.endswith("*"), name.rstrip("*")
-        here = Partition(
+        kind = Partition(
             name, default, int(nodes), count_gpus(gres), _number(cpus), _number(memory), limit_minutes(limit),
             gpu_types(gres),
         )  # fmt: skip
-        before = found.get(name, here._replace(nodes=0))
-        found[name] = here._replace(
-            nodes=before.nodes + here.nodes, gpus=max(before.gpus, here.gpus), cpus=max(before.cpus, here.cpus),
-            memory_mb=max(before.memory_mb, here.memory_mb), minutes=max(before.minutes, here.minutes),
-            gpu_types=before.gpu_types | here.gpu_types,
+        before = partitions.get(name, kind._replace(nodes=0))
+        partitions[name] = kind._replace(
+            nodes=before.nodes + kind.nodes, gpus=max(before.gpus, kind.gpus), cpus=max(before.cpus, kind.cpus),
+            memory_mb=max(before.memory_mb, kind.memory_mb), minutes=max(before.minutes, kind.minutes),
+            gpu_types=before.gpu_types | kind.gpu_types,
         )  # fmt: skip
-    return found
+    return partitions
 
 
-def cluster_faults(asked: Iterable[ResourceRequest], partitions: dict[str, Partition]) -> list[str]:
-    """What cannot be had, a line a fault."""
+def cluster_faults(requests: Iterable[ResourceRequest], partitions: dict[str, Partition]) -> list[str]:
+    """One line for each request that no partition meets, with the rules that make it."""
     default = next((name for name, partition in partitions.items() if partition.default), None)
-    faults: dict[str, dict[str, None]] = {}  # said once for all rules alike
-    for job in asked:
+    rules_of: dict[str, dict[str, None]] = {}  # fault -> rules, as an ordered set
+    for request in requests:
         # Slurm takes the first of several partitions that has room; each must exist, one must be large enough.
-        names = (job.partition or default or "").split(",")
+        names = (request.partition or default or "").split(",")
         unknown = [name for name in names if name and name not in partitions]
         if unknown:
-            there = ", ".join(sorted(partitions))
-            what = f"no partition {', '.join(map(repr, unknown))} on this cluster ({there}); name one of these"
-            faults.setdefault(what, {})[job.rule] = None
+            known = ", ".join(sorted(partitions))
+            fault = f"no partition {', '.join(map(repr, unknown))} on this cluster ({known}); name one of these"
+            rules_of.setdefault(fault, {})[request.rule] = None
             continue
-        lacks = [_unmet_requests(job, partitions[name]) for name in names if name]
-        if lacks and all(lacks):
-            for what in lacks[0]:
-                faults.setdefault(what, {})[job.rule] = None
-    return [f"{', '.join(rules)}: {what} (slurm/config.yaml or your site's profile)" for what, rules in faults.items()]
+        unmet = [_unmet_requests(request, partitions[name]) for name in names if name]
+        if unmet and all(unmet):
+            for fault in unmet[0]:
+                rules_of.setdefault(fault, {})[request.rule] = None
+    advice = "slurm/config.yaml or your site's profile"
+    return [f"{', '.join(rules)}: {fault} ({advice})" for fault, rules in rules_of.items()]
 
 
-def _unmet_requests(job: ResourceRequest, has: Partition) -> list[str]:
-    pairs = (
-        ("nodes", job.nodes, has.nodes, "there are"), ("GPUs a node", job.gpus, has.gpus, "a node has"),
-        ("CPUs a node", job.cpus, has.cpus, "a node has"), ("MB of memory", job.memory_mb, has.memory_mb, "a node has"),
-        ("minutes", job.minutes, has.minutes, "a job may take"),
-    )  # fmt: skip
-    lacks = [
-        f"{wanted} {unit} asked for, {verb} {most:g} in partition {has.name}; ask for less or name another partition"
-        for unit, wanted, most, verb in pairs
-        if wanted is not None and wanted > most
+def _unmet_requests(request: ResourceRequest, partition: Partition) -> list[str]:
+    limits = (
+        ("nodes", request.nodes, partition.nodes, "there are"),
+        ("GPUs a node", request.gpus, partition.gpus, "a node has"),
+        ("CPUs a node", request.cpus, partition.cpus, "a node has"),
+        ("MB of memory", request.memory_mb, partition.memory_mb, "a node has"),
+        ("minutes", request.minutes, partition.minutes, "a job may take"),
+    )
+    where = f"in partition {partition.name}; ask for less or name another partition"
+    faults = [
+        f"{requested} {unit} asked for, {verb} {limit:g} {where}"
+        for unit, requested, limit, verb in limits
+        if requested is not None and requested > limit
     ]
-    there = ", ".join(sorted(has.gpu_types)) or "none with a type"
-    lacks += [
-        f"GPUs of type {kind!r} asked for, partition {has.name} has {there}; name one of these"
-        for kind in sorted(job.gpu_types - has.gpu_types)
+    types = ", ".join(sorted(partition.gpu_types)) or "none with a type"
+    faults += [
+        f"GPUs of type {kind!r} asked for, partition {partition.name} has {types}; name one of these"
+        for kind in sorted(request.gpu_types - partition.gpu_types)
     ]
-    if job.gpus and job.processes > job.gpus:
-        lacks.append(f"train.processes is {job.processes}, gres asks for {job.gpus} GPUs a node; make them equal")
-    return lacks
+    processes, gpus = request.processes, request.gpus
+    if gpus and processes > gpus:
+        faults.append(f"train.processes is {processes}, gres asks for {gpus} GPUs a node; make them equal")
+    return faults
 
 
 def count_gpus(gres: str) -> int:
-    """The GPUs in a list of generic resources, such as "gpu:a100:4(S:0-1),shard:8"."""
+    """Number of GPUs in a list of generic resources such as "gpu:a100:4(S:0-1),shard:8"."""
     counts = re.findall(r"(?:^|,)gpu(?::[^:,(]*[^:,(\d][^:,(]*)?(?::(\d+))?(?=[,(]|$)", gres)
     return sum(int(count or 1) for count in counts)
 
 
 def gpu_types(gres: str) -> frozenset[str]:
-    """The types of the GPUs in such a list that have one."""
+    """Types of the GPUs in a list of generic resources, of those that have one."""
     return frozenset(re.findall(r"(?:^|,)gpu:([^:,(]*[^:,(\d][^:,(]*)", gres))
 
 
 def limit_minutes(text: str) -> float:
-    """A time limit of Slurm ("infinite", "30:00", "12:00:00", "7-00:00:00") in minutes."""
+    """Minutes of a Slurm time limit ("infinite", "30:00", "12:00:00", "7-00:00:00")."""
     if not text[:1].isdigit():
         return float("inf")
     days, dash, clock = text.rpartition("-")
@@ -185,19 +193,19 @@ def cancel_left_over_jobs(folder: str | Path) -> list[str]:
 
     Only the one live run of a folder may call this: it is about to submit the same jobs again.
     """
-    here = str(Path(folder).resolve())
-    left = [str(number) for number, (where, _) in read_queue(ask(*QUEUE)).items() if where == here]
-    if left:
-        subprocess.run(["scancel", *left], check=False)
-    return left
+    own_folder = str(Path(folder).resolve())
+    left_over = [str(number) for number, (where, _) in read_queue(ask(*QUEUE)).items() if where == own_folder]
+    if left_over:
+        subprocess.run(["scancel", *left_over], check=False)
+    return left_over
 
 
 def end_older_twins() -> None:
-    """Inside a Slurm job of Snakemake: cancel older jobs that do the very same thing, and wait until they are gone.
+    """Inside a Slurm job of Snakemake: cancel older jobs that do the same work, and wait until they are gone.
 
-    After a kill -9 of Snakemake its jobs stay in the queue, and the next run submits them again. The same are
-    jobs with equal user, working directory and comment (the plugin's rule and wildcards); the newest wins, and
-    goes on from the checkpoint of the older one. Outside Slurm nothing happens.
+    After a kill -9 of Snakemake its jobs stay in the queue, and the next run submits them again. Two jobs do the
+    same work if user, working directory and comment (the plugin's rule and wildcards) are equal; the newest wins,
+    and continues from the checkpoint of the older one. Outside Slurm nothing happens.
 
     Raises:
         InputError: the older job does not end.
@@ -213,25 +221,25 @@ def end_older_twins() -> None:
 
 
 def older_twins(queue: str, *, own: str) -> list[str]:
-    """Older jobs with the same working directory and comment in lines of "id|directory|comment"."""
+    """Numbers of older jobs with the directory and comment of job `own`, from lines of "id|directory|comment"."""
     jobs = read_queue(queue)
-    mine = jobs.get(int(own))
-    return [str(number) for number, what in sorted(jobs.items()) if mine and what == mine and number < int(own)]
+    own_work = jobs.get(int(own))
+    return [str(number) for number, work in sorted(jobs.items()) if own_work == work and number < int(own)]
 
 
 def read_queue(text: str) -> dict[int, tuple[str, str]]:
-    """Number -> (working directory, comment) of Snakemake's jobs in lines of "id|directory|comment"."""
+    """Number -> (working directory, comment) of Snakemake's jobs, from lines of "id|directory|comment"."""
     jobs = {}
     for line in text.splitlines():
-        number, _, what = line.strip().partition("|")
-        folder, _, comment = what.rpartition("|")
+        number, _, work = line.strip().partition("|")
+        folder, _, comment = work.rpartition("|")
         if number.isdigit() and comment.startswith(COMMENTS):
             jobs[int(number)] = (folder, comment)
     return jobs
 
 
 def ask(*command: str) -> str:
-    """What a command says.
+    """Standard output of a command.
 
     Raises:
         OSError, subprocess.SubprocessError: it cannot be run, fails, or takes longer than a minute.
@@ -240,5 +248,5 @@ def ask(*command: str) -> str:
 
 
 def _number(text: str) -> int:
-    """A count of sinfo, where "128+" stands for nodes of several sizes."""
+    """A count of sinfo, which writes "128+" for nodes of several sizes."""
     return int(re.match(r"\d*", text)[0] or 0)

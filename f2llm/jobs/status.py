@@ -15,14 +15,14 @@ from f2llm.jobs.notes import JobNote, is_gone, read_notes
 from f2llm.jobs.slurm import ask
 from f2llm.records.files import read_json, write_json
 
-CALL = Path(".snakemake", "f2llm-call.json")  # whose run the latest call of snakemake makes
-LAST_BYTES = 20_000  # of a log; its last lines are in there
+CALL = Path(".snakemake", "f2llm-call.json")  # names the runs of the latest call of snakemake
+LAST_BYTES = 20_000  # of a log, read for its last lines
 TAIL_LINES = 5
 LOG_PREFIX = re.compile(r"^\S+ \S+ (INFO|WARNING) [\w.]+: ")  # time, level and module of a log line
 
 
 class CallProgress(NamedTuple):
-    """How far the latest call of snakemake is: jobs done and planned, and when it began and last said something.
+    """Jobs done and planned of the latest call of snakemake, when it began and when it last wrote to its log.
 
     Times are seconds since the epoch.
     """
@@ -30,7 +30,7 @@ class CallProgress(NamedTuple):
     done: int
     planned: int
     began: float
-    said: float
+    logged: float
 
 
 def note_call(runs: Sequence[str], *, folder: str | Path = ".") -> None:
@@ -39,16 +39,16 @@ def note_call(runs: Sequence[str], *, folder: str | Path = ".") -> None:
 
 
 def status_lines(folder: str | Path, *, run: str | None = None, now: float | None = None) -> str:
-    """Where the latest call of snakemake in a checkout stands, and the closing lines of a finished run.
+    """Lines on the latest call of snakemake in a checkout, and the closing lines of a finished run.
 
-    Without a name the run is that of the latest call, or the only one that is there.
+    Without a name the run is that of the latest call, or the only one that exists.
 
     Raises:
         InputError: nothing has run here yet, or no run of this name.
     """
     folder, now = Path(folder), time.time() if now is None else now
     steps = read_steps(folder / ".snakemake" / "log")
-    called, known = _runs(folder)
+    called, known = _called_and_known_runs(folder)
     if steps is None and not known:
         raise InputError(f"{folder}: nothing has run here yet; `snakemake --cores all` (or `make run`) begins")
     if run is not None and run not in known:
@@ -70,9 +70,9 @@ def status_lines(folder: str | Path, *, run: str | None = None, now: float | Non
 
 
 def gone_notes(notes: Iterable[JobNote]) -> list[JobNote]:
-    """The notes that say `running` of jobs that are no more: no such process here, no such job in the queue.
+    """Notes that say `running` of jobs that are gone: no such process here, no such job in the queue.
 
-    A scheduler that does not answer leaves its jobs running.
+    If the scheduler does not answer, its jobs count as running.
     """
     running = [note for note in notes if note.state == "running"]
     elsewhere = {note.slurm_job for note in running if note.slurm_job and not is_gone(note)}
@@ -86,37 +86,35 @@ def gone_notes(notes: Iterable[JobNote]) -> list[JobNote]:
 
 
 def done_lines(notes: Iterable[JobNote]) -> list[str]:
-    """How many jobs of each rule are done, and how long one takes."""
+    """A line that counts the finished jobs of each rule, with their mean time; none if no job is finished."""
     seconds: dict[str, list[float]] = {}
     for note in notes:
         if note.state == "done" and note.ended is not None:
             seconds.setdefault(note.rule, []).append(note.ended - note.started)
-    said = [f"{rule} {len(took)} ({_ago(sum(took) / len(took))} each)" for rule, took in sorted(seconds.items())]
-    return ["done     " + ", ".join(said)] if said else []
+    counts = [f"{rule} {len(took)} ({_duration(sum(took) / len(took))} each)" for rule, took in sorted(seconds.items())]
+    return ["done     " + ", ".join(counts)] if counts else []
 
 
 def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list[str]:
-    """A line for each live job: what it is, for how long, where, and the last line of its log."""
+    """A line for each live job: rule and unit, time so far, node, and the last line of its log."""
     lines = []
     for note in notes:
         if note.state == "running":
             where = f", Slurm job {note.slurm_job} on {note.host}" if note.slurm_job else ""
             last = "".join(_tail(folder / note.log, lines=1))
-            lines.append(f"running  {note.rule} {note.unit}, {_ago(now - note.started)}{where}: {last}")
+            lines.append(f"running  {note.rule} {note.unit}, {_duration(now - note.started)}{where}: {last}")
     return lines
 
 
 def failure_lines(notes: Iterable[JobNote], *, folder: str | Path, gone: Collection[JobNote] = ()) -> list[str]:
-    """What each failed job said and the last lines of its log; of those in `gone` the last lines alone."""
+    """Message and last lines of the log of each failed job; for those in `gone` the last lines alone."""
     lines = []
     for note in notes:
         if note.state == "failed":
-            said = (note.said or "").splitlines()
-            lines += [f"failed   {note.rule} {note.unit} ({note.log})", *said]
-            tail = [
-                line for line in _tail(Path(folder, note.log), lines=TAIL_LINES) if line.strip() not in "".join(said)
-            ]
-            lines += [f"  log: {line}" for line in tail]
+            message = note.said or ""
+            lines += [f"failed   {note.rule} {note.unit} ({note.log})", *message.splitlines()]
+            tail = _tail(Path(folder, note.log), lines=TAIL_LINES)
+            lines += [f"  log: {line}" for line in tail if line.strip() not in message]
         elif note in gone:
             lines.append(f"killed   {note.rule} {note.unit} ({note.log}): no word (memory? a time limit?); last lines:")
             lines += [f"  {line}" for line in _tail(Path(folder, note.log), lines=TAIL_LINES)]
@@ -124,13 +122,13 @@ def failure_lines(notes: Iterable[JobNote], *, folder: str | Path, gone: Collect
 
 
 def failures_since(began: float, *, folder: str | Path = ".") -> str:
-    """The failures of all jobs that began after a moment, for the end of a failed run."""
+    """Failures of all jobs since `began` (seconds since the epoch), for the end of a failed run."""
     notes = [note for note in read_notes(Path(folder, "logs")) if note.started >= began]
     return "\n".join(failure_lines(notes, folder=folder, gone=gone_notes(notes)))
 
 
 def read_steps(logs: Path) -> CallProgress | None:
-    """How far the latest call of snakemake is, from its own log; None where there is none."""
+    """Progress of the latest call of snakemake, read from its log; None without a log."""
     newest = max(logs.glob("*.snakemake.log"), default=None)
     if newest is None:
         return None
@@ -138,8 +136,8 @@ def read_steps(logs: Path) -> CallProgress | None:
     planned = re.findall(r"^total +(\d+)", text, re.MULTILINE)
     done = re.findall(r"^(\d+) of (\d+) steps", text, re.MULTILINE)
     began = datetime.strptime(newest.name.split(".")[0], "%Y-%m-%dT%H%M%S").astimezone().timestamp()
-    last, most = done[-1] if done else (0, planned[-1] if planned else 0)
-    return CallProgress(int(last), int(most), began, newest.stat().st_mtime)
+    steps_done, steps_planned = done[-1] if done else (0, planned[-1] if planned else 0)
+    return CallProgress(int(steps_done), int(steps_planned), began, newest.stat().st_mtime)
 
 
 def closing_lines(results: str | Path, *, run: str) -> str:
@@ -173,34 +171,36 @@ def _tail(path: Path, *, lines: int) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    said = [LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
-    return said[-lines:]
+    messages = [LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
+    return messages[-lines:]
 
 
-def _runs(folder: Path) -> tuple[list[str], list[str]]:
-    """The runs that the latest call makes, and all that are known here."""
+def _called_and_known_runs(folder: Path) -> tuple[list[str], list[str]]:
+    """Runs of the latest call, and all runs of this checkout."""
     called = read_json(folder / CALL)["runs"] if (folder / CALL).is_file() else []
     made = [path.name for path in sorted((folder / "results" / "runs").glob("*")) if path.is_dir()]
     return called, list(dict.fromkeys([*called, *made]))
 
 
 def _step_line(steps: CallProgress, now: float, *, live: bool) -> str:
-    began = f"begun {_ago(now - steps.began)} ago"
+    began = f"begun {_duration(now - steps.began)} ago"
     if live:
         return f"steps    {steps.done} of {steps.planned} done, {began}{_pace(steps, now)}"
     done = f"{steps.done} of {steps.planned} done" if steps.planned else "nothing was to be done"
-    return f"steps    {done}, {began}, ended {_ago(max(0, now - steps.said))} ago"
+    return f"steps    {done}, {began}, ended {_duration(max(0, now - steps.logged))} ago"
 
 
 def _pace(steps: CallProgress, now: float) -> str:
-    """Rate and ETA, if what is left takes as long as what is done."""
+    """Rate and ETA, on the assumption that the rest takes as long as the jobs that are done."""
     left, took = steps.planned - steps.done, now - steps.began
     if not steps.done or left <= 0 or took <= 0:
         return ""
-    return f", {60 * steps.done / took:.3g} a minute, ETA {_ago(took / steps.done * left)} if the rest takes as long"
+    return (
+        f", {60 * steps.done / took:.3g} a minute, ETA {_duration(took / steps.done * left)} if the rest takes as long"
+    )
 
 
-def _ago(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

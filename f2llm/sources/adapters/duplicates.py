@@ -1,4 +1,4 @@
-"""Two texts of first meaning, each the query of the other: duplicates, and graded pairs above a threshold."""
+"""Two texts of one meaning, each a query for the other: duplicates, and graded pairs above a threshold."""
 
 from collections.abc import Iterator, Sequence
 

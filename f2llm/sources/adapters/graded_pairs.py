@@ -1,4 +1,4 @@
-"""Generic: rows with second texts and how alike they are, for sts."""
+"""Generic: rows with two texts and how alike they are, for sts."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from f2llm.sources.records import Pair, Skipped
 def graded_pairs(
     rows: RawRows, *, text: str = "text", other: str = "other", grade: str = "grade", group: str = ""
 ) -> Iterator[Pair | Skipped]:
-    """Yield first pair a row; `text`, `other`, `grade` and `group` are column names.
+    """Yield one pair a row; `text`, `other`, `grade` and `group` are column names.
 
     Without `group` rows are split by their first text.
     """

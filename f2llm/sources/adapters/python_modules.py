@@ -20,6 +20,5 @@ def python_modules(files: Sequence[RawFile], *, packages: Sequence[str]) -> Iter
             if module.endswith(".__init__"):
                 yield Skipped("function lies in the package itself, in no module", function.file, function.row)
             else:
-                yield Labelled(
-                    function.summary, module, function.member, function.file, function.row, "docstring", "module"
-                )
+                place = (function.file, function.row, "docstring", "module")
+                yield Labelled(function.summary, module, function.member, *place)
