@@ -54,10 +54,10 @@ def claimed(count: int, *, locks: str | Path | None = None) -> Iterator[list[str
     device_of = {folder / re.sub(r"\W", "_", name): name for name in devices}
     before: str | None = os.environ.get(VISIBLE)
     with hold_several(list(device_of), count=count, look_seconds=LOOK_SECONDS) as held:
-        mine = [device_of[lock] for lock in held]
-        os.environ[VISIBLE] = ",".join(mine)
+        own_devices = [device_of[lock] for lock in held]
+        os.environ[VISIBLE] = ",".join(own_devices)
         try:
-            yield mine
+            yield own_devices
         finally:
             os.environ.pop(VISIBLE, None)
             if before is not None:

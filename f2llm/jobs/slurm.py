@@ -210,12 +210,12 @@ def end_older_twins() -> None:
     Raises:
         InputError: the older job does not end.
     """
-    own = os.environ.get("SLURM_JOB_ID")
+    job_id = os.environ.get("SLURM_JOB_ID")
     deadline = time.monotonic() + TWIN_SECONDS
-    while own and (twins := older_twins(ask(*QUEUE), own=own)):
+    while job_id and (twins := older_twins(ask(*QUEUE), own=job_id)):
         if time.monotonic() > deadline:
             raise InputError(f"Slurm jobs {', '.join(twins)} do the same work and do not end; scancel them")
-        logger.info("this job (%s) ends older jobs with the same work: %s", own, ", ".join(twins))
+        logger.info("this job (%s) ends older jobs with the same work: %s", job_id, ", ".join(twins))
         subprocess.run(["scancel", *twins], check=False)
         time.sleep(LOOK_SECONDS)
 

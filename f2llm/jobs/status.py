@@ -178,8 +178,8 @@ def _tail(path: Path, *, lines: int) -> list[str]:
 def _called_and_known_runs(folder: Path) -> tuple[list[str], list[str]]:
     """Runs of the latest call, and all runs of this checkout."""
     called = read_json(folder / CALL)["runs"] if (folder / CALL).is_file() else []
-    made = [path.name for path in sorted((folder / "results" / "runs").glob("*")) if path.is_dir()]
-    return called, list(dict.fromkeys([*called, *made]))
+    with_results = [path.name for path in sorted((folder / "results" / "runs").glob("*")) if path.is_dir()]
+    return called, list(dict.fromkeys([*called, *with_results]))
 
 
 def _step_line(steps: CallProgress, now: float, *, live: bool) -> str:

@@ -80,8 +80,8 @@ def _batches(file: Path, *, dim: int, where: str) -> Iterator[_Batch]:
 def _parse_ids(values: list[object], column: str, *, first: int, where: str) -> list[bytes]:
     for row, value in enumerate(values, first):
         if not isinstance(value, str) or (column == "id" and not _HEX.fullmatch(value)):
-            what = "32 hex digits of a doc_id" if column == "id" else "a text"
-            raise InputError(f"{where}: row {row}: {column} is {value!r}, not {what}; mend the file")
+            expected = "32 hex digits of a doc_id" if column == "id" else "a text"
+            raise InputError(f"{where}: row {row}: {column} is {value!r}, not {expected}; mend the file")
     return [bytes.fromhex(value) if column == "id" else doc_id(value) for value in values]
 
 
