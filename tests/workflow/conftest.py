@@ -131,6 +131,17 @@ def fresh(template, tmp_path) -> Toy:
     return Toy(tmp_path / "checkout")
 
 
+@pytest.fixture(scope="session")
+def toy_at(template):
+    """Makes a toy checkout of its own in a folder."""
+
+    def make(folder: Path) -> Toy:
+        shutil.copytree(template, folder)
+        return Toy(folder)
+
+    return make
+
+
 @pytest.fixture
 def copied(finished, tmp_path) -> Toy:
     """A copy of the finished run (times kept) to change things in."""
