@@ -13,7 +13,7 @@ from benchmarks.curate.changes import Change, copies, cut, look_alikes, reorder,
 from benchmarks.curate.rows import cpu_seconds
 
 if TYPE_CHECKING:
-    from f2llm.curate.decontaminate import EvaluationTexts, Place
+    from f2llm.curate.decontaminate import EvaluationTexts, TextOrigin
 
 LENGTHS = {"5-8": (5, 9), "9-12": (9, 13), "13-39": (13, 40), "40-119": (40, 120), "120+": (120, 701)}
 ONE_TO_ONE = ("copy", "case", "html", "embedded")
@@ -130,7 +130,7 @@ def _planted(
     }
 
 
-def _matches(evaluation: "EvaluationTexts", forms: Sequence[str]) -> list[tuple[int, "Place", str]]:
+def _matches(evaluation: "EvaluationTexts", forms: Sequence[str]) -> list[tuple[int, "TextOrigin", str]]:
     hits = evaluation.match(forms)
     return list(zip(hits.position.tolist(), evaluation.places(hits.text.tolist()), hits.rule.tolist(), strict=True))
 

@@ -21,8 +21,8 @@ from benchmarks.train.host import in_fresh_process
 from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
-from f2llm.mine.outcome import Paths
-from f2llm.mine.source import Tables, mine_source
+from f2llm.mine.outcome import TuplePaths
+from f2llm.mine.source import SourceTables, mine_source
 from f2llm.records.files import read_json
 from f2llm.records.tables import Share
 
@@ -79,14 +79,15 @@ def mine(curated: Path, manifest: Path, way: str, folder: str) -> tuple[str, int
     names = {"adapter": "", "instruction": "", "reference": "", "group": ""}
     licence = Licence(id="CC0-1.0", commercial="yes", note="")
     source = filled(Source, name="toy", task="retrieval", fetch=(), licence=licence, **names)
-    tables = Tables(*(curated / f"{name}.parquet" for name in ("corpus", "queries", "near")), manifest)
+    tables = SourceTables(*(curated / f"{name}.parquet" for name in ("corpus", "queries", "near")), manifest)
     about = {"source": source, "rule": paper_rule(**settings), "seed": 0, "threads": threads}
     parts = [
-        Paths(Path(folder, f"t{number}"), Path(folder, f"r{number}")) for number in range(shares if shares > 1 else 0)
+        TuplePaths(Path(folder, f"t{number}"), Path(folder, f"r{number}"))
+        for number in range(shares if shares > 1 else 0)
     ]
     for number, part in enumerate(parts):
         mine_source(tables, part, share=Share(number, shares), **about)
-    outputs = Paths(Path(folder, "tuples.parquet"), Path(folder, "rejected.parquet"))
+    outputs = TuplePaths(Path(folder, "tuples.parquet"), Path(folder, "rejected.parquet"))
     counts = mine_source(tables, outputs, parts=parts, **about)
     return hashlib.sha256(b"".join(Path(path).read_bytes() for path in outputs)).hexdigest(), counts["tuples"]
 

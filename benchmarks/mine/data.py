@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from f2llm.mine.manifest import VectorsManifest
 from f2llm.mine.passages import corpus_ids
 from f2llm.models.prompts import vector_id
-from f2llm.records.files import read_json, write_json
+from f2llm.records.files import read_json
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas.curate import NEAR
 from f2llm.records.schemas.sources import CORPUS, QUERIES
@@ -103,8 +104,11 @@ def write_tables(data: Mined, folder: Path) -> None:
     for names, rows in ((ids, data.passages_ND), (asked, data.queries_QD)):
         for first in range(0, len(names), PART):
             store.put(names[first : first + PART], rows[first : first + PART], precision="float32")
-    about = {"store": str(store.folder), "key": store.key, "passage_prompt": "", "query_prompt": "", "instruction": ""}
-    write_json(folder / "vectors.json", about)
+    manifest = VectorsManifest(
+        "benchmark", "retrieval", store=str(store.folder), key=store.key, passage_prompt="", query_prompt="",
+        instruction="",
+    )  # fmt: skip
+    manifest.write(folder / "vectors.json")
 
 
 class Stub:

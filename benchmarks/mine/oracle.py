@@ -103,7 +103,7 @@ def ours(data: Mined, **settings: Any) -> dict[int, Lists]:
         )  # fmt: skip
         for place, at in enumerate(asked):
             if REASONS[chosen.reason_S[place]] == OK:
-                taken = chosen.at[chosen.taken == place]
+                taken = chosen.taken_column[chosen.taken_selection == place]
                 out[at] = Lists(found.rows[place, taken].tolist(), found.scores[place, taken].tolist())
     return out
 

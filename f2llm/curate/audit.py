@@ -1,4 +1,4 @@
-"""Match a folder of rows made elsewhere against the evaluation texts of a benchmark."""
+"""Audit of a folder of rows made elsewhere: which of its texts contain evaluation texts of a benchmark."""
 
 import gzip
 import json
@@ -34,16 +34,15 @@ AUDIT_HITS = pa.schema(
         pa.field("test_field", pa.string(), nullable=False),
         pa.field("rule", pa.string(), nullable=False),  # equal | run | 5-grams
         pa.field("containment", pa.float32(), nullable=False),
-        pa.field(
-            "counts", pa.bool_(), nullable=False
-        ),  # False: too short an evaluation text to tell a copy from a word
+        # False: too short an evaluation text to tell a copy from a word
+        pa.field("counts", pa.bool_(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         pa.field("test_text", pa.string(), nullable=False),
     ]
 )
 
 
-class Cell(NamedTuple):
+class AuditedText(NamedTuple):
     """A text of the audited rows and where it stands."""
 
     file: str
@@ -78,19 +77,19 @@ def audit_folder(
     clear_left_overs(Path(hits).parent)
     tally = _Tally()
     with Progress(f"audit {folder}", total=None, unit="texts") as bar:
-        count = write_table(hits, schema=AUDIT_HITS, rows=_matched(top, files, fields, evaluation, tally, bar))
+        count = write_table(hits, schema=AUDIT_HITS, rows=_hit_tables(top, files, fields, evaluation, tally, bar))
     if absent := sorted(set(fields) - set(tally.fields)):
         absent, seen = ", ".join(map(repr, absent)), ", ".join(sorted(tally.seen))
         raise InputError(f"{folder}: no row has text in the field {absent}; name some of those that have: {seen}")
     content = tally.summary(files=len(files), hits=count)
     write_json(summary, content)
-    for task, found in content["tasks"].items():
-        logger.info("%s: %d texts in %d rows hit %d evaluation texts", task, *found.values())
+    for task, hit in content["tasks"].items():
+        logger.info("%s: %d texts in %d rows hit %d evaluation texts", task, *hit.values())
     return {key: value for key, value in content.items() if not isinstance(value, dict)}
 
 
 class _Tally:
-    """What was read and found."""
+    """Counts of what was read and what hit, for the summary."""
 
     def __init__(self) -> None:
         self.fields: Counter[str] = Counter()  # field -> texts matched
@@ -101,7 +100,7 @@ class _Tally:
         self._hits: Counter[str] = Counter()
         self._short = 0
 
-    def add(self, cells: Sequence[Cell], hits: Hits, tasks: Sequence[str]) -> None:
+    def add(self, cells: Sequence[AuditedText], hits: Hits, tasks: Sequence[str]) -> None:
         for position, text, drops, task in zip(
             hits.position.tolist(), hits.text.tolist(), hits.drops.tolist(), tasks, strict=True
         ):
@@ -128,7 +127,7 @@ class _Tally:
         }
 
 
-def _matched(
+def _hit_tables(
     top: Path,
     files: Sequence[Path],
     fields: Sequence[str],
@@ -136,15 +135,15 @@ def _matched(
     tally: _Tally,
     bar: Progress,
 ) -> Iterator[pa.Table]:
-    for cells in _parts(top, files, fields, tally):
+    for cells in _batches(top, files, fields, tally):
         forms = [comparable(cell.text) for cell in cells]
-        found = evaluation.match(forms)
-        places = evaluation.places(found.text.tolist())
+        hits = evaluation.match(forms)
+        places = evaluation.places(hits.text.tolist())
         tally.fields.update(cell.field for cell in cells)
         tally.corpora.update({task: count for task, count in evaluation.in_corpora(forms).items() if count})
-        tally.add(cells, found, [place.task for place in places])
+        tally.add(cells, hits, [place.task for place in places])
         bar.advance(len(cells))
-        own = [cells[position] for position in found.position.tolist()]
+        hit_cells = [cells[position] for position in hits.position.tolist()]
         yield pa.Table.from_pylist(
             [
                 {
@@ -153,30 +152,31 @@ def _matched(
                     "test_text": place.text,
                 }
                 for cell, place, rule, share, counts in zip(
-                    own, places, found.rule.tolist(), found.containment.tolist(), found.drops.tolist(), strict=True
+                    hit_cells, places, hits.rule.tolist(), hits.containment.tolist(), hits.drops.tolist(), strict=True
                 )
             ],
             AUDIT_HITS,
         )  # fmt: skip
 
 
-def _parts(top: Path, files: Sequence[Path], fields: Sequence[str], tally: _Tally) -> Iterator[list[Cell]]:
-    part: list[Cell] = []
+def _batches(top: Path, files: Sequence[Path], fields: Sequence[str], tally: _Tally) -> Iterator[list[AuditedText]]:
+    """Yield the texts of the chosen fields, some TEXTS_PER_PART at a time."""
+    batch: list[AuditedText] = []
     for path in files:
         name = path.relative_to(top).as_posix()
-        for row, content in enumerate(_rows(path)):
+        for row, content in enumerate(_read_rows(path)):
             for field, text in _texts_of(content, ""):
                 tally.seen.add(field)
                 if text and (not fields or field in fields):
-                    part.append(Cell(name, row, field, text))
-            if len(part) >= TEXTS_PER_PART:
-                yield part
-                part = []
-    if part:
-        yield part
+                    batch.append(AuditedText(name, row, field, text))
+            if len(batch) >= TEXTS_PER_PART:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     if path.name.endswith(PARQUET):
         try:
             with pq.ParquetFile(path) as file:

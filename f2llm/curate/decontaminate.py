@@ -1,4 +1,4 @@
-"""Find training texts that contain evaluation texts; the rule depends on the length of the evaluation text.
+"""Training texts that contain evaluation texts, by a rule that depends on the length of the evaluation text.
 
 On E2 words: the whole text equal, at any length; 5 to 8 words: the whole text as one run; 9
 words and more: the share of its distinct word 5-grams that the training text has. Letters of
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.curate.evaluation_texts import GRAM, Place, Runs, read_index
+from f2llm.curate.evaluation_texts import GRAM, RunIndex, TextOrigin, read_index
 from f2llm.curate.passages import comparable_key
 from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
 from f2llm.records.text_keys import spaced
@@ -35,7 +35,7 @@ class Hits(NamedTuple):
     drops: NDArray[np.bool_]  # False: too short an evaluation text to tell a copy from a common word
 
     def where(self, mask: NDArray[np.bool_]) -> "Hits":
-        """Return the hits under the mask."""
+        """The hits under the mask."""
         return Hits(*(column[mask] for column in self))
 
 
@@ -57,23 +57,26 @@ class EvaluationTexts:
         self._index = read_index(folder)
         self.containment, self.min_words = containment, min_words
 
-    def places(self, texts: Sequence[int]) -> list[Place]:
-        """Return where texts are from."""
+    def places(self, texts: Sequence[int]) -> list[TextOrigin]:
+        """Where evaluation texts are from, by their numbers."""
         return self._index.places.take(texts)
 
     def match(self, forms: Sequence[str]) -> Hits:
-        """Return the hits of training texts, given in their comparable forms."""
-        found = [self._equal_hits(forms)]
+        """Hits of training texts, given in their comparable forms."""
+        # Texts that are equal, at any length.
+        hits = [self._equal_hits(forms)]
+        # Evaluation texts of 5 to 8 words as one run, longer ones by their 5-grams: single words, so a hash a word.
         words = word_hashes([spaced(form) for form in forms])
         *short, long = self._index.runs
         for index in short:
-            found += [(*pair, RUN) for pair in _containments(windows(words, size=index.size), index, at_least=1.0)]
+            hits += [(*pair, RUN) for pair in _containments(windows(words, size=index.size), index, at_least=1.0)]
         grams = windows(words, size=GRAM)
-        found += [(*pair, GRAMS) for pair in _containments(grams, long, at_least=self.containment)]
-        position = np.concatenate([hit[0] for hit in found])
-        text = np.concatenate([hit[1] for hit in found]).astype(np.int64)
-        share = np.concatenate([hit[2] for hit in found])
-        rule = np.concatenate([np.full(len(hit[0]), hit[3], "U7") for hit in found])
+        hits += [(*pair, GRAMS) for pair in _containments(grams, long, at_least=self.containment)]
+        position = np.concatenate([hit[0] for hit in hits])
+        text = np.concatenate([hit[1] for hit in hits]).astype(np.int64)
+        share = np.concatenate([hit[2] for hit in hits])
+        rule = np.concatenate([np.full(len(hit[0]), hit[3], "U7") for hit in hits])
+        # The first of each (position, task) in the order of `Hits` is the best one.
         task = self._index.tasks[text]
         order = np.lexsort((text, rule != EQUAL, -share, task, position))
         first = np.ones(len(order), bool)
@@ -83,20 +86,21 @@ class EvaluationTexts:
         return Hits(position[best], text[best], share[best], rule[best], drops)
 
     def in_corpora(self, forms: Sequence[str]) -> dict[str, int]:
-        """Return task -> number of training texts that equal a text of the task's retrieval corpus."""
+        """Task -> number of training texts that equal a text of the task's retrieval corpus."""
         keys = np.fromiter((comparable_key(form) for form in forms if form), np.uint64)
-        found = {}
+        equal = {}
         for task, known in self._index.corpora.items():
             places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-            found[task] = int((known[places] == keys).sum())
-        return found
+            equal[task] = int((known[places] == keys).sum())
+        return equal
 
     def evidence(self, hits: Hits) -> list[str]:
-        """Return "task test-id rule" of each hit."""
+        """Text "task test-id rule" of each hit, for people."""
         places = self.places(hits.text.tolist())
         return [f"{place.task} {place.id} {rule}" for place, rule in zip(places, hits.rule.tolist(), strict=True)]
 
     def _equal_hits(self, forms: Sequence[str]) -> tuple[NDArray, NDArray, NDArray, str]:
+        """(position, evaluation text, containment) of equal texts, and the rule; one form may be in several tasks."""
         wanted = np.fromiter((comparable_key(form) for form in forms), np.uint64, len(forms))
         filled = np.fromiter((bool(form) for form in forms), bool, len(forms))
         starts = np.searchsorted(self._index.keys, wanted, side="left")
@@ -107,7 +111,7 @@ class EvaluationTexts:
 
 
 def best_dropping(hits: Hits) -> Hits:
-    """Return for every training text the one hit that drops it: the best over all tasks."""
+    """For every training text the one hit that drops it: the best over all tasks."""
     hits = hits.where(hits.drops)
     order = np.lexsort((hits.text, hits.rule != EQUAL, -hits.containment, hits.position))
     first = np.ones(len(order), bool)
@@ -116,15 +120,16 @@ def best_dropping(hits: Hits) -> Hits:
 
 
 def _containments(
-    grams: Ragged, index: Runs, *, at_least: float
+    grams: Ragged, index: RunIndex, *, at_least: float
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
     """Yield (position, evaluation text, share of its grams found) for shares of `at_least` and more.
 
     Training texts are looked at in parts, so that memory stays bounded however common a gram is.
     """
-    grams = distinct(grams)
+    grams = distinct(grams)  # the rule counts distinct grams
     if not len(index.grams) or not len(grams.values):
         return
+    # Most grams of training texts are in no evaluation text; they are left out before any pair is made.
     owners = grams.owners()
     places = np.minimum(np.searchsorted(index.grams, grams.values), len(index.grams) - 1)
     hit = index.grams[places] == grams.values
@@ -141,12 +146,14 @@ def _containments(
 
 
 def _shares(
-    owners: NDArray[np.int64], places: NDArray[np.int64], index: Runs, *, at_least: float
+    owners: NDArray[np.int64], places: NDArray[np.int64], index: RunIndex, *, at_least: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """As `_containments`, for training texts that are whole: gram i of row `owners` is number `places` of the index."""
+    # Every gram is repeated for each evaluation text that has it; the pairs that come up are counted.
     counts = index.offsets[places + 1] - index.offsets[places]
     ends = np.cumsum(counts)
-    inside = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
-    texts = index.texts[np.repeat(index.offsets[places], counts) + inside]
+    within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+    texts = index.texts[np.repeat(index.offsets[places], counts) + within]
     pairs, shared = np.unique(np.repeat(owners, counts) * len(index.needed) + texts, return_counts=True)
     position, text = pairs // len(index.needed), pairs % len(index.needed)
     share = shared / index.needed[text]

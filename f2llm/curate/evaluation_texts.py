@@ -34,10 +34,10 @@ CORPUS_FIELD = "corpus"
 ROWS_PER_BATCH = 4096
 SMALLEST_MAPPED = 4096  # bytes
 SIZES = {str(size): size for size in range(GRAM, LONGEST_RUN + 1)} | {"long": GRAM}
-PLACE = pa.schema([(name, pa.large_string()) for name in ("task", "split", "field", "id", "text")])  # of class Place
+TEXT_ORIGIN = pa.schema([(name, pa.large_string()) for name in ("task", "split", "field", "id", "text")])
 
 
-class Runs(NamedTuple):
+class RunIndex(NamedTuple):
     """Inverted index of hashed word runs of one size: gram -> the texts that have it."""
 
     size: int  # words of a run
@@ -47,7 +47,7 @@ class Runs(NamedTuple):
     needed: NDArray[np.int32]  # by text: distinct grams it has
 
 
-class Place(NamedTuple):
+class TextOrigin(NamedTuple):
     """Where an evaluation text is from."""
 
     task: str
@@ -57,36 +57,36 @@ class Place(NamedTuple):
     text: str
 
 
-class Places:
-    """The places of all texts in a mapped file, read a few at a time."""
+class TextOrigins:
+    """The origins of all texts in a mapped file, read a few at a time."""
 
     def __init__(self, path: Path) -> None:
         self._file = pa.ipc.open_file(pa.memory_map(str(path)))
-        sizes = [self._file.get_batch(at).num_rows for at in range(self._file.num_record_batches)]
+        sizes = [self._file.get_batch(number).num_rows for number in range(self._file.num_record_batches)]
         self._starts = np.cumsum([0, *sizes])
 
-    def take(self, texts: Sequence[int]) -> list[Place]:
-        """Return the places of texts, in their order."""
+    def take(self, texts: Sequence[int]) -> list[TextOrigin]:
+        """Where texts are from, in the order of their numbers `texts`."""
         wanted = np.asarray(texts, np.int64)
         batches = np.searchsorted(self._starts, wanted, side="right") - 1
-        found: dict[int, Place] = {}
-        for at in np.unique(batches).tolist():
-            mine = np.unique(wanted[batches == at])
-            rows = self._file.get_batch(at).take(pa.array(mine - self._starts[at]))
-            columns = (rows[name].to_pylist() for name in Place._fields)
-            found.update(zip(mine.tolist(), map(Place._make, zip(*columns, strict=True)), strict=True))
-        return [found[text] for text in wanted.tolist()]
+        origins: dict[int, TextOrigin] = {}
+        for batch in np.unique(batches).tolist():
+            numbers = np.unique(wanted[batches == batch])
+            rows = self._file.get_batch(batch).take(pa.array(numbers - self._starts[batch]))
+            columns = (rows[name].to_pylist() for name in TextOrigin._fields)
+            origins.update(zip(numbers.tolist(), map(TextOrigin._make, zip(*columns, strict=True)), strict=True))
+        return [origins[text] for text in wanted.tolist()]
 
 
-class Index(NamedTuple):
+class EvaluationIndex(NamedTuple):
     """What `index_texts` wrote, mapped into memory."""
 
-    places: "Places"
+    places: "TextOrigins"
     tasks: NDArray[np.int32]  # number of the task, by text
     words: NDArray[np.int32]  # by text
     keys: NDArray[np.uint64]  # sorted hashes of the whole texts ...
     texts: NDArray[np.int32]  # ... and the text of each
-    runs: tuple[Runs, ...]  # texts of 5, 6, 7, 8 words in one run; longer ones in 5-grams
+    runs: tuple[RunIndex, ...]  # texts of 5, 6, 7, 8 words in one run; longer ones in 5-grams
     corpora: Mapping[str, NDArray[np.uint64]]  # task -> sorted hashes of the texts of its corpus
 
 
@@ -99,7 +99,7 @@ def index_texts(
     missing: str,
     memory_mb: int,
 ) -> dict[str, Any]:
-    """Index the evaluation texts of a run in `folder` and return counts, which also lie there as index.json.
+    """Write the index of the evaluation texts of a run to `folder`; return counts, which also lie there as index.json.
 
     Args:
         texts: texts.parquet by task of the run.
@@ -131,7 +131,7 @@ def index_texts(
     return {"tasks": len(counts), "texts": content["texts"], "missing": absent, "skipped": skipped}
 
 
-def read_index(folder: str | Path) -> Index:
+def read_index(folder: str | Path) -> EvaluationIndex:
     """Map the index in `folder`; memory is that of the pages in use."""
     folder = Path(folder)
 
@@ -141,13 +141,14 @@ def read_index(folder: str | Path) -> Index:
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
 
     runs = tuple(
-        Runs(size, *(array(f"{part}-{name}") for part in ("grams", "offsets", "texts", "needed")))
+        RunIndex(size, *(array(f"{part}-{name}") for part in ("grams", "offsets", "texts", "needed")))
         for name, size in SIZES.items()
     )
     tasks = sorted(read_json(folder / "index.json")["tasks"])
-    corpora = {task: array(f"corpus-{at}") for at, task in enumerate(tasks) if (folder / f"corpus-{at}.npy").exists()}
-    return Index(
-        Places(folder / "texts.arrow"), array("task"), array("words"), array("key"), array("text"), runs, corpora
+    names = {task: f"corpus-{number}" for number, task in enumerate(tasks)}
+    corpora = {task: array(name) for task, name in names.items() if (folder / f"{name}.npy").exists()}
+    return EvaluationIndex(
+        TextOrigins(folder / "texts.arrow"), array("task"), array("words"), array("key"), array("text"), runs, corpora
     )
 
 
@@ -179,7 +180,7 @@ def _missing(task: str, path: str | Path) -> str:
 
 
 def _sorted_rows(paths: Sequence[Path], *, store: Store, query_like: Collection[str]) -> Path:
-    """Return a table of schema PLACE and `scored`, by (task, split, field, id), training rows left out."""
+    """A table of schema TEXT_ORIGIN and `scored`, by (task, split, field, id), training rows left out."""
     target = store.folder / "rows.parquet"
     store.engine.execute(
         f"""COPY (SELECT task, split, field, CAST(id AS VARCHAR) AS id, text,
@@ -204,9 +205,10 @@ def _write(rows: Path, folder: Path, *, tasks: Sequence[str]) -> int:
     keys, task, scored = _hashed(rows, tasks)
     chosen = np.zeros(len(keys), bool)
     chosen[_first(keys, task, scored)] = True
-    for at in range(len(tasks)):
-        if len(corpus := np.unique(keys[~scored & (task == at) & (keys != 0)])):
-            np.save(folder / f"corpus-{at}.npy", corpus)
+    for number in range(len(tasks)):
+        corpus = np.unique(keys[~scored & (task == number) & (keys != 0)])
+        if len(corpus):
+            np.save(folder / f"corpus-{number}.npy", corpus)
     order = np.argsort(keys[chosen], kind="stable")
     np.save(folder / "key.npy", keys[chosen][order])
     np.save(folder / "text.npy", order.astype(np.int32))
@@ -216,8 +218,8 @@ def _write(rows: Path, folder: Path, *, tasks: Sequence[str]) -> int:
 
 
 def _hashed(rows: Path, tasks: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.bool_]]:
-    """Return by row: hash of the comparable form (0 for none), number of the task, whether it is scored."""
-    numbers = {name: at for at, name in enumerate(tasks)}
+    """By row: hash of the comparable form (0 for none), number of the task, whether it is scored."""
+    numbers = {name: number for number, name in enumerate(tasks)}
     parts = []
     with Progress("evaluation texts: read", total=count_rows(rows), unit="texts") as bar:
         for batch in read_batches(rows, columns=["task", "text", "scored"], rows=ROWS_PER_BATCH):
@@ -227,11 +229,12 @@ def _hashed(rows: Path, tasks: Sequence[str]) -> tuple[NDArray[np.uint64], NDArr
             parts.append((keys, task, batch["scored"].to_numpy(zero_copy_only=False).astype(bool)))
             bar.advance(len(forms))
     kinds = (np.uint64, np.int32, bool)
-    return tuple(np.concatenate([np.zeros(0, kind), *(part[at] for part in parts)]) for at, kind in enumerate(kinds))
+    columns = zip(*parts, strict=True) if parts else ((), (), ())
+    return tuple(np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True))
 
 
 def _first(keys: NDArray[np.uint64], task: NDArray[np.int32], scored: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the first row of every (task, form) that is scored."""
+    """The first row of every (task, form) that is scored."""
     rows = np.flatnonzero(scored & (keys != 0))
     order = rows[np.lexsort((rows, keys[rows], task[rows]))]
     first = np.ones(len(order), bool)
@@ -241,29 +244,31 @@ def _first(keys: NDArray[np.uint64], task: NDArray[np.int32], scored: NDArray[np
 
 def _write_runs(rows: Path, folder: Path, *, chosen: NDArray[np.bool_]) -> None:
     """Write the chosen texts and the inverted index of their runs."""
-    found: dict[str, list[Ragged]] = {name: [] for name in SIZES}
+    runs: dict[str, list[Ragged]] = {name: [] for name in SIZES}
     words, start = [np.zeros(0, np.int32)], 0
-    with pa.OSFile(str(folder / "texts.arrow"), "wb") as sink, pa.ipc.new_file(sink, PLACE) as writer:
-        for batch in read_batches(rows, columns=PLACE.names, rows=ROWS_PER_BATCH):
+    with pa.OSFile(str(folder / "texts.arrow"), "wb") as sink, pa.ipc.new_file(sink, TEXT_ORIGIN) as writer:
+        for batch in read_batches(rows, columns=TEXT_ORIGIN.names, rows=ROWS_PER_BATCH):
             batch, start = batch.filter(pa.array(chosen[start : start + len(batch)])), start + len(batch)
-            writer.write_table(pa.Table.from_batches([batch]).select(PLACE.names).cast(PLACE))
+            writer.write_table(pa.Table.from_batches([batch]).select(TEXT_ORIGIN.names).cast(TEXT_ORIGIN))
             hashed = word_hashes([spaced(comparable(text)) for text in batch["text"].to_pylist()])
             words.append(np.diff(hashed.offsets).astype(np.int32))
             for name, size in SIZES.items():
-                mine = words[-1] > LONGEST_RUN if name == "long" else words[-1] == size
-                found[name].append(_only(distinct(windows(hashed, size=size)), mine))
+                # A text stands in one of the indexes: that of its length, or the one of 5-grams if it is longer.
+                indexed = words[-1] > LONGEST_RUN if name == "long" else words[-1] == size
+                runs[name].append(_only(distinct(windows(hashed, size=size)), indexed))
     np.save(folder / "words.npy", np.concatenate(words))
     for name in SIZES:
-        _write_index(found.pop(name), folder, name=name)
+        _write_index(runs.pop(name), folder, name=name)
 
 
 def _only(rows: Ragged, chosen: NDArray[np.bool_]) -> Ragged:
-    """Return the rows with those that are not chosen emptied."""
+    """The rows, those that are not chosen emptied."""
     counts = np.where(chosen, np.diff(rows.offsets), 0)
     return Ragged(rows.values[chosen[rows.owners()]], np.concatenate([[0], np.cumsum(counts)]))
 
 
 def _write_index(parts: Sequence[Ragged], folder: Path, *, name: str) -> None:
+    """Turn the runs of each text into the texts of each run, and write them."""
     values = np.concatenate([np.zeros(0, np.uint64), *(part.values for part in parts)])
     needed = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.offsets) for part in parts)]).astype(np.int32)
     owners = np.repeat(np.arange(len(needed), dtype=np.int32), needed)

@@ -1,4 +1,4 @@
-"""Which files of a folder an audit reads."""
+"""The files that an audit reads; apart from `audit`, because planning the workflow needs them and nothing else."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ PARQUET = (".parquet",)
 
 
 def audited_files(folder: str | Path) -> list[Path]:
-    """Return the JSONL and Parquet files below `folder`, sorted; none if it lies outside the working directory."""
+    """The JSONL and Parquet files below `folder`, sorted; none if it lies outside the working directory."""
     top, here = Path(folder), Path.cwd().resolve()
     if top.is_absolute() or ".." in top.parts or not top.resolve().is_relative_to(here):
         return []

@@ -1,4 +1,4 @@
-"""Tell a copy from a look-alike: same words or more of them, or other numbers, negations, names, signs.
+"""The guard that tells a copy (same words, or more) from a look-alike (other numbers, negations, names, signs).
 
 No similarity threshold separates a copy from a passage with one number or name changed
 (docs/curation.md has the measurements), so the difference itself is looked at.
@@ -28,15 +28,15 @@ _HYPHEN = re.compile(r"-(?=\w)(?<=\w-)", re.ASCII)  # the literal first: found a
 _NO_SIGNS = bytes(code for code in range(128) if not re.match(r"[-+<=>|~$%#*/^&@]", chr(code)))
 
 
-class Compared(NamedTuple):
-    """What the guard sees of a text."""
+class ComparedText(NamedTuple):
+    """The two forms of a text that the guard compares."""
 
     words: str  # E2 form
     signs: str  # `signs_of` the E1 form
 
 
 def signs_of(e1: str) -> str:
-    """Return the meaningful signs of an E1 form, in order: mathematical, currency, %, #, *, /, ^, &, @, minus.
+    """The meaningful signs of an E1 form, in order: mathematical, currency, %, #, *, /, ^, &, @, minus.
 
     Signs of HTML tags mean nothing.
     """
@@ -47,8 +47,8 @@ def signs_of(e1: str) -> str:
     return "".join(_SIGN.findall(_DASH.sub("-", e1)))
 
 
-def difference(left: Compared, right: Compared) -> str:
-    """Return how two texts differ: same, spacing, insert, typo, number, negation, sign or swap. Symmetric.
+def difference(left: ComparedText, right: ComparedText) -> str:
+    """How two texts differ: same, spacing, insert, typo, number, negation, sign or swap. Symmetric.
 
     "same": the same words; "spacing": but for spaces inside words; "insert": one has all words
     of the other and more; "typo": the differing words are one edit apart; "number",
@@ -57,6 +57,7 @@ def difference(left: Compared, right: Compared) -> str:
     Misspellings and other words cannot be told apart by their letters (abduction and
     adduction, xpu and npu), hence "typo" is alike but no copy.
     """
+    # From the surest sign of another statement to the weakest: the first that applies decides.
     extra = _extra(left.words.split(), right.words.split())
     signs = _extra(left.signs, right.signs)
     if not extra[0] and not extra[1]:
@@ -76,27 +77,27 @@ def difference(left: Compared, right: Compared) -> str:
 
 
 def _extra(left: Sequence[str], right: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return what each of two bags has beyond the other, in the order of its first appearance."""
+    """What each of two bags has beyond the other, in the order of its first appearance."""
     if left == right:
         return [], []
-    ours, theirs = Counter(left), Counter(right)
-    changed = {value for value, _ in ours.items() ^ theirs.items()}
+    counts = Counter(left), Counter(right)
+    changed = {value for value, _ in counts[0].items() ^ counts[1].items()}
     return (
-        [value for value in ours if value in changed for _ in range(ours[value] - theirs[value])],
-        [value for value in theirs if value in changed for _ in range(theirs[value] - ours[value])],
+        [value for value in counts[0] if value in changed for _ in range(counts[0][value] - counts[1][value])],
+        [value for value in counts[1] if value in changed for _ in range(counts[1][value] - counts[0][value])],
     )
 
 
 def _misspelt(fewer: list[str], more: list[str]) -> bool:
-    """Return whether every one of `fewer` words pairs up with a misspelling of it among `more`."""
+    """Whether each of the `fewer` words pairs up with a misspelling of it among `more`."""
     if len(fewer) * len(more) > MOST_PAIRS:
         return False
     free = list(more)
     for word in fewer:
-        found = next((other for other in free if _is_typo(word, other)), None)
-        if found is None:
+        misspelling = next((other for other in free if _is_typo(word, other)), None)
+        if misspelling is None:
             return False
-        free.remove(found)
+        free.remove(misspelling)
     return True
 
 

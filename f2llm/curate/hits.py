@@ -1,4 +1,4 @@
-"""Which evaluation texts were found where: one row for each row of a source and each task that it hits."""
+"""The evaluation texts that a source contains: one entry for each of its rows and each task that the row hits."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from f2llm.records.tables import read_batches, write_table
 
 
 class HitLog:
-    """The hits in one table; 29 bytes each."""
+    """The hits of the passages or the queries of a source; 29 bytes each."""
 
     def __init__(self) -> None:
         self._parts: list[Hits] = []
@@ -52,10 +52,11 @@ class HitLog:
         return dict(sorted(counts.items()))
 
     def hits(self) -> Hits:
-        """Return all hits; position is the row of the table."""
+        """All hits; position is the row of the table."""
         kinds = (np.int64, np.int64, np.float64, "U7", bool)
+        columns = zip(*self._parts, strict=True) if self._parts else ((),) * len(kinds)
         return Hits(
-            *(np.concatenate([np.zeros(0, kind), *(part[at] for part in self._parts)]) for at, kind in enumerate(kinds))
+            *(np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True))
         )
 
 
@@ -99,21 +100,21 @@ def _joined(
         part = slice(*np.searchsorted(hits.position, [rows[0], rows[-1] + 1]))
         if part.start == part.stop:
             continue
-        own = Hits(*(column[part] for column in hits))
-        places = evaluation.places(own.text.tolist())
-        mine = batch.take(pa.array(own.position - rows[0]))
+        batch_hits = Hits(*(column[part] for column in hits))
+        places = evaluation.places(batch_hits.text.tolist())
+        hit_rows = batch.take(pa.array(batch_hits.position - rows[0]))
         yield pa.table(
             {
-                "id": mine.column(0),
-                "role": pa.repeat(role, len(mine)),
+                "id": hit_rows.column(0),
+                "role": pa.repeat(role, len(hit_rows)),
                 "task": pa.array([place.task for place in places], pa.string()),
                 "split": pa.array([place.split for place in places], pa.string()),
                 "test_id": pa.array([place.id for place in places], pa.string()),
                 "field": pa.array([place.field for place in places], pa.string()),
-                "rule": pa.array(own.rule.tolist(), pa.string()),
-                "containment": pa.array(own.containment, pa.float32()),
-                "dropped": pa.array(own.drops),
-                "text": mine.column(1),
+                "rule": pa.array(batch_hits.rule.tolist(), pa.string()),
+                "containment": pa.array(batch_hits.containment, pa.float32()),
+                "dropped": pa.array(batch_hits.drops),
+                "text": hit_rows.column(1),
                 "test_text": pa.array([place.text for place in places], pa.string()),
             }
         )

@@ -1,4 +1,4 @@
-"""What was removed and why: one entry a row, so that rows in = rows out + rows removed by construction."""
+"""Removed rows with their causes: one entry a row, so that rows in = rows out + rows removed by construction."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -92,22 +92,24 @@ class Ledger:
 
         `rows` and `other_rows` are aligned and each distinct: the same text here and there.
         """
-        here = np.full(len(other.cause) + 1, NO_ROW, np.int64)  # one more, so that NO_ROW maps to itself
-        here[other_rows] = rows
-        gone = np.flatnonzero(~other.live[other_rows] & self.live[rows])
-        for code in np.unique(other.cause[other_rows[gone]]):
-            there = other_rows[gone][other.cause[other_rows[gone]] == code]
+        row_of = np.full(len(other.cause) + 1, NO_ROW, np.int64)  # one more, so that NO_ROW maps to itself
+        row_of[other_rows] = rows
+        newly_removed = other_rows[~other.live[other_rows] & self.live[rows]]
+        for code in np.unique(other.cause[newly_removed]):
+            removed = newly_removed[other.cause[newly_removed] == code]
+            evidence = {row: other.evidence[row] for row in removed.tolist() if row in other.evidence}
             self.remove(
-                here[there],
+                row_of[removed],
                 CAUSES[code - 1],
-                stand_in=here[other.stand_in[there]],
-                similarity=other.similarity[there],
-                evidence={int(here[row]): other.evidence[row] for row in there.tolist() if row in other.evidence},
+                stand_in=row_of[other.stand_in[removed]],
+                similarity=other.similarity[removed],
+                evidence={int(row_of[row]): text for row, text in evidence.items()},
             )
 
     def final(self) -> NDArray[np.int64]:
-        """Return for every row the row that stands in for it at last; itself if kept or lost."""
+        """For every row the row that stands in for it at last; itself if kept or lost."""
         target = np.where(self.stand_in == NO_ROW, np.arange(len(self.cause)), self.stand_in)
+        # A stand-in may be removed by a later stage for another; following the chain in steps that double is short.
         while True:
             following = target[target]
             if np.array_equal(following, target):
@@ -115,12 +117,12 @@ class Ledger:
             target = following
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return stage -> reason -> rows removed."""
-        found = Counter(self.cause[self.cause != KEPT].tolist())
+        """Stage -> reason -> rows removed."""
+        removed = Counter(self.cause[self.cause != KEPT].tolist())
         nested: dict[str, dict[str, int]] = {}
         for code, cause in enumerate(CAUSES, start=1):
-            if found[code]:
-                nested.setdefault(cause.stage, {})[cause.reason] = found[code]
+            if removed[code]:
+                nested.setdefault(cause.stage, {})[cause.reason] = removed[code]
         return nested
 
     def batches(self, ids: pa.Array, *, role: str, among: NDArray[np.bool_] | None = None) -> Iterator[pa.Table]:

@@ -1,4 +1,4 @@
-"""Which query points to which passage, as flat arrays of rows."""
+"""Links from queries to their positive or given negative passages, as flat arrays of rows."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ class Links(NamedTuple):
     passage: NDArray[np.int64]
 
     def where(self, mask: NDArray[np.bool_]) -> "Links":
-        """Return the links under the mask."""
+        """The links under the mask."""
         return Links(self.query[mask], self.passage[mask])
 
     def retargeted(self, *, queries: NDArray[np.int64], passages: NDArray[np.int64]) -> "Links":
-        """Return distinct links with every row replaced by its stand-in (arrays by row).
+        """Distinct links with every row replaced by its stand-in (arrays by row).
 
         Of several links that become one, the first stays; the order is that of the rows they come from.
         """
@@ -34,15 +34,15 @@ class Links(NamedTuple):
         return Links(query[first], passage[first])
 
     def keys(self, passages: int) -> NDArray[np.int64]:
-        """Return one number a link, for membership; `passages` is the number of passages."""
+        """One number a link, to look links up by; `passages` is the number of passages."""
         return self.query * passages + self.passage
 
     def has(self, queries: int) -> NDArray[np.bool_]:
-        """Return a mask of the queries that have a link."""
+        """Mask of the queries that have a link; `queries` is the number of queries."""
         return np.bincount(self.query, minlength=queries) > 0
 
     def column(self, rows: NDArray[np.int64], ids: pa.Array) -> pa.Array:
-        """Return the list column of passage ids for distinct query `rows`."""
+        """The list column of passage ids for distinct query `rows`."""
         starts = np.searchsorted(self.query, rows, side="left")
         counts = np.searchsorted(self.query, rows, side="right") - starts
         offsets = np.concatenate([[0], np.cumsum(counts)])
@@ -51,7 +51,7 @@ class Links(NamedTuple):
 
 
 def read_links(table: pa.Table, column: str, passages: Passages) -> Links:
-    """Return the links of a list column of doc_ids.
+    """The links of a list column of doc_ids.
 
     Raises:
         InputError: an id is not in the corpus.
@@ -63,8 +63,8 @@ def read_links(table: pa.Table, column: str, passages: Passages) -> Links:
     ids = lists.flatten()
     rows = passages.rows(ids)
     if (rows == NO_ROW).any():
-        at = int(np.flatnonzero(rows == NO_ROW)[0])
-        wrong, owner = ids[at].as_py().hex(), table["query_id"][int(query[at])].as_py().hex()
+        first = int(np.flatnonzero(rows == NO_ROW)[0])
+        wrong, owner = ids[first].as_py().hex(), table["query_id"][int(query[first])].as_py().hex()
         raise InputError(
             f"{passages.where}: {column} of query {owner}: passage {wrong} is not in the corpus "
             f"({int((rows == NO_ROW).sum())} such ids); normalise the source again"

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from f2llm.curate.guard import Compared, signs_of
+from f2llm.curate.guard import ComparedText, signs_of
 from f2llm.curate.store import Store
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
@@ -21,12 +21,12 @@ CHARACTERS_PER_PART = 500_000  # compared at a time, or one text; shingling hold
 
 
 def comparable(text: str) -> str:
-    """Return the E2 form, or the E1 form of a text without any letter or digit."""
+    """The E2 form of a text, or its E1 form where it has no letter or digit."""
     return e2_text(text) or e1_text(text)
 
 
 def comparable_key(text: str) -> int:
-    """Return the 64-bit hash of a comparable form."""
+    """64-bit hash of a comparable form."""
     return xxhash.xxh3_64_intdigest(text.encode())
 
 
@@ -52,7 +52,7 @@ class Passages:
         return len(self.ids)
 
     def rows(self, ids: pa.Array) -> NDArray[np.int64]:
-        """Return the row of each id, -1 for ids that are not in the corpus."""
+        """The row of each id, NO_ROW for ids that are not in the corpus."""
         if len(self) == 0 or len(ids) == 0:
             return np.full(len(ids), NO_ROW, np.int64)
         wanted = sortable(ids)
@@ -72,9 +72,9 @@ class Passages:
                 texts = batch["text"].to_pylist()
                 chosen = live[start : start + len(texts)].tolist()
                 forms, signs = [""] * len(texts), [""] * len(texts)
-                for at in (at for at, keep in enumerate(chosen) if keep):
-                    e1 = e1_text(texts[at])
-                    forms[at], signs[at] = e2_text(texts[at]) or e1, signs_of(e1)
+                for index in (index for index, keep in enumerate(chosen) if keep):
+                    e1 = e1_text(texts[index])
+                    forms[index], signs[index] = e2_text(texts[index]) or e1, signs_of(e1)
                 place = slice(start, start + len(texts))
                 self.words[place] = [form.count(" ") + bool(form) for form in forms]
                 self.length[place] = [len(form) for form in forms]
@@ -83,13 +83,14 @@ class Passages:
                 both = pa.record_batch(
                     [pa.array(forms, pa.large_string()), pa.array(signs, pa.large_string())], schema=schema
                 )
-                for part in _parts(self.length[place]):
-                    writer.write_batch(both[part])
+                # Batches of the file are the pieces that `compared` reads whole, so they are bounded by characters.
+                for piece in _bounded_slices(self.length[place]):
+                    writer.write_batch(both[piece])
                 start += len(texts)
                 bar.advance(sum(chosen))
 
-    def compared(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], list[Compared]]]:
-        """Yield (rows, what is compared of them) in bounded parts; `rows` must be sorted. Needs `read`."""
+    def compared(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], list[ComparedText]]]:
+        """Yield (rows, their compared forms) in bounded parts; `rows` must be sorted. Needs `read`."""
         if len(rows) == 0:
             return
         with pa.memory_map(str(self._file)) as source:
@@ -97,13 +98,13 @@ class Passages:
             starts = np.cumsum([0] + [file.get_batch(index).num_rows for index in range(file.num_record_batches)])
             cuts = np.searchsorted(rows, starts)
             for index in np.flatnonzero(np.diff(cuts)).tolist():
-                part = rows[cuts[index] : cuts[index + 1]]
-                batch = file.get_batch(index).take(pa.array(part - starts[index]))
+                batch_rows = rows[cuts[index] : cuts[index + 1]]
+                batch = file.get_batch(index).take(pa.array(batch_rows - starts[index]))
                 pairs = zip(batch["words"].to_pylist(), batch["signs"].to_pylist(), strict=True)
-                yield part, [Compared(words, signs) for words, signs in pairs]
+                yield batch_rows, [ComparedText(words, signs) for words, signs in pairs]
 
 
-def _parts(lengths: NDArray[np.int32]) -> Iterator[slice]:
+def _bounded_slices(lengths: NDArray[np.int32]) -> Iterator[slice]:
     """Yield slices of texts of at most CHARACTERS_PER_PART characters, or of one text."""
     total, start = np.cumsum(lengths, dtype=np.int64), 0
     while start < len(lengths):
@@ -114,12 +115,12 @@ def _parts(lengths: NDArray[np.int32]) -> Iterator[slice]:
 
 
 def check_distinct(ids: pa.Array, *, name: str, where: str) -> None:
-    """Raise InputError if one of the sorted `ids` stands in two rows."""
+    """Raise InputError if an id stands in two rows; `ids` are sorted."""
     keys = sortable(ids)
     if (keys[1:] == keys[:-1]).any():
         raise InputError(f"{where}: a {name} stands in two rows; normalise the source again")
 
 
 def sortable(ids: pa.Array) -> NDArray[np.bytes_]:
-    """Return 16-byte ids as fixed-width bytes, for comparing and sorting only (zeros at the end get lost)."""
+    """16-byte ids as fixed-width bytes, for comparing and sorting only (zeros at the end get lost)."""
     return np.frombuffer(ids.cast(ID).buffers()[1], "S16", count=len(ids), offset=ids.offset * 16)

@@ -1,4 +1,4 @@
-"""Positives and given negatives after the passages have been curated: remapped, never lost without a word."""
+"""Positives and given negatives after the passages have been curated: which links stay, which queries lost them all."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from f2llm.curate.links import Links
 from f2llm.curate.near import Edges
 
 
-class Settled(NamedTuple):
+class SettledLinks(NamedTuple):
     """The links that training may use, and the queries that are left without a positive (masks by query row)."""
 
     positives: Links
@@ -29,32 +29,38 @@ def settle_positives(
     query_keys: NDArray[np.uint64],
     passage_keys: NDArray[np.uint64],
     near: Links,
-) -> Settled:
-    """Drop what must not be a positive or a negative of its query.
+) -> SettledLinks:
+    """The positives and negatives that queries may keep, and the queries that lost all their positives.
 
     Positives go when their passage is not `live` or equals the query (`*_keys`: hashes of the
     comparable forms, by row). Negatives go for the same reasons, and when they are a positive
     of the query or near to one (`near`: passage -> near passage, both directions).
     """
     queries, passages = len(query_keys), len(live)
+    # Two steps, alive and usable, because the two losses are reported apart.
     alive = positives.where(live[positives.passage])
     usable = alive.where(passage_keys[alive.passage] != query_keys[alive.query])
-    gone = positives.where(~live[positives.passage])
+    removed = positives.where(~live[positives.passage])
     alive_negatives = negatives.where(live[negatives.passage])
+    # A negative that is a positive, or says the same as one or as the query, would teach the opposite.
     forbidden = np.concatenate([alive.keys(passages), _near_keys(alive, near, passages)])
     false = np.isin(alive_negatives.keys(passages), forbidden)
     false |= passage_keys[alive_negatives.passage] == query_keys[alive_negatives.query]
     had, has_live, has_usable = positives.has(queries), alive.has(queries), usable.has(queries)
-    first = np.unique(gone.query, return_index=True)
-    return Settled(
+    losers, first_removed = np.unique(removed.query, return_index=True)
+    return SettledLinks(
         positives=usable,
         negatives=alive_negatives.where(~false),
         never=~had,
         contaminated=had & ~has_live,
         equal=has_live & ~has_usable,
-        lost={int(query): int(gone.passage[at]) for query, at in zip(*first, strict=True) if not has_live[query]},
+        lost={
+            int(query): int(removed.passage[link])
+            for query, link in zip(losers, first_removed, strict=True)
+            if not has_live[query]
+        },
         counts={
-            "positives_contaminated": len(gone.query),
+            "positives_contaminated": len(removed.query),
             "positives_equal_to_query": len(alive.query) - len(usable.query),
             "negatives_contaminated": len(negatives.query) - len(alive_negatives.query),
             "negatives_false": int(false.sum()),
@@ -63,7 +69,7 @@ def settle_positives(
 
 
 def near_links(edges: Edges, *, final: NDArray[np.int64]) -> Links:
-    """Return the edges in both directions between the passages that stand for their ends, sorted."""
+    """Near edges as links in both directions between the passages that stand for their ends, sorted."""
     left, right = final[edges.left], final[edges.right]
     links = np.unique(np.stack([np.concatenate([left, right]), np.concatenate([right, left])], axis=1), axis=0)
     links = links[links[:, 0] != links[:, 1]]
@@ -71,9 +77,10 @@ def near_links(edges: Edges, *, final: NDArray[np.int64]) -> Links:
 
 
 def _near_keys(positives: Links, near: Links, passages: int) -> NDArray[np.int64]:
-    """Return the keys of (query, passage near to one of its positives)."""
+    """Keys of (query, passage near to one of its positives)."""
+    # A join of positives with near edges: each positive is repeated for each passage near to it.
     starts = np.searchsorted(near.query, positives.passage, side="left")
     counts = np.searchsorted(near.query, positives.passage, side="right") - starts
-    inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    neighbours = near.passage[np.repeat(starts, counts) + inside]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    neighbours = near.passage[np.repeat(starts, counts) + within]
     return np.repeat(positives.query, counts) * passages + neighbours

@@ -1,4 +1,4 @@
-"""The training queries of a source by row, and which of them say the same."""
+"""The training queries of a source by row, which of them are equal, and which are held out for evaluation."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,13 +21,7 @@ TRAIN = "train"
 NO_LABEL = -1
 
 
-class HeldOut(NamedTuple):
-    """Queries that no training query may equal: E1 key -> source it is from."""
-
-    sources: Mapping[str, str]
-
-
-class Equal(NamedTuple):
+class EqualQueries(NamedTuple):
     """Queries with equal E1 texts, by row."""
 
     first: NDArray[np.int64]  # the row that stands for the group; itself if alone
@@ -59,24 +53,25 @@ class Queries:
         return len(self.table)
 
     def column(self, name: str) -> pa.Array:
-        """Return one column in one piece."""
+        """One column in one piece."""
         column = self.table[name].combine_chunks()
         return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
-    def equal(self, live: NDArray[np.bool_], *, order: NDArray[np.int64]) -> Equal:
-        """Group the live queries by E1 text; the one with the lowest `order` [rows] stands for its group."""
+    def equal(self, live: NDArray[np.bool_], *, order: NDArray[np.int64]) -> EqualQueries:
+        """Live queries grouped by E1 text; the one with the lowest `order` [rows] stands for its group."""
         first, contradicts = np.arange(len(self)), np.zeros(len(self), bool)
         rows = np.flatnonzero(live)
+        # Sorted by key, equal texts lie side by side; within a group the one that stands for it comes first.
         rows = rows[np.lexsort((order[rows], self.keys[rows]))]
         starts = np.concatenate([[0], np.flatnonzero(self.keys[rows][1:] != self.keys[rows][:-1]) + 1, [len(rows)]])
         for group in np.flatnonzero(np.diff(starts) > 1).tolist():
             members = rows[starts[group] : starts[group + 1]]
             first[members] = members[0]
             contradicts[members] = (self.labels[members] != self.labels[members[0]]).any()
-        return Equal(first, contradicts)
+        return EqualQueries(first, contradicts)
 
     def doc_ids(self) -> pa.Array:
-        """Return the ids that the query texts have as passages."""
+        """Ids that the query texts have as passages."""
         return pa.array([doc_id(text) for _, texts in self.texts() for text in texts], pa.binary(16))
 
     def comparable(self, live: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
@@ -103,18 +98,18 @@ class Queries:
 
 
 def query_keys(path: str | Path) -> NDArray[np.bytes_]:
-    """Return the E1 keys of all queries of a table, 16 bytes each."""
-    parts = [
+    """E1 keys of all queries of a table, 16 bytes each."""
+    keys = [
         np.array([bytes.fromhex(content_key(text)) for text in batch["text"].to_pylist()], "S16")
         for batch in read_batches(path, columns=["text"], rows=ROWS_PER_BATCH)
     ]
-    return np.concatenate([np.zeros(0, "S16"), *parts])
+    return np.concatenate([np.zeros(0, "S16"), *keys])
 
 
-def held_out_queries(paths: Mapping[str, str | Path], *, in_part: Collection[str]) -> HeldOut:
-    """Return the held-out queries of several sources (name -> queries.parquet).
+def held_out_queries(paths: Mapping[str, str | Path], *, in_part: Collection[str]) -> dict[str, str]:
+    """E1 key -> source of the queries that no training query may equal; `paths`: source -> queries.parquet.
 
-    Of a source that is scored on `in_part`, the rows outside the train split; of any other, all rows.
+    Of a source in `in_part` these are the rows outside the train split; of any other, all rows.
     """
     sources: dict[str, str] = {}
     for name in sorted(paths):
@@ -122,4 +117,4 @@ def held_out_queries(paths: Mapping[str, str | Path], *, in_part: Collection[str
             for text, split in zip(batch["text"].to_pylist(), batch["split"].to_pylist(), strict=True):
                 if name not in in_part or split != TRAIN:
                     sources.setdefault(content_key(text), name)
-    return HeldOut(sources)
+    return sources

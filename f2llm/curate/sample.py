@@ -1,4 +1,4 @@
-"""Keep at most so many rows, chosen by a keyed hash of their ids."""
+"""Samples of rows by a keyed hash of their ids."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ STAGE = "sample"
 def beyond(
     ids: pa.Array, *, live: NDArray[np.bool_], always: NDArray[np.bool_], most: int | None, seed: int
 ) -> NDArray[np.int64]:
-    """Return the live rows that do not fit into `most`; rows of `always` are never among them.
+    """Live rows that do not fit into `most`; rows of `always` are never among them.
 
     The order is that of the keyed hashes of (seed, "sample", id). With more than `most` rows
     in `always`, these alone stay.

@@ -1,4 +1,4 @@
-"""Texts that several sources have: how many, which, and in which sources."""
+"""Texts that several sources have: the texts, the sources of each, and the counts by pair of sources."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ def find_shared(
 ) -> dict[str, Any]:
     """Write the texts (E1) that at least two sources have (schema SHARED) and how many each two share.
 
-    Passages and queries are looked at apart. Returns counts; memory is bounded by `memory_mb`
+    Passages and queries are compared apart. Returns counts; memory is bounded by `memory_mb`
     and one batch of texts, and by the number of shared texts in one source.
     """
     clear_left_overs(Path(table).parent)
@@ -41,8 +41,8 @@ def find_shared(
         with pq.ParquetWriter(keys, KEYS) as writer:
             for batch in _keys(curated):
                 writer.write_table(batch)
-        found = _grouped(keys, store=store)
-        rows = _with_texts(found, curated, store=store)
+        groups = _grouped(keys, store=store)
+        rows = _with_texts(groups, curated, store=store)
         count = write_table(table, schema=SHARED, rows=read_batches(rows))
     pairs: Counter[tuple[str, str, str]] = Counter()
     for batch in read_batches(table, columns=["role", "sources"]):
@@ -70,8 +70,8 @@ def _key_rows(role: str, keys: pa.Array, source: str, ids: pa.Array) -> pa.Table
 
 
 def _grouped(keys: Path, *, store: Store) -> Path:
-    """Return a table of the keys that several sources have, with the sources and one id in each, in rising order."""
-    target = store.folder / "found.parquet"
+    """A table of the keys that several sources have, with the sources and one id in each, in rising order."""
+    target = store.folder / "groups.parquet"
     store.engine.execute(
         """COPY (SELECT role, content_key, list(source ORDER BY source) AS sources, list(id ORDER BY source) AS ids
                  FROM (SELECT role, content_key, source, min(id) AS id FROM read_parquet($keys)
@@ -83,29 +83,29 @@ def _grouped(keys: Path, *, store: Store) -> Path:
     return target
 
 
-def _with_texts(found: Path, curated: Mapping[str, Curated], *, store: Store) -> Path:
-    """Return the table with the text that the first source has."""
+def _with_texts(groups: Path, curated: Mapping[str, Curated], *, store: Store) -> Path:
+    """The table of `_grouped` with the text that the first source has."""
     texts, target = store.folder / "texts.parquet", store.folder / "rows.parquet"
     schema = pa.schema([("role", pa.string()), ("id", ID), ("source", pa.string()), ("text", pa.string())])
     with pq.ParquetWriter(texts, schema) as writer:
         for name in sorted(curated):
             for role, path, column in zip(ROLES, curated[name], ("doc_id", "query_id"), strict=True):
                 wanted = store.engine.execute(
-                    "SELECT ids[1] FROM read_parquet($found) WHERE role = $role AND sources[1] = $name",
-                    {"found": str(found), "role": role, "name": name},
+                    "SELECT ids[1] FROM read_parquet($groups) WHERE role = $role AND sources[1] = $name",
+                    {"groups": str(groups), "role": role, "name": name},
                 ).fetchall()
-                ids = pa.array([one for (one,) in wanted], ID)
+                ids = pa.array([row_id for (row_id,) in wanted], ID)
                 for batch in read_batches(path, columns=[column, "text"]) if len(ids) else ():
                     chosen = batch.filter(pc.is_in(batch[column].cast(ID), ids))
                     fixed = pa.repeat(role, len(chosen)), pa.repeat(name, len(chosen))
                     columns = [fixed[0], chosen[column].cast(ID), fixed[1], chosen["text"]]
                     writer.write_table(pa.table(columns, schema=schema))
     store.engine.execute(
-        """COPY (SELECT f.role, f.content_key, f.sources, f.ids, t.text FROM read_parquet($found) f
+        """COPY (SELECT f.role, f.content_key, f.sources, f.ids, t.text FROM read_parquet($groups) f
                  JOIN read_parquet($texts) t ON t.role = f.role AND t.source = f.sources[1] AND t.id = f.ids[1]
                  ORDER BY f.role, f.content_key) TO $target (FORMAT parquet)""",
-        {"found": str(found), "texts": str(texts), "target": str(target)},
+        {"groups": str(groups), "texts": str(texts), "target": str(target)},
     )
-    if count_rows(target) != count_rows(found):
-        raise AssertionError(f"{count_rows(found)} shared texts found, {count_rows(target)} of them read")
+    if count_rows(target) != count_rows(groups):
+        raise AssertionError(f"{count_rows(groups)} shared texts found, {count_rows(target)} of them read")
     return target

@@ -25,28 +25,28 @@ class Ragged(NamedTuple):
     offsets: NDArray[np.int64]
 
     def row(self, index: int) -> NDArray[np.uint64]:
-        """Return the values of one row."""
+        """The values of one row."""
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
     def owners(self) -> NDArray[np.int64]:
-        """Return for every value the row that it belongs to."""
+        """For every value the row that it belongs to."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
 def char_shingles(texts: Sequence[str], *, size: int) -> Ragged:
-    """Return the hashes of all runs of `size` characters; a shorter text is one shingle by itself."""
+    """Hashes of all runs of `size` characters; a shorter text is one shingle by itself."""
     padded = [text.ljust(size, "\0") for text in texts]
     codes = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32)
     return windows(Ragged(codes, _offsets([len(text) for text in padded])), size=size)
 
 
 def word_hashes(texts: Sequence[str]) -> Ragged:
-    """Return the hash of every word of every text; words stand between single spaces."""
+    """Hashes of the words of every text; words stand between single spaces."""
     if not texts:
         return Ragged(np.zeros(0, np.uint64), np.zeros(1, np.int64))
     words = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
     words = pc.fill_null(words, []) if words.null_count else words
-    encoded = words.flatten().dictionary_encode()
+    encoded = words.flatten().dictionary_encode()  # each distinct word is hashed once
     hashes = np.fromiter(
         (xxhash.xxh3_64_intdigest(word.encode()) for word in encoded.dictionary.to_pylist()), np.uint64
     )
@@ -57,17 +57,19 @@ def word_hashes(texts: Sequence[str]) -> Ragged:
 
 
 def windows(rows: Ragged, *, size: int) -> Ragged:
-    """Return the hashes of all runs of `size` values inside each row; shorter rows become empty."""
+    """Hashes of all runs of `size` values inside each row; shorter rows become empty."""
     room = len(rows.values) - size + 1
     counts = np.maximum(np.diff(rows.offsets) - size + 1, 0)
     if room <= 0:
         return Ragged(np.zeros(0, np.uint64), np.zeros(len(rows.offsets), np.int64))
+    # A polynomial hash over all windows at once, also those that cross from one row into the next ...
     hashed = np.full(room, size, np.uint64)
     for shift in range(size):
         hashed *= MULTIPLIER
         hashed += rows.values[shift : shift + room]
         hashed += np.uint64(1)
-    inside = np.ones(room, bool)  # the runs that start in the last size - 1 places of a row leave it
+    # ... which start in the last size - 1 places of a row, and are cut out.
+    inside = np.ones(room, bool)
     for back in range(1, size):
         ends = rows.offsets[1:] - back
         inside[ends[(ends >= rows.offsets[:-1]) & (ends < room)]] = False
@@ -75,7 +77,7 @@ def windows(rows: Ragged, *, size: int) -> Ragged:
 
 
 def distinct(rows: Ragged) -> Ragged:
-    """Return each row's values sorted and without repeats."""
+    """Each row's values sorted and without repeats."""
     values, offsets = rows.values.copy(), rows.offsets
     for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         values[start:end].sort()
@@ -87,7 +89,7 @@ def distinct(rows: Ragged) -> Ragged:
 
 
 def shared(left: Ragged, right: Ragged) -> NDArray[np.int64]:
-    """Return how many values row i of `left` and row i of `right` have in common; rows as of `distinct`.
+    """How many values row i of `left` and row i of `right` have in common; rows as of `distinct`.
 
     Values are compared by their upper 63 bits, which sparse matrices take for column numbers.
     """
@@ -96,9 +98,9 @@ def shared(left: Ragged, right: Ragged) -> NDArray[np.int64]:
     def matrix(rows: Ragged) -> csr_array:
         columns = (rows.values >> np.uint64(1)).view(np.int64)
         shape = (len(rows.offsets) - 1, np.iinfo(np.int64).max)
-        found = csr_array((np.ones(len(columns), np.int8), columns, rows.offsets), shape=shape)
-        found.has_canonical_format = True
-        return found
+        sparse = csr_array((np.ones(len(columns), np.int8), columns, rows.offsets), shape=shape)
+        sparse.has_canonical_format = True  # sorted and distinct already: else scipy would sort a copy
+        return sparse
 
     if len(left.offsets) < 2:
         return np.zeros(0, np.int64)

@@ -1,7 +1,8 @@
-"""Curate one source: held-out copies, exact and near copies, evaluation texts, positives, samples.
+"""Curation of one source: held-out copies, exact and near copies, evaluation texts, positives, samples.
 
-The stages run in this order, each on what the one before has left; each removal is entered in
-a ledger, so rows in = rows out + rows removed. What the stages do and why: docs/curation.md.
+The stages run in this order, each on what the one before has left; each removal is entered in a ledger, so rows in =
+rows out + rows removed. What a row is: its number in the table sorted by id. The figures behind the rules are in
+docs/curation.md.
 """
 
 import logging
@@ -22,7 +23,7 @@ from f2llm.curate.near import Edges, droppable, dropping_edges, find_near
 from f2llm.curate.output import Outputs, check_account, write_near, write_passages, write_queries, write_removed
 from f2llm.curate.passages import Passages, comparable_key
 from f2llm.curate.positives import near_links, settle_positives
-from f2llm.curate.queries import NO_LABEL, HeldOut, Queries, held_out_queries, query_keys
+from f2llm.curate.queries import NO_LABEL, Queries, held_out_queries, query_keys
 from f2llm.curate.sample import beyond
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
@@ -34,7 +35,7 @@ NO_EDGES = Edges(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.float64
 logger = logging.getLogger(__name__)
 
 
-class Tables(NamedTuple):
+class NormalisedTables(NamedTuple):
     """The two tables of a source as normalised."""
 
     corpus: str | Path
@@ -42,7 +43,7 @@ class Tables(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """What of a source's stanza curation depends on."""
+    """The keys of a source's stanza that curation depends on."""
 
     name: str
     task: str
@@ -51,7 +52,7 @@ class Scope(NamedTuple):
 
 
 def curate_source(
-    tables: Tables,
+    tables: NormalisedTables,
     outputs: Outputs,
     *,
     evaluation_texts: str | Path,
@@ -63,7 +64,7 @@ def curate_source(
     seed: int,
     threads: int = 1,
 ) -> dict[str, Any]:
-    """Curate one source and return its counts.
+    """Write the curated tables of one source; return the counts of the job.
 
     Args:
         tables: corpus and queries of the source.
@@ -71,7 +72,7 @@ def curate_source(
         evaluation_texts: the index of the evaluation texts of the run.
         earlier: curated queries.parquet by name of the sources whose queries this one shall not repeat.
         held_out: queries.parquet by name of the sources that are scored on.
-        in_part: names of those of them whose train split is not scored; of the others all rows are held out.
+        in_part: names of those of `held_out` whose train split is not scored; of the others all rows are held out.
         source: name, task and caps of the source.
         settings: policies and thresholds.
         seed: key of the samples.
@@ -90,13 +91,18 @@ def curate_source(
             settings=settings,
             held_out=held_out_queries(others, in_part={*in_part, source.name}),
         )
+        # Equality needs only the keys in the tables, so it goes first: what it removes is never normalised.
         curation.split()
         curation.exact()
         curation.across(earlier)
+        # Each text that is left is normalised once, for near copies, evaluation texts and positives.
         curation.passages.read(curation.passage_ledger.live)
         curation.near()
+        # After near copies, so that copies are matched once; a copy of an evaluation text goes with its stand-in.
         curation.decontaminate(evaluation_texts)
+        # The lists of the queries follow from what became of the passages.
         curation.positives()
+        # Last: a sample of what may be used, as large as asked for.
         curation.sample(seed)
         return curation.write(outputs)
 
@@ -104,7 +110,9 @@ def curate_source(
 class _Curation:
     """The state of one source on its way through the stages."""
 
-    def __init__(self, tables: Tables, *, store: Store, source: Scope, settings: Curate, held_out: HeldOut) -> None:
+    def __init__(
+        self, tables: NormalisedTables, *, store: Store, source: Scope, settings: Curate, held_out: Mapping[str, str]
+    ) -> None:
         self.source, self.settings, self.store, self.held_out = source, settings, store, held_out
         self.passages = Passages(tables.corpus, store=store, where=source.name)
         self.queries = Queries(tables.queries, store=store, where=source.name)
@@ -121,30 +129,34 @@ class _Curation:
         self.own_passage = self._own_passages() if source.task == "clustering" else None
 
     def _own_passages(self) -> NDArray[np.int64]:
-        """Return the passage that is the text of each query: in clustering sources they are the same texts."""
+        """The passage that is the text of each query: in clustering sources queries and corpus are the same texts."""
         rows = self.passages.rows(self.queries.doc_ids())
         if (rows == NO_ROW).any():
-            at = self.queries.ids[int(np.flatnonzero(rows == NO_ROW)[0])].as_py().hex()
-            raise InputError(f"{self.source.name}: the text of query {at} is not in the corpus; normalise it again")
+            query = self.queries.ids[int(np.flatnonzero(rows == NO_ROW)[0])].as_py().hex()
+            raise InputError(f"{self.source.name}: the text of query {query} is not in the corpus; normalise it again")
         return rows
 
     def _mirror_to_passages(self) -> None:
+        """Remove the passages of removed queries, where both are the same texts."""
         if self.own_passage is not None:
             rows = np.arange(len(self.queries))
             self.passage_ledger.mirror(self.query_ledger, rows=self.own_passage, other_rows=rows)
 
     def _mirror_to_queries(self) -> None:
+        """Remove the queries of removed passages, where both are the same texts."""
         if self.own_passage is not None:
             rows = np.arange(len(self.queries))
             self.query_ledger.mirror(self.passage_ledger, rows=rows, other_rows=self.own_passage)
 
     def split(self) -> None:
         """Remove training queries that equal a held-out one; a clustering corpus keeps training texts only."""
-        found = [self.held_out.sources.get(key.ljust(KEY_BYTES, b"\0").hex()) for key in self.queries.keys]
-        rows = np.array([row for row, name in enumerate(found) if name is not None], np.int64)
-        evidence = {int(row): f"held-out query of {found[row]}" for row in rows}
+        # numpy cuts zeros off the end of bytes; the key needs them back.
+        owners = [self.held_out.get(key.ljust(KEY_BYTES, b"\0").hex()) for key in self.queries.keys]
+        rows = np.array([row for row, owner in enumerate(owners) if owner is not None], np.int64)
+        evidence = {int(row): f"held-out query of {owners[row]}" for row in rows}
         self.query_ledger.remove(rows, causes.HELD_OUT_QUERY, evidence=evidence)
         if self.own_passage is not None:
+            # The texts of held-out rows lie in the same corpus; as passages they would be trained on all the same.
             foreign = np.ones(len(self.passages), bool)
             foreign[self.own_passage] = False
             self.passage_ledger.remove(np.flatnonzero(foreign), causes.NO_TRAINING_TEXT)
@@ -152,13 +164,15 @@ class _Curation:
 
     def exact(self) -> None:
         """Collapse equal texts; equal texts with different labels contradict each other and go."""
+        # The lowest id stays; in clustering sources that of the passage, so that both tables keep the same text.
         order = np.arange(len(self.queries)) if self.own_passage is None else self.own_passage
         equal = self.queries.equal(self.query_ledger.live, order=order)
         self.query_ledger.remove(np.flatnonzero(equal.contradicts), causes.CONTRADICTION)
         rows = np.flatnonzero(~equal.contradicts & (equal.first != np.arange(len(self.queries))))
         self.query_ledger.remove(rows, causes.EQUAL_TEXT, stand_in=equal.first[rows], similarity=np.ones(len(rows)))
         self._mirror_to_passages()
-        if self.source.task == "retrieval" or self.source.task == "sts":
+        # Label names of classification are never removed, and passages of clustering went with their queries.
+        if self.source.task in ("retrieval", "sts"):
             live = self.passage_ledger.live
             first = self.store.equal_rows(self.passages.path, key="content_key", live=live)
             rows = np.flatnonzero(live & (first != np.arange(len(first))))
@@ -167,8 +181,8 @@ class _Curation:
     def across(self, earlier: Mapping[str, str | Path]) -> None:
         """Remove queries that an earlier source has; passages stay, since others are searched among them."""
         for name in sorted(earlier):
-            theirs = np.isin(self.queries.keys, query_keys(earlier[name]))
-            rows = np.flatnonzero(self.query_ledger.live & theirs)
+            repeated = np.isin(self.queries.keys, query_keys(earlier[name]))
+            rows = np.flatnonzero(self.query_ledger.live & repeated)
             evidence = dict.fromkeys(rows.tolist(), f"query of {name}")
             self.query_ledger.remove(rows, causes.EARLIER_SOURCE, evidence=evidence)
         self._mirror_to_passages()
@@ -178,54 +192,60 @@ class _Curation:
         near = self.settings.near
         if near.policy == "off" or self.source.task == "classification":
             return
-        live = self.passage_ledger.live
-        found = find_near(
-            self.passages, eligible=live, preferred=self._wanted(), settings=near, folder=self.store.folder
+        # Of two copies the positive is the better one to keep: its query then keeps the passage that it names.
+        copies = find_near(
+            self.passages,
+            eligible=self.passage_ledger.live,
+            preferred=self._is_positive(),
+            settings=near,
+            folder=self.store.folder,
         )
-        self.edges = found.edges
-        self.counts |= {"near_candidates": found.candidates, "look_alikes_kept": found.look_alikes}
-        drops = droppable(found.edges, threshold=near.threshold) & self._same_label(found.edges)
-        edge = dropping_edges(found.edges, drops=drops, rows=len(self.passages))
+        self.edges = copies.edges
+        self.counts |= {"near_candidates": copies.candidates, "look_alikes_kept": copies.look_alikes}
+        # All edges above the report threshold serve the miner; only sure copies of one class may drop a passage.
+        drops = droppable(copies.edges, threshold=near.threshold) & self._same_label(copies.edges)
+        edge = dropping_edges(copies.edges, drops=drops, rows=len(self.passages))
         rows = np.flatnonzero(edge != NO_ROW)
         self.counts["near_copies"] = len(rows)
         if near.policy == "drop":
             self.passage_ledger.remove(
                 rows,
                 causes.NEAR_COPY,
-                stand_in=found.edges.left[edge[rows]],
-                similarity=found.edges.similarity[edge[rows]],
-                evidence=dict(zip(rows.tolist(), found.edges.kind[edge[rows]].tolist(), strict=True)),
+                stand_in=copies.edges.left[edge[rows]],
+                similarity=copies.edges.similarity[edge[rows]],
+                evidence=dict(zip(rows.tolist(), copies.edges.kind[edge[rows]].tolist(), strict=True)),
             )
             self._mirror_to_queries()
 
-    def _wanted(self) -> NDArray[np.bool_]:
-        """Return a mask of the passages that are a positive of a training query."""
-        links = self._resolved("positives")
-        wanted = np.zeros(len(self.passages), bool)
-        wanted[links.passage] = True
-        return wanted
+    def _is_positive(self) -> NDArray[np.bool_]:
+        """Mask of the passages that are a positive of a training query."""
+        positive = np.zeros(len(self.passages), bool)
+        positive[self._resolved("positives").passage] = True
+        return positive
 
     def _same_label(self, edges: Edges) -> NDArray[np.bool_]:
-        """Return a mask of the edges whose ends are of one class; a label tells look-alikes apart."""
+        """Mask of the edges whose ends are of one class; a label tells look-alikes apart."""
         labels = np.full(len(self.passages), NO_LABEL)
         if self.own_passage is not None:
             labels[self.own_passage] = self.queries.labels
         return labels[edges.left] == labels[edges.right]
 
     def _resolved(self, column: str) -> Links:
-        """Return the given links of live queries, every row replaced by what stands in for it."""
+        """The given links of live queries, every row replaced by what stands in for it."""
         links = self.given[column].retargeted(queries=self.query_ledger.final(), passages=self.passage_ledger.final())
         return links.where(self.query_ledger.live[links.query])
 
     def decontaminate(self, folder: str | Path) -> None:
         """Find evaluation texts in the queries and passages and, if that is the policy, drop those rows."""
         settings = self.settings.decontaminate
+        # Also without decontamination: `positives` compares queries with passages by these keys.
         for rows, forms in self.queries.comparable(self.query_ledger.live):
             self.query_keys[rows] = [comparable_key(form) for form in forms]
         if settings.policy == "off":
             return
         self.evaluation = EvaluationTexts(folder, containment=settings.containment, min_words=settings.min_words)
         dropping = settings.policy == "drop"
+        # Each text once: a clustering text is matched as a passage, a label name of classification not at all.
         if self.own_passage is None:
             parts = self.queries.comparable(self.query_ledger.live)
             self.counts["contaminated_queries"] = self.query_hits.match(
@@ -233,7 +253,7 @@ class _Curation:
             )
         if self.source.task != "classification":
             compared = self.passages.compared(np.flatnonzero(self.passage_ledger.live))
-            parts = ((rows, [text.words for text in part]) for rows, part in compared)
+            parts = ((rows, [text.words for text in texts]) for rows, texts in compared)
             self.counts["contaminated_passages"] = self.passage_hits.match(
                 parts, self.evaluation, ledger=self.passage_ledger, dropping=dropping
             )
@@ -252,45 +272,47 @@ class _Curation:
         self.links = {"positives": settled.positives, "negatives": settled.negatives}
         self.counts |= settled.counts
         if self.own_passage is not None:
-            return
+            return  # the miner draws the positives of clustering texts from their class
         live = self.query_ledger.live
         self.query_ledger.remove(np.flatnonzero(live & settled.never), causes.NO_POSITIVE)
         self.query_ledger.remove(
             np.flatnonzero(live & settled.contaminated),
             causes.POSITIVES_CONTAMINATED,
-            evidence={row: self.passage_ledger.evidence[at] for row, at in settled.lost.items()},
+            evidence={query: self.passage_ledger.evidence[passage] for query, passage in settled.lost.items()},
         )
         self.query_ledger.remove(np.flatnonzero(live & settled.equal), causes.EQUAL_POSITIVE)
 
     def sample(self, seed: int) -> None:
         """Keep at most max_queries queries and max_passages passages; what a kept query names always stays."""
         live = self.query_ledger.live
-        most = self.source.max_queries
-        rows = beyond(self.queries.ids, live=live, always=np.zeros(len(live), bool), most=most, seed=seed)
+        none = np.zeros(len(live), bool)
+        rows = beyond(self.queries.ids, live=live, always=none, most=self.source.max_queries, seed=seed)
         self.query_ledger.remove(rows, causes.BEYOND_MAX_QUERIES)
         if self.source.task == "classification":
             return
+        # A tuple without its positive is worth nothing, so what kept queries name goes beyond any cap.
         needed = np.zeros(len(self.passages), bool)
         for links in self.links.values():
             needed[links.passage[self.query_ledger.live[links.query]]] = True
         if self.own_passage is not None:
             needed[self.own_passage[self.query_ledger.live]] = True
-        most = self.source.max_passages
-        rows = beyond(self.passages.ids, live=self.passage_ledger.live, always=needed, most=most, seed=seed)
+        live = self.passage_ledger.live
+        rows = beyond(self.passages.ids, live=live, always=needed, most=self.source.max_passages, seed=seed)
         self.passage_ledger.remove(rows, causes.BEYOND_MAX_PASSAGES)
 
     def write(self, outputs: Outputs) -> dict[str, Any]:
         """Write the tables and return the counts of the job."""
         passages, queries = self.passage_ledger, self.query_ledger
         kept_passages = write_passages(outputs.corpus, self.passages, passages.live)
-        kept_queries = write_queries(
-            outputs.queries, self.queries, queries.live, ids=self.passages.ids, **self.links
-        )  # fmt: skip
-        removed = (passages, self.passages.ids), (queries, self.queries.ids)
-        write_removed(outputs.removed, passages=removed[0], queries=removed[1])
+        kept_queries = write_queries(outputs.queries, self.queries, queries.live, ids=self.passages.ids, **self.links)
+        write_removed(outputs.removed, passages=(passages, self.passages.ids), queries=(queries, self.queries.ids))
         near = write_near(outputs.near, self.edges, live=passages.live, ids=self.passages.ids)
-        logs = (self.passage_hits, self.passages), (self.query_hits, self.queries)
-        hits = write_hits(outputs.hits, passages=logs[0], queries=logs[1], evaluation=self.evaluation)
+        hits = write_hits(
+            outputs.hits,
+            passages=(self.passage_hits, self.passages),
+            queries=(self.query_hits, self.queries),
+            evaluation=self.evaluation,
+        )
         check_account(rows=len(self.passages), kept=kept_passages, ledger=passages, path=outputs.corpus)
         check_account(rows=len(self.queries), kept=kept_queries, ledger=queries, path=outputs.queries)
         self._check_links()

@@ -23,7 +23,7 @@ def check_splits(
     output: str | Path,
     memory_mb: int,
 ) -> dict[str, Any]:
-    """Write counts to `output`, or raise.
+    """Check the splits of all sources and write counts to `output`.
 
     `queries` maps every source to its normalised queries, `curated` every source that is
     trained on to its curated ones; `scored` names the sources that the benchmark scores, `in_part` those of
@@ -34,7 +34,7 @@ def check_splits(
             training query equals (E1) a held-out query of a scored source.
     """
     groups = _straddling_groups(queries, memory_mb=memory_mb)
-    held_out = held_out_queries({name: queries[name] for name in scored}, in_part=in_part).sources
+    held_out = held_out_queries({name: queries[name] for name in scored}, in_part=in_part)
     faults = [*groups, *_leaks(curated, held_out)]
     if faults:
         more = [f"... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
@@ -54,16 +54,16 @@ def check_splits(
 
 def _straddling_groups(queries: Mapping[str, str | Path], *, memory_mb: int) -> Iterator[str]:
     """Yield one fault for each group that lies in several splits."""
-    one = 'SELECT ${} AS source, "group", split FROM read_parquet(${})'
-    tables = " UNION ALL ".join(one.format(2 * at + 1, 2 * at + 2) for at in range(len(queries)))
+    select = 'SELECT ${} AS source, "group", split FROM read_parquet(${})'
+    tables = " UNION ALL ".join(select.format(2 * number + 1, 2 * number + 2) for number in range(len(queries)))
     arguments = [value for name, path in sorted(queries.items()) for value in (name, str(path))]
     with database(memory_mb=memory_mb, threads=1) as engine:
-        found = engine.execute(
+        straddling = engine.execute(
             f"""SELECT "group", list_sort(list(DISTINCT source || ' ' || split)) FROM ({tables})
                 GROUP BY "group" HAVING count(DISTINCT split) > 1 ORDER BY "group" """,
             arguments,
         ).fetchall()
-    for group, places in found:
+    for group, places in straddling:
         yield (
             f"{places[0].split()[0]}: group {group!r} lies in several splits ({', '.join(places)}); "
             "let the split follow from the group alone and normalise the source again"
@@ -71,9 +71,10 @@ def _straddling_groups(queries: Mapping[str, str | Path], *, memory_mb: int) -> 
 
 
 def _leaks(curated: Mapping[str, str | Path], held_out: Mapping[str, str]) -> Iterator[str]:
+    """Yield one fault for each curated query that is held out."""
     for name in sorted(curated):
         for batch in read_batches(curated[name], columns=["text", "group", "split"]):
-            for text, group, split in zip(*(batch[at].to_pylist() for at in range(3)), strict=True):
+            for text, group, split in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 if split != TRAIN:
                     yield f"{name}: group {group!r} of split {split} is among the curated queries; curate it again"
                 elif content_key(text) in held_out:

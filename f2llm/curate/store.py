@@ -1,4 +1,4 @@
-"""Scratch space of one job: the out-of-core engine and the files that it may spill to."""
+"""Scratch space of one job: an out-of-core engine with bounded memory, and files that are gone afterwards."""
 
 import contextlib
 import errno
@@ -25,7 +25,7 @@ class Store(NamedTuple):
     engine: Any  # duckdb.DuckDBPyConnection
 
     def in_order(self, path: str | Path, *, key: str) -> Path:
-        """Return `path`, or a copy of the table sorted by `key` where its rows are in another order."""
+        """The table at `path` sorted by `key`: `path` itself, or a scratch copy where its rows are in another order."""
         last = b""
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=[key]):
@@ -42,9 +42,9 @@ class Store(NamedTuple):
         return target
 
     def equal_rows(self, path: Path, *, key: str, live: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return for every row the first live row with the same `key`, -1 for rows that are not live."""
+        """For every row the first live row with the same `key`, NO_ROW for rows that are not live."""
         self.engine.register("live", pa.table({"row": np.flatnonzero(live)}))
-        found = self.engine.execute(
+        repeated = self.engine.execute(
             f"""SELECT row, first FROM (
                     SELECT file_row_number AS row, min(file_row_number) OVER (PARTITION BY {key}) AS first
                     FROM read_parquet($path, file_row_number = true) AS all_rows
@@ -53,7 +53,7 @@ class Store(NamedTuple):
             {"path": str(path)},
         ).fetchnumpy()
         first = np.where(live, np.arange(len(live)), NO_ROW)
-        first[np.asarray(found["row"], np.int64)] = np.asarray(found["first"], np.int64)
+        first[np.asarray(repeated["row"], np.int64)] = np.asarray(repeated["first"], np.int64)
         return first
 
 

@@ -14,7 +14,7 @@ STAGE = "draw"
 
 
 class Draw(NamedTuple):
-    """What was drawn for one text, as passage rows."""
+    """The positive and the negatives drawn for one text, as passage rows."""
 
     positive: int
     negatives: tuple[int, ...]
@@ -41,21 +41,20 @@ class Classes:
             start += sizes[label]
 
     def partners(self, *, label: str, key: str) -> int:
-        """Return how many other texts the class has."""
+        """How many other texts the class has."""
         start, stop = self._span.get(label, (0, 0))
         return stop - start - self._with_label_and_key[label, key]
 
     def others(self, *, label: str, key: str) -> int:
-        """Return how many texts the other classes have."""
+        """How many texts the other classes have."""
         start, stop = self._span.get(label, (0, 0))
         return len(self._rows) - (stop - start) - (self._with_key[key] - self._with_label_and_key[label, key])
 
     def draw(self, query: bytes, *, label: str, key: str, negatives: int, seed: int) -> Draw:
-        """Return a positive of the same class and `negatives` distinct texts of other classes.
+        """A positive of the same class and `negatives` distinct texts of other classes.
 
-        Draw i is number keyed_hash(seed, "draw", query, role, i) of the texts in question; what is
-        the text itself or was drawn before is drawn again. There must be enough `partners` and
-        `others`.
+        Draw i is number keyed_hash(seed, "draw", query, role, i) of the texts to choose from; the text itself and
+        texts drawn before are drawn again. There must be enough `partners` and `others`.
         """
         start, stop = self._span[label]
         positive = self._distinct(1, query, "positive", key=key, seed=seed, low=start, high=stop, gap=(0, 0))
@@ -67,13 +66,13 @@ class Classes:
     def _distinct(
         self, count: int, query: bytes, role: str, *, key: str, seed: int, low: int, high: int, gap: tuple[int, int]
     ) -> tuple[int, ...]:
-        """Return `count` distinct rows of the places low..high without those of the gap."""
+        """`count` distinct rows of the places low..high (exclusive) without those of the gap."""
         drawn: dict[int, None] = {}
         number, places = 0, high - low - (gap[1] - gap[0])
         while len(drawn) < count:
-            at = low + keyed_hash(seed, STAGE, query, role, number) % places
-            at += gap[1] - gap[0] if at >= gap[0] else 0
+            place = low + keyed_hash(seed, STAGE, query, role, number) % places
+            place += gap[1] - gap[0] if place >= gap[0] else 0  # over the text's own class
             number += 1
-            if self._keys[at] != key:
-                drawn[at] = None
-        return tuple(self._rows[at] for at in drawn)
+            if self._keys[place] != key:
+                drawn[place] = None
+        return tuple(self._rows[place] for place in drawn)

@@ -1,4 +1,4 @@
-"""Encode the texts of one source into the vector store, each text once."""
+"""Vectors of the texts of one source: what the store lacks is encoded, each text once."""
 
 import functools
 import hashlib
@@ -13,22 +13,23 @@ from numpy.typing import NDArray
 from f2llm.config.encoding import EncodingModel, MinedSource, searched
 from f2llm.errors import SKIP, InputError, SourceError
 from f2llm.jobs.progress import Progress
+from f2llm.mine.manifest import VectorsManifest
 from f2llm.models.device import resolve_device, resolve_precision
 from f2llm.models.prompts import format_query
-from f2llm.records.files import read_json, sha256_path, write_json
+from f2llm.records.files import read_json, sha256_path
 from f2llm.records.ids import doc_id
 from f2llm.records.tables import WHOLE, Share, count_rows, read_batches
 from f2llm.vectors.fill import Encodes, StoredVectors, open_store
 from f2llm.vectors.store import VectorStore, as_ids
 
-# Texts in memory at once, and how many are looked up in the store together.
+# Texts in memory at once, which are looked up in the store together.
 TEXTS_AT_ONCE = 65_536
 VECTORS = "vectors"
 logger = logging.getLogger(__name__)
 
 
 class Retriever(NamedTuple):
-    """The encoder that searches: a prepared model folder, its stanza, how many tokens it reads, and where it runs."""
+    """The encoder whose vectors are searched: prepared model folder, stanza, tokens that it reads, device."""
 
     folder: str | Path
     model: EncodingModel
@@ -37,26 +38,30 @@ class Retriever(NamedTuple):
 
 
 class _Texts(NamedTuple):
-    """The texts of one role: a table, and how the retriever reads them."""
+    """The passages or the queries of a source: a table, and how the retriever reads its texts."""
 
     role: str
     path: Path
     prompt: str
     instruction: str
-    listing: "hashlib._Hash"  # of the ids that were read
+    listing: "hashlib._Hash"  # sha256 of the ids read so far
 
     def batches(self, rows: range) -> Iterator[tuple[NDArray[np.bytes_], list[str]]]:
         """Yield (ids, texts) at some rows of the table as the retriever reads them; the ids go into `listing`."""
-        at = 0
+        first = 0  # row of the batch in the table
         for batch in read_batches(self.path, columns=["text"], rows=TEXTS_AT_ONCE):
-            start, stop = max(rows.start, at), min(rows.stop, at + len(batch))
+            start, stop = max(rows.start, first), min(rows.stop, first + len(batch))
             if start < stop:
-                texts = batch["text"].slice(start - at, stop - start).to_pylist()
-                read = [format_query(self.prompt, instruction=self.instruction, text=text) for text in texts]
-                ids = as_ids([doc_id(text) for text in read])
+                texts = batch["text"].slice(start - first, stop - start).to_pylist()
+                prompted = [format_query(self.prompt, instruction=self.instruction, text=text) for text in texts]
+                ids = as_ids([doc_id(text) for text in prompted])
                 self.listing.update(ids.tobytes())
-                yield ids, read
-            at += len(batch)
+                yield ids, prompted
+            first += len(batch)
+
+    def count(self, share: Share) -> int:
+        """How many texts the share has."""
+        return len(share.rows(count_rows(self.path)))
 
 
 def embed_source(
@@ -82,43 +87,53 @@ def embed_source(
         InputError: the task cannot be mined, or a text has no vector (with on_source_error
             "skip" the manifest says so instead, and the source is left out).
     """
-    about: dict[str, Any] = {"source": source.name, "task": source.task, "passages": 0, "queries": 0}
+    description = VectorsManifest(source.name, source.task)
     counts: dict[str, Any] = {"encoded": 0, "reused": 0}
     try:
         if searched(source):
-            roles = _roles(Path(corpus), Path(queries), source, retriever.model)
+            passages, asked = roles = _roles(Path(corpus), Path(queries), source, retriever.model)
             if retriever.model.format == VECTORS:
-                about |= _look_up(roles, share=share, source=source, retriever=retriever)
+                place = _look_up(roles, share=share, source=source, retriever=retriever)
             else:
                 identity = _identity(retriever)
                 vectors = open_store(store, identity, model=retriever.model.name)
                 counts = _fill(vectors, roles, share=share, source=source, retriever=retriever, threads=threads)
                 shards = vectors.shards()
-                about |= {"store": str(vectors.folder), "key": vectors.key, "dim": shards[0].dim if shards else 0}
-                about |= {name: str(identity[name]) for name in ("precision", "device", "weights")}
-            prompts = {"passage_prompt": roles[0].prompt, "query_prompt": roles[1].prompt}
-            about |= _counted(roles, share) | prompts | {"instruction": source.instruction}
+                place = {"store": str(vectors.folder), "key": vectors.key, "dim": shards[0].dim if shards else 0}
+                place |= {name: str(identity[name]) for name in ("precision", "device", "weights")}
+            description = description._replace(
+                passages=passages.count(share),
+                queries=asked.count(share),
+                passages_sha256=passages.listing.hexdigest(),
+                queries_sha256=asked.listing.hexdigest(),
+                passage_prompt=passages.prompt,
+                query_prompt=asked.prompt,
+                instruction=source.instruction,
+                **place,
+            )
     except SourceError as error:
         if on_source_error != SKIP:
             raise
         logger.warning("skipped: %s", error)
-        about["skipped"] = counts["skipped"] = str(error)
-    write_json(manifest, about)
-    told = {name: about[name] for name in ("precision", "device") if name in about}
-    return {"passages": about["passages"], "queries": about["queries"]} | counts | told
+        description = description._replace(skipped=str(error))
+        counts["skipped"] = str(error)
+    description.write(manifest)
+    counts |= {"passages": description.passages, "queries": description.queries}
+    if description.device is not None:
+        counts |= {"precision": description.precision, "device": description.device}
+    return counts
 
 
 def _roles(corpus: Path, queries: Path, source: MinedSource, model: EncodingModel) -> tuple[_Texts, _Texts]:
     prompts = ("", "") if model.format == VECTORS else (model.passage_prompt, model.query_prompt)
-    tables = zip(("passages", "queries"), (corpus, queries), prompts, strict=True)
-    passages, asked = (
-        _Texts(role, path, prompt, source.instruction, hashlib.sha256()) for role, path, prompt in tables
+    return (
+        _Texts("passages", corpus, prompts[0], source.instruction, hashlib.sha256()),
+        _Texts("queries", queries, prompts[1], source.instruction, hashlib.sha256()),
     )
-    return passages, asked
 
 
 def _identity(retriever: Retriever) -> dict[str, object]:
-    """All that decides a vector on this machine besides its text, the encoder's code and the libraries."""
+    """What decides a vector on this machine besides its text, the encoder's code and the libraries."""
     device = resolve_device(retriever.device)
     return {
         "weights": sha256_path(retriever.folder),
@@ -127,12 +142,6 @@ def _identity(retriever: Retriever) -> dict[str, object]:
         "precision": resolve_precision("auto", device=device),
         "device": device,
     }
-
-
-def _counted(roles: Sequence[_Texts], share: Share) -> dict[str, Any]:
-    """Return how many texts of each role there are, and a hash of their ids, once all were read."""
-    counts = {texts.role: len(share.rows(count_rows(texts.path))) for texts in roles}
-    return counts | {f"{texts.role}_sha256": texts.listing.hexdigest() for texts in roles}
 
 
 def _fill(
@@ -144,7 +153,7 @@ def _fill(
     retriever: Retriever,
     threads: int,
 ) -> dict[str, int]:
-    """Encode and store what is missing, TEXTS_AT_ONCE texts of a table at a time."""
+    """Encode and store what is missing, TEXTS_AT_ONCE texts of a table at a time; the model loads when one is."""
     rows = [share.rows(count_rows(texts.path)) for texts in roles]
     load = functools.partial(_load_encoder, retriever, threads=threads)
     vectors = StoredVectors(load, stores={retriever.model.pooling: store})
@@ -171,10 +180,10 @@ def _load_encoder(retriever: Retriever, *, threads: int) -> Encodes:
 
 
 def _look_up(roles: Sequence[_Texts], *, share: Share, source: MinedSource, retriever: Retriever) -> dict[str, Any]:
-    """Check that every text has a precomputed vector; return what the manifest says of them."""
-    about, faults = read_json(Path(retriever.folder, "vectors.json")), []
+    """Check that every text has a precomputed vector; return the manifest's keys that say where they lie."""
+    stored, faults = read_json(Path(retriever.folder, "vectors.json")), []
     for texts in roles:
-        store = VectorStore(Path(retriever.folder, texts.role), key=about["key"])
+        store = VectorStore(Path(retriever.folder, texts.role), key=stored["key"])
         absent, example = 0, ""
         for ids, batch in texts.batches(share.rows(count_rows(texts.path))):
             missing = store.missing(ids)
@@ -187,7 +196,11 @@ def _look_up(roles: Sequence[_Texts], *, share: Share, source: MinedSource, retr
             )
     if faults:
         raise SourceError(faults)
-    places = {
-        name: str(Path(retriever.folder, role)) for name, role in (("store", "passages"), ("query_store", "queries"))
+    return {
+        "store": str(Path(retriever.folder, "passages")),
+        "query_store": str(Path(retriever.folder, "queries")),
+        "key": stored["key"],
+        "dim": stored["dim"],
+        "precision": "float16",
+        "device": "none",
     }
-    return places | {name: about[name] for name in ("key", "dim")} | {"precision": "float16", "device": "none"}

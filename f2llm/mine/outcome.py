@@ -1,4 +1,4 @@
-"""The two tables of the miner, and the count of what went where."""
+"""The two tables of the miner, tuples and rejected pairs: collected in memory, counted, written in order."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,8 +18,8 @@ OK = "ok"
 ROWS_AT_ONCE = 8192
 
 
-class Kept(NamedTuple):
-    """A training tuple that no retriever had a part in."""
+class UnscoredTuple(NamedTuple):
+    """A training tuple made without a retriever, so without scores and ranks."""
 
     tuple_id: bytes
     query_id: bytes
@@ -29,8 +29,8 @@ class Kept(NamedTuple):
     kind: str  # of all its negatives
 
 
-class Rejected(NamedTuple):
-    """A (query, positive) pair that gives no tuple, before any score."""
+class RejectedPair(NamedTuple):
+    """A (query, positive) pair that gives no tuple, without scores."""
 
     query_id: bytes
     positive_id: bytes | None
@@ -39,25 +39,25 @@ class Rejected(NamedTuple):
     kept: int = 0
 
 
-class Paths(NamedTuple):
+class TuplePaths(NamedTuple):
     """The tables that mining makes."""
 
     tuples: str | Path
     rejected: str | Path
 
 
-class Mined(NamedTuple):
-    """Rows of the two tables."""
+class MinedRows(NamedTuple):
+    """Some rows of the two tables."""
 
     tuples: pa.Table
     rejected: pa.Table
 
-    def __add__(self, other: "Mined") -> "Mined":
-        return Mined(*(pa.concat_tables(pair) for pair in zip(self, other, strict=True)))
+    def __add__(self, other: "MinedRows") -> "MinedRows":
+        return MinedRows(*(pa.concat_tables(pair) for pair in zip(self, other, strict=True)))
 
     @classmethod
-    def of_kept(cls, **columns: Any) -> "Mined":  # noqa: ANN401 - anything that Arrow takes as a column
-        """Return tuples given by their columns."""
+    def of_kept(cls, **columns: Any) -> "MinedRows":  # noqa: ANN401 - anything that Arrow takes as a column
+        """Tuples given by their columns."""
         return cls(_table(columns, TUPLES), REJECTED.empty_table())
 
     @classmethod
@@ -65,8 +65,8 @@ class Mined(NamedTuple):
         cls, query_id: Sequence[bytes], positive_id: Sequence[bytes | None], *, reason: Sequence[str],
         candidates: Sequence[int] | None = None, kept: Sequence[int] | None = None,
         positive_score: Sequence[float | None] | None = None, positive_rank: pa.Array | None = None,
-    ) -> "Mined":  # fmt: skip
-        """Return rejected pairs given by their columns; counts are 0 and scores null unless given."""
+    ) -> "MinedRows":  # fmt: skip
+        """Rejected pairs given by their columns; counts are 0 and scores null unless given."""
         rows = len(query_id)
         columns = {
             "query_id": query_id,
@@ -80,49 +80,49 @@ class Mined(NamedTuple):
         return cls(TUPLES.empty_table(), _table(columns, REJECTED))
 
     @classmethod
-    def of_rows(cls, rows: Iterable[Kept | Rejected]) -> "Mined":
-        """Return tuples and rejected pairs that no retriever had a part in."""
+    def of_rows(cls, rows: Iterable[UnscoredTuple | RejectedPair]) -> "MinedRows":
+        """Tuples and rejected pairs that were made without a retriever."""
         rows = list(rows)
-        kept = [row for row in rows if isinstance(row, Kept)]
-        lost = [row for row in rows if isinstance(row, Rejected)]
+        kept = [row for row in rows if isinstance(row, UnscoredTuple)]
+        lost = [row for row in rows if isinstance(row, RejectedPair)]
         nothing = [[None] * len(row.negative_rows) for row in kept]
-        columns = {name: [getattr(row, name) for row in kept] for name in Kept._fields if name != "kind"}
+        columns = {name: [getattr(row, name) for row in kept] for name in UnscoredTuple._fields if name != "kind"}
         columns |= {name: [None] * len(kept) for name in ("positive_score", "positive_rank")}
         columns |= {"negative_scores": nothing, "negative_ranks": nothing}
         columns["negative_kinds"] = [[row.kind] * len(row.negative_rows) for row in kept]
-        fields = {name: [getattr(row, name) for row in lost] for name in Rejected._fields}
+        fields = {name: [getattr(row, name) for row in lost] for name in RejectedPair._fields}
         return cls.of_kept(**columns) + cls.of_rejected(fields.pop("query_id"), fields.pop("positive_id"), **fields)
 
 
-class Outcome:
-    """Collects tuples and rejected pairs of one source, and writes them in their defined orders.
+class MiningOutcome:
+    """All tuples and rejected pairs of one source, to be written in their defined orders.
 
     Rows are kept as Arrow columns, about 350 bytes a tuple of 24 negatives.
     """
 
     def __init__(self) -> None:
-        self._tables: list[Mined] = []
+        self._tables: list[MinedRows] = []
 
-    def add(self, mined: Mined) -> None:
+    def add(self, mined: MinedRows) -> None:
         """Take rows, in any order."""
         self._tables.append(mined)
 
-    def add_rows(self, rows: Iterable[Kept | Rejected]) -> None:
-        """Take rows that no retriever had a part in, in any order."""
-        waiting: list[Kept | Rejected] = []
+    def add_rows(self, rows: Iterable[UnscoredTuple | RejectedPair]) -> None:
+        """Take rows that were made without a retriever, in any order."""
+        waiting: list[UnscoredTuple | RejectedPair] = []
         for row in rows:
             waiting.append(row)
             if len(waiting) == ROWS_AT_ONCE:
-                self.add(Mined.of_rows(waiting))
+                self.add(MinedRows.of_rows(waiting))
                 waiting = []
-        self.add(Mined.of_rows(waiting))
+        self.add(MinedRows.of_rows(waiting))
 
-    def add_tables(self, paths: Paths) -> None:
-        """Take what another job has written."""
+    def add_tables(self, paths: TuplePaths) -> None:
+        """Take the tables that another job has written."""
         for batch in read_batches(paths.tuples):
-            self.add(Mined(pa.Table.from_batches([batch]).cast(TUPLES), REJECTED.empty_table()))
+            self.add(MinedRows(pa.Table.from_batches([batch]).cast(TUPLES), REJECTED.empty_table()))
         for batch in read_batches(paths.rejected):
-            self.add(Mined(TUPLES.empty_table(), pa.Table.from_batches([batch]).cast(REJECTED)))
+            self.add(MinedRows(TUPLES.empty_table(), pa.Table.from_batches([batch]).cast(REJECTED)))
 
     @property
     def tuples(self) -> int:
@@ -130,7 +130,7 @@ class Outcome:
         return sum(len(mined.tuples) for mined in self._tables)
 
     def counts(self) -> dict[str, Any]:
-        """Return tuples, rejected pairs and rejected pairs by reason."""
+        """Numbers of tuples, of rejected pairs, and of rejected pairs by reason."""
         reasons: Counter[str] = Counter()
         for mined in self._tables:
             for row in pc.value_counts(mined.rejected["reason"]).to_pylist():
@@ -138,7 +138,7 @@ class Outcome:
         by_reason = dict(sorted(reasons.items()))
         return {"tuples": self.tuples, "rejected": reasons.total(), "rejected_by_reason": by_reason}
 
-    def write(self, paths: Paths, *, metadata: dict[str, str]) -> None:
+    def write(self, paths: TuplePaths, *, metadata: dict[str, str]) -> None:
         """Write both tables: tuples by tuple_id, rejected pairs by (query_id, positive_id)."""
         tuples = self._sorted("tuples", TUPLES, ["tuple_id"])
         rejected = self._sorted("rejected", REJECTED, ["query_id", "positive_id"])

@@ -1,6 +1,6 @@
-"""Rows of the corpus that some queries name, and which passages count as the same.
+"""Lookup of the passages that some queries name: their rows in the corpus, and which count as the same.
 
-Found in passes over the table, so memory is what the queries name, not the corpus.
+It takes passes over the table, so memory grows with what the queries name, not with the corpus.
 """
 
 from collections import defaultdict
@@ -19,27 +19,30 @@ KEY_DIGITS = 32
 ROWS_AT_ONCE = 65_536
 
 
-class Passages(NamedTuple):
-    """What is known of the passages that were asked for."""
+class PassageLookup(NamedTuple):
+    """Rows of the passages that some queries name, and of all that count as the same as one of them."""
 
     count: int  # rows of the corpus
-    row_of: dict[bytes, int]  # doc_id -> row, of those that are there
+    row_of: dict[bytes, int]  # doc_id -> row, of those in the corpus
     rows_of_key: dict[bytes, list[int]]  # E1 key -> rows
     alike: dict[int, set[int]]  # row -> other rows with an equal E1 key or joined by a near-duplicate edge
 
     @classmethod
     def find(
         cls, corpus: str | Path, *, near: str | Path, ids: Sequence[bytes], keys: Sequence[str] = ()
-    ) -> "Passages":
-        """Look up doc_ids and E1 keys in a corpus, and all that counts as the same as one of them."""
-        asked = set(ids)
-        wanted, keyed = _sorted_unique(asked, ID_BYTES), _sorted_unique([key.encode() for key in keys], KEY_DIGITS)
+    ) -> "PassageLookup":
+        """Look up doc_ids and E1 keys in a corpus; `near` is the source's table of near-duplicate edges."""
+        # First pass: the named passages, which may be joined to others by an edge or by an equal E1 key.
+        wanted_ids = _sorted_unique(set(ids), ID_BYTES)
+        wanted_keys = _sorted_unique([key.encode() for key in keys], KEY_DIGITS)
         row_of: dict[bytes, int] = {}
         key_of: dict[int, bytes] = {}
         for first, batch_ids, batch_keys in _batches(corpus):
-            for at in np.flatnonzero(_among(batch_ids, wanted) | _among(batch_keys, keyed)).tolist():
-                row_of[batch_ids[at : at + 1].tobytes()] = first + at
-                key_of[first + at] = batch_keys[at : at + 1].tobytes()
+            named = _among(batch_ids, wanted_ids) | _among(batch_keys, wanted_keys)
+            for place in np.flatnonzero(named).tolist():
+                row_of[_entry(batch_ids, place)] = first + place
+                key_of[first + place] = _entry(batch_keys, place)
+        # Further passes, for the other ends of the edges and for all rows with an equal key.
         edges = _edges(near, _sorted_unique(row_of, ID_BYTES))
         others = {doc for edge in edges for doc in edge} - row_of.keys()
         row_of |= _rows(corpus, others) if others else {}
@@ -49,8 +52,8 @@ class Passages(NamedTuple):
             if left in row_of and right in row_of:
                 alike[row_of[left]].add(row_of[right])
                 alike[row_of[right]].add(row_of[left])
-        for rows in rows_of_key.values():
-            for row in rows if len(rows) > 1 else ():
+        for rows in (rows for rows in rows_of_key.values() if len(rows) > 1):
+            for row in rows:
                 alike[row].update(other for other in rows if other != row)
         return cls(count_rows(corpus), row_of, rows_of_key, dict(alike))
 
@@ -58,15 +61,15 @@ class Passages(NamedTuple):
         return self.count
 
     def rows(self, ids: Sequence[bytes]) -> list[int]:
-        """Return the row of each id, NO_ROW where there is none."""
+        """The row of each id, NO_ROW where the corpus has none."""
         return [self.row_of.get(doc, NO_ROW) for doc in ids]
 
     def rows_of_keys(self, keys: Sequence[str]) -> list[list[int]]:
-        """Return all rows with each E1 key."""
+        """All rows with each E1 key."""
         return [self.rows_of_key.get(key.encode(), []) for key in keys]
 
     def same(self, row: int) -> set[int]:
-        """Return `row` and all rows that count as the same."""
+        """`row` and all rows that count as the same."""
         return {row} | self.alike.get(row, set())
 
 
@@ -85,37 +88,42 @@ def _batches(corpus: str | Path) -> Iterator[tuple[int, NDArray[np.bytes_], NDAr
 
 
 def _rows(corpus: str | Path, ids: set[bytes]) -> dict[bytes, int]:
-    wanted, found = _sorted_unique(ids, ID_BYTES), {}
+    wanted, row_of = _sorted_unique(ids, ID_BYTES), {}
     for first, batch_ids, _ in _batches(corpus):
-        for at in np.flatnonzero(_among(batch_ids, wanted)).tolist():
-            found[batch_ids[at : at + 1].tobytes()] = first + at
-    return found
+        for place in np.flatnonzero(_among(batch_ids, wanted)).tolist():
+            row_of[_entry(batch_ids, place)] = first + place
+    return row_of
 
 
 def _rows_of_keys(corpus: str | Path, keys: set[bytes]) -> dict[bytes, list[int]]:
-    wanted, found = _sorted_unique(keys, KEY_DIGITS), defaultdict(list)
+    wanted, rows_of = _sorted_unique(keys, KEY_DIGITS), defaultdict(list)
     for first, _, batch_keys in _batches(corpus):
-        for at in np.flatnonzero(_among(batch_keys, wanted)).tolist():
-            found[batch_keys[at : at + 1].tobytes()].append(first + at)
-    return dict(found)
+        for place in np.flatnonzero(_among(batch_keys, wanted)).tolist():
+            rows_of[_entry(batch_keys, place)].append(first + place)
+    return dict(rows_of)
 
 
 def _edges(near: str | Path, ids: NDArray[np.bytes_]) -> list[tuple[bytes, bytes]]:
-    """Return the edges that have an end among `ids`."""
+    """The edges that have an end among `ids`."""
     edges = []
     for batch in read_batches(near, columns=["doc_id", "other_id"], rows=ROWS_AT_ONCE):
         left, right = (_column(batch[name], ID_BYTES) for name in ("doc_id", "other_id"))
-        for at in np.flatnonzero(_among(left, ids) | _among(right, ids)).tolist():
-            edges.append((left[at : at + 1].tobytes(), right[at : at + 1].tobytes()))
+        for place in np.flatnonzero(_among(left, ids) | _among(right, ids)).tolist():
+            edges.append((_entry(left, place), _entry(right, place)))
     return edges
 
 
-def _among(these: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-    """Return which of `these` are in the sorted array."""
+def _entry(column: NDArray[np.bytes_], place: int) -> bytes:
+    """One entry in full width; numpy's own indexing cuts zeros off its end."""
+    return column[place : place + 1].tobytes()
+
+
+def _among(column: NDArray[np.bytes_], ordered: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    """Mask of the entries of `column` that are in the sorted array."""
     if not len(ordered):
-        return np.zeros(len(these), bool)
-    places = np.minimum(np.searchsorted(ordered, these), len(ordered) - 1)
-    return ordered[places] == these
+        return np.zeros(len(column), bool)
+    places = np.minimum(np.searchsorted(ordered, column), len(ordered) - 1)
+    return ordered[places] == column
 
 
 def _sorted_unique(items: Sequence[bytes] | set[bytes] | dict[bytes, int], width: int) -> NDArray[np.bytes_]:
@@ -127,5 +135,5 @@ def _bytes(items: Sequence[bytes], width: int) -> NDArray[np.bytes_]:
 
 
 def _column(array: pa.FixedSizeBinaryArray, width: int) -> NDArray[np.bytes_]:
-    """Return a column without nulls as an array of bytes, without copying it."""
+    """A column without nulls as an array of bytes, without copying it."""
     return np.frombuffer(array.buffers()[1], f"S{width}", len(array), array.offset * width)

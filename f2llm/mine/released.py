@@ -1,4 +1,4 @@
-"""Our tuples of a source beside tuples that somebody published: what both have, and what only one.
+"""Comparison of our mined tuples of a source with published ones: what both have, what only one side has.
 
 Texts are compared by their E1 keys, so ids, row order and spacing do not matter. The published tuples are
 a source of ready tuples (`ready: true` in its stanza), fetched and normalised like any other.
@@ -20,22 +20,24 @@ EXAMPLES = 5  # of each kind
 MEMORY_MB = 1000
 
 
-class Ours(NamedTuple):
-    """Tables of our side."""
+class MinedTables(NamedTuple):
+    """Tables of our side: the mined tuples, and the curated tables whose rows they name."""
 
     tuples: str | Path
-    corpus: str | Path  # curated
-    queries: str | Path  # curated
+    corpus: str | Path
+    queries: str | Path
 
 
-class Theirs(NamedTuple):
-    """Tables of the published side, normalised."""
+class PublishedTables(NamedTuple):
+    """Normalised tables of the published side, a source of ready tuples."""
 
     corpus: str | Path
     queries: str | Path
 
 
-def compare_tuples(ours: Ours, theirs: Theirs, *, output: str | Path, memory_mb: int = MEMORY_MB) -> dict[str, Any]:
+def compare_tuples(
+    ours: MinedTables, theirs: PublishedTables, *, output: str | Path, memory_mb: int = MEMORY_MB
+) -> dict[str, Any]:
     """Write how two sets of tuples of one source agree, with examples; return the figures.
 
     Over queries: `common`, `ours_only`, `theirs_only`. Over common queries: `same_positive` have a positive in
@@ -54,7 +56,7 @@ def compare_tuples(ours: Ours, theirs: Theirs, *, output: str | Path, memory_mb:
 
 
 def shares(figures: dict[str, int]) -> dict[str, float]:
-    """Return the figures as shares in percent: of queries, of common queries, of the negatives of these."""
+    """The figures as shares in percent: of queries, of common queries, of the negatives of these."""
 
     def share(part: str, *whole: str) -> float:
         total = sum(figures[name] for name in whole)
@@ -68,7 +70,7 @@ def shares(figures: dict[str, int]) -> dict[str, float]:
     }
 
 
-def _read(database: "DuckDBPyConnection", ours: Ours, theirs: Theirs) -> None:
+def _read(database: "DuckDBPyConnection", ours: MinedTables, theirs: PublishedTables) -> None:
     """Make the tables ours and theirs: query key, text, keys of positives and of negatives."""
     names = {"tuples": ours.tuples, "corpus": ours.corpus, "queries": ours.queries}
     names |= {"their_corpus": theirs.corpus, "their_queries": theirs.queries}

@@ -1,4 +1,4 @@
-"""One curated source -> its training tuples, and the pairs that gave none."""
+"""Training tuples of one curated source, and the pairs that gave none: mined, given or drawn by the source's task."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,13 @@ from f2llm.config.mine import Mine
 from f2llm.errors import SKIP, SourceError
 from f2llm.jobs.progress import Progress
 from f2llm.mine.draw import Classes
-from f2llm.mine.outcome import DRAWN, GIVEN, Kept, Outcome, Paths, Rejected
-from f2llm.mine.passages import Passages, corpus_ids
+from f2llm.mine.manifest import VectorsManifest
+from f2llm.mine.outcome import DRAWN, GIVEN, MiningOutcome, RejectedPair, TuplePaths, UnscoredTuple
+from f2llm.mine.passages import PassageLookup, corpus_ids
 from f2llm.mine.retrieve import MISSING_POSITIVE, NO_POSITIVE, Retrieval, mine_queries
 from f2llm.mine.select import FEW_CANDIDATES
 from f2llm.models.prompts import vector_id
-from f2llm.records.files import read_json, sha256_file
+from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, tuple_id
 from f2llm.records.tables import NO_ROW, WHOLE, Share, count_rows, read_batches, read_metadata
 from f2llm.records.text_keys import content_key
@@ -37,7 +38,7 @@ RECALL = ("index", "recall", "recall_queries")
 logger = logging.getLogger(__name__)
 
 
-class Tables(NamedTuple):
+class SourceTables(NamedTuple):
     """What mining reads: the curated tables of the source and the manifest of its vectors."""
 
     corpus: str | Path
@@ -47,8 +48,8 @@ class Tables(NamedTuple):
 
 
 def mine_source(
-    tables: Tables,
-    outputs: Paths,
+    tables: SourceTables,
+    outputs: TuplePaths,
     *,
     source: MinedSource,
     rule: Mine,
@@ -56,16 +57,16 @@ def mine_source(
     threads: int,
     on_source_error: str = "fail",
     share: Share = WHOLE,
-    parts: Sequence[Paths] = (),
+    parts: Sequence[TuplePaths] = (),
 ) -> dict[str, Any]:
-    """Write the tuples and rejected pairs of a source; return counts.
+    """Write the tuples and rejected pairs of a source; return the counts of the job.
 
     Retrieval: every (query, positive) with mined negatives, given ones first. Classification:
     the text's own label, the other labels. Clustering: another text of the class, texts of other
     classes. Ready tuples of any task: the given negatives. Pairs in = tuples + rejected.
 
-    With a `share`, only its queries are mined, and whether enough tuples are left is not asked. With `parts`, the
-    tables of all shares, these are put together and nothing is searched. Results do not depend on `threads`,
+    With a `share`, only its queries are mined, and too few tuples are no error. With `parts`, the tables
+    of all shares, these are put together and nothing is searched. Results do not depend on `threads`,
     shares, back end or block size.
 
     Raises:
@@ -83,44 +84,48 @@ def mine_source(
         if on_source_error != SKIP:
             raise
         logger.warning("skipped: %s", error)
-        outcome, counts = Outcome(), {SKIPPED: str(error)}
-    # What the job that puts the shares together cannot count itself.
-    told = {name: str(counts[name]) for name in (SKIPPED, *RECALL) if name in counts} if share != WHOLE else {}
-    outcome.write(outputs, metadata=_metadata(tables, source) | told)
+        outcome, counts = MiningOutcome(), {SKIPPED: str(error)}
+    metadata = _metadata(tables, source)
+    if share != WHOLE:  # what the job that puts the shares together cannot count itself
+        metadata |= {name: str(counts[name]) for name in (SKIPPED, *RECALL) if name in counts}
+    outcome.write(outputs, metadata=metadata)
     return outcome.counts() | counts
 
 
-def _metadata(tables: Tables, source: MinedSource) -> dict[str, str]:
+def _metadata(tables: SourceTables, source: MinedSource) -> dict[str, str]:
     hashes = {name: sha256_file(getattr(tables, name)) for name in ("corpus", "queries")}
     return {"source": source.name} | {f"{name}_sha256": digest for name, digest in hashes.items()}
 
 
-def _joined(parts: Sequence[Paths], tables: Tables) -> tuple[Outcome, dict[str, Any]]:
-    outcome, told = Outcome(), [read_metadata(part.tuples) for part in parts]
-    for part, about in zip(parts, told, strict=True):
-        if SKIPPED in about:
-            raise SourceError(about[SKIPPED])
+def _joined(parts: Sequence[TuplePaths], tables: SourceTables) -> tuple[MiningOutcome, dict[str, Any]]:
+    """The tables of all shares put together, with the counts that the shares left in their metadata."""
+    outcome, notes = MiningOutcome(), [read_metadata(part.tuples) for part in parts]
+    for part, note in zip(parts, notes, strict=True):
+        if SKIPPED in note:
+            raise SourceError(note[SKIPPED])
         outcome.add_tables(part)
     counts: dict[str, Any] = {"queries": count_rows(tables.queries), "passages": count_rows(tables.corpus)}
-    measured = [about for about in told if "recall" in about]
+    measured = [note for note in notes if "recall" in note]
     if measured:
-        sizes = [int(about["recall_queries"]) for about in measured]
-        found = sum(size * float(about["recall"]) for size, about in zip(sizes, measured, strict=True))
-        counts |= {"index": measured[0]["index"], "recall": found / sum(sizes), "recall_queries": sum(sizes)}
+        # The mean over all sampled queries, which may be fewer in the last share.
+        sizes = [int(note["recall_queries"]) for note in measured]
+        hits = sum(size * float(note["recall"]) for size, note in zip(sizes, measured, strict=True))
+        counts |= {"index": measured[0]["index"], "recall": hits / sum(sizes), "recall_queries": sum(sizes)}
     return outcome, counts
 
 
-def _checked(source: MinedSource, outcome: Outcome, rule: Mine, *, pairs: int) -> dict[str, int]:
+def _checked(source: MinedSource, outcome: MiningOutcome, rule: Mine, *, pairs: int) -> dict[str, int]:
     """Check that every pair is accounted for and that enough tuples are left; return the pairs."""
-    found = outcome.counts()
-    if pairs != found["tuples"] + found["rejected"]:
-        raise AssertionError(f"source {source.name}: {pairs} pairs in, {found} out")
+    counts = outcome.counts()
+    if pairs != counts["tuples"] + counts["rejected"]:
+        raise AssertionError(f"source {source.name}: {pairs} pairs in, {counts} out")
     if outcome.tuples < rule.min_kept:
         raise SourceError(_too_few(source.name, outcome, pairs, rule))
     return {"pairs": pairs}
 
 
-def _pairs(tables: Tables, source: MinedSource) -> int:
+def _pairs(tables: SourceTables, source: MinedSource) -> int:
+    """How many pairs go in: each text of a class once, else each positive, and each query without one."""
     if source.shape == "clustering":
         return count_rows(tables.queries)
     lengths = (batch["positives"].value_lengths().to_numpy() for batch in read_batches(tables.queries))
@@ -128,53 +133,55 @@ def _pairs(tables: Tables, source: MinedSource) -> int:
 
 
 def _mine(
-    tables: Tables, source: MinedSource, rule: Mine, *, share: Share, seed: int, threads: int
-) -> tuple[Outcome, dict[str, Any]]:
-    outcome, retrieved = Outcome(), searched(source)
+    tables: SourceTables, source: MinedSource, rule: Mine, *, share: Share, seed: int, threads: int
+) -> tuple[MiningOutcome, dict[str, Any]]:
+    """The tuples and rejected pairs of a share, by the one way that the source's task asks for, and counts."""
+    outcome, retrieved = MiningOutcome(), searched(source)
     rows = share.rows(count_rows(tables.queries))
     counts: dict[str, Any] = {"queries": len(rows), "passages": count_rows(tables.corpus)}
     if retrieved and len(rows):
         counts |= _search(tables, source, rule, outcome, rows, seed=seed, threads=threads)
     elif source.ready or source.task == "classification":
-        for first, part in query_parts(tables.queries, rows, size=ROWS_AT_ONCE):
-            outcome.add_rows(given(source.name, part, _passages(tables, part), first=first))
+        for first, queries in query_batches(tables.queries, rows, size=ROWS_AT_ONCE):
+            outcome.add_rows(given(source.name, queries, _passages(tables, queries), first=first))
     elif not retrieved and share.number == 0:  # draws need all texts of a class: one share makes them
         outcome.add_rows(drawn(source.name, tables, negatives=rule.negatives, seed=seed))
     return outcome, counts
 
 
-def query_parts(path: str | Path, rows: range, *, size: int) -> Iterator[tuple[int, pa.Table]]:
+def query_batches(path: str | Path, rows: range, *, size: int) -> Iterator[tuple[int, pa.Table]]:
     """Yield (first row, queries) of some rows of the table, at most `size` at a time."""
-    at = 0
+    first = 0  # row of the batch in the table
     for batch in read_batches(path, columns=QUERY_COLUMNS, rows=size):
-        start, stop = max(rows.start, at), min(rows.stop, at + len(batch))
+        start, stop = max(rows.start, first), min(rows.stop, first + len(batch))
         if start < stop:
-            yield start, pa.Table.from_batches([batch.slice(start - at, stop - start)])
-        at += len(batch)
+            yield start, pa.Table.from_batches([batch.slice(start - first, stop - start)])
+        first += len(batch)
 
 
-def given(source: str, queries: pa.Table, passages: Passages, *, first: int) -> Iterator[Kept | Rejected]:
+def given(
+    source: str, queries: pa.Table, passages: PassageLookup, *, first: int
+) -> Iterator[UnscoredTuple | RejectedPair]:
     """Yield every query and positive with the negatives that the source gives, in its order.
 
     Left out of these are positives of the query and copies of them. The queries begin at row `first`.
     """
     for row, query in enumerate(queries.to_pylist(), first):
         if not query["positives"]:
-            yield Rejected(query["query_id"], None, NO_POSITIVE)
-        found = passages.rows([*query["positives"], *query["negatives"]])
-        count = len(query["positives"])
-        barred = {NO_ROW}.union(*(passages.same(row) for row in found[:count] if row != NO_ROW))
-        negatives = [at for at in dict.fromkeys(found[count:]) if at not in barred]
-        for doc, positive in zip(query["positives"], found[:count], strict=True):
+            yield RejectedPair(query["query_id"], None, NO_POSITIVE)
+        positive_rows, negative_rows = passages.rows(query["positives"]), passages.rows(query["negatives"])
+        barred = {NO_ROW}.union(*(passages.same(positive) for positive in positive_rows if positive != NO_ROW))
+        negatives = [negative for negative in dict.fromkeys(negative_rows) if negative not in barred]
+        for doc, positive in zip(query["positives"], positive_rows, strict=True):
             reason = MISSING_POSITIVE if positive == NO_ROW else FEW_CANDIDATES
             if positive == NO_ROW or not negatives:
-                yield Rejected(query["query_id"], doc, reason, len(negatives), len(negatives))
+                yield RejectedPair(query["query_id"], doc, reason, len(negatives), len(negatives))
             else:
                 identity = tuple_id(source, query["query_id"], doc)
-                yield Kept(identity, query["query_id"], row, positive, negatives, GIVEN)
+                yield UnscoredTuple(identity, query["query_id"], row, positive, negatives, GIVEN)
 
 
-def drawn(source: str, tables: Tables, *, negatives: int, seed: int) -> Iterator[Kept | Rejected]:
+def drawn(source: str, tables: SourceTables, *, negatives: int, seed: int) -> Iterator[UnscoredTuple | RejectedPair]:
     """Yield for every text of a clustering source a text of its class against drawn texts of other classes."""
     texts: dict[str, list[Any]] = {"query_id": [], "label": [], "key": [], "doc": []}
     for batch in read_batches(tables.queries, columns=["query_id", "text", "label"]):
@@ -184,85 +191,90 @@ def drawn(source: str, tables: Tables, *, negatives: int, seed: int) -> Iterator
             texts["key"].append(content_key(text))
             texts["doc"].append(doc_id(text))
     labels, keys, docs = texts["label"], texts["key"], texts["doc"]
-    own = Passages.find(tables.corpus, near=tables.near, ids=docs).rows(docs)
-    there = [at for at, row in enumerate(own) if row != NO_ROW]
-    doc_of = {own[at]: docs[at] for at in there}
-    classes = Classes([own[at] for at in there], labels=[labels[at] for at in there], keys=[keys[at] for at in there])
-    for at, query in enumerate(texts["query_id"]):
-        which = {"label": labels[at], "key": keys[at]}
-        others = classes.others(**which)
-        if not classes.partners(**which):
-            yield Rejected(query, None, SINGLE_TEXT_CLASS, others, min(others, negatives))
+    # Passages, not queries, are drawn: a text whose passage curation removed is drawn for no other.
+    passage_rows = PassageLookup.find(tables.corpus, near=tables.near, ids=docs).rows(docs)
+    in_corpus = [row for row, passage in enumerate(passage_rows) if passage != NO_ROW]
+    doc_of = {passage_rows[row]: docs[row] for row in in_corpus}
+    classes = Classes(
+        [passage_rows[row] for row in in_corpus],
+        labels=[labels[row] for row in in_corpus],
+        keys=[keys[row] for row in in_corpus],
+    )
+    for row, query in enumerate(texts["query_id"]):
+        text = {"label": labels[row], "key": keys[row]}
+        others = classes.others(**text)
+        if not classes.partners(**text):
+            yield RejectedPair(query, None, SINGLE_TEXT_CLASS, others, min(others, negatives))
         elif others < negatives:
-            yield Rejected(query, None, FEW_CANDIDATES, others, others)
+            yield RejectedPair(query, None, FEW_CANDIDATES, others, others)
         else:
-            draw = classes.draw(query, **which, negatives=negatives, seed=seed)
+            draw = classes.draw(query, **text, negatives=negatives, seed=seed)
             identity = tuple_id(source, query, doc_of[draw.positive])
-            yield Kept(identity, query, at, draw.positive, list(draw.negatives), DRAWN)
+            yield UnscoredTuple(identity, query, row, draw.positive, list(draw.negatives), DRAWN)
 
 
-def _passages(tables: Tables, queries: pa.Table, *, keys: Sequence[str] = ()) -> Passages:
-    """Return what the corpus says of the passages that some queries name, and of some E1 keys."""
+def _passages(tables: SourceTables, queries: pa.Table, *, keys: Sequence[str] = ()) -> PassageLookup:
+    """The passages that some queries name, and those with some E1 keys, looked up in the corpus."""
     ids = [doc for name in ("positives", "negatives") for docs in queries[name].to_pylist() for doc in docs]
-    return Passages.find(tables.corpus, near=tables.near, ids=ids, keys=keys)
+    return PassageLookup.find(tables.corpus, near=tables.near, ids=ids, keys=keys)
 
 
 def _search(
-    tables: Tables, source: MinedSource, rule: Mine, outcome: Outcome, rows: range, *, seed: int, threads: int
+    tables: SourceTables,
+    source: MinedSource,
+    rule: Mine,
+    outcome: MiningOutcome,
+    rows: range,
+    *,
+    seed: int,
+    threads: int,
 ) -> dict[str, Any]:
-    about = read_json(tables.vectors)
-    if SKIPPED in about:
-        raise SourceError(about[SKIPPED])
+    """Add the mined tuples of some queries to `outcome`; return the measured recall of an approximate index."""
+    manifest = VectorsManifest.read(tables.vectors)
+    if manifest.skipped is not None:
+        raise SourceError(manifest.skipped)
     exact = choose(backend=rule.backend, device=rule.device, threads=threads, block_rows=rule.block_rows)
-    store = query_store = VectorStore(about["store"], key=about["key"], compare=True)
-    if "query_store" in about:
-        query_store = VectorStore(about["query_store"], key=about["key"], compare=True)
-    with store.view_of(_passage_vector_ids(tables, about)) as passages:
+    store = query_store = VectorStore(manifest.store, key=manifest.key, compare=True)
+    if manifest.query_store is not None:
+        query_store = VectorStore(manifest.query_store, key=manifest.key, compare=True)
+    with store.view_of(_passage_vector_ids(tables, manifest)) as passages:
         approximate = Approximate(passages, rule.index) if rule.index.kind != "flat" and len(passages) else None
         task = Retrieval(source.name, passages, approximate or exact, exact, rule, seed)
         size = queries_at_once(rule.window, exact)
         with Progress(f"mine {source.name}", total=len(rows), unit="queries") as bar:
-            for first, part in query_parts(tables.queries, rows, size=size):
-                keys = [content_key(text) for text in part["text"].to_pylist()]
-                found = _passages(tables, part, keys=keys)
-                vectors = _query_vectors(query_store, part, about)
-                for mined in mine_queries(task, part, vectors, found, keys=keys, first=first, advance=bar.advance):
+            for first, queries in query_batches(tables.queries, rows, size=size):
+                keys = [content_key(text) for text in queries["text"].to_pylist()]
+                named = _passages(tables, queries, keys=keys)
+                vectors = _query_vectors(query_store, queries, manifest)
+                for mined in mine_queries(task, queries, vectors, named, keys=keys, first=first, advance=bar.advance):
                     outcome.add(mined)
         if approximate is None:
             return {}
-        return _recall(tables, rows, rule, store=query_store, about=about, task=task, seed=seed)
+        # On the first queries: they are sorted by a hash, so these are a random sample.
+        sample = query_batches(tables.queries, rows[: rule.index.recall_sample], size=ROWS_AT_ONCE)
+        queries = pa.concat_tables(batch for _, batch in sample)
+        vectors = _query_vectors(query_store, queries, manifest)
+        query_vectors = vectors.rows(np.arange(len(vectors)))
+        recall = measure_recall(query_vectors, passages, wanted=rule.window, approximate=approximate, exact=exact)
+        return {"index": rule.index.kind, "recall": recall, "recall_queries": len(queries)}
 
 
-def _query_vectors(store: VectorStore, queries: pa.Table, about: dict[str, Any]) -> VectorView:
-    prompts = {"prompt": about["query_prompt"], "instruction": about["instruction"]}
+def _query_vectors(store: VectorStore, queries: pa.Table, manifest: VectorsManifest) -> VectorView:
+    prompts = {"prompt": manifest.query_prompt, "instruction": manifest.instruction}
     return store.view(as_ids([vector_id(text, **prompts) for text in queries["text"].to_pylist()]))
 
 
-def _passage_vector_ids(tables: Tables, about: dict[str, Any]) -> Iterator[NDArray[np.bytes_]]:
-    """Yield the ids of the passages' vectors: their own, unless the retriever reads a prompt before them."""
-    if not about["passage_prompt"]:
+def _passage_vector_ids(tables: SourceTables, manifest: VectorsManifest) -> Iterator[NDArray[np.bytes_]]:
+    """Yield the ids of the passages' vectors: their doc_ids, unless the retriever reads a prompt before them."""
+    if not manifest.passage_prompt:
         yield from corpus_ids(tables.corpus)
         return
-    prompts = {"prompt": about["passage_prompt"], "instruction": about["instruction"]}
+    prompts = {"prompt": manifest.passage_prompt, "instruction": manifest.instruction}
     for batch in read_batches(tables.corpus, columns=["text"], rows=ROWS_AT_ONCE):
         yield as_ids([vector_id(text, **prompts) for text in batch["text"].to_pylist()])
 
 
-def _recall(
-    tables: Tables, rows: range, rule: Mine, *, store: VectorStore, about: dict[str, Any], task: Retrieval, seed: int
-) -> dict[str, Any]:
-    """Return the measured recall of an approximate index, on the first queries: they are sorted by a hash."""
-    sample = rows[: rule.index.recall_sample]
-    part = pa.concat_tables(queries for _, queries in query_parts(tables.queries, sample, size=ROWS_AT_ONCE))
-    vectors = _query_vectors(store, part, about)
-    recall = measure_recall(
-        vectors.rows(np.arange(len(vectors))), task.passage_vectors, wanted=rule.window, approximate=task.backend,
-        exact=task.exact,
-    )  # fmt: skip
-    return {"index": rule.index.kind, "recall": recall, "recall_queries": len(part)}
-
-
-def _too_few(source: str, outcome: Outcome, pairs: int, rule: Mine) -> str:
+def _too_few(source: str, outcome: MiningOutcome, pairs: int, rule: Mine) -> str:
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in outcome.counts()["rejected_by_reason"].items())
     return (
         f"source {source}: {outcome.tuples:,} tuples kept of {pairs:,} pairs, at least {rule.min_kept:,} are "

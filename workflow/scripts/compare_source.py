@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.jobs.job import job
-from f2llm.mine.released import Ours, Theirs, compare_tuples, shares
+from f2llm.mine.released import MinedTables, PublishedTables, compare_tuples, shares
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,8 +12,8 @@ with job(snakemake) as counts:
     found = snakemake.input
     counts.update(
         compare_tuples(
-            Ours(found.tuples, found.corpus, found.queries),
-            Theirs(found.released_corpus, found.released_queries),
+            MinedTables(found.tuples, found.corpus, found.queries),
+            PublishedTables(found.released_corpus, found.released_queries),
             output=snakemake.output.figures,
         )
     )

@@ -6,8 +6,8 @@ from f2llm.config.build import build
 from f2llm.config.encoding import MinedSource
 from f2llm.config.mine import Mine
 from f2llm.jobs.job import job, job_threads
-from f2llm.mine.outcome import Paths
-from f2llm.mine.source import Tables, mine_source
+from f2llm.mine.outcome import TuplePaths
+from f2llm.mine.source import SourceTables, mine_source
 from f2llm.records.tables import share_of
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ with job(snakemake) as counts:
     given, settings = snakemake.input, snakemake.params
     counts.update(
         mine_source(
-            Tables(given.corpus, given.queries, given.near, given.vectors),
-            Paths(snakemake.output.tuples, snakemake.output.rejected),
+            SourceTables(given.corpus, given.queries, given.near, given.vectors),
+            TuplePaths(snakemake.output.tuples, snakemake.output.rejected),
             source=build(MinedSource, settings.stanza),
             rule=build(Mine, settings.settings),
             seed=settings.seed,
             threads=job_threads(snakemake),
             on_source_error=settings.on_source_error,
             share=share_of(snakemake.wildcards),
-            parts=[Paths(*paths) for paths in zip(given.get("tuples", ()), given.get("rejected", ()), strict=True)],
+            parts=list(map(TuplePaths, given.get("tuples", ()), given.get("rejected", ()))),
         )
     )

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2llm.curate.guard import ALIKE, COPIES, Compared, difference, signs_of
+from f2llm.curate.guard import ALIKE, COPIES, ComparedText, difference, signs_of
 from f2llm.records.text_keys import e1_text, e2_text
 
 
 def compare(left, right):
-    forms = [Compared(e2_text(text), signs_of(e1_text(text))) for text in (left, right)]
+    forms = [ComparedText(e2_text(text), signs_of(e1_text(text))) for text in (left, right)]
     found = difference(*forms)
     assert difference(*reversed(forms)) == found
     return found

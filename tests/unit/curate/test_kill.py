@@ -15,7 +15,7 @@ CHILD = """
 import importlib, json, os, signal, sys
 from f2llm.config.build import build
 from f2llm.config.run import Curate
-from f2llm.curate.source import Outputs, Scope, Tables, curate_source
+from f2llm.curate.source import NormalisedTables, Outputs, Scope, curate_source
 
 given = json.loads(sys.argv[1])
 if given["point"]:
@@ -31,7 +31,8 @@ if given["point"]:
 
     setattr(owner, name, killed)
 curate_source(
-    Tables(*given["tables"]), Outputs(*given["outputs"]), evaluation_texts=given["index"], earlier={}, held_out={},
+    NormalisedTables(*given["tables"]), Outputs(*given["outputs"]), evaluation_texts=given["index"], earlier={},
+    held_out={},
     in_part=[], source=Scope("toy", "retrieval", 10, 25), settings=build(Curate, given["settings"]), seed=0,
 )
 """

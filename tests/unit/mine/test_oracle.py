@@ -87,7 +87,7 @@ def ours(stored, canonical, queries, corpus, positives, rule):
             draw_S=np.zeros(len(asked), np.uint64),
         )  # fmt: skip
         for place, at in enumerate(asked):
-            mine = chosen.at[chosen.taken == place]
+            mine = chosen.taken_column[chosen.taken_selection == place]
             if REASONS[chosen.reason_S[place]] == OK:
                 out[at] = (found.rows[place, mine].tolist(), found.scores[place, mine].tolist())
     return out

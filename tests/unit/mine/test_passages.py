@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 import f2llm.mine.passages as module
-from f2llm.mine.passages import Passages, corpus_ids
+from f2llm.mine.passages import PassageLookup, corpus_ids
 from f2llm.records.ids import doc_id
 from f2llm.records.schemas.curate import NEAR
 from f2llm.records.schemas.sources import CORPUS
@@ -21,7 +21,7 @@ def find(tmp_path, request, monkeypatch):
         write_table(tmp_path / name, schema=schema, rows=[pa.Table.from_pylist(content, schema=schema)])
 
     def call(ids=(), keys=()):
-        found = Passages.find(
+        found = PassageLookup.find(
             tmp_path / "corpus", near=tmp_path / "near", ids=[doc_id(text) for text in ids],
             keys=[content_key(text) for text in keys],
         )  # fmt: skip

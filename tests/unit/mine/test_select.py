@@ -38,10 +38,10 @@ def select_all(queries, rule, draws=None):
     )  # fmt: skip
     out = []
     for at, query in enumerate(queries):
-        places, reason = made.at[made.taken == at], REASONS[made.reason_S[at]]
+        places, reason = made.taken_column[made.taken_selection == at], REASONS[made.reason_S[at]]
         out.append(SimpleNamespace(
             reason=reason, given=tuple(query.first(rule)) if reason == "ok" else (), mined=tuple(query.rows[places].tolist()),
-            scores=tuple(np.asarray(query.scores)[places].tolist()), ranks=tuple(made.rank[made.taken == at].tolist()),
+            scores=tuple(np.asarray(query.scores)[places].tolist()), ranks=tuple(made.taken_rank[made.taken_selection == at].tolist()),
             candidates=made.candidates_S[at], kept=made.kept_S[at],
         ))  # fmt: skip
     return out

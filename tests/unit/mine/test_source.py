@@ -10,10 +10,11 @@ from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
-from f2llm.mine.outcome import Paths
-from f2llm.mine.source import Tables, mine_source
+from f2llm.mine.manifest import VectorsManifest
+from f2llm.mine.outcome import TuplePaths
+from f2llm.mine.source import SourceTables, mine_source
 from f2llm.models.prompts import vector_id
-from f2llm.records.files import sha256_file, write_json
+from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas.curate import NEAR
 from f2llm.records.schemas.mine import REJECTED, TUPLES
@@ -57,8 +58,8 @@ class Case:
     ):
         folder = self.folder / name
         self.write(folder, order, passage_prompt=passage_prompt)
-        outputs = Paths(folder / "tuples.parquet", folder / "rejected.parquet")
-        tables = Tables(*(folder / f"{table}" for table in ("corpus", "queries", "near", "vectors.json")))
+        outputs = TuplePaths(folder / "tuples.parquet", folder / "rejected.parquet")
+        tables = SourceTables(*(folder / f"{table}" for table in ("corpus", "queries", "near", "vectors.json")))
         counts = mine_source(
             tables, outputs, source=source(task, ready=ready), rule=rule, **{"seed": 0, "threads": 1} | settings
         )  # fmt: skip
@@ -75,14 +76,11 @@ class Case:
         store = VectorStore(folder / "store", key="test")
         if self.vectors:
             store.put(list(self.vectors), np.stack(list(self.vectors.values())), precision="float32")
-        about = {
-            "store": str(store.folder),
-            "key": "test",
-            "passage_prompt": passage_prompt,
-            "query_prompt": PROMPT,
-            "instruction": INSTRUCTION,
-        }
-        write_json(folder / "vectors.json", about)
+        manifest = VectorsManifest(
+            "toy", "retrieval", store=str(store.folder), key="test", passage_prompt=passage_prompt,
+            query_prompt=PROMPT, instruction=INSTRUCTION,
+        )  # fmt: skip
+        manifest.write(folder / "vectors.json")
 
     def row(self, text):
         return [row["doc_id"] for row in self.corpus].index(doc_id(text))
@@ -292,12 +290,12 @@ def test_shares_of_the_queries_put_together_give_the_same_bytes(case, related, r
     settings = rule(negatives=3, max_score=0.5, min_kept=0)
     counts, _, _ = case.mine(settings, task=task, name="one")
     folder = case.folder / "one"
-    tables = Tables(*(folder / name for name in ("corpus", "queries", "near", "vectors.json")))
+    tables = SourceTables(*(folder / name for name in ("corpus", "queries", "near", "vectors.json")))
     about = {"source": source(task), "rule": settings, "seed": 0, "threads": 1}
-    parts = [Paths(folder / f"t{number}", folder / f"r{number}") for number in range(jobs)]
+    parts = [TuplePaths(folder / f"t{number}", folder / f"r{number}") for number in range(jobs)]
     for number, part in enumerate(parts):
         mine_source(tables, part, share=Share(number, jobs), **about)
-    made = mine_source(tables, Paths(folder / "t", folder / "r"), parts=parts, **about)
+    made = mine_source(tables, TuplePaths(folder / "t", folder / "r"), parts=parts, **about)
     assert made == counts
     assert (folder / "t").read_bytes() == (folder / "tuples.parquet").read_bytes()
     assert (folder / "r").read_bytes() == (folder / "rejected.parquet").read_bytes()
@@ -307,14 +305,14 @@ def test_a_share_that_could_not_be_mined_skips_the_source(ladder, small):
     ladder.query("q", QUERY, positives=["right"])
     ladder.mine(small())
     out = ladder.folder / "out"
-    write_json(out / "vectors.json", {"skipped": "source toy: text 3 has no tokens"})
+    VectorsManifest("toy", "retrieval", skipped="source toy: text 3 has no tokens").write(out / "vectors.json")
     tables, part = (
-        Tables(out / "corpus", out / "queries", out / "near", out / "vectors.json"),
-        Paths(out / "t0", out / "r0"),
+        SourceTables(out / "corpus", out / "queries", out / "near", out / "vectors.json"),
+        TuplePaths(out / "t0", out / "r0"),
     )
     about = {"source": source(), "rule": small(), "seed": 0, "threads": 1, "on_source_error": "skip"}
     mine_source(tables, part, share=Share(1, 2), **about)
-    counts = mine_source(tables, Paths(out / "t", out / "r"), parts=[part], **about)
+    counts = mine_source(tables, TuplePaths(out / "t", out / "r"), parts=[part], **about)
     assert counts["skipped"] == "source toy: text 3 has no tokens"
 
 
@@ -326,11 +324,11 @@ def test_an_approximate_index_states_its_recall_and_gives_the_same_bytes_again(c
     counts, first, _ = case.mine(settings, name="one")
     assert 0.2 < counts["recall"] <= 1 and counts["recall_queries"] == 20 and counts["index"] == kind
     assert case.mine(settings, name="two", threads=2)[1] == first
-    tables = Tables(*(case.folder / "one" / name for name in ("corpus", "queries", "near", "vectors.json")))
+    tables = SourceTables(*(case.folder / "one" / name for name in ("corpus", "queries", "near", "vectors.json")))
     about = {"source": source(), "rule": settings, "seed": 0, "threads": 1}
-    parts = [Paths(case.folder / f"t{number}", case.folder / f"r{number}") for number in range(2)]
+    parts = [TuplePaths(case.folder / f"t{number}", case.folder / f"r{number}") for number in range(2)]
     made = [mine_source(tables, part, share=Share(number, 2), **about) for number, part in enumerate(parts)]
-    whole = mine_source(tables, Paths(case.folder / "t", case.folder / "r"), parts=parts, **about)
+    whole = mine_source(tables, TuplePaths(case.folder / "t", case.folder / "r"), parts=parts, **about)
     assert whole["recall_queries"] == 40
     assert whole["recall"] == pytest.approx((made[0]["recall"] + made[1]["recall"]) / 2)
     case.mine(rule(min_kept=0), name="reset", threads=1)
@@ -410,14 +408,15 @@ def test_empty_tables_give_empty_tables_in_skip_mode_and_stop_the_run_otherwise(
 def test_a_source_that_was_skipped_when_encoded_is_skipped(ladder, small):
     ladder.query("q", QUERY, positives=["right"])
     ladder.mine(small())
-    write_json(ladder.folder / "out" / "vectors.json", {"skipped": "source toy: text 3 has no tokens"})
+    manifest = VectorsManifest("toy", "retrieval", skipped="source toy: text 3 has no tokens")
+    manifest.write(ladder.folder / "out" / "vectors.json")
     out = ladder.folder / "out"
-    tables = Tables(out / "corpus", out / "queries", out / "near", out / "vectors.json")
+    tables = SourceTables(out / "corpus", out / "queries", out / "near", out / "vectors.json")
     settings = {"source": source(), "rule": small(), "seed": 0, "threads": 1}
-    counts = mine_source(tables, Paths(out / "t", out / "r"), **settings, on_source_error="skip")
+    counts = mine_source(tables, TuplePaths(out / "t", out / "r"), **settings, on_source_error="skip")
     assert counts["skipped"] == "source toy: text 3 has no tokens"
     with pytest.raises(InputError, match="text 3 has no tokens"):
-        mine_source(tables, Paths(out / "t", out / "r"), **settings)
+        mine_source(tables, TuplePaths(out / "t", out / "r"), **settings)
 
 
 def test_vectors_that_are_gone_stop_the_run_even_in_skip_mode(ladder, small):
@@ -437,12 +436,12 @@ def test_a_vector_that_changed_on_disk_stops_the_run_even_in_skip_mode(ladder, s
     rows = np.fromfile(shard, "<f2").reshape(-1, 2)
     rows[place] = rows[place][::-1]
     rows.tofile(shard)
-    tables = Tables(*(folder / table for table in ("corpus", "queries", "near", "vectors.json")))
+    tables = SourceTables(*(folder / table for table in ("corpus", "queries", "near", "vectors.json")))
     settings = {"source": source(), "rule": small(backend=backend), "seed": 0, "threads": 1, "on_source_error": "skip"}
     with pytest.raises(InputError, match=f"{shard.name}: its bytes changed; delete .*--forcerun embed_source"):
-        mine_source(tables, Paths(folder / "t", folder / "r"), **settings)
+        mine_source(tables, TuplePaths(folder / "t", folder / "r"), **settings)
     with pytest.raises(InputError, match=f"{shard.name}: its bytes changed"):
-        mine_source(tables, Paths(folder / "t", folder / "r"), share=Share(1, 2), **settings)
+        mine_source(tables, TuplePaths(folder / "t", folder / "r"), share=Share(1, 2), **settings)
 
 
 def test_graded_pairs_are_refused_as_training_data(case, small):
