@@ -196,11 +196,5 @@ def _look_up(roles: Sequence[_Texts], *, share: Share, source: MinedSource, retr
             )
     if faults:
         raise SourceError(faults)
-    return {
-        "store": str(Path(retriever.folder, "passages")),
-        "query_store": str(Path(retriever.folder, "queries")),
-        "key": stored["key"],
-        "dim": stored["dim"],
-        "precision": "float16",
-        "device": "none",
-    }
+    places = {"store": str(Path(retriever.folder, "passages")), "query_store": str(Path(retriever.folder, "queries"))}
+    return places | {name: stored[name] for name in ("key", "dim")} | {"precision": "float16", "device": "none"}

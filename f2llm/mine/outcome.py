@@ -1,7 +1,7 @@
 """The two tables of the miner, tuples and rejected pairs: collected in memory, counted, written in order."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,23 +61,14 @@ class MinedRows(NamedTuple):
         return cls(_table(columns, TUPLES), REJECTED.empty_table())
 
     @classmethod
-    def of_rejected(
-        cls, query_id: Sequence[bytes], positive_id: Sequence[bytes | None], *, reason: Sequence[str],
-        candidates: Sequence[int] | None = None, kept: Sequence[int] | None = None,
-        positive_score: Sequence[float | None] | None = None, positive_rank: pa.Array | None = None,
-    ) -> "MinedRows":  # fmt: skip
-        """Rejected pairs given by their columns; counts are 0 and scores null unless given."""
-        rows = len(query_id)
-        columns = {
-            "query_id": query_id,
-            "positive_id": positive_id,
-            "reason": reason,
-            "candidates": [0] * rows if candidates is None else candidates,
-            "kept": [0] * rows if kept is None else kept,
-            "positive_score": [None] * rows if positive_score is None else positive_score,
-            "positive_rank": [None] * rows if positive_rank is None else positive_rank,
-        }
-        return cls(TUPLES.empty_table(), _table(columns, REJECTED))
+    def of_rejected(cls, **columns: Any) -> "MinedRows":  # noqa: ANN401 - anything that Arrow takes as a column
+        """Rejected pairs given by their columns; counts are 0, scores and ranks null unless given."""
+        rows = len(columns["query_id"])
+        unscored = dict.fromkeys(("positive_score", "positive_rank"), [None] * rows)
+        return cls(
+            TUPLES.empty_table(),
+            _table({"candidates": [0] * rows, "kept": [0] * rows} | unscored | columns, REJECTED),
+        )
 
     @classmethod
     def of_rows(cls, rows: Iterable[UnscoredTuple | RejectedPair]) -> "MinedRows":
@@ -90,8 +81,8 @@ class MinedRows(NamedTuple):
         columns |= {name: [None] * len(kept) for name in ("positive_score", "positive_rank")}
         columns |= {"negative_scores": nothing, "negative_ranks": nothing}
         columns["negative_kinds"] = [[row.kind] * len(row.negative_rows) for row in kept]
-        fields = {name: [getattr(row, name) for row in lost] for name in RejectedPair._fields}
-        return cls.of_kept(**columns) + cls.of_rejected(fields.pop("query_id"), fields.pop("positive_id"), **fields)
+        rejected = {name: [getattr(row, name) for row in lost] for name in RejectedPair._fields}
+        return cls.of_kept(**columns) + cls.of_rejected(**rejected)
 
 
 class MiningOutcome:

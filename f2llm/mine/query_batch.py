@@ -15,6 +15,9 @@ from f2llm.mine.passages import PassageLookup
 from f2llm.records.tables import NO_ROW
 
 
+NO_SCORES = np.zeros(0, np.float32)
+
+
 class QueryBatch(NamedTuple):
     """Queries that are mined together; `*_query` are positions in the batch, `*_row` rows of the corpus."""
 
@@ -23,20 +26,20 @@ class QueryBatch(NamedTuple):
     positive_ids: list[bytes]  # [P] doc_id of the positive
     positive_query: NDArray[np.int64]
     positive_row: NDArray[np.int64]  # NO_ROW where the corpus lacks it
-    positive_score: NDArray[np.float32]
     given_query: NDArray[np.int64]
     given_row: NDArray[np.int64]
-    given_score: NDArray[np.float32]
     barred_query: NDArray[np.int64]
     barred_row: NDArray[
         np.int64
     ]  # excluded from the search: positives, the query's text, copies of these, given negatives
+    positive_score: NDArray[np.float32] = NO_SCORES  # canonical, NaN where the corpus lacks the positive
+    given_score: NDArray[np.float32] = NO_SCORES
 
     @classmethod
     def read(
         cls, queries: pa.Table, passages: PassageLookup, *, keys: Sequence[str], first: int, rule: Mine
     ) -> "QueryBatch":
-        """The queries of a table, which begins at row `first`, without scores; `keys` are their E1 keys."""
+        """The queries of a table, which begins at row `first`, not scored yet; `keys` are their E1 keys."""
         positives, negatives = queries["positives"].to_pylist(), queries["negatives"].to_pylist()
         text_rows = passages.rows_of_keys(keys) if rule.exclude_own_text else [[] for _ in keys]
         barred, given = [], []
@@ -49,24 +52,17 @@ class QueryBatch(NamedTuple):
         positive_query, positive_ids = _flat(positives)
         given_query, given_row = _flat(given)
         barred_query, barred_row = _flat(barred)
-        no_scores = np.array([], np.float32)
         return cls(
             first=first,
             ids=queries["query_id"].to_pylist(),
             positive_ids=positive_ids,
             positive_query=positive_query,
             positive_row=_rows(passages.rows(positive_ids)),
-            positive_score=no_scores,
             given_query=given_query,
             given_row=_rows(given_row),
-            given_score=no_scores,
             barred_query=barred_query,
             barred_row=_rows(barred_row),
         )
-
-    def scored(self, positive_score: NDArray[np.float32], given_score: NDArray[np.float32]) -> "QueryBatch":
-        """This batch with the canonical scores of positives (NaN where absent) and given negatives."""
-        return self._replace(positive_score=positive_score, given_score=given_score)
 
 
 def _excluded(passages: PassageLookup, positives: list[int], text_rows: list[int], *, copies: bool) -> set[int]:

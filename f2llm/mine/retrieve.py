@@ -64,7 +64,8 @@ def mine_queries(
     score_N[in_corpus_N] = score_pairs(
         task.exact, vectors_QD, task.passage_vectors, query_P=query_N[in_corpus_N], row_P=row_N[in_corpus_N]
     )
-    batch = batch.scored(*np.split(score_N, [len(batch.positive_row)]))
+    pairs = len(batch.positive_row)
+    batch = batch._replace(positive_score=score_N[:pairs], given_score=score_N[pairs:])
     # Barred passages are found like all others; fetching as many more leaves a full window without them.
     wanted_Q = task.rule.window + np.bincount(batch.barred_query, minlength=len(queries))
     for neighbours in search(vectors_QD, task.passage_vectors, wanted_Q=wanted_Q, backend=task.backend):
@@ -78,8 +79,8 @@ def _unanswerable(batch: QueryBatch) -> MinedRows:
     missing = np.flatnonzero(batch.positive_row == NO_ROW).tolist()
     queries = [*without_positive, *batch.positive_query[missing].tolist()]
     return MinedRows.of_rejected(
-        [batch.ids[query] for query in queries],
-        [*[None] * len(without_positive), *(batch.positive_ids[pair] for pair in missing)],
+        query_id=[batch.ids[query] for query in queries],
+        positive_id=[*[None] * len(without_positive), *(batch.positive_ids[pair] for pair in missing)],
         reason=[NO_POSITIVE] * len(without_positive) + [MISSING_POSITIVE] * len(missing),
     )
 
@@ -185,8 +186,8 @@ def _tables(task: Retrieval, batch: QueryBatch, neighbours: Found, selections: S
     kept, lost = (_Pairs(*(field[mask] for field in pairs)) for mask in (pairs.reason == OK, pairs.reason != OK))
     scores = [float(score) if np.isfinite(score) else None for score in batch.positive_score[lost.pair].tolist()]
     rejected = MinedRows.of_rejected(
-        [batch.ids[query] for query in lost.query.tolist()],
-        [batch.positive_ids[pair] for pair in lost.pair.tolist()],
+        query_id=[batch.ids[query] for query in lost.query.tolist()],
+        positive_id=[batch.positive_ids[pair] for pair in lost.pair.tolist()],
         reason=lost.reason.tolist(),
         candidates=selections.candidates_S[lost.selection],
         kept=selections.kept_S[lost.selection],

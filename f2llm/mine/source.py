@@ -140,7 +140,7 @@ def _mine(
     rows = share.rows(count_rows(tables.queries))
     counts: dict[str, Any] = {"queries": len(rows), "passages": count_rows(tables.corpus)}
     if retrieved and len(rows):
-        counts |= _search(tables, source, rule, outcome, rows, seed=seed, threads=threads)
+        counts |= _search(tables, source.name, rule, outcome, rows, seed=seed, threads=threads)
     elif source.ready or source.task == "classification":
         for first, queries in query_batches(tables.queries, rows, size=ROWS_AT_ONCE):
             outcome.add_rows(given(source.name, queries, _passages(tables, queries), first=first))
@@ -220,14 +220,7 @@ def _passages(tables: SourceTables, queries: pa.Table, *, keys: Sequence[str] = 
 
 
 def _search(
-    tables: SourceTables,
-    source: MinedSource,
-    rule: Mine,
-    outcome: MiningOutcome,
-    rows: range,
-    *,
-    seed: int,
-    threads: int,
+    tables: SourceTables, source: str, rule: Mine, outcome: MiningOutcome, rows: range, *, seed: int, threads: int
 ) -> dict[str, Any]:
     """Add the mined tuples of some queries to `outcome`; return the measured recall of an approximate index."""
     manifest = VectorsManifest.read(tables.vectors)
@@ -239,9 +232,9 @@ def _search(
         query_store = VectorStore(manifest.query_store, key=manifest.key, compare=True)
     with store.view_of(_passage_vector_ids(tables, manifest)) as passages:
         approximate = Approximate(passages, rule.index) if rule.index.kind != "flat" and len(passages) else None
-        task = Retrieval(source.name, passages, approximate or exact, exact, rule, seed)
+        task = Retrieval(source, passages, approximate or exact, exact, rule, seed)
         size = queries_at_once(rule.window, exact)
-        with Progress(f"mine {source.name}", total=len(rows), unit="queries") as bar:
+        with Progress(f"mine {source}", total=len(rows), unit="queries") as bar:
             for first, queries in query_batches(tables.queries, rows, size=size):
                 keys = [content_key(text) for text in queries["text"].to_pylist()]
                 named = _passages(tables, queries, keys=keys)
