@@ -14,7 +14,6 @@ from f2llm.config.mine import Mine
 from f2llm.mine.passages import PassageLookup
 from f2llm.records.tables import NO_ROW
 
-
 NO_SCORES = np.zeros(0, np.float32)
 
 
