@@ -22,7 +22,7 @@ from benchmarks.mine.data import Mined, peer_mine, read_sources
 from benchmarks.mine.rules import paper_rule
 from f2llm.mine.select import OK, REASONS, select
 from f2llm.records.tables import NO_ROW
-from f2llm.vectors.backends import choose
+from f2llm.vectors.backends import choose_backend
 from f2llm.vectors.scores import score_on_cpu
 from f2llm.vectors.search import search
 
@@ -89,7 +89,7 @@ def theirs(data: Mined, **settings: Any) -> dict[int, Lists]:
 def ours(data: Mined, **settings: Any) -> dict[int, Lists]:
     """Return query -> what our search and rule mine from as many candidates."""
     rule = paper_rule(strict=False, **settings)
-    passages, backend = _View(data.passages_ND), choose(backend="faiss", device="cpu", threads=1)
+    passages, backend = _View(data.passages_ND), choose_backend(backend="faiss", device="cpu", threads=1)
     candidates = 100 + max(map(len, data.positives))
     wanted = np.full(len(data.queries_QD), candidates)
     out = {}

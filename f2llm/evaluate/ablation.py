@@ -1,4 +1,4 @@
-"""What each change of an ablation did to the scores: a table of differences with their uncertainty."""
+"""How each change of an ablation moved the scores: a table of differences with their uncertainty."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ from f2llm.records.files import read_json
 from f2llm.records.scores import BOUNDED, MEAN, points_of
 from f2llm.records.tables import read_table, write_rows
 
-SPREAD = 2 * 1.96  # standard errors in an interval of 95 %
+INTERVAL_IN_ERRORS = 2 * 1.96  # width of an interval of 95 % in standard errors
 
 # ablations/{run}/scores.parquet; changes in the order of the config, tasks in that of the benchmark, both means last.
 ABLATIONS = pa.schema(
@@ -32,7 +32,7 @@ ABLATIONS = pa.schema(
 
 
 class Effect(NamedTuple):
-    """What a change did to the score of one task, or to a mean of tasks."""
+    """How a change moved the score of one task, or a mean of tasks: a row of ABLATIONS."""
 
     run: str
     task: str
@@ -46,67 +46,62 @@ class Effect(NamedTuple):
 
 
 def ablation_effects(scores: str | Path, *, run: str, changed: Sequence[str], tasks: Mapping[str, str]) -> list[Effect]:
-    """Return what each changed run's scores differ by from those of `run`.
+    """The differences of each changed run's scores to those of `run`, task by task and in the mean.
 
     `scores` holds the folders of result files; `tasks` maps each task to the source that it is drawn from, or "".
     """
     effects = []
     for name in changed:
-        own = [_effect(Path(scores), run, name, task, source) for task, source in tasks.items()]
-        effects += [
-            *own,
-            _mean(name, MEAN, own),
-            _mean(name, BOUNDED, [one for one in own if one.low is not None]),
-        ]
+        of_tasks = [_effect(Path(scores), run, name, task, source) for task, source in tasks.items()]
+        with_interval = [effect for effect in of_tasks if effect.low is not None]
+        effects += [*of_tasks, _mean(name, MEAN, of_tasks), _mean(name, BOUNDED, with_interval)]
     return effects
 
 
 def write_effects(
     scores: str | Path, *, run: str, changed: Sequence[str], tasks: Mapping[str, str], table: str | Path
 ) -> int:
-    """Write the table (schema ABLATIONS) and return its rows."""
+    """Write the table (schema ABLATIONS); return its number of rows."""
     effects = ablation_effects(scores, run=run, changed=changed, tasks=tasks)
     return write_rows(table, schema=ABLATIONS, rows=effects)
 
 
 def read_effects(table: str | Path) -> list[Effect]:
-    """Return the rows of the table."""
+    """Read the table (schema ABLATIONS)."""
     return [Effect(**row) for row in read_table(table).to_pylist()]
 
 
 def effect_lines(effects: Sequence[Effect], *, run: str) -> str:
-    """Return a table: changes down, tasks across, differences in points; a star marks more than chance."""
-    tasks = list(dict.fromkeys(one.task for one in effects))
-    rows = [[f"less {run}", *tasks]]
-    for name in dict.fromkeys(one.run for one in effects):
-        of = {one.task: one for one in effects if one.run == name}
-        rows.append([name.removeprefix(f"{run}-"), *(_shown(of[task]) for task in tasks)])
-    return "\n".join([table_of([list(row) for row in zip(*rows, strict=True)]), "* more than chance (95 %)"])
+    """A table for a person: tasks down, changes across, differences in points; a star marks more than chance."""
+    tasks = list(dict.fromkeys(effect.task for effect in effects))
+    columns = [[f"less {run}", *tasks]]
+    for name in dict.fromkeys(effect.run for effect in effects):
+        of_change = {effect.task: effect for effect in effects if effect.run == name}
+        columns.append([name.removeprefix(f"{run}-"), *(_shown(of_change[task]) for task in tasks)])
+    return "\n".join([table_of(list(zip(*columns, strict=True))), "* more than chance (95 %)"])
 
 
 def _effect(scores: Path, run: str, changed: str, task: str, source: str) -> Effect:
-    paths = [scores / one / f"{task}.json" for one in (run, changed)]
+    paths = [scores / name / f"{task}.json" for name in (run, changed)]
     before, after = (points_of(read_json(path)) if path.is_file() else None for path in paths)
-    found = compared(paths[0].parent, paths[1].parent, task, before, after)
-    return Effect(changed, task, source, before, after, found.points, found.low, found.high, found.real)
+    row = compared(task, scores / run, scores / changed, before=before, after=after)
+    return Effect(changed, task, source, before, after, row.points, row.low, row.high, row.real)
 
 
-def _mean(name: str, task: str, effects: Sequence[Effect]) -> Effect:
-    known = [one for one in effects if one.points is not None]
+def _mean(changed: str, name: str, effects: Sequence[Effect]) -> Effect:
+    """The mean effect on tasks that have one; its interval takes the tasks as independent."""
+    known = [effect for effect in effects if effect.points is not None]
     if not known:
-        return Effect(name, task, "", None, None, None, None, None, None)
-    points = statistics.fmean(one.points for one in known)
-    bounded = all(one.low is not None for one in known)
-    half = (
-        math.sqrt(sum(((one.high - one.low) / SPREAD) ** 2 for one in known)) / len(known) * SPREAD / 2
-        if bounded
-        else None
-    )
-    told = (points - half, points + half, abs(points) > half) if half is not None else (None, None, None)
-    return Effect(
-        name, task, "", statistics.fmean(one.before for one in known), statistics.fmean(one.after for one in known),
-        points, *told,
-    )  # fmt: skip
+        return Effect(changed, name, "", None, None, None, None, None, None)
+    before = statistics.fmean(effect.before for effect in known)
+    after = statistics.fmean(effect.after for effect in known)
+    points = statistics.fmean(effect.points for effect in known)
+    if any(effect.low is None for effect in known):
+        return Effect(changed, name, "", before, after, points, None, None, None)
+    # Variances of independent tasks add up; the mean divides their root by the number of tasks.
+    errors = [(effect.high - effect.low) / INTERVAL_IN_ERRORS for effect in known]
+    half = math.sqrt(sum(error**2 for error in errors)) / len(known) * INTERVAL_IN_ERRORS / 2
+    return Effect(changed, name, "", before, after, points, points - half, points + half, abs(points) > half)
 
 
 def _shown(effect: Effect) -> str:

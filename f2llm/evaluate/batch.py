@@ -1,4 +1,4 @@
-"""One evaluation job: some tasks under the candidates of one network, mteb's result file for each."""
+"""One evaluation job: candidates that share a network are scored on some tasks, a result file of mteb's for each."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import Candidate
 from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
-from f2llm.evaluate.items import ITEMS, Item, Watch
+from f2llm.evaluate.items import ITEMS, Item, ItemRecorder
 from f2llm.evaluate.model import EvaluatedModel, SharedVectors, open_stores, revision_of
 from f2llm.evaluate.tasks.data import is_empty
 from f2llm.evaluate.tasks.mteb import mteb_task
@@ -21,7 +21,7 @@ from f2llm.records.files import sha256_path, write_json
 from f2llm.records.tables import read_table, write_rows
 from f2llm.vectors.fill import Encodes
 
-# What mteb writes of the clock: it would make every run's bytes differ. Times are in the job's manifest.
+# Keys of mteb's result that tell the time: they would make every run's bytes differ. Times are in the job's manifest.
 CLOCK = ("date", "evaluation_time", "evaluation_phases", "kg_co2_emissions")
 # Packages that log a line for every step.
 TALKATIVE = ("mteb", "datasets", "huggingface_hub", "sentence_transformers")
@@ -40,11 +40,10 @@ def evaluate_batch(
 ) -> dict[str, Any]:
     """Evaluate `candidates`, which share one network, on `tasks`; return counts and times.
 
-    `data` are the folders of the tasks, in their order. Results go to
-    `scores`/{candidate}/{task}.json: mteb's own file without the clock, with the model's name and
-    revision; and to `scores`/{candidate}/items/{task}.parquet (schema ITEMS). A task without rows is not
-    scored; its file says so. Vectors are kept below `store`, None keeps none. Caches go to a folder
-    below `scratch` that is deleted.
+    `data` are the folders of the tasks, in their order. Results go to `scores`/{candidate}/{task}.json: mteb's own file
+    without the time, with the model's name and revision; and to `scores`/{candidate}/items/{task}.parquet (schema
+    ITEMS). A task without rows is not scored; its file says so. Vectors are kept below `store`, or in memory alone for
+    None. Caches go to a folder below `scratch` that is deleted.
 
     Raises:
         InputError: the model cannot read `max_length` tokens, or a text has no vector.
@@ -64,9 +63,14 @@ def evaluate_batch(
         network = open_network(candidates, threads=threads, store=store)
         seconds = _evaluate(network.models, full, folders=folders, scores=Path(scores), scratch=private)
     identity = {model.mteb_model_meta.name: model.mteb_model_meta.revision for model in network.models}
-    about = {"precision": network.precision, "device": network.device, "models": identity, "task_seconds": seconds}
-    vectors = network.vectors
-    return counts | {"texts_encoded": vectors.encoded, "texts_reused": vectors.reused} | about
+    return counts | {
+        "texts_encoded": network.vectors.encoded,
+        "texts_reused": network.vectors.reused,
+        "precision": network.precision,
+        "device": network.device,
+        "models": identity,
+        "task_seconds": seconds,
+    }
 
 
 def encode_shard(
@@ -79,10 +83,10 @@ def encode_shard(
     store: str | Path,
     manifest: str | Path,
 ) -> dict[str, Any]:
-    """Encode the passages of one shard (number, of how many) of a large task into the store; return counts.
+    """Encode the passages of one shard of a large task into the store; return counts.
 
-    `texts` is the task's table of texts; `manifest` says when it is done. Which passages are in a shard
-    depends on their ids alone.
+    `shard` is its number, from 0, and the number of shards; which passages it holds depends on their ids alone. `texts`
+    is the task's table of texts; `manifest` is written when all are stored.
     """
     number, count = shard
     table = read_table(texts, columns=["id", "field", "text"])
@@ -90,14 +94,14 @@ def encode_shard(
     passages = [text for key, field, text in rows if field == "corpus" and int(key[:8], 16) % count == number]
     network = open_network(candidates, threads=threads, store=store)
     prompt = candidates[0].passage_prompt
-    read = [format_query(prompt, instruction=task.instruction, text=text) for text in passages]
-    network.vectors.fill(read, what=f"{task.name} ({number + 1} of {count})")
+    prompted = [format_query(prompt, instruction=task.instruction, text=text) for text in passages]
+    network.vectors.fill(prompted, what=f"{task.name} ({number + 1} of {count})")
     write_json(manifest, {"task": task.name, "shard": number, "shards": count, "passages": len(passages)})
     return {"passages": len(passages), "texts_encoded": network.vectors.encoded, "texts_reused": network.vectors.reused}
 
 
-class Network(NamedTuple):
-    """One network, and the models that are made of its vectors."""
+class OpenedNetwork(NamedTuple):
+    """The vectors of one network, and the models that candidates make of them."""
 
     vectors: SharedVectors
     models: list[EvaluatedModel]
@@ -105,8 +109,8 @@ class Network(NamedTuple):
     device: str
 
 
-def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | Path | None) -> Network:
-    """Return the models of one network; its weights are loaded when a first text needs them."""
+def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | Path | None) -> OpenedNetwork:
+    """The models of `candidates`, which share one network; its weights are loaded when a first text needs them."""
     import torch
 
     first = candidates[0]
@@ -120,8 +124,8 @@ def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | 
         return _encoder(first, threads=threads, **key)
 
     vectors = SharedVectors(load, poolings=poolings, stores=stores)
-    models = [EvaluatedModel(one, vectors, revision=revision_of(one, **key)) for one in candidates]
-    return Network(vectors, models, precision, device)
+    models = [EvaluatedModel(candidate, vectors, revision=revision_of(candidate, **key)) for candidate in candidates]
+    return OpenedNetwork(vectors, models, precision, device)
 
 
 def _encoder(candidate: Candidate, *, max_length: int, precision: str, threads: int) -> Encodes:
@@ -143,7 +147,7 @@ def _evaluate(
     scores: Path,
     scratch: Path,
 ) -> dict[str, float]:
-    """Score every model on every task; return task -> seconds."""
+    """Score every model on every task and write the results; return task -> seconds."""
     for package in TALKATIVE:
         logging.getLogger(package).setLevel(logging.WARNING)
     seconds = {}
@@ -170,14 +174,14 @@ def _write(scores: Path, name: str, task: Task, result: Mapping[str, Any], items
 def evaluate_task(
     model: EvaluatedModel, task: Task, *, folder: Path, scratch: Path
 ) -> tuple[dict[str, Any], list[Item]]:
-    """Return what mteb writes of one model on one task (scores with six decimals), without the clock, and its items."""
+    """Result of one model on one task as mteb writes it (scores with six decimals) without the time, and its items."""
     import mteb
 
-    made = mteb_task(task, folder=folder)
-    watch = Watch(task, made)
+    scored = mteb_task(task, folder=folder)
+    recorder = ItemRecorder(task, scored)
     # Nothing is cached by mteb: whether a score is still good is for the workflow to decide.
     outcome = mteb.evaluate(
-        model, made, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
+        model, scored, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
         encode_kwargs={"batch_size": 256, "show_progress_bar": False},
         prediction_folder=scratch / "predictions",
     ).task_results[0]  # fmt: skip
@@ -185,8 +189,8 @@ def evaluate_task(
     # A metric that is not a number (some area under a curve) is null.
     result = json.loads((scratch / "result.json").read_text(encoding="utf-8"), parse_constant=_null)
     meta = model.mteb_model_meta
-    about = {"model_name": meta.name, "model_revision": meta.revision, "data_sha256": sha256_path(folder.resolve())}
-    return result | dict.fromkeys(CLOCK) | about, watch.items()
+    origin = {"model_name": meta.name, "model_revision": meta.revision, "data_sha256": sha256_path(folder.resolve())}
+    return result | dict.fromkeys(CLOCK) | origin, recorder.items()
 
 
 def _null(_: str) -> None:
@@ -194,6 +198,6 @@ def _null(_: str) -> None:
 
 
 def _unscored(task: Task, *, dataset_revision: str) -> dict[str, Any]:
-    return {"task_name": task.name, "dataset_revision": dataset_revision, "mteb_version": None, "scores": {}} | (
-        dict.fromkeys(CLOCK) | {"model_name": None, "model_revision": None, "data_sha256": dataset_revision}
-    )
+    unknown = dict.fromkeys((*CLOCK, "mteb_version", "model_name", "model_revision"))
+    origin = {"task_name": task.name, "dataset_revision": dataset_revision, "data_sha256": dataset_revision}
+    return unknown | origin | {"scores": {}}

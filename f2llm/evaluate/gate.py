@@ -1,6 +1,6 @@
-"""The gate: a run that gains too little over its base fails.
+"""The gate: a run whose mean gains too little over its base fails.
 
-Single tasks are no gate: on 60 to 90 queries their sampling error is about 5 points. The mean is.
+Single tasks are not judged: on 60 to 90 queries their sampling error is about 5 points.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,76 +13,78 @@ from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.scoreboard import IN_DOMAIN, UNTRAINED
 from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas.evaluate import GateVerdict
 
 
 def check_gate(summary: str | Path, *, gate: Gate, output: str | Path) -> dict[str, Any]:
-    """Write the verdict on a run to `output` (gate.json) if it passes; return its figures.
+    """Write the verdict on a run to `output` (gate.json) if it passes; return its mean and gains in points.
 
-    `summary` is the JSON of build_scoreboard. Means are over the tasks on which every model has a
-    score; those of skipped sources are named in `tasks_skipped`, those without a number in `tasks_undefined`.
+    `summary` is scores/scoreboard.json.
 
     Raises:
         InputError: the run is below its gate, or nothing was scored. `output` is then absent.
     """
     Path(output).unlink(missing_ok=True)
-    board = read_json(summary)
-    verdict = judge(board, gate=gate)
-    if not verdict["passed"]:
+    verdict = judge(read_json(summary), gate=gate)
+    if not verdict.passed:
         raise InputError(_failure(verdict, gate=gate, summary=summary))
-    write_json(output, verdict)
-    return {key: verdict[key] for key in ("mean", "gain_over_last", "gain_over_mean")}
+    write_json(output, verdict._asdict())
+    return {"mean": verdict.mean, "gain_over_last": verdict.gain_over_last, "gain_over_mean": verdict.gain_over_mean}
 
 
-def judge(board: Mapping[str, Any], *, gate: Gate) -> dict[str, Any]:
-    """Return means, gains, thresholds and whether the run passes: a gain equal to its threshold does."""
-    names = {model["role"]: model["model"] for model in board["models"]}
+def judge(board: Mapping[str, Any], *, gate: Gate) -> GateVerdict:
+    """The verdict on the run of a scoreboard's summary; a gain equal to its threshold passes.
+
+    Raises:
+        InputError: no task has a score of every model.
+    """
+    models = {model["role"]: model["model"] for model in board["models"]}
     scored = [task for task in board["tasks"] if None not in task["scores"].values()]
     if not scored:
         raise InputError(
             "gate: no task was scored for every model: sources were skipped (tasks_skipped in the scoreboard), or "
             "scores are no numbers (tasks_undefined); mend the sources or the tasks"
         )
-    own, last, average = (_mean(scored, names[role]) for role in (RUN, BASE_LAST, BASE_MEAN))
-    gains = own - last, own - average
-    return {
-        "run": board["run"],
-        "mean": own,
-        "base_last": last,
-        "base_mean": average,
-        "gain_over_last": gains[0],
-        "gain_over_mean": gains[1],
-        "thresholds": {"over_base_last": gate.over_base_last, "over_base_mean": gate.over_base_mean},
-        "passed": gains[0] >= gate.over_base_last and gains[1] >= gate.over_base_mean,
-        "in_domain": _part(scored, names, domain=IN_DOMAIN),
-        "untrained": _part(scored, names, domain=UNTRAINED),
-        "tasks": len(scored),
-        "tasks_not_improved": board["tasks_not_improved"],
-        "tasks_skipped": board["tasks_skipped"],
-        "tasks_undefined": board["tasks_undefined"],
-    }
+    run, base_last, base_mean = (_mean(scored, models[role]) for role in (RUN, BASE_LAST, BASE_MEAN))
+    return GateVerdict(
+        run=board["run"],
+        mean=run,
+        base_last=base_last,
+        base_mean=base_mean,
+        gain_over_last=run - base_last,
+        gain_over_mean=run - base_mean,
+        thresholds={"over_base_last": gate.over_base_last, "over_base_mean": gate.over_base_mean},
+        passed=run - base_last >= gate.over_base_last and run - base_mean >= gate.over_base_mean,
+        in_domain=_means_within(IN_DOMAIN, scored, models),
+        untrained=_means_within(UNTRAINED, scored, models),
+        tasks=len(scored),
+        tasks_not_improved=board["tasks_not_improved"],
+        tasks_skipped=board["tasks_skipped"],
+        tasks_undefined=board["tasks_undefined"],
+    )
 
 
 def _mean(tasks: Sequence[Mapping[str, Any]], model: str) -> float | None:
     return mean(task["scores"][model] for task in tasks)
 
 
-def _part(
-    tasks: Sequence[Mapping[str, Any]], names: Mapping[str, str], *, domain: str
+def _means_within(
+    domain: str, tasks: Sequence[Mapping[str, Any]], models: Mapping[str, str]
 ) -> dict[str, float | int | None]:
     inside = [task for task in tasks if task["domain"] == domain]
-    figures = {"mean": RUN, "base_last": BASE_LAST, "base_mean": BASE_MEAN}
-    return {"tasks": len(inside)} | {key: _mean(inside, names[role]) for key, role in figures.items()}
+    roles = {"mean": RUN, "base_last": BASE_LAST, "base_mean": BASE_MEAN}
+    return {"tasks": len(inside)} | {key: _mean(inside, models[role]) for key, role in roles.items()}
 
 
-def _failure(verdict: Mapping[str, Any], *, gate: Gate, summary: str | Path) -> list[str]:
+def _failure(verdict: GateVerdict, *, gate: Gate, summary: str | Path) -> list[str]:
     below = [
-        f"run {verdict['run']}: mean {verdict['mean']:.2f} over {verdict['tasks']} tasks is {gain:+.2f} points from "
-        f"its base with {pooling} pooling ({base:.2f}); the gate asks for {asked:+g}"
-        for pooling, base, gain, asked in (
-            ("last-token", verdict["base_last"], verdict["gain_over_last"], gate.over_base_last),
-            ("mean", verdict["base_mean"], verdict["gain_over_mean"], gate.over_base_mean),
+        f"run {verdict.run}: mean {verdict.mean:.2f} over {verdict.tasks} tasks is {gain:+.2f} points from "
+        f"its base with {pooling} pooling ({base:.2f}); the gate asks for {least:+g}"
+        for pooling, base, gain, least in (
+            ("last-token", verdict.base_last, verdict.gain_over_last, gate.over_base_last),
+            ("mean", verdict.base_mean, verdict.gain_over_mean, gate.over_base_mean),
         )
-        if gain < asked
+        if gain < least
     ]
-    tasks = ", ".join(verdict["tasks_not_improved"]) or "none"
+    tasks = ", ".join(verdict.tasks_not_improved) or "none"
     return [*below, f"tasks not improved: {tasks}; all scores are in {summary}, train longer or lower evaluate.gate"]

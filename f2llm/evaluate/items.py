@@ -1,7 +1,7 @@
-"""What a model scored on each query, text or pair of a task: the grounds on which two models are compared.
+"""Scores of the single queries, texts or pairs of a task, on which the comparison of two models rests.
 
-Retrieval and reranking: the main score of each query. Classification: the share of the probes that were right
-about a text. STS: the cosine of a pair, with its gold score. Other tasks have no scores of single items.
+Retrieval and reranking: the main score of each query. Classification: the share of the fitted probes that label a text
+correctly. STS: the cosine of a pair, with its gold score. Other tasks have no scores of single items.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,12 +26,12 @@ ITEMS = pa.schema(
         pa.field("gold", pa.float64()),  # STS: what the cosines are ranked against
     ]
 )
-# Our names of main scores -> those of the scores of single queries.
+# Beginning of a main score's name -> that of the same score of a single query, in mteb.
 _OF_QUERY = {"ndcg_at_": "ndcg_cut_", "map_at_": "map_cut_"}
 
 
 class Item(NamedTuple):
-    """A row of the table."""
+    """A row of the table: one query, text or pair."""
 
     split: str
     subset: str
@@ -40,51 +40,63 @@ class Item(NamedTuple):
     gold: float | None = None
 
 
-class Watch:
-    """Listens to mteb while it scores one task."""
+class ItemRecorder:
+    """Records scores of single items while mteb scores one task.
 
-    def __init__(self, task: Task, made: "AbsTask") -> None:
-        self._task, self._made, self._main = task, made, main_score_of(task)
-        self._found: list[Item] = []
-        made._save_task_predictions = self._predicted
-        if hasattr(made, "task_specific_scores"):
-            self._asked = made.task_specific_scores
-            made.task_specific_scores = self._listen
+    mteb writes only their means, so two methods of its task are replaced: the one that saves predictions, and the one
+    that is given the scores of all queries to compute more of them.
+    """
+
+    def __init__(self, task: Task, mteb_task: "AbsTask") -> None:
+        self._task, self._mteb_task, self._main = task, mteb_task, main_score_of(task)
+        self._items: list[Item] = []
+        mteb_task._save_task_predictions = self._record_predictions
+        if hasattr(mteb_task, "task_specific_scores"):
+            self._task_specific_scores = mteb_task.task_specific_scores
+            mteb_task.task_specific_scores = self._record_queries
 
     def items(self) -> list[Item]:
-        """Return the scores of single items, after mteb is through."""
-        return sorted(self._found)
+        """The scores of single items, sorted; complete when mteb has scored the task."""
+        return sorted(self._items)
 
-    def _predicted(self, predictions: Any, model: object, folder: object, *, hf_split: str, hf_subset: str) -> None:  # noqa: ANN401
-        """Take predictions instead of mteb's file of them, while the data are still there."""
-        data = self._made.dataset
+    def _record_predictions(
+        self,
+        predictions: Any,  # noqa: ANN401 - mteb's
+        model: object,
+        folder: object,
+        *,
+        hf_split: str,
+        hf_subset: str,
+    ) -> None:
+        """Called where mteb would write its file of predictions, while the data set is still loaded."""
+        data = self._mteb_task.dataset
         rows = data[hf_subset][hf_split] if hf_subset in data else data[hf_split]
         if self._task.type == "sts":
-            self._found += _cosines(predictions, rows, hf_split, hf_subset)
+            self._items += _cosines(predictions, rows, hf_split, hf_subset)
         elif self._task.type == "classification" and self._main == "accuracy":
-            self._found += _right(predictions, rows[self._made.label_column_name], hf_split, hf_subset)
+            self._items += _shares_right(predictions, rows[self._mteb_task.label_column_name], hf_split, hf_subset)
 
-    def _listen(
+    def _record_queries(
         self,
         scores: Mapping[str, Mapping[str, float]],
         qrels: Any,  # noqa: ANN401 - mteb's
         results: Any,  # noqa: ANN401 - mteb's
         *,
         hf_split: str,
-        hf_subset: str,  # noqa: ANN401
+        hf_subset: str,
     ) -> dict[str, float]:
-        for ours, theirs in _OF_QUERY.items():
-            if self._main.startswith(ours):
-                key = theirs + self._main.removeprefix(ours)
-                self._found += [
+        for of_task, of_query in _OF_QUERY.items():
+            if self._main.startswith(of_task):
+                key = of_query + self._main.removeprefix(of_task)
+                self._items += [
                     Item(hf_split, hf_subset, query, float(row[key])) for query, row in scores.items() if key in row
                 ]
-        return self._asked(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
+        return self._task_specific_scores(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
 
-def _right(predicted: Sequence[Any], labels: Sequence[Any], split: str, subset: str) -> list[Item]:
-    right = np.mean([np.array(each) == np.array(labels) for each in predicted], axis=0)
-    return [Item(split, subset, f"{row:08}", float(share)) for row, share in enumerate(right)]
+def _shares_right(predicted: Sequence[Any], labels: Sequence[Any], split: str, subset: str) -> list[Item]:
+    shares = np.mean([np.array(of_probe) == np.array(labels) for of_probe in predicted], axis=0)
+    return [Item(split, subset, f"{row:08}", float(share)) for row, share in enumerate(shares)]
 
 
 def _cosines(predicted: Mapping[str, Any], rows: Any, split: str, subset: str) -> list[Item]:  # noqa: ANN401 - a Dataset

@@ -1,7 +1,7 @@
-"""A model as mteb sees it, with a name and a revision of its own, and texts encoded only once.
+"""A model as mteb sees it, whose name and revision identify it, and which encodes each text only once.
 
-mteb calls every local model "no_model_name", so results of one would be taken for another's. Here
-the revision is a hash of all that decides a vector. Shapes: P poolings, N texts, D dimensions.
+mteb calls every local model "no_model_name", so it would take the results of one for another's. Here the revision is a
+hash of all that decides a vector. Shapes: P poolings, N texts, D dimensions.
 """
 
 import functools
@@ -25,16 +25,16 @@ from f2llm.vectors.store import FLOAT32, VectorStore, as_ids
 
 ORGANISATION = "f2llm"
 REVISION_DIGITS = 40
-# What of a model folder decides vectors; its card may change.
+# Files of a model folder that decide vectors; its card may change.
 DECIDING = ("*.safetensors", "*.json", "*.txt", "*.model")
 
 
 class SharedVectors:
-    """Vectors of one network under several poolings, for all tasks: one forward pass a distinct text.
+    """Vectors of one network under several poolings, for all tasks: one forward pass for each distinct text.
 
-    With `stores` (pooling -> store of float32 rows) what was encoded before, by this job or another, for
-    this task or another, is read from there, and new vectors are added; memory is that of what is asked
-    for. Without, all vectors are kept in memory. The network is loaded when a first text needs it.
+    With `stores` (pooling -> store of float32 rows), vectors that any job stored for any task are read from there, and
+    new ones are added; memory holds those of one call of `get`. Without, all vectors stay in memory. The network is
+    loaded when a first text needs it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SharedVectors:
         return np.stack([self._kept[text][row] for text in texts])
 
     def fill(self, texts: Sequence[str], *, what: str) -> NDArray[np.bytes_]:
-        """Have the vectors of `texts` in the stores; the ids of the distinct ones, in their order."""
+        """Encode and store `texts` without a stored vector; return the ids of the distinct texts, in their order."""
         distinct = list(dict.fromkeys(texts))
         ids = as_ids([doc_id(text) for text in distinct])
         self._stored.fill(distinct, ids, what=what)
@@ -78,8 +78,8 @@ class SharedVectors:
 class EvaluatedModel:
     """mteb's encoder protocol over shared vectors.
 
-    The prompt goes on queries of asymmetric tasks and on all texts of symmetric ones (mteb gives
-    no prompt type there); passages have their own, mostly none.
+    The query prompt goes on the queries of asymmetric tasks and on all texts of symmetric ones (for which mteb gives no
+    prompt type); passages have the passage prompt, which is mostly empty.
     """
 
     def __init__(self, candidate: Candidate, vectors: SharedVectors, *, revision: str) -> None:
@@ -99,26 +99,26 @@ class EvaluatedModel:
         prompt_type: Any = None,  # noqa: ANN401 - mteb's PromptType
         **_: Any,  # noqa: ANN401
     ) -> NDArray[np.float32]:
-        """Return vectors [N, D] of the texts in `inputs`, in their order."""
+        """Vectors [N, D] of the texts in `inputs`, in their order."""
         texts = [text for batch in inputs for text in batch["text"]]
         passages = prompt_type is not None and prompt_type.value != "query"
         template = self._candidate.passage_prompt if passages else self._candidate.query_prompt
         instruction = instruction_of(task_metadata.prompt)
         texts = [format_query(template, instruction=instruction, text=text) for text in texts]
         vectors_ND = self._vectors.get(texts, pooling=self._candidate.pooling, what=task_metadata.name)
-        return cut(vectors_ND, self._candidate.dimensions, model=self._candidate.name)
+        return shortened(vectors_ND, self._candidate.dimensions, model=self._candidate.name)
 
     def similarity(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return all cosines, as dot products of unit vectors."""
+        """All cosines, as dot products of unit vectors."""
         return np.asarray(left) @ np.asarray(right).T
 
     def similarity_pairwise(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the cosine of each row of `left` with the same row of `right`."""
+        """The cosine of each row of `left` with the same row of `right`."""
         return (np.asarray(left) * np.asarray(right)).sum(-1)
 
 
-def cut(vectors_ND: NDArray[np.float32], dimensions: int | None, *, model: str) -> NDArray[np.float32]:
-    """Return the first so many numbers of each vector, of unit length again (arXiv 2205.13147); None: all.
+def shortened(vectors_ND: NDArray[np.float32], dimensions: int | None, *, model: str) -> NDArray[np.float32]:
+    """The first `dimensions` numbers of each vector, scaled to unit length (arXiv 2205.13147); None keeps all.
 
     Raises:
         InputError: vectors have fewer numbers, or one is zero in all that are kept.
@@ -137,7 +137,7 @@ def cut(vectors_ND: NDArray[np.float32], dimensions: int | None, *, model: str) 
 def open_stores(
     candidate: Candidate, folder: str | Path, *, poolings: Sequence[str], max_length: int, precision: str, device: str
 ) -> dict[str, VectorStore]:
-    """The stores of a network's vectors below `folder`, one for each pooling."""
+    """Pooling -> store of the network's vectors below `folder`."""
     network = {
         "files": _hashes(candidate.folder),
         "max_length": max_length,
@@ -148,10 +148,10 @@ def open_stores(
 
 
 def revision_of(candidate: Candidate, *, max_length: int, precision: str) -> str:
-    """Return 40 hex digits of all that decides a vector.
+    """40 hex digits of a hash of all that decides a vector.
 
-    Weights, configuration and tokenizer (the files of the folder's top level), prompts, pooling,
-    maximum length in tokens, the resolved precision, and how many numbers of a vector are kept.
+    That is weights, configuration and tokenizer (the files of the folder's top level), prompts, pooling, maximum length
+    in tokens, the resolved precision, and the number of dimensions that are kept.
     """
     identity = {
         "files": _hashes(candidate.folder),

@@ -1,9 +1,9 @@
 """Published result files of models, laid out as in the public results repository.
 
-`{folder}/[results/]{owner__name}/{revision}/{Task}.json`. A model may have results in several revision
-folders; as mteb joins them, of two results for a task the one of the model's own revision (as mteb's registry has it)
-comes first, then one that names mteb's version, then one of a real revision, then the newest version. Files of mteb
-before 1.11 are read as mteb reads them.
+`{folder}/[results/]{owner__name}/{revision}/{Task}.json`. A model may have results in several revision folders. Of two
+results for a task mteb prefers that of the model's revision in mteb's registry, then one that names mteb's version,
+then one of a real revision, then the newest version; so does this module. Files of mteb before 1.11 are read as mteb
+reads them.
 """
 
 import functools
@@ -23,7 +23,7 @@ NO_REVISION = ("external", "no_revision_available", "")
 REMEDY = "delete it or fetch it again"
 
 
-class Result(NamedTuple):
+class PublishedResult(NamedTuple):
     """One published result file."""
 
     task: str
@@ -32,63 +32,61 @@ class Result(NamedTuple):
 
 
 def published_files(folder: str | Path, tasks: Collection[str]) -> list[Path]:
-    """Return the result files of all models for some tasks, sorted."""
+    """The result files of all models for `tasks`, sorted by model and path."""
     return [path for model in _models(folder).values() for path in _files(model) if path.stem in tasks]
 
 
 def published_models(folder: str | Path) -> dict[str, Path]:
-    """Return name ("owner/name") -> folder of each model.
+    """Name ("owner/name") -> folder of each model.
 
     Raises:
         InputError: there is no model.
     """
-    found = _models(folder)
-    if not found:
+    models = _models(folder)
+    if not models:
         raise InputError(
             f"{folder}: holds no model; give the folder of published results (owner__name/revision/Task.json)"
         )
-    return found
+    return models
 
 
 def all_published_scores(folder: str | Path, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
-    """Return model -> task -> score, 0..1; null where a task, split or subset is missing.
+    """Model -> task -> score, 0..1; null where a task, split or subset is missing.
 
     Raises:
         InputError: there is no model, or files are no results of mteb's.
     """
-    found, faults = {}, []
+    scores, faults = {}, []
     for name, model in published_models(folder).items():
         try:
-            found[name] = published_scores(model, tasks)
+            scores[name] = published_scores(model, tasks)
         except InputError as error:
             faults += error.faults
     if faults:
         raise InputError(faults)
-    return found
+    return scores
 
 
 def published_scores(model: str | Path, tasks: Sequence[Task]) -> dict[str, float | None]:
-    """Return task -> score, 0..1, of one model's folder; null where a task, split or subset is missing.
+    """Task -> score, 0..1, of the model in a folder; null where a task, split or subset is missing.
 
     Raises:
         InputError: files are no results of mteb's.
     """
-    wanted = {task.name: task for task in tasks}
-    found: dict[str, list[Result]] = {}
-    for result in _results(Path(model), wanted):
-        found.setdefault(result.task, []).append(result)
-    main = _registered().get(Path(model).name.replace("__", "/", 1))
+    results: dict[str, list[PublishedResult]] = {task.name: [] for task in tasks}
+    for result in _results(Path(model), results):
+        results[result.task].append(result)
+    revision = _registered_revisions().get(Path(model).name.replace("__", "/", 1))
+    best = {task: _preferred(files, revision=revision).content for task, files in results.items() if files}
     return {
-        name: task_score(_first(found[name], main=main).content, splits=splits_of(task), subsets=subsets_of(task))
-        if name in found
-        else None
-        for name, task in wanted.items()
+        task.name: task_score(best.get(task.name, {}), splits=splits_of(task), subsets=subsets_of(task))
+        for task in tasks
     }
 
 
 @functools.cache
-def _registered() -> dict[str, str | None]:
-    """Return model -> its revision in mteb's registry."""
+def _registered_revisions() -> dict[str, str | None]:
+    """Model -> its revision in mteb's registry."""
     import mteb
 
     return {meta.name: meta.revision for meta in mteb.get_model_metas()}
@@ -104,8 +102,8 @@ def _files(model: Path) -> list[Path]:
     return [path for path in sorted(model.glob("*/*.json")) if path.name != META]
 
 
-def _results(model: Path, wanted: Collection[str]) -> list[Result]:
-    found, faults = [], []
+def _results(model: Path, wanted: Collection[str]) -> list[PublishedResult]:
+    results, faults = [], []
     for path in _files(model):
         if path.stem not in wanted:
             continue
@@ -115,14 +113,14 @@ def _results(model: Path, wanted: Collection[str]) -> list[Result]:
             faults += error.faults
             continue
         if content["scores"]:
-            found.append(Result(path.stem, path.parent.name, content))
+            results.append(PublishedResult(path.stem, path.parent.name, content))
     if faults:
         raise InputError(faults)
-    return found
+    return results
 
 
 def _content(path: Path) -> Mapping[str, Any]:
-    """Return a result; a file of mteb before 1.11 has the layout of today."""
+    """Read a result file; one of mteb before 1.11 is converted to the layout of today."""
     content = parse_result(path.read_bytes(), path=path, remedy=REMEDY)
     if isinstance(content, Mapping) and "mteb_dataset_name" in content:
         from mteb.results import TaskResult
@@ -136,18 +134,18 @@ def _content(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _first(results: Sequence[Result], *, main: str | None) -> Result:
-    """Return the result that stands for a task."""
+def _preferred(results: Sequence[PublishedResult], *, revision: str | None) -> PublishedResult:
+    """The result that stands for a task; `revision` is that of the model in mteb's registry."""
 
-    def rank(result: Result) -> tuple[bool, bool, bool, Version | None]:
+    def rank(result: PublishedResult) -> tuple[bool, bool, bool, Version | None]:
         version = _version(result.content.get("mteb_version"))
-        return result.revision == main, version is not None, result.revision not in NO_REVISION, version
+        return result.revision == revision, version is not None, result.revision not in NO_REVISION, version
 
     return max(results, key=rank)
 
 
-def _version(said: object) -> Version | None:
+def _version(text: object) -> Version | None:
     try:
-        return Version(said) if isinstance(said, str) else None
+        return Version(text) if isinstance(text, str) else None
     except InvalidVersion:
         return None

@@ -1,11 +1,11 @@
 """The scoreboard: every candidate on every task, means, and gains over the base.
 
 A task whose source was skipped has no score, nor has one whose main score is undefined (a correlation
-with equal numbers). A mean over tasks of which one has no score is null, as mteb's leaderboard has it.
+with equal numbers). A mean over tasks is null when one of them has no score, as on mteb's leaderboard.
 Scores are main scores in points, 0..100.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,16 @@ import pyarrow as pa
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, Candidate
 from f2llm.errors import InputError
-from f2llm.evaluate.aggregate import borda, mean, splits_of, subsets_of, task_score, whole_of, whole_scores
-from f2llm.evaluate.aggregate import means as leaderboard_means
+from f2llm.evaluate.aggregate import (
+    borda,
+    leaderboard_means,
+    mean,
+    splits_of,
+    subsets_of,
+    task_score,
+    whole_of,
+    whole_scores,
+)
 from f2llm.evaluate.tasks.mteb import main_score_of
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import write_rows
@@ -33,9 +41,7 @@ SCOREBOARD = pa.schema(
         pa.field("type", pa.string(), nullable=False),  # as in the benchmark's stanza
         pa.field("source", pa.string(), nullable=False),  # or repository, or folder, of its rows
         pa.field("domain", pa.string(), nullable=False),  # in-domain: the source is trained on | untrained
-        pa.field(
-            "not_decontaminated", pa.string()
-        ),  # why texts of the task may be in the training data; null: they are out
+        pa.field("not_decontaminated", pa.string()),  # why the task's texts may be in the training data; null: are out
         pa.field("metric", pa.string(), nullable=False),
         pa.field("data_revision", pa.string(), nullable=False),  # commit of mteb's data; sha256 of the folder of others
         pa.field("score", pa.float64()),  # main score in points, 0..100; null: skipped or undefined
@@ -45,8 +51,8 @@ SCOREBOARD = pa.schema(
 )
 
 
-class Cell(NamedTuple):
-    """A row of the scoreboard."""
+class ScoreboardRow(NamedTuple):
+    """One candidate on one task: a row of the table, with the columns of SCOREBOARD."""
 
     model: str
     role: str
@@ -65,22 +71,22 @@ class Cell(NamedTuple):
 
 
 class Decontamination(NamedTuple):
-    """What may have left evaluation texts in the training data."""
+    """Why evaluation texts may still be in the training data."""
 
     off: Sequence[str] = ()  # trained sources in which they were not looked for
     report: Sequence[str] = ()  # trained sources in which they were counted only
     missing: Sequence[str] = ()  # tasks that had no texts to look for
 
     def why_not(self, task: str) -> str | None:
-        """Return why texts of a task may be in the training data, None if they are out."""
+        """The reasons why texts of a task may be in the training data, None if they are out."""
         reasons = ["no test data to match against"] if task in self.missing else []
         reasons += [f"not looked for in {', '.join(self.off)}"] if self.off else []
         reasons += [f"found but not dropped in {', '.join(self.report)}"] if self.report else []
         return "; ".join(reasons) or None
 
 
-class Means(NamedTuple):
-    """Means of one candidate in points; null when a task they include has no score."""
+class CandidateMeans(NamedTuple):
+    """Means of one candidate in points; null when a task that they include has no score."""
 
     task: float | None  # over all tasks
     task_type: float | None  # over the means of the types
@@ -88,7 +94,7 @@ class Means(NamedTuple):
     untrained: float | None
 
 
-def build_scoreboard(
+def write_scoreboard(
     candidates: Sequence[Candidate],
     tasks: Sequence[Task],
     *,
@@ -100,11 +106,11 @@ def build_scoreboard(
     summary: str | Path,
     extras: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write the table (schema SCOREBOARD) and its summary (JSON: means, gains, tasks not improved).
+    """Write the table (schema SCOREBOARD) and its summary (JSON: means, gains, tasks not improved); return counts.
 
-    `scores` are the result files {candidate}/{task}.json of all candidates and tasks; `trained`
-    names the sources trained on, `declared` the tasks whose train split is in one of them, or that are no
-    zero-shot task in mteb's sense. `extras` are added to the summary. Returns counts.
+    `scores` are the result files {candidate}/{task}.json of all candidates and tasks; `trained` names the sources
+    trained on, `declared` the tasks whose train split is in one of them, or that are no zero-shot task in mteb's
+    sense. `extras` are added to the summary.
 
     Raises:
         InputError: result files are missing, or two candidates were scored on different rows.
@@ -112,34 +118,36 @@ def build_scoreboard(
     results = {(Path(path).parent.name, Path(path).stem): read_json(path) for path in scores}
     _check(results, candidates, tasks)
     points = {
-        (name, task.name): _points(results[name, task.name], task) for name in _names(candidates) for task in tasks
+        (candidate.name, task.name): _points(results[candidate.name, task.name], task)
+        for candidate in candidates
+        for task in tasks
     }
-    clean = decontamination or Decontamination()
+    decontamination = decontamination or Decontamination()
     names = {candidate.role: candidate.name for candidate in candidates}
-    cells = []
+    rows = []
     for candidate in candidates:
         for task in tasks:
             score, result = points[candidate.name, task.name], results[candidate.name, task.name]
-            origin = task.mteb.repository if task.mteb else task.source or task.data
-            cell = Cell(
-                candidate.name,
-                candidate.role,
-                result["model_revision"],
-                task.name,
-                task.part_of or None,
-                task.type,
-                origin,
-                IN_DOMAIN if task.source in trained or task.name in declared else UNTRAINED,
-                clean.why_not(task.name),
-                main_score_of(task),
-                result["dataset_revision"],
-                score,
-                _minus(score, points.get((names.get(BASE_LAST), task.name))),
-                _minus(score, points.get((names.get(BASE_MEAN), task.name))),
+            rows.append(
+                ScoreboardRow(
+                    model=candidate.name,
+                    role=candidate.role,
+                    revision=result["model_revision"],
+                    task=task.name,
+                    part_of=task.part_of or None,
+                    type=task.type,
+                    source=task.mteb.repository if task.mteb else task.source or task.data,
+                    domain=IN_DOMAIN if task.source in trained or task.name in declared else UNTRAINED,
+                    not_decontaminated=decontamination.why_not(task.name),
+                    metric=main_score_of(task),
+                    data_revision=result["dataset_revision"],
+                    score=score,
+                    gain_over_last=_minus(score, points.get((names.get(BASE_LAST), task.name))),
+                    gain_over_mean=_minus(score, points.get((names.get(BASE_MEAN), task.name))),
+                )
             )
-            cells.append(cell)
-    write_rows(table, schema=SCOREBOARD, rows=cells)
-    content = summarise(cells) | _leaderboard(cells, tasks) | dict(extras or {})
+    write_rows(table, schema=SCOREBOARD, rows=rows)
+    content = summarise(rows) | _leaderboard(rows, tasks) | dict(extras or {})
     write_json(summary, content)
     skipped = len(content["tasks_skipped"])
     return {"candidates": len(candidates), "tasks": len(tasks), "tasks_skipped": skipped} | {
@@ -147,99 +155,79 @@ def build_scoreboard(
     }
 
 
-def _names(candidates: Sequence[Candidate]) -> list[str]:
-    return [candidate.name for candidate in candidates]
-
-
-def _leaderboard(cells: Sequence[Cell], tasks: Sequence[Task]) -> dict[str, Any]:
-    """Return by model the means of mteb's types, and the ranks of a Borda count over all tasks."""
+def _leaderboard(rows: Sequence[ScoreboardRow], tasks: Sequence[Task]) -> dict[str, Any]:
+    """By model the means of mteb's types, and its rank and points in a Borda count over all tasks."""
     types = {whole_of(task): task.type_name for task in tasks}
-    single: dict[str, dict[str, float | None]] = {}
-    for cell in cells:
-        single.setdefault(cell.model, {})[cell.task] = cell.score
-    scores = {name: whole_scores(found, tasks) for name, found in single.items()}
+    by_model: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        by_model.setdefault(row.model, {})[row.task] = row.score
+    scores = {model: whole_scores(of_model, tasks) for model, of_model in by_model.items()}
     ranks = borda(scores, list(types))
-    return {
-        "leaderboard": [
-            {"model": name, "types": leaderboard_means(found, types).types}
-            | dict(zip(("borda_rank", "borda_points"), ranks.get(name, (None, None)), strict=True))
-            for name, found in scores.items()
-        ]
-    }
+    board = []
+    for model, of_model in scores.items():
+        rank, points = ranks.get(model, (None, None))
+        types_of_model = leaderboard_means(of_model, types).types
+        board.append({"model": model, "types": types_of_model, "borda_rank": rank, "borda_points": points})
+    return {"leaderboard": board}
 
 
-def summarise(cells: Sequence[Cell]) -> dict[str, Any]:
-    """Return the summary of a scoreboard: by candidate its means, by task what the run gained."""
-    of_run = [cell for cell in cells if cell.model == cells[0].model]
-    models = {cell.model: cell.role for cell in cells}
+def summarise(rows: Sequence[ScoreboardRow]) -> dict[str, Any]:
+    """The summary of a scoreboard: by candidate its means, by task what the run (the first candidate) gained."""
+    of_run = [row for row in rows if row.model == rows[0].model]
+    roles = {row.model: row.role for row in rows}
+    shown = ("task", "type", "source", "domain", "not_decontaminated", "metric", "gain_over_last", "gain_over_mean")
     return {
         "run": of_run[0].model,
         "models": [
-            {"model": name, "role": role, "means": means([cell for cell in cells if cell.model == name])._asdict()}
-            for name, role in models.items()
+            {"model": model, "role": role, "means": means_of([row for row in rows if row.model == model])._asdict()}
+            for model, role in roles.items()
         ],
         "tasks": [
-            {
-                "task": own.task,
-                "type": own.type,
-                "source": own.source,
-                "domain": own.domain,
-                "not_decontaminated": own.not_decontaminated,
-                "metric": own.metric,
-                "scores": {cell.model: cell.score for cell in cells if cell.task == own.task},
-                "gain_over_last": own.gain_over_last,
-                "gain_over_mean": own.gain_over_mean,
-            }
-            for own in of_run
+            {name: getattr(run_row, name) for name in shown}
+            | {"scores": {row.model: row.score for row in rows if row.task == run_row.task}}
+            for run_row in of_run
         ],
         "tasks_not_improved": not_improved(of_run),
-        "tasks_skipped": [cell.task for cell in of_run if cell.score is None and cell.revision is None],
-        "tasks_undefined": undefined(cells),
+        "tasks_skipped": [row.task for row in of_run if row.score is None and row.revision is None],
+        "tasks_undefined": undefined(rows),
     }
 
 
-def means(cells: Sequence[Cell]) -> Means:
-    """Return the means of one candidate's row of the scoreboard.
-
-    Parts of one task count as one, in-domain if one of them is.
-    """
-    whole: dict[str, list[Cell]] = {}
-    for cell in cells:
-        whole.setdefault(cell.part_of or cell.task, []).append(cell)
-    cells = [
-        min(parts, key=lambda cell: cell.domain != IN_DOMAIN)._replace(score=mean(cell.score for cell in parts))
-        for parts in whole.values()
-    ]
-    types = _grouped(cells, lambda cell: cell.type)
-    domains = _grouped(cells, lambda cell: cell.domain)
-    return Means(
-        mean(cell.score for cell in cells),
-        mean(mean(scores) for scores in types.values()),
-        mean(domains.get(IN_DOMAIN, ())),
-        mean(domains.get(UNTRAINED, ())),
+def means_of(rows: Sequence[ScoreboardRow]) -> CandidateMeans:
+    """The means of one candidate. Parts of one task count as one task, which is in-domain if one of them is."""
+    parts_of: dict[str, list[ScoreboardRow]] = {}
+    for row in rows:
+        parts_of.setdefault(row.part_of or row.task, []).append(row)
+    whole = []
+    for parts in parts_of.values():
+        stands_for_all = next((row for row in parts if row.domain == IN_DOMAIN), parts[0])
+        whole.append(stands_for_all._replace(score=mean(row.score for row in parts)))
+    by_type: dict[str, list[float | None]] = {}
+    by_domain: dict[str, list[float | None]] = {}
+    for row in whole:
+        by_type.setdefault(row.type, []).append(row.score)
+        by_domain.setdefault(row.domain, []).append(row.score)
+    return CandidateMeans(
+        task=mean(row.score for row in whole),
+        task_type=mean(mean(scores) for scores in by_type.values()),
+        in_domain=mean(by_domain.get(IN_DOMAIN, ())),
+        untrained=mean(by_domain.get(UNTRAINED, ())),
     )
 
 
-def not_improved(cells: Sequence[Cell]) -> list[str]:
-    """Return the tasks on which the run is not above the better of the two poolings of its base."""
-    scored = [cell for cell in cells if cell.gain_over_last is not None and cell.gain_over_mean is not None]
-    return [cell.task for cell in scored if min(cell.gain_over_last, cell.gain_over_mean) <= 0]
+def not_improved(rows: Sequence[ScoreboardRow]) -> list[str]:
+    """The tasks on which the run is not above the better of the two poolings of its base."""
+    scored = [row for row in rows if row.gain_over_last is not None and row.gain_over_mean is not None]
+    return [row.task for row in scored if min(row.gain_over_last, row.gain_over_mean) <= 0]
 
 
-def undefined(cells: Sequence[Cell]) -> list[str]:
-    """Return the tasks on which a model was scored without a number coming out."""
-    return list(dict.fromkeys(cell.task for cell in cells if cell.score is None and cell.revision is not None))
-
-
-def _grouped(cells: Sequence[Cell], by: Callable[[Cell], str]) -> dict[str, list[float | None]]:
-    groups: dict[str, list[float | None]] = {}
-    for cell in cells:
-        groups.setdefault(by(cell), []).append(cell.score)
-    return groups
+def undefined(rows: Sequence[ScoreboardRow]) -> list[str]:
+    """The tasks that some model was scored on, but whose main score is not a number."""
+    return list(dict.fromkeys(row.task for row in rows if row.score is None and row.revision is not None))
 
 
 def _points(result: Mapping[str, Any], task: Task) -> float | None:
-    """Return mteb's main score in points, over all subsets and splits of the task."""
+    """Mteb's main score in points, over all subsets and splits of the task."""
     score = task_score(result, splits=splits_of(task), subsets=subsets_of(task))
     return None if score is None else round(100 * score, 4)
 
@@ -250,8 +238,11 @@ def _minus(score: float | None, base: float | None) -> float | None:
 
 def _check(results: Mapping[tuple[str, str], Any], candidates: Sequence[Candidate], tasks: Sequence[Task]) -> None:
     wanted = [(candidate.name, task.name) for candidate in candidates for task in tasks]
-    missing = [f"scores of {model} on {task}: missing; run its evaluation" for model, task in wanted
-               if (model, task) not in results]  # fmt: skip
+    missing = [
+        f"scores of {model} on {task}: missing; run its evaluation"
+        for model, task in wanted
+        if (model, task) not in results
+    ]
     if missing:
         raise InputError(missing)
     for task in tasks:

@@ -11,7 +11,7 @@ from f2llm.evaluate.tasks.offline import offline
 from f2llm.models.heads import vector_length
 from f2llm.records.files import atomic_folder, read_json, write_json
 
-OURS = ("model_name", "model_revision", "data_sha256")
+ADDED_KEYS = ("model_name", "model_revision", "data_sha256")  # by this pipeline to mteb's result files
 
 
 def export_scores(
@@ -26,30 +26,32 @@ def export_scores(
 ) -> dict[str, Any]:
     """Write `folder`: results/{owner__name}/{revision}/{Task}.json and model_meta.json; return counts.
 
-    Only mteb's own tasks are written (all, where there are none): the public repository knows no others.
-    `datasets` are mteb's names of what the first candidate, the run, is trained on.
+    Only mteb's own tasks are written, since the public repository has no others; all tasks where none is mteb's.
+    `datasets` are mteb's names of the data that the first candidate, the run, is trained on.
     """
-    known = [task for task in tasks if task.mteb] or list(tasks)
-    seconds = {(one, row["task"]): row["seconds"] for row in read_json(costs)["tasks"] for one in row["models"]}
+    exported = [task for task in tasks if task.mteb] or list(tasks)
+    seconds = {(model, row["task"]): row["seconds"] for row in read_json(costs)["tasks"] for model in row["models"]}
     files = 0
     with offline(scratch), atomic_folder(folder) as aside:
         for candidate in candidates:
-            results = {task.name: read_json(Path(scores, candidate.name, f"{task.name}.json")) for task in known}
+            results = {task.name: read_json(Path(scores, candidate.name, f"{task.name}.json")) for task in exported}
             scored = {name: result for name, result in results.items() if result["scores"]}
             name = f"{ORGANISATION}/{candidate.name}"
             for task, result in scored.items():
-                place = aside / "results" / name.replace("/", "__") / result["model_revision"]
-                if not (place / "model_meta.json").exists():
+                revision_folder = aside / "results" / name.replace("/", "__") / result["model_revision"]
+                if not (revision_folder / "model_meta.json").exists():
                     trained = datasets if candidate is candidates[0] else None
-                    write_json(place / "model_meta.json", _meta(candidate, name, result["model_revision"], trained))
-                content = {key: value for key, value in result.items() if key not in OURS}
-                write_json(place / f"{task}.json", content | {"evaluation_time": seconds.get((name, task))})
+                    write_json(
+                        revision_folder / "model_meta.json", _meta(candidate, name, result["model_revision"], trained)
+                    )
+                content = {key: value for key, value in result.items() if key not in ADDED_KEYS}
+                write_json(revision_folder / f"{task}.json", content | {"evaluation_time": seconds.get((name, task))})
                 files += 1
-    return {"models": len(candidates), "tasks": len(known), "files": files}
+    return {"models": len(candidates), "tasks": len(exported), "files": files}
 
 
 def _meta(candidate: Candidate, name: str, revision: str, datasets: Sequence[str] | None) -> Mapping[str, Any]:
-    """Mteb's metadata of a model as its results repository keeps it."""
+    """The metadata of a model as mteb's results repository keeps it."""
     from mteb.models.model_meta import ModelMeta
 
     overwrites = {

@@ -14,6 +14,7 @@ from f2llm.jobs.lock import is_held
 from f2llm.jobs.notes import JobNote, is_gone, read_notes
 from f2llm.jobs.slurm import ask
 from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas.evaluate import GateVerdict
 
 CALL = Path(".snakemake", "f2llm-call.json")  # names the runs of the latest call of snakemake
 LAST_BYTES = 20_000  # of a log, read for its last lines
@@ -150,15 +151,15 @@ def closing_lines(results: str | Path, *, run: str) -> str:
     gate = results / "runs" / run / "gate.json"
     if not gate.is_file():
         raise InputError(f"{gate}: run {run!r} is not finished; `snakemake --cores all` goes on with it")
-    score = read_json(gate)
+    verdict = GateVerdict.read(gate)
     return "\n".join(
         [
             f"model       {results / 'runs' / run / 'model'}",
             f"scoreboard  {results / 'scores' / 'scoreboard.parquet'}",
             f"report      {results / 'report' / 'index.html'}",
-            f"gain        mean over all tasks {score['mean']:.1f}: {score['gain_over_last']:+.1f} points over the base "
-            f"with last-token pooling ({score['base_last']:.1f}), {score['gain_over_mean']:+.1f} over the base with "
-            f"mean pooling ({score['base_mean']:.1f})",
+            f"gain        mean over all tasks {verdict.mean:.1f}: {verdict.gain_over_last:+.1f} points over the base "
+            f"with last-token pooling ({verdict.base_last:.1f}), {verdict.gain_over_mean:+.1f} over the base with "
+            f"mean pooling ({verdict.base_mean:.1f})",
         ]
     )
 

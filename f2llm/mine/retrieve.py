@@ -20,7 +20,7 @@ from f2llm.mine.select import OK, REASONS, Selections, select
 from f2llm.records.ids import keyed_hash, tuple_id
 from f2llm.records.tables import NO_ROW
 from f2llm.vectors.scores import Backend, score_pairs
-from f2llm.vectors.search import Found, search
+from f2llm.vectors.search import Neighbours, search
 from f2llm.vectors.store import VectorView
 
 MISSING_POSITIVE = "missing_positive"
@@ -85,7 +85,7 @@ def _unanswerable(batch: QueryBatch) -> MinedRows:
     )
 
 
-def _mine_neighbours(task: Retrieval, batch: QueryBatch, neighbours: Found) -> MinedRows:
+def _mine_neighbours(task: Retrieval, batch: QueryBatch, neighbours: Neighbours) -> MinedRows:
     """Tuples and rejected pairs of the queries whose neighbours were found."""
     rule = task.rule
     # 1. Candidates: what is neither barred nor padding of a shorter list.
@@ -135,7 +135,7 @@ class _Pairs(NamedTuple):
     reason: NDArray[np.object_]
 
 
-def _barred(batch: QueryBatch, neighbours: Found, place_Q: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _barred(batch: QueryBatch, neighbours: Neighbours, place_Q: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Mask [F, K] of the neighbours that are barred."""
     barred_FK = np.zeros(neighbours.rows.shape, bool)
     searched = place_Q[batch.barred_query] != NO_ROW
@@ -159,7 +159,7 @@ def _least_and_best_positive(batch: QueryBatch) -> tuple[NDArray[np.float32], ND
 
 
 def _ranks(
-    neighbours: Found, selections: Selections, place_P: NDArray[np.int64], selection_P: NDArray[np.int64],
+    neighbours: Neighbours, selections: Selections, place_P: NDArray[np.int64], selection_P: NDArray[np.int64],
     score_P: NDArray[np.float32], window: int,
 ) -> NDArray[np.int64]:  # fmt: skip
     """1-based rank of each positive among the candidates of its query, 0 where it lies beyond the window.
@@ -174,14 +174,14 @@ def _ranks(
     return rank_P
 
 
-def _slices(rows: int, neighbours: Found) -> Iterator[slice]:
+def _slices(rows: int, neighbours: Neighbours) -> Iterator[slice]:
     """Yield slices of `rows`, each of which meets at most COMPARED candidates."""
     step = max(1, COMPARED // max(1, neighbours.rows.shape[1]))
     for start in range(0, rows, step):
         yield slice(start, start + step)
 
 
-def _tables(task: Retrieval, batch: QueryBatch, neighbours: Found, selections: Selections, pairs: _Pairs) -> MinedRows:
+def _tables(task: Retrieval, batch: QueryBatch, neighbours: Neighbours, selections: Selections, pairs: _Pairs) -> MinedRows:
     """Pairs as rows of the two tables: tuples where the reason is OK, else rejected pairs."""
     kept, lost = (_Pairs(*(field[mask] for field in pairs)) for mask in (pairs.reason == OK, pairs.reason != OK))
     scores = [float(score) if np.isfinite(score) else None for score in batch.positive_score[lost.pair].tolist()]
@@ -208,7 +208,7 @@ def _tables(task: Retrieval, batch: QueryBatch, neighbours: Found, selections: S
 
 
 def _negatives(
-    batch: QueryBatch, neighbours: Found, selections: Selections, kept: _Pairs, *, most: int
+    batch: QueryBatch, neighbours: Neighbours, selections: Selections, kept: _Pairs, *, most: int
 ) -> dict[str, pa.Array]:
     """List columns of the negatives of some pairs: given ones first, then mined ones by rank."""
     given_pair_T, given_T = _spread(batch.given_query, len(batch.ids), kept.query, most=most)

@@ -24,7 +24,7 @@ from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, tuple_id
 from f2llm.records.tables import NO_ROW, WHOLE, Share, count_rows, read_batches, read_metadata
 from f2llm.records.text_keys import content_key
-from f2llm.vectors.backends import choose
+from f2llm.vectors.backends import choose_backend
 from f2llm.vectors.indexes import Approximate, measure_recall
 from f2llm.vectors.search import queries_at_once
 from f2llm.vectors.store import VectorStore, VectorView, as_ids

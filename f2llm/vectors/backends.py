@@ -1,4 +1,4 @@
-"""Which search a run uses: faiss or torch, on a CPU or a CUDA device; all give the same results."""
+"""The choice of a back end for the search: faiss or torch, on a CPU or a CUDA device; all give the same results."""
 
 from f2llm.errors import InputError
 from f2llm.models.device import resolve_device
@@ -7,8 +7,8 @@ from f2llm.vectors.scores import Backend
 from f2llm.vectors.torch_search import Torch
 
 
-def choose(*, backend: str, device: str, threads: int, block_rows: int | None = None) -> Backend:
-    """Return the back end that the settings `backend` and `device` of `mine` name; all give the same results.
+def choose_backend(*, backend: str, device: str, threads: int, block_rows: int | None = None) -> Backend:
+    """The back end that the settings `mine.backend` and `mine.device` name.
 
     Raises:
         InputError: CUDA is asked for and absent, or faiss on CUDA without its GPU build.

@@ -1,4 +1,4 @@
-"""Exact search with faiss, on the CPU or on the current CUDA device. Shapes: as in f2llm/vectors/scores.py."""
+"""Exact search with faiss, on the CPU or on the current CUDA device. Shapes as in f2llm/vectors/scores.py."""
 
 import importlib
 import logging
@@ -19,7 +19,7 @@ CUDA_BLOCK_ROWS = 262_144
 ENTRIES = 1 << 20
 # Vectors of one side on a GPU at once, in bytes.
 CUDA_TILE_BYTES = 1 << 32
-# The most that faiss can select on a GPU.
+# The most candidates that faiss can select for a query on a GPU.
 MOST_ON_GPU = 2048
 # The wheels of faiss carry an OpenBLAS of 2021 that takes newer processors for one of 2004, at a quarter of the speed.
 KERNELS = "OPENBLAS_CORETYPE"
@@ -41,7 +41,7 @@ def load_faiss() -> Any:  # noqa: ANN401 - a module without types
 
 
 class Faiss:
-    """faiss on the CPU, or on the current CUDA device with float16 blocks."""
+    """Exact search with faiss on the CPU, or on the current CUDA device with float16 blocks."""
 
     exact = True
 
@@ -56,16 +56,16 @@ class Faiss:
     def nearest(
         self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
     ) -> Nearest:
-        """Return up to `count` candidates of each query; a block of passages is in memory twice."""
+        """Up to `count` candidates of each query; a block of passages is in memory twice."""
         scores = np.full((len(queries_QD), count), -np.inf, np.float32)
         rows = np.full((len(queries_QD), count), NO_ROW, np.int64)
-        asked_QD = queries_QD if self._resources else queries_QD.astype(np.float32)
+        searched_QD = queries_QD if self._resources else queries_QD.astype(np.float32)
         for first, block in passages.blocks(self.block_rows) if count else ():
             taken = min(count, len(block))
-            more = ((0, 0), (0, count - taken))
-            near_scores, near_at = self._knn(asked_QD, block, taken)
-            near_scores = np.pad(near_scores, more, constant_values=-np.inf)
-            near_rows = np.pad(near_at + first, more, constant_values=NO_ROW)
+            padding = ((0, 0), (0, count - taken))
+            near_scores, block_rows = self._knn(searched_QD, block, taken)
+            near_scores = np.pad(near_scores, padding, constant_values=-np.inf)
+            near_rows = np.pad(block_rows + first, padding, constant_values=NO_ROW)
             if first == 0:
                 scores, rows = near_scores, near_rows
                 continue
@@ -76,17 +76,17 @@ class Faiss:
 
     def score(
         self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
-        at_P: NDArray[np.int64],
+        row_P: NDArray[np.int64],
     ) -> NDArray[np.float32]:  # fmt: skip
-        """Return the canonical score of each (query, passage of the block)."""
-        return score_on_cpu(queries_QD, block_ND, query_P, at_P)
+        """Canonical scores [P] of pairs: row of `queries_QD`, row of `block_ND`."""
+        return score_on_cpu(queries_QD, block_ND, query_P, row_P)
 
     def _knn(
-        self, asked_QD: NDArray[np.floating], block_ND: NDArray[np.float16], count: int
+        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         faiss = load_faiss()
         metric = faiss.METRIC_INNER_PRODUCT
         if not self._resources:
-            return faiss.knn(asked_QD, block_ND.astype(np.float32), count, metric=metric)
+            return faiss.knn(queries_QD, block_ND.astype(np.float32), count, metric=metric)
         limit = {"vectorsMemoryLimit": CUDA_TILE_BYTES, "queriesMemoryLimit": CUDA_TILE_BYTES}
-        return faiss.knn_gpu(self._resources, asked_QD, block_ND, count, metric=metric, **limit)
+        return faiss.knn_gpu(self._resources, queries_QD, block_ND, count, metric=metric, **limit)

@@ -1,4 +1,4 @@
-"""Stores of an encoder's vectors, and filling them: each distinct text is encoded once.
+"""The stores of an encoder's vectors, and how they are filled: each distinct text is encoded once.
 
 Shapes: P poolings, N texts, D dimensions.
 """
@@ -39,14 +39,14 @@ class Encodes(Protocol):
     def encode_poolings(
         self, texts: Sequence[str], *, poolings: Sequence[str], what: str, bar: Progress | None = None
     ) -> NDArray[np.float32]:
-        """Unit vectors [P, N, D]."""
+        """Unit vectors [P, N, D] of `texts`; `what` names them in errors."""
         ...
 
 
 class StoredVectors:
-    """The vectors of one network in stores, one for each pooling: a missing text is encoded once for all of them.
+    """The stores of one network, one for each pooling: a missing text is encoded once for all of them.
 
-    `load` gives the network; it is called when a first text needs it.
+    `load` returns the network; it is called when a first text has to be encoded.
 
     Attributes:
         encoded: texts that `fill` encoded so far.
@@ -59,7 +59,7 @@ class StoredVectors:
         self.encoded = self.reused = 0
 
     def fill(self, texts: Sequence[str], ids: NDArray[np.bytes_], *, what: str, bar: Progress | None = None) -> None:
-        """Encode and store the `texts` [N] of which a store has no vector under their `ids`.
+        """Encode and store those of `texts` [N] whose `ids` [N] a store has no vector for.
 
         Raises:
             InputError: a text has no tokens or no direction; `what` names the texts.
@@ -69,16 +69,16 @@ class StoredVectors:
         self.reused += len(texts) - len(absent)
         if bar:
             bar.advance(len(texts) - len(absent))
-        # Longest first over all of them, so that the packs of a part are full.
+        # Longest first over all of them, so that the packs of a shard are full.
         absent.sort(key=lambda place: (-len(texts[place]), place))
         for first in range(0, len(absent), SHARD_ROWS):
-            part = absent[first : first + SHARD_ROWS]
+            places = absent[first : first + SHARD_ROWS]
             self._encoder = self._encoder or self._load()
             vectors_PND = self._encoder.encode_poolings(
-                [texts[place] for place in part], poolings=tuple(self.stores), what=what, bar=bar
+                [texts[place] for place in places], poolings=tuple(self.stores), what=what, bar=bar
             )
             for store, vectors_ND in zip(self.stores.values(), vectors_PND, strict=True):
-                store.put(ids[part], vectors_ND, precision=self._encoder.precision)
+                store.put(ids[places], vectors_ND, precision=self._encoder.precision)
 
 
 def open_store(
@@ -86,18 +86,18 @@ def open_store(
 ) -> VectorStore:
     """The store below `folder` for the vectors of one encoder.
 
-    `identity` says all that decides a vector besides its text, the encoder's code and the libraries: weights, pooling,
-    `precision`, `device`, ... A store of before encoders had a version is used where it holds the same vectors. A
-    new store gets a description of its encoder with the name of the `model`, if one is given.
+    `identity` holds all that decides a vector besides its text, the encoder's version and the libraries: weights,
+    pooling, `precision`, `device`, ... A store that was named before encoders had a version is used where it holds the
+    same vectors. A new store gets a description of its encoder with the name of the `model`, if one is given.
     """
-    full = {**identity, "encoder": ENCODER_VERSION, "libraries": _libraries()}
+    encoder = {**identity, "encoder": ENCODER_VERSION, "libraries": _libraries()}
     if ENCODER_VERSION == 1 and _libraries() == FIRST_LIBRARIES:
-        first = {**identity, "code": FIRST_CODE}
-        full = first if Path(folder, store_key(first)).is_dir() else full
-    key = store_key(full)
+        unversioned = {**identity, "code": FIRST_CODE}
+        encoder = unversioned if Path(folder, store_key(unversioned)).is_dir() else encoder
+    key = store_key(encoder)
     store = VectorStore(Path(folder, key), key=key, dtype=dtype)
     if model and not (store.folder / DESCRIPTION).exists():
-        write_json(store.folder / DESCRIPTION, {**full, "model": model})
+        write_json(store.folder / DESCRIPTION, {**encoder, "model": model})
     return store
 
 

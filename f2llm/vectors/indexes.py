@@ -1,8 +1,8 @@
 """Approximate indexes of faiss, for corpora too large to compare with every query.
 
-What they find is scored canonically like all else; what they miss is lost, and hard candidates are
-missed first. Their recall is measured on a sample and stated. Building runs on one thread, so that
-the index, and with it the result, is the same at every run. Shapes: Q queries, N passages, D dimensions.
+Passages that they find get canonical scores like those of an exact search; passages that they miss are lost, hard
+candidates first. Their recall is measured on a sample and reported. An index is built on one thread, so that it and
+the result of a search are the same at every run. Shapes: Q queries, N passages, D dimensions.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from f2llm.vectors.faiss_search import BLOCK_ROWS, ENTRIES, load_faiss
 from f2llm.vectors.scores import NO_ROW, Backend, Nearest, ordered, score_on_cpu
 from f2llm.vectors.store import VectorView
 
-# Passages a cluster that k-means is trained on (faiss warns below 39).
+# Passages per cluster on which k-means is trained (faiss warns below 39).
 TRAINED_ON = 64
 
 
@@ -43,33 +43,36 @@ class Approximate:
     def nearest(
         self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
     ) -> Nearest:
-        """Return up to `count` candidates of each query; nothing is known of what was not found."""
+        """Up to `count` candidates of each query; passages that were not found have no bound."""
         near, rows = self._index.search(queries_QD.astype(np.float32), count)
         near[rows == NO_ROW] = -np.inf
         return ordered(self, queries_QD, passages, near, rows.astype(np.int64), wanted=wanted, error=np.inf)
 
     def score(
         self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
-        at_P: NDArray[np.int64],
+        row_P: NDArray[np.int64],
     ) -> NDArray[np.float32]:  # fmt: skip
-        """Return the canonical score of each (query, passage of the block)."""
-        return score_on_cpu(queries_QD, block_ND, query_P, at_P)
+        """Canonical scores [P] of pairs: row of `queries_QD`, row of `block_ND`."""
+        return score_on_cpu(queries_QD, block_ND, query_P, row_P)
 
 
 def measure_recall(
     queries_QD: NDArray[np.float16], passages: VectorView, *, wanted: int, approximate: Backend, exact: Backend
 ) -> float:
-    """Return the mean share of the `wanted` nearest passages that an approximate back end finds, 0..1."""
+    """The mean share, 0..1, of the `wanted` nearest passages that the back end `approximate` finds."""
     wanted = min(wanted, len(passages))
     if not wanted or not len(queries_QD):
         return 1.0
-    every = np.full(len(queries_QD), wanted)
-    true, found = (backend.nearest(queries_QD, passages, wanted, wanted=every).rows for backend in (exact, approximate))
-    return float(np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]))
+    wanted_Q = np.full(len(queries_QD), wanted)
+    true_QK, found_QK = (
+        backend.nearest(queries_QD, passages, wanted, wanted=wanted_Q).rows for backend in (exact, approximate)
+    )
+    shares = [np.isin(true_K, found_K).mean() for true_K, found_K in zip(true_QK, found_QK, strict=True)]
+    return float(np.mean(shares))
 
 
 def _empty(passages: VectorView, settings: Index):  # noqa: ANN202 - a class of faiss
-    """Return the trained index without passages."""
+    """The trained index, still without passages."""
     faiss = load_faiss()
     metric = faiss.METRIC_INNER_PRODUCT
     if settings.kind == "hnsw":

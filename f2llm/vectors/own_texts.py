@@ -1,4 +1,4 @@
-"""`f2llm search`: index one's own texts with a trained model, and answer queries from them."""
+"""The index behind `f2llm search`: a user's texts, their vectors by a trained model, and the answers to a query."""
 
 import csv
 import hashlib
@@ -31,8 +31,8 @@ SILENT_SECONDS = 2  # before progress is shown
 MOST_FIELD_CHARACTERS = 10_000_000
 
 
-class OwnText(NamedTuple):
-    """A text to be found, and where it lies: a file, and a paragraph or row in it, from 1."""
+class IndexedText(NamedTuple):
+    """A text that can be found, and where it lies: file, and number of the paragraph or row in it, from 1."""
 
     file: str
     place: int
@@ -40,17 +40,20 @@ class OwnText(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A text that answers a query; the score is the cosine."""
+    """A text that answers a query, and the cosine of the two."""
 
     score: float
-    found: OwnText
+    match: IndexedText
 
 
-class OwnIndex:
-    """The texts of a folder or file as a model sees them; a query is put to it with `ask`.
+class TextIndex:
+    """The texts of a file or folder with their vectors, which `ask` searches.
 
-    Texts and vectors lie on disk, in `folder` or, without one, in a temporary folder: memory holds a chunk of them.
-    What lies in `folder` is kept, and made anew when model or texts have changed.
+    Both lie on disk, in `folder` or a temporary folder; memory holds a chunk of them. An index in `folder` is used again
+    until model or texts change.
+
+    Attributes:
+        rebuilt: whether the texts were encoded now, and not by an earlier call.
 
     Raises:
         InputError: the folder holds no model, or there are no texts.
@@ -63,17 +66,17 @@ class OwnIndex:
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         self._folder = Path(self._temporary.name, "index") if self._temporary else Path(folder or "")
         sha256 = sha256_path(model)
-        kept = self._kept(sha256, texts, column)
-        self.made = kept is None
-        self._about = kept or self._make(sha256, read_texts(texts, column=column))
+        kept = self._read_kept(sha256, texts, column)
+        self.rebuilt = kept is None
+        self._contents = kept or self._build(sha256, read_texts(texts, column=column))
 
     @property
     def count(self) -> int:
         """Number of texts."""
-        return self._about.texts
+        return self._contents.texts
 
     def ask(self, query: str, *, most: int, prompt: str) -> list[Hit]:
-        """Return the texts that fit a query best; `prompt` names one of the model's prompts ("query", or a source's).
+        """The `most` texts that fit a query best; `prompt` names one of the model's prompts ("query", or a source's).
 
         Raises:
             InputError: the query is empty, or the model has no such prompt.
@@ -89,54 +92,54 @@ class OwnIndex:
         best = faiss.ResultHeap(1, min(most, self.count), keep_max=True)
         with open(self._folder / VECTORS, "rb") as file:
             for first in range(0, self.count, SEARCHED):  # read, not mapped: mapped pages stay in memory
-                part_ND = np.fromfile(file, np.float32, SEARCHED * self._about.dim).reshape(-1, self._about.dim)
-                scores, rows = faiss.knn(vector_1D, part_ND, min(most, len(part_ND)), faiss.METRIC_INNER_PRODUCT)
+                block_ND = np.fromfile(file, np.float32, SEARCHED * self._contents.dim).reshape(-1, self._contents.dim)
+                scores, rows = faiss.knn(vector_1D, block_ND, min(most, len(block_ND)), faiss.METRIC_INNER_PRODUCT)
                 best.add_result(scores, rows + first)
         best.finalize()
         return [Hit(float(score), self._text(int(row))) for score, row in zip(best.D[0], best.I[0], strict=True)]
 
-    def _text(self, row: int) -> OwnText:
+    def _text(self, row: int) -> IndexedText:
         with pq.ParquetFile(self._folder / TEXTS) as file:  # each chunk is a row group
             cells = file.read_row_group(row // CHUNK).slice(row % CHUNK, 1).to_pylist()[0]
-        return OwnText(**cells)
+        return IndexedText(**cells)
 
-    def _kept(self, model: str, texts: str | Path, column: str) -> "_About | None":
-        """Return what an index in the folder is of, None if it is not of this model and these texts."""
+    def _read_kept(self, model: str, texts: str | Path, column: str) -> "_Contents | None":
+        """The contents of the index in the folder; None if it is of another model or other texts."""
         try:
-            about = _About(**read_json(self._folder / ABOUT))
+            contents = _Contents(**read_json(self._folder / ABOUT))
         except (OSError, ValueError, TypeError):
             return None
-        same = about.model == model and about.sha256 == _digest(read_texts(texts, column=column))
-        return about if same else None
+        same = contents.model == model and contents.sha256 == _digest(read_texts(texts, column=column))
+        return contents if same else None
 
-    def _make(self, model: str, texts: Iterator[OwnText]) -> "_About":
-        """Write vectors and texts chunk by chunk; return what they are of."""
+    def _build(self, model: str, texts: Iterator[IndexedText]) -> "_Contents":
+        """Write vectors and texts chunk by chunk."""
         sha256, count, dim = hashlib.sha256(), 0, 0
         with (
             atomic_folder(self._folder) as aside,
             open(aside / VECTORS, "wb") as vectors,
             pq.ParquetWriter(aside / TEXTS, SCHEMA) as table,
-            tqdm(unit=" texts", delay=SILENT_SECONDS) as told,
+            tqdm(unit=" texts", delay=SILENT_SECONDS) as progress,
         ):
             while chunk := list(islice(texts, CHUNK)):
-                plain = [one.text for one in chunk]
-                part_ND = self._model.encode(
+                plain = [text.text for text in chunk]
+                chunk_ND = self._model.encode(
                     plain, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
                 )
-                dim = part_ND.shape[1]
-                np.ascontiguousarray(part_ND, np.float32).tofile(vectors)
-                table.write_table(pa.Table.from_pylist([one._asdict() for one in chunk], schema=SCHEMA))
-                for one in chunk:
-                    sha256.update(_line(one))
+                dim = chunk_ND.shape[1]
+                np.ascontiguousarray(chunk_ND, np.float32).tofile(vectors)
+                table.write_table(pa.Table.from_pylist([text._asdict() for text in chunk], schema=SCHEMA))
+                for text in chunk:
+                    sha256.update(_line(text))
                 count += len(chunk)
-                told.update(len(chunk))
-            about = _About(model=model, sha256=sha256.hexdigest(), texts=count, dim=dim)
-            write_json(aside / ABOUT, about._asdict())
-        return about
+                progress.update(len(chunk))
+            contents = _Contents(model=model, sha256=sha256.hexdigest(), texts=count, dim=dim)
+            write_json(aside / ABOUT, contents._asdict())
+        return contents
 
 
-class _About(NamedTuple):
-    """What an index is of."""
+class _Contents(NamedTuple):
+    """Model and texts of an index: about.json."""
 
     model: str  # sha256 of its folder
     sha256: str  # of the texts and their places
@@ -144,48 +147,48 @@ class _About(NamedTuple):
     dim: int
 
 
-def read_texts(path: str | Path, *, column: str = COLUMN) -> Iterator[OwnText]:
-    """Yield the texts of a file or of all files below a folder: paragraphs of plain text, rows of tables.
+def read_texts(path: str | Path, *, column: str = COLUMN) -> Iterator[IndexedText]:
+    """The texts of a file or of all files below a folder: paragraphs of plain text, rows of tables.
 
     Files of other kinds in a folder are passed over.
 
     Raises:
-        InputError: nothing is there, a table lacks the column, or a file cannot be read.
+        InputError: there is no such path, it has no texts, a table lacks the column, or a file cannot be read.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; name one with your texts")
-    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-    known = [one for one in files if one.suffix in (*PLAIN, *TABLES)]
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     base = path if path.is_dir() else path.parent
-    none = True
-    for one in known:
-        for text in _texts_of(one, str(one.relative_to(base)), column):
-            none = False
-            yield text
-    if none:
+    empty = True
+    for file in files:
+        if file.suffix in (*PLAIN, *TABLES):
+            for text in _texts_of(file, str(file.relative_to(base)), column):
+                empty = False
+                yield text
+    if empty:
         raise InputError(f"{path}: no texts in there; files that are read end in {', '.join((*PLAIN, *TABLES))}")
 
 
 def hit_lines(hits: Sequence[Hit]) -> list[str]:
-    """Return hits as lines for a person."""
+    """Hits as lines for a person: score, place, beginning of the text."""
     return [
-        f"{hit.score:.3f}  {hit.found.file}:{hit.found.place}  {' '.join(hit.found.text.split())[:160]}" for hit in hits
+        f"{hit.score:.3f}  {hit.match.file}:{hit.match.place}  {' '.join(hit.match.text.split())[:160]}" for hit in hits
     ]
 
 
-def _texts_of(path: Path, name: str, column: str) -> Iterator[OwnText]:
+def _texts_of(path: Path, name: str, column: str) -> Iterator[IndexedText]:
     try:
         cells = _paragraphs(path) if path.suffix in PLAIN else _cells(path, column)
         for place, text in enumerate(cells, 1):
             if text and text.strip():
-                yield OwnText(name, place, text.strip())
+                yield IndexedText(name, place, text.strip())
     except (UnicodeDecodeError, ValueError, csv.Error, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read ({error}); mend it or take it out") from None
 
 
 def _paragraphs(path: Path) -> Iterator[str]:
-    """Yield what lies between empty lines, one at a time."""
+    """The texts between empty lines, one at a time."""
     lines: list[str] = []
     with open(path, encoding="utf-8-sig") as file:
         for line in file:
@@ -231,12 +234,12 @@ def _load(folder: str | Path) -> "SentenceTransformer":
     return SentenceTransformer(str(folder), local_files_only=True)
 
 
-def _digest(texts: Iterable[OwnText]) -> str:
-    total = hashlib.sha256()
-    for one in texts:
-        total.update(_line(one))
-    return total.hexdigest()
+def _digest(texts: Iterable[IndexedText]) -> str:
+    sha256 = hashlib.sha256()
+    for text in texts:
+        sha256.update(_line(text))
+    return sha256.hexdigest()
 
 
-def _line(one: OwnText) -> bytes:
-    return json.dumps(one).encode() + b"\n"
+def _line(text: IndexedText) -> bytes:
+    return json.dumps(text).encode() + b"\n"

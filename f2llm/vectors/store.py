@@ -1,15 +1,14 @@
-"""Vectors on disk, addressed by what they are the vector of: 16-byte text id -> float16 or float32 row.
+"""Vectors on disk, addressed by the id of their text: 16 bytes -> float16 or float32 row.
 
-A store is a folder of shards that are only ever added, by any number of processes at once:
-`shard_<hash>.f16` or `.f32` (raw rows, little endian), `.ids` (16 bytes each) and `.json`, which is written
-last and makes the shard exist. The name is a hash of the content, so a writer that repeats
-another's work writes the same file. A store holds vectors of one encoder key; it is a cache that
-may be deleted, then the vectors are made again. Shapes: N texts, D dimensions.
+A store is a folder of shards, to which any number of processes add at once: `shard_<hash>.f16` or `.f32` (raw rows,
+little endian), `.ids` (16 bytes each) and `.json`, which is written last and makes the shard exist. The name is a hash
+of the content, so a writer that repeats another's work writes the same file. A store holds the vectors of one encoder
+key. It is a cache: when it is deleted, the vectors are made again. Shapes: N texts, D dimensions.
 """
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_open, read_json, sha256_file, write_json
 from f2llm.records.ids import ID_BYTES
-from f2llm.vectors.places import MISSING, Places, PlacesFile, records_of
+from f2llm.vectors.places import MISSING, RowPlaces, RowPlacesFile, records_of
 
 FLOAT16, FLOAT32 = np.dtype("<f2"), np.dtype("<f4")
 SUFFIXES = {FLOAT16: ".f16", FLOAT32: ".f32"}
 NAME_DIGITS = 24
-# Ids whose places are looked up together: each time the ids of all shards are read.
+# Ids whose places are looked up together; each look-up reads the ids of all shards.
 IDS_AT_ONCE = 1 << 19
 
 Ids = Sequence[bytes] | NDArray[np.bytes_]
@@ -50,31 +49,31 @@ class Shard(NamedTuple):
 
 
 class VectorView:
-    """Rows of a store in the order of some ids, read from disk when asked for.
+    """Rows of a store in the order of some ids, read from disk when they are asked for.
 
     Attributes:
         dim: length of a vector, 0 in an empty view.
     """
 
-    def __init__(self, shards: Sequence[Shard], places: "Places | PlacesFile") -> None:
+    def __init__(self, shards: Sequence[Shard], places: RowPlaces | RowPlacesFile) -> None:
         self._shards, self._places = shards, places
-        self.dim = shards[int(self._at(np.arange(1)).shard[0])].dim if len(self) else 0
+        self.dim = shards[int(self._places_at(np.arange(1)).shard[0])].dim if len(self) else 0
 
     def __len__(self) -> int:
-        return len(self._places) if isinstance(self._places, PlacesFile) else len(self._places.shard)
+        return len(self._places) if isinstance(self._places, RowPlacesFile) else len(self._places.shard)
 
-    def _at(self, positions_N: NDArray[np.int64]) -> Places:
-        if isinstance(self._places, PlacesFile):
-            return self._places.at(positions_N)
-        return Places(self._places.shard[positions_N], self._places.row[positions_N])
+    def _places_at(self, positions_N: NDArray[np.int64]) -> RowPlaces:
+        if isinstance(self._places, RowPlacesFile):
+            return self._places.read(positions_N)
+        return RowPlaces(self._places.shard[positions_N], self._places.row[positions_N])
 
     def rows(self, positions_N: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Return the rows at some positions of the view, [N, D] in the format of the store.
+        """The rows [N, D] at some positions of the view, in the format of the store.
 
         Raises:
             InputError: a row is not finite; names its text.
         """
-        shard_N, row_N = self._at(positions_N)
+        shard_N, row_N = self._places_at(positions_N)
         rows_ND = np.empty((len(positions_N), self.dim), self._shards[0].dtype if self._shards else FLOAT16)
         for number in np.unique(shard_N).tolist():
             wanted = np.flatnonzero(shard_N == number)
@@ -90,9 +89,9 @@ class VectorView:
 class VectorStore:
     """The vectors of one encoder key in one folder.
 
-    `key` must say all that decides a vector's bits besides its text. Ids are bytes of length 16.
-    Rows are float16, or float32 where scores must be those of the encoder itself. With `compare`, the
-    bytes of a shard are compared with their hashes once, before rows of it are first given out.
+    `key` names all that decides a vector's bits besides its text. Ids are bytes of length 16. Rows are float16, or
+    float32 where scores must be those of the encoder itself. With `compare`, the bytes of a shard are compared with
+    their hashes before rows of it are first returned.
     """
 
     def __init__(self, folder: str | Path, *, key: str, dtype: np.dtype = FLOAT16, compare: bool = False) -> None:
@@ -103,7 +102,7 @@ class VectorStore:
     def put(self, ids: Ids, rows_ND: NDArray[np.floating], *, precision: str) -> None:
         """Add a shard with the rows of `ids`, rounded to the store's format; it exists whole or not at all.
 
-        `precision` (of the encoder) is written down with it. Nothing is done for no ids.
+        `precision`, that of the encoder, is noted in its description. Without ids nothing is written.
 
         Raises:
             InputError: a row is not finite in that format.
@@ -122,17 +121,17 @@ class VectorStore:
             file.write(content)
         with atomic_open(stem.with_suffix(".ids")) as file:
             file.write(listing)
-        about = {"key": self.key, "count": len(rows), "dim": rows.shape[1], "precision": precision}
-        write_json(stem.with_suffix(".json"), about | hashes)
+        description = {"key": self.key, "count": len(rows), "dim": rows.shape[1], "precision": precision}
+        write_json(stem.with_suffix(".json"), description | hashes)
 
     def missing(self, ids: Ids) -> NDArray[np.int64]:
-        """Return the positions in `ids` that have no row yet; of equal ids only the first."""
+        """The positions in `ids` that have no row yet; of equal ids only the first."""
         ids_N = as_ids(ids)
         absent = np.flatnonzero(self.locate(ids_N).shard == MISSING)
         return absent[np.sort(np.unique(ids_N[absent], return_index=True)[1])]
 
     def view(self, ids: Ids) -> "VectorView":
-        """Return the rows of `ids` as they lie on disk, to be read in parts; memory is the ids and their places.
+        """The rows of `ids`, to be read from disk in parts; memory holds the ids and their places.
 
         Raises:
             InputError: an id has no row, or a shard is damaged or of another encoder.
@@ -142,12 +141,12 @@ class VectorStore:
 
     @contextlib.contextmanager
     def view_of(self, batches: Iterable[Ids]) -> Iterator["VectorView"]:
-        """Yield the same for any number of ids that come in batches; their places lie in a file meanwhile.
+        """The same view for any number of ids that come in batches; their places lie in a file until it is closed.
 
         Raises:
             InputError: as `view`.
         """
-        places, waiting, count = PlacesFile(), [], 0
+        places, waiting, count = RowPlacesFile(), [], 0
         try:
             for ids in batches:
                 waiting.append(as_ids(ids))
@@ -161,8 +160,8 @@ class VectorStore:
         finally:
             places.close()
 
-    def _present(self, ids_N: NDArray[np.bytes_]) -> Places:
-        """Return where the rows of some ids lie; all must be there, with vectors of one size."""
+    def _present(self, ids_N: NDArray[np.bytes_]) -> RowPlaces:
+        """Where the rows of some ids lie, each of which must have one."""
         places = self.locate(ids_N)
         absent = np.flatnonzero(places.shard == MISSING)
         if len(absent):
@@ -177,7 +176,7 @@ class VectorStore:
         return places
 
     def get(self, ids: Ids) -> NDArray[np.floating]:
-        """Return the rows of `ids`, [N, D]; for as many as fit into memory.
+        """The rows [N, D] of `ids`, in memory.
 
         Raises:
             InputError: as `view`.
@@ -185,8 +184,8 @@ class VectorStore:
         view = self.view(ids)
         return view.rows(np.arange(len(view)))
 
-    def locate(self, ids: Ids) -> Places:
-        """Return where the rows of `ids` lie; memory is these ids and those of one shard.
+    def locate(self, ids: Ids) -> RowPlaces:
+        """Where the rows of `ids` lie; memory holds these ids and those of one shard.
 
         Raises:
             InputError: a shard is damaged or of another encoder.
@@ -194,20 +193,22 @@ class VectorStore:
         wanted = as_ids(ids)
         order = np.argsort(wanted, kind="stable")
         ordered = wanted[order]
-        places = Places(np.full(len(wanted), MISSING, np.int32), np.full(len(wanted), MISSING, np.int64))
+        places = RowPlaces(np.full(len(wanted), MISSING, np.int32), np.full(len(wanted), MISSING, np.int64))
         for number, shard in enumerate(self.shards()):
             stored = np.fromfile(shard.ids, f"S{ID_BYTES}")
+            # Each stored id is looked up in the sorted wanted ones: an index of the shard is never built.
             low, high = np.searchsorted(ordered, stored, "left"), np.searchsorted(ordered, stored, "right")
+            # A stored id answers all equal wanted ones: low .. high. They are filled one copy at a time.
             for copy in range(int((high - low).max(initial=0))):
-                hit = low + copy < high
-                target = order[(low + copy)[hit]]
+                wanted_again = low + copy < high
+                target = order[(low + copy)[wanted_again]]
                 free = places.shard[target] == MISSING  # the first shard by name wins; all hold the same bits
                 places.shard[target[free]] = number
-                places.row[target[free]] = np.flatnonzero(hit)[free]
+                places.row[target[free]] = np.flatnonzero(wanted_again)[free]
         return places
 
     def shards(self) -> list[Shard]:
-        """Return the finished shards by name, those known before first; new ones are checked.
+        """The finished shards by name, those known before first; new ones are checked.
 
         Raises:
             InputError: a shard is truncated or belongs to another encoder; names it.
@@ -222,32 +223,56 @@ class VectorStore:
         for shard in shards:
             if shard.stem in self._compared:
                 continue
-            about = read_json(shard.stem.with_suffix(".json"))
+            description = read_json(shard.stem.with_suffix(".json"))
             for path, key in ((shard.rows, "sha256"), (shard.ids, "ids_sha256")):
-                if sha256_file(path) != about[key]:
+                if sha256_file(path) != description[key]:
                     raise InputError(_damage(path, "its bytes changed"))
             self._compared.add(shard.stem)
 
     def _checked(self, path: Path) -> Shard:
-        about = read_json(path)
-        if about["key"] != self.key:
-            raise InputError(_damage(path, f"it is of another encoder ({about['key']}, not {self.key})"))
-        shard = Shard(stem=path.with_suffix(""), count=about["count"], dim=about["dim"], dtype=self.dtype)
+        """The shard of a description, if key, length of vectors and sizes of files are right."""
+        description = read_json(path)
+        if description["key"] != self.key:
+            raise InputError(_damage(path, f"it is of another encoder ({description['key']}, not {self.key})"))
+        shard = Shard(path.with_suffix(""), count=description["count"], dim=description["dim"], dtype=self.dtype)
         known = next(iter(self._shards.values()), shard)
         if known.dim != shard.dim:
             raise InputError(_damage(path, f"its vectors have {shard.dim} numbers, those of other shards {known.dim}"))
-        for file, size in (
-            (shard.rows, shard.count * shard.dim * self.dtype.itemsize),
-            (shard.ids, shard.count * ID_BYTES),
-        ):
-            found = file.stat().st_size if file.is_file() else 0
-            if found != size:
-                raise InputError(_damage(file, f"it has {found} bytes of {size}"))
+        sizes = {shard.rows: shard.count * shard.dim * self.dtype.itemsize, shard.ids: shard.count * ID_BYTES}
+        for file, expected in sizes.items():
+            size = file.stat().st_size if file.is_file() else 0
+            if size != expected:
+                raise InputError(_damage(file, f"it has {size} bytes of {expected}"))
         return shard
 
 
+def delete_vectors(folder: str | Path, ids: Collection[bytes]) -> int:
+    """Delete the rows of `ids` from all shards below a folder of stores; return how many there were.
+
+    A shard that loses rows is written anew without them, then the old one is deleted. Nothing may read or write the
+    stores meanwhile.
+    """
+    deleted = 0
+    for path in sorted(Path(folder).rglob("shard_*.json")):
+        description = read_json(path)
+        dtype = next(dtype for dtype, suffix in SUFFIXES.items() if path.with_suffix(suffix).is_file())
+        shard = Shard(path.with_suffix(""), count=description["count"], dim=description["dim"], dtype=dtype)
+        listing = shard.ids.read_bytes()
+        stored = [listing[start : start + ID_BYTES] for start in range(0, len(listing), ID_BYTES)]
+        keep = np.array([text_id not in ids for text_id in stored], bool)
+        if keep.all():
+            continue
+        rows_ND = np.fromfile(shard.rows, dtype).reshape(len(stored), shard.dim)
+        store = VectorStore(path.parent, key=description["key"], dtype=dtype)
+        store.put(as_ids(stored)[keep], rows_ND[keep], precision=description["precision"])
+        for file in (path, shard.ids, shard.rows):  # the description first: without it there is no shard
+            file.unlink()
+        deleted += int((~keep).sum())
+    return deleted
+
+
 def as_ids(ids: Ids) -> NDArray[np.bytes_]:
-    """Return ids as one array of 16 bytes each; take ids out of it with `tobytes`.
+    """Ids as one array of 16 bytes each; take ids out of it with `tobytes`.
 
     (An element of such an array, taken as a Python object, would lose zero bytes at its end.)
     """
@@ -267,7 +292,7 @@ def _finite_rows(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.floating]:
 
 
 def _all_finite(rows_ND: NDArray[np.floating]) -> bool:
-    """Return whether all numbers are finite, by their bits: np.isfinite takes ten times as long for float16."""
+    """Whether all numbers are finite, by their bits: np.isfinite takes ten times as long for float16."""
     infinite, width = np.array(np.inf, rows_ND.dtype), rows_ND.itemsize
     return all(
         rows_ND.view(f"{kind}{width}").max(initial=0) < bound.view(f"{kind}{width}")

@@ -1,4 +1,4 @@
-"""`f2llm search`: own texts indexed and searched with a trained model."""
+"""`f2llm search`: index texts of the user with a trained model and search them."""
 
 import argparse
 import sys
@@ -23,9 +23,9 @@ def add_search(verb: Verb) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from f2llm.vectors.own_texts import OwnIndex, hit_lines
+    from f2llm.vectors.own_texts import TextIndex, hit_lines
 
-    index = OwnIndex(options.model, options.texts, column=options.column, folder=options.index)
+    index = TextIndex(options.model, options.texts, column=options.column, folder=options.index)
     print(f"{index.count:,} texts", file=sys.stderr)
     for query in options.query or map(str.strip, sys.stdin):
         print("\n".join([query, *hit_lines(index.ask(query, most=options.most, prompt=options.prompt))]), flush=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from f2llm.config.ablations import names_of_changed
 from f2llm.config.build import build
 from f2llm.config.candidates import Candidate
-from f2llm.evaluate.beside import Board, build_board
+from f2llm.evaluate.build_scoreboard import Board, build_scoreboard
 from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 with job(snakemake) as counts:
     counts.update(
-        build_board(
+        build_scoreboard(
             [build(Candidate, candidate) for candidate in snakemake.params.candidates],
             build(Board, snakemake.params.board),
             scores=snakemake.input.scores,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.config.candidates import Candidate
-from f2llm.evaluate.beside import Board
+from f2llm.evaluate.build_scoreboard import Board
 from f2llm.evaluate.submission import export_scores
 from f2llm.jobs.job import job
 from f2llm.publish.cards import write_submission_card

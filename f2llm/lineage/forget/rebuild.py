@@ -13,7 +13,7 @@ from f2llm.lineage.forget.holders import Holder, find_holders
 from f2llm.lineage.forget.remains import TOKENS, Remains, source_folders
 from f2llm.runs.layout import Layout, read_layout, runs_in
 from f2llm.runs.manifests import FOLDER, read_content, read_jobs
-from f2llm.vectors.store_delete import delete_vectors
+from f2llm.vectors.store import delete_vectors
 
 FETCHED = "a fetched file that it came from"
 FOLDERS = {"curated": ("curated", "shared"), "mined": ("mined",), "tokens": ("tokens",)}

@@ -5,7 +5,7 @@ import pytest
 from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
-from f2llm.evaluate.aggregate import borda, means, task_score, whole_scores
+from f2llm.evaluate.aggregate import borda, leaderboard_means, task_score, whole_scores
 from f2llm.evaluate.published import all_published_scores, published_files, published_models, published_scores
 
 
@@ -45,10 +45,10 @@ def test_parts_of_one_task_count_as_one_with_their_mean():
 
 def test_nulls_reach_the_means_that_they_belong_to_and_no_other():
     types = {"A": "STS", "B": "STS", "C": "Retrieval"}
-    assert means({"A": 0.2, "B": 0.4, "C": 0.9}, types) == (
+    assert leaderboard_means({"A": 0.2, "B": 0.4, "C": 0.9}, types) == (
         pytest.approx(0.5), pytest.approx(0.6), {"Retrieval": 0.9, "STS": pytest.approx(0.3)},
     )  # fmt: skip
-    found = means({"A": 0.2, "C": 0.9}, types)
+    found = leaderboard_means({"A": 0.2, "C": 0.9}, types)
     assert found == (None, None, {"Retrieval": 0.9, "STS": None})
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from f2llm.errors import InputError
-from f2llm.evaluate.bootstrap import Scored, paired_bootstrap
+from f2llm.evaluate.bootstrap import ItemScores, paired_bootstrap
 from f2llm.evaluate.compare import format_comparison, read_comparison
 from f2llm.evaluate.items import ITEMS, Item
 from f2llm.records.files import write_json
@@ -11,7 +11,7 @@ from f2llm.records.tables import write_rows
 
 def scored(values, gold=None):
     keys = [("test", "default", f"{row:04}") for row in range(len(values))]
-    return Scored(dict(zip(keys, values, strict=True)), dict(zip(keys, gold or [None] * len(values), strict=True)))
+    return ItemScores(dict(zip(keys, values, strict=True)), dict(zip(keys, gold or [None] * len(values), strict=True)))
 
 
 def test_a_shift_of_every_item_is_a_difference_and_noise_is_none():

@@ -6,7 +6,7 @@ import pytest
 
 from f2llm.config.candidates import Candidate
 from f2llm.errors import InputError
-from f2llm.evaluate.model import EvaluatedModel, SharedVectors, cut, open_stores, revision_of
+from f2llm.evaluate.model import EvaluatedModel, SharedVectors, open_stores, revision_of, shortened
 from f2llm.vectors.store import FLOAT32, VectorStore
 
 CANDIDATE = Candidate(
@@ -135,10 +135,10 @@ def test_networks_with_other_weights_have_other_stores(folder, tmp_path):
 
 
 def test_cut_vectors_are_the_first_numbers_of_unit_length():
-    found = cut(np.array([[3, 4, 5]], np.float32), 2, model="m")
+    found = shortened(np.array([[3, 4, 5]], np.float32), 2, model="m")
     assert np.allclose(found, [[0.6, 0.8]])
     with pytest.raises(InputError, match="its vectors have 3"):
-        cut(np.ones((1, 3), np.float32), 4, model="m")
+        shortened(np.ones((1, 3), np.float32), 4, model="m")
 
 
 def test_a_passage_prompt_goes_on_passages_alone(encoder):

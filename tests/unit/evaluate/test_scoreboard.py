@@ -4,7 +4,7 @@ from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import ROLES, Candidate
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
-from f2llm.evaluate.scoreboard import SCOREBOARD, Decontamination, build_scoreboard
+from f2llm.evaluate.scoreboard import SCOREBOARD, Decontamination, write_scoreboard
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
 
@@ -43,7 +43,7 @@ def board(tmp_path):
                 path = tmp_path / model / f"{task}.json"
                 write_json(path, content | {"dataset_revision": revision})
                 paths.append(path)
-        build_scoreboard(
+        write_scoreboard(
             [candidate(role) for role in ROLES], TASKS, trained=["s", "t"], scores=paths,
             table=tmp_path / "board.parquet", summary=tmp_path / "board.json", **settings,
         )  # fmt: skip

@@ -38,6 +38,7 @@ EDITS = {
     "the encoder": ("f2llm/models/packed_encoder.py", {"embed_source", "encode_shard", "evaluate_batch"}),
     "a curated table": ("f2llm/records/schemas/curate.py", {"curate_source", "find_shared"}),
     "a mined table": ("f2llm/records/schemas/mine.py", {"mine_source", "export_scores", "write_cards"}),
+    "the verdict on a run": ("f2llm/records/schemas/evaluate.py", {"check_gate"}),
     "the plan": ("f2llm/plan/order.py", {"plan_run"}),
     "the report": ("f2llm/report/sections/funnel.py", {"build_report"}),
     "the cards": ("f2llm/publish/cards.py", {"export_scores", "write_cards"}),

@@ -10,6 +10,7 @@ from f2llm.jobs.lock import acquire
 from f2llm.jobs.notes import end_note, is_gone, read_notes, start_note
 from f2llm.jobs.status import failures_since, note_call, read_steps, status_lines
 from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas.evaluate import GateVerdict
 
 BEGAN = "2026-01-02T030405.000000.snakemake.log"
 
@@ -129,8 +130,11 @@ def test_before_the_first_job_is_done_the_planned_ones_are_known(checkout):
 
 
 def finish(checkout, run, *, mean):
-    figures = {"mean": mean, "gain_over_last": 20.0, "base_last": 20.0, "gain_over_mean": 10.0, "base_mean": 30.0}
-    write_json(checkout / "results" / "runs" / run / "gate.json", figures)
+    verdict = GateVerdict(
+        run=run, mean=mean, base_last=20.0, base_mean=30.0, gain_over_last=20.0, gain_over_mean=10.0, thresholds={},
+        passed=True, in_domain={}, untrained={}, tasks=1, tasks_not_improved=[], tasks_skipped=[], tasks_undefined=[],
+    )  # fmt: skip
+    write_json(checkout / "results" / "runs" / run / "gate.json", verdict._asdict())
 
 
 def test_a_finished_run_ends_with_where_things_are(checkout):

@@ -7,7 +7,7 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.vectors import own_texts
-from f2llm.vectors.own_texts import OwnIndex, hit_lines, read_texts
+from f2llm.vectors.own_texts import TextIndex, hit_lines, read_texts
 
 
 def texts(path, **options):
@@ -80,22 +80,22 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_best_texts_come_first_with_their_places(folder):
-    index = OwnIndex(folder / "model", folder / "texts.txt")
+    index = TextIndex(folder / "model", folder / "texts.txt")
     hits = index.ask("bananas", most=2, prompt="query")
-    assert [hit.found.text for hit in hits][0] == "banana"
+    assert [hit.match.text for hit in hits][0] == "banana"
     assert len(hits) == 2
     assert hit_lines(hits)[0].endswith("texts.txt:2  banana")
     assert len(index.ask("x", most=99, prompt="toy")) == 3
 
 
 def test_texts_and_vectors_are_held_a_chunk_at_a_time(folder, monkeypatch):
-    whole = OwnIndex(folder / "model", folder / "texts.txt").ask("zoo", most=3, prompt="query")
+    whole = TextIndex(folder / "model", folder / "texts.txt").ask("zoo", most=3, prompt="query")
     monkeypatch.setattr(own_texts, "CHUNK", 2)
     monkeypatch.setattr(own_texts, "SEARCHED", 1)
     given = []
     encode = Letters.encode
     monkeypatch.setattr(Letters, "encode", lambda self, texts, **options: given.append(texts) or encode(self, texts))
-    index = OwnIndex(folder / "model", folder / "texts.txt", folder=folder / "index")
+    index = TextIndex(folder / "model", folder / "texts.txt", folder=folder / "index")
     assert [len(texts) for texts in given] == [2, 1]
     assert index.ask("zoo", most=3, prompt="query") == whole
     assert pq.ParquetFile(folder / "index/texts.parquet").num_row_groups == 2
@@ -105,12 +105,12 @@ def test_texts_and_vectors_are_held_a_chunk_at_a_time(folder, monkeypatch):
 def test_an_index_of_another_version_is_made_anew(folder):
     (folder / "index").mkdir()
     (folder / "index/about.json").write_text('{"model": "m", "texts": "t"}')
-    assert OwnIndex(folder / "model", folder / "texts.txt", folder=folder / "index").made
+    assert TextIndex(folder / "model", folder / "texts.txt", folder=folder / "index").rebuilt
 
 
 def test_a_kept_index_is_used_until_texts_or_model_change(folder):
     def made():
-        return OwnIndex(folder / "model", folder / "texts.txt", folder=folder / "index").made
+        return TextIndex(folder / "model", folder / "texts.txt", folder=folder / "index").rebuilt
 
     assert (made(), made()) == (True, False)
     (folder / "texts.txt").write_text("other words")
@@ -120,7 +120,7 @@ def test_a_kept_index_is_used_until_texts_or_model_change(folder):
 
 
 def test_an_empty_query_and_an_unknown_prompt_are_refused(folder):
-    index = OwnIndex(folder / "model", folder / "texts.txt")
+    index = TextIndex(folder / "model", folder / "texts.txt")
     with pytest.raises(InputError, match="it is empty"):
         index.ask("  ", most=1, prompt="query")
     with pytest.raises(InputError, match="it has: query, toy"):
@@ -130,4 +130,4 @@ def test_an_empty_query_and_an_unknown_prompt_are_refused(folder):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(InputError, match="holds no model"):
-        OwnIndex(tmp_path, tmp_path / "a.txt")
+        TextIndex(tmp_path, tmp_path / "a.txt")

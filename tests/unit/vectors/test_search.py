@@ -12,7 +12,7 @@ import f2llm.vectors.search as module
 from f2llm.errors import InputError
 from f2llm.records.tables import NO_ROW
 from f2llm.vectors import backends, faiss_search, scores, torch_search
-from f2llm.vectors.backends import choose
+from f2llm.vectors.backends import choose_backend
 from f2llm.vectors.faiss_search import Faiss
 from f2llm.vectors.indexes import Approximate
 from f2llm.vectors.scores import score_pairs
@@ -84,10 +84,13 @@ def test_a_query_that_wants_many_gets_them_without_the_others(stored, related, b
     queries, corpus = related(2, queries=6, passages=400)
     wanted = np.array([10, 10, 390, 10, 10, 10])
     sizes = []
-    real = module._search_part
-    monkeypatch.setattr(
-        module, "_search_part", lambda q, part, *rest: sizes.append((len(part), rest[2])) or real(q, part, *rest)
-    )
+    real = module._search_once
+
+    def search_once(queries_QD, part, passages, **settings):
+        sizes.append((len(part), settings["fetched"]))
+        return real(queries_QD, part, passages, **settings)
+
+    monkeypatch.setattr(module, "_search_once", search_once)
     assert same(found_by(queries, stored(corpus), wanted, on_faiss()), brute_force(queries, corpus, wanted))
     assert sizes == [(6, 38), (1, 152), (1, 400)]
 
@@ -213,21 +216,21 @@ def test_faiss_is_loaded_with_kernels_that_suit_the_processor_unless_some_are_na
 
 
 def test_the_settings_name_the_back_end():
-    assert isinstance(choose(backend="auto", device="cpu", threads=1), Faiss)
-    assert isinstance(choose(backend="faiss", device="auto", threads=1), Faiss)
-    assert isinstance(choose(backend="torch", device="cpu", threads=1), Torch)
+    assert isinstance(choose_backend(backend="auto", device="cpu", threads=1), Faiss)
+    assert isinstance(choose_backend(backend="faiss", device="auto", threads=1), Faiss)
+    assert isinstance(choose_backend(backend="torch", device="cpu", threads=1), Torch)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_that_is_asked_for_and_absent_is_an_error():
     with pytest.raises(InputError, match="mine.device: cuda is asked for, torch sees no CUDA device"):
-        choose(backend="auto", device="cuda", threads=1)
+        choose_backend(backend="auto", device="cuda", threads=1)
 
 
 def test_faiss_on_cuda_without_its_gpu_build_is_an_error(monkeypatch):
     monkeypatch.setattr(backends, "resolve_device", lambda device: "cuda")
     with pytest.raises(InputError, match="needs the package faiss-gpu.*mine.backend: torch"):
-        choose(backend="faiss", device="cuda", threads=1)
+        choose_backend(backend="faiss", device="cuda", threads=1)
 
 
 def test_the_canonical_score_does_not_depend_on_the_order_of_summation(unit):

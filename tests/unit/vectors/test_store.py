@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import f2llm.vectors.store as module
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
-from f2llm.vectors.store import FLOAT16, FLOAT32, VectorStore
+from f2llm.vectors.store import FLOAT16, FLOAT32, VectorStore, delete_vectors
 
 KEY = "float32-cpu-abc"
 
@@ -225,3 +225,26 @@ def test_shards_of_vectors_of_another_size_are_refused(tmp_path):
     store.put([name(2)], rows_for([2], dim=5), precision="float32")
     with pytest.raises(InputError, match="its vectors have [45] numbers, those of other shards [45]"):
         VectorStore(tmp_path, key=KEY).get([name(1)])
+
+
+FIVE_IDS = [bytes([number]) * 16 for number in range(5)]
+
+
+@pytest.mark.parametrize("dtype", [FLOAT16, FLOAT32])
+def test_rows_are_gone_and_the_others_are_as_they_were(tmp_path, dtype):
+    store = VectorStore(tmp_path / "enc", key="k", dtype=dtype)
+    rows = np.arange(10, dtype=np.float32).reshape(5, 2)
+    store.put(FIVE_IDS[:3], rows[:3], precision="float32")
+    store.put(FIVE_IDS[3:], rows[3:], precision="float32")
+    assert delete_vectors(tmp_path, {FIVE_IDS[1]}) == 1
+    again = VectorStore(tmp_path / "enc", key="k", dtype=dtype, compare=True)
+    assert again.missing(FIVE_IDS).tolist() == [1]
+    assert again.get([FIVE_IDS[0], FIVE_IDS[2], FIVE_IDS[4]]).tolist() == rows[[0, 2, 4]].tolist()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and FIVE_IDS[1] in path.read_bytes()]
+
+
+def test_a_shard_of_which_nothing_is_left_is_deleted(tmp_path):
+    VectorStore(tmp_path, key="k").put(FIVE_IDS, np.ones((5, 2), np.float32), precision="float32")
+    assert delete_vectors(tmp_path, set(FIVE_IDS)) == 5
+    assert list(tmp_path.iterdir()) == []
+    assert delete_vectors(tmp_path, set(FIVE_IDS)) == 0

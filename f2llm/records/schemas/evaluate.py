@@ -1,0 +1,33 @@
+"""Files of an evaluation that other packages read."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from f2llm.records.files import read_json
+
+
+class GateVerdict(NamedTuple):
+    """The verdict on a run: runs/{run}/gate.json, which is there only for a run that passed.
+
+    Means and gains are in points, over the tasks on which every model has a score.
+    """
+
+    run: str
+    mean: float
+    base_last: float  # mean of the base with last-token pooling
+    base_mean: float  # mean of the base with mean pooling
+    gain_over_last: float
+    gain_over_mean: float
+    thresholds: dict[str, float]  # over_base_last, over_base_mean: the least gains that pass
+    passed: bool
+    in_domain: dict[str, float | int | None]  # tasks, mean, base_last, base_mean over tasks of sources trained on
+    untrained: dict[str, float | int | None]  # the same over all others
+    tasks: int
+    tasks_not_improved: list[str]
+    tasks_skipped: list[str]  # without rows
+    tasks_undefined: list[str]  # some model's main score is not a number
+
+    @classmethod
+    def read(cls, path: str | Path) -> "GateVerdict":
+        """Read gate.json."""
+        return cls(**read_json(path))
