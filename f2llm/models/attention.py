@@ -1,4 +1,9 @@
-"""Attention within sequences that lie end to end in one row of tokens."""
+"""Attention within sequences that lie end to end in one row of tokens.
+
+On CUDA variable-length flash kernels compute it (those of flash-attn where it is installed, else torch's own),
+elsewhere one dense call for each run of equal lengths.
+Shapes: S sequences, T tokens of all sequences, H heads, L tokens of one sequence, D dimensions.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -45,9 +50,9 @@ def packed_attention(  # the signature is that of transformers' AttentionInterfa
             "that does, such as Llama or Qwen3"
         )
     refused = {name: other.get(name) for name in ("sliding_window", "softcap", "s_aux")} | {"dropout": dropout or None}
-    asked = sorted(name for name, value in refused.items() if value is not None)
-    if asked or attention_mask is not None or not getattr(module, "is_causal", True):
-        what = ", ".join(asked) or "a mask or attention to later tokens"
+    requested = sorted(name for name, value in refused.items() if value is not None)
+    if requested or attention_mask is not None or not getattr(module, "is_causal", True):
+        what = ", ".join(requested) or "a mask or attention to later tokens"
         raise InputError(f"packed attention: the model asks for {what}; use a causal decoder without it")
     kind = query.device.type
     if torch.is_autocast_enabled(kind):
@@ -55,18 +60,18 @@ def packed_attention(  # the signature is that of transformers' AttentionInterfa
     if kind == "cuda" and query.dtype in (torch.bfloat16, torch.float16):
         out_THD = _variable_length(query[0], key[0], value[0], cu_seq_lens_q, max_length_q, scaling)
     else:
-        out_THD = torch.cat(list(_runs(query[0], key[0], value[0], sequence_lengths, scaling)))
+        out_THD = torch.cat(list(_attend_runs(query[0], key[0], value[0], sequence_lengths, scaling)))
     return out_THD[None], None
 
 
-def _runs(
+def _attend_runs(
     query_HTD: "torch.Tensor",
     key_HTD: "torch.Tensor",
     value_HTD: "torch.Tensor",
     lengths: tuple[int, ...],
     scaling: float | None,
 ) -> Iterator["torch.Tensor"]:
-    """Yield [tokens, H, D] of each run of equal lengths, one dense causal call a run."""
+    """[tokens, H, D] of each run of sequences of equal length: one dense causal call a run, on views."""
     start, grouped = 0, query_HTD.shape[0] != key_HTD.shape[0]
     for length, run in groupby(lengths):
         count = len(list(run))
@@ -82,7 +87,7 @@ def _runs(
 
 @cache
 def flash_attention() -> Callable[..., "torch.Tensor"] | None:
-    """Return `flash_attn_varlen_func` of the package flash-attn (2.x), None where it cannot be imported."""
+    """`flash_attn_varlen_func` of the package flash-attn (2.x); None where it cannot be imported."""
     try:
         from flash_attn import flash_attn_varlen_func
     except ImportError:
@@ -98,15 +103,16 @@ def _variable_length(
     longest: int,
     scaling: float | None,
 ) -> "torch.Tensor":
-    """Return [T, H, D] of flash-attn's variable-length kernel where that package is installed, else of torch's own.
+    """[T, H, D] from the variable-length kernel of flash-attn where it is installed, else from that of torch.
 
-    The tokens must end where the last sequence ends: beyond it gradients of torch's are NaN (pytorch issue 176793).
+    The tokens must end where the last sequence ends: beyond it torch's kernel gives gradients of NaN (pytorch issue
+    176793).
     """
     query_THD, key_THD, value_THD = (x.transpose(0, 1).contiguous() for x in (query_HTD, key_HTD, value_HTD))
     if kernel := flash_attention():
-        asked = (query_THD, key_THD, value_THD, starts, starts, longest, longest)
-        return kernel(*asked, softmax_scale=scaling, causal=True)
-
+        return kernel(
+            query_THD, key_THD, value_THD, starts, starts, longest, longest, softmax_scale=scaling, causal=True
+        )
     return varlen_attn(
         query_THD, key_THD, value_THD, starts, starts, longest, longest,
         window_size=(-1, 0), scale=scaling, enable_gqa=query_THD.shape[1] != key_THD.shape[1],

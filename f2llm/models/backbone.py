@@ -1,13 +1,9 @@
-"""Padding-free forward of a causal decoder: sequences lie end to end in one row of tokens.
+"""Loading a causal decoder for the padding-free forward pass: sequences lie end to end in one row of tokens.
 
-transformers hands every layer's attention to a function that is registered under a name, together
-with the keyword arguments of the model's forward; with a name of our own it builds no mask. Lengths
-are explicit, never guessed from positions. The same call runs on CUDA (variable-length flash kernels:
-those of flash-attn where it is installed, else torch's own) and elsewhere (one dense call for each run of
-equal lengths: views, no copies).
-Only the state of each sequence's last token is wanted, so the last layer computes queries, attention
-output and feed-forward for these tokens alone: exact, and 1/9 of all work in a model of 8 layers.
-Shapes: S sequences, T tokens of all sequences, H heads, L tokens of one sequence, D dimensions.
+transformers calls the attention function that is registered under a name, with the keyword arguments of the model's
+forward pass; for a name that it does not know it builds no mask. Lengths are among these arguments, never guessed from
+positions. Only the state of each sequence's last token is used, so the last layer computes queries, attention output
+and feed-forward for these tokens alone: exact, and it saves 1/9 of all work in a model of 8 layers.
 """
 
 from pathlib import Path
@@ -22,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def load_packed(folder: str | Path) -> "PreTrainedModel":
-    """Load a plain transformers folder in float32 whose attention reads packs, without remote code.
+    """Load a plain transformers folder in float32, without remote code, with attention that reads packs.
 
-    The model is in eval mode: no dropout, so no generator state. Call it through `encode_packed` only:
-    the states that its last layer leaves at other tokens mean nothing.
+    The model is in eval mode: no dropout, so no state of random numbers. Call it through `encode_packed` only: the last
+    layer computes the states of all but last tokens wrongly.
 
     Raises:
         InputError: the folder is no model, or attention in it is not causal over the whole sequence.

@@ -1,4 +1,4 @@
-"""Where a model runs, and in which number format: bfloat16 where the processor computes in it, else float32."""
+"""The device on which a model runs, and its number format: bfloat16 where the hardware computes in it, else float32."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ CUDA_DRIVER = Path("/dev/nvidiactl")
 
 
 def resolve_precision(precision: str, *, device: str | None = None, cpuinfo: Path = CPUINFO) -> str:
-    """Return "float32" or "bfloat16": as asked, or for "auto" what this machine computes fast.
+    """The number format "float32" or "bfloat16"; "auto" is bfloat16 where this machine computes in it.
 
-    On the device "cuda" the device decides, on "cpu" the processor's flags in `cpuinfo` (absent: float32);
-    None is CUDA where there is any.
+    On "cpu" the processor's flags in `cpuinfo` decide (without the file float32), else the CUDA device where there is
+    one.
 
     Raises:
         InputError: not one of PRECISIONS.
@@ -36,12 +36,12 @@ def resolve_precision(precision: str, *, device: str | None = None, cpuinfo: Pat
 
 
 def computes_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether the processor of this machine computes in bfloat16, which it else emulates; torch is not loaded."""
+    """Whether the processor of this machine computes in bfloat16 and does not emulate it; torch is not loaded."""
     return bool(CPU_FLAGS & cpu_flags(cpuinfo))
 
 
 def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """Return what the processor of this machine can do, in the kernel's words; nothing where it says nothing."""
+    """The flags of the processor of this machine, as the kernel names them; empty where `cpuinfo` has none."""
     if not cpuinfo.is_file():
         return frozenset()
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -50,7 +50,7 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 
 def resolve_device(device: str) -> str:
-    """Return "cuda" or "cpu" for the setting auto, cpu or cuda.
+    """The device "cuda" or "cpu" for the setting auto, cpu or cuda.
 
     Raises:
         InputError: cuda is asked for and absent.

@@ -1,9 +1,9 @@
 """A model that turns texts into unit vectors, each of which depends on its text alone.
 
-A matrix product rounds differently in another shape, so a free batch would tie a vector to its
-neighbours. Here every batch has ROWS rows of one padded length. A causal model needs no mask for what
-lies behind a text. Another one does, and there texts that fill the padded length are kept apart from
-those that do not, because attention takes another path without a mask.
+A matrix product of another shape rounds differently, so in batches of any shape a vector would depend on its
+neighbours. Here every batch has ROWS rows of one padded length. A causal model needs no mask for the padding behind a
+text. Any other model does, and there texts that fill the padded length are kept apart from shorter ones, because
+attention takes another path without a mask.
 Shapes: P poolings, N texts, B rows of a batch, T tokens, I numbers of a pooled state, D dimensions of a vector.
 """
 
@@ -31,7 +31,7 @@ LENGTH_STEP = 8
 TEXTS_AT_ONCE = 4096
 
 
-class Batch(NamedTuple):
+class PaddedBatch(NamedTuple):
     """Positions of at most ROWS texts that share a padded length."""
 
     rows: NDArray[np.int64]
@@ -73,9 +73,9 @@ class Encoder:
     ) -> "Encoder":
         """Load a plain transformers folder (float32 safetensors, tokenizer) without network or remote code.
 
-        Texts are cut to `max_length` tokens, special tokens included; a tokenizer that is to end
-        texts in EOS does so itself. `precision` is one of float32, bfloat16 and auto. Without a `device`
-        ("cpu", "cuda") the model goes to the first CUDA device where there is one.
+        Texts are cut to `max_length` tokens, special tokens included; where texts have to end in EOS, the tokenizer
+        adds it. `precision` is one of float32, bfloat16 and auto. Without a `device` ("cpu", "cuda") the model goes to
+        the first CUDA device, if there is one.
 
         Raises:
             InputError: the folder is no model, or the model cannot read `max_length` tokens.
@@ -101,10 +101,10 @@ class Encoder:
         return cls(model, tokenizer, dense=load_dense(folder), **settings)
 
     def encode(self, texts: Sequence[str], *, what: str, bar: Progress | None = None) -> NDArray[np.float32]:
-        """Return the vectors of `texts`, [N, D] float32 of unit length, in their order.
+        """The vectors [N, D] of `texts` in their order: float32, of unit length.
 
-        Pooling and normalisation are in float32. `what` names the texts in errors and progress;
-        a given `bar` is advanced instead of a new one.
+        Pooling and normalisation are in float32. `what` names the texts in errors and progress; a `bar` is advanced
+        instead of a new one.
 
         Raises:
             InputError: a text has no tokens, or its vector is zero or not finite.
@@ -114,20 +114,19 @@ class Encoder:
     def encode_poolings(
         self, texts: Sequence[str], *, poolings: Sequence[str], what: str, bar: Progress | None = None
     ) -> NDArray[np.float32]:
-        """Return the vectors of `texts` under each of `poolings`, [P, N, D], from one forward pass.
+        """The vectors [P, N, D] of `texts` under each of `poolings`, from one forward pass.
 
-        Each of them is what `encode` of an encoder with that pooling returns, to the bit.
+        They equal, bit for bit, what `encode` of an encoder with that pooling returns.
 
         Raises:
             InputError: as `encode`.
         """
         if bar is None:
-            with Progress(f"encode {what}", total=len(texts), unit="texts") as own:
-                return self.encode_poolings(texts, poolings=poolings, what=what, bar=own)
+            with Progress(f"encode {what}", total=len(texts), unit="texts") as new_bar:
+                return self.encode_poolings(texts, poolings=poolings, what=what, bar=new_bar)
         pooled_PNI = np.zeros((len(poolings), len(texts), self._width), np.float32)
         for first in range(0, len(texts), TEXTS_AT_ONCE):
-            part = texts[first : first + TEXTS_AT_ONCE]
-            tokens = self._tokenise(part, what=what, first=first)
+            tokens = self._tokenise(texts[first : first + TEXTS_AT_ONCE], what=what, first=first)
             for rows, pooled_PBI in self._pooled(tokens, poolings):
                 pooled_PNI[:, first + rows] = pooled_PBI
                 bar.advance(len(rows))
@@ -136,12 +135,12 @@ class Encoder:
     def _pooled(
         self, tokens: list[list[int]], poolings: Sequence[str]
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield the pooled states [P, B, I] of all texts, with their places in `tokens`, [B]."""
+        """The pooled states [P, B, I] of all texts, batch by batch, with their places [B] in `tokens`."""
         for batch in batches(np.array([len(ids) for ids in tokens]), masked=not self._causal):
             yield batch.rows, self._forward([tokens[row] for row in batch.rows], batch, poolings)
 
     def _finished(self, pooled_PNI: NDArray[np.float32], texts: Sequence[str], *, what: str) -> NDArray[np.float32]:
-        """Return unit vectors [P, N, D] of pooled states."""
+        """The unit vectors [P, N, D] of pooled states, after the dense layers of the model, if it has any."""
         vectors_PND = pooled_PNI
         if self._dense:
             vectors_PND = np.stack([run_dense(pooled_NI, self._dense) for pooled_NI in pooled_PNI])
@@ -156,8 +155,8 @@ class Encoder:
             raise InputError(_fault(what, first + empty[0], texts[empty[0]], "the text has no tokens"))
         return tokens
 
-    def _forward(self, tokens: list[list[int]], batch: Batch, poolings: Sequence[str]) -> NDArray[np.float32]:
-        """Return the pooled vectors of one batch, [P, B, D]; dummy rows fill it up."""
+    def _forward(self, tokens: list[list[int]], batch: PaddedBatch, poolings: Sequence[str]) -> NDArray[np.float32]:
+        """The pooled states [P, B, I] of one batch, which dummy rows fill up to ROWS."""
         import torch
 
         tokens_BT = np.full((ROWS, batch.length), self._padding, np.int64)
@@ -168,34 +167,34 @@ class Encoder:
         mask_BT = np.arange(batch.length) < lengths_B[:, None]
         device = torch.device(self.device)
         with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            hidden_BTD = self._hidden(_on(device, tokens_BT), _on(device, mask_BT) if batch.masked else None)
+            hidden_BTI = self._hidden(_on(device, tokens_BT), _on(device, mask_BT) if batch.masked else None)
         with torch.inference_mode():
-            pooled_PBD = [pool(hidden_BTD, _on(device, lengths_B), pooling=pooling) for pooling in poolings]
-        return np.stack([pooled_BD[: len(tokens)].cpu().numpy() for pooled_BD in pooled_PBD])
+            pooled_PBI = [pool(hidden_BTI, _on(device, lengths_B), pooling=pooling) for pooling in poolings]
+        return np.stack([pooled_BI[: len(tokens)].cpu().numpy() for pooled_BI in pooled_PBI])
 
     def _hidden(self, tokens_BT: "torch.Tensor", mask_BT: "torch.Tensor | None") -> "torch.Tensor":
         cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
         return self._model(input_ids=tokens_BT, attention_mask=mask_BT, **cache).last_hidden_state
 
 
-def batches(lengths_N: NDArray[np.int64], *, masked: bool) -> Iterator[Batch]:
-    """Yield the texts in batches of one shape, longest first; `lengths_N` counts their tokens.
+def batches(lengths_N: NDArray[np.int64], *, masked: bool) -> Iterator[PaddedBatch]:
+    """Batches of texts of one padded length each, longest first; `lengths_N` counts the tokens of each text.
 
-    With `masked`, texts that are shorter than their padded length are in batches of their own, which say so.
+    With `masked`, texts that are shorter than their padded length are in separate batches, marked as masked.
     """
     padded_N = -(-lengths_N // LENGTH_STEP) * LENGTH_STEP
     for length in sorted(set(padded_N.tolist()), reverse=True):
         shorter_N = (lengths_N < length) & masked
-        for behind in (False, True):
-            rows = np.flatnonzero((padded_N == length) & (shorter_N == behind))
+        for needs_mask in (False, True):
+            rows = np.flatnonzero((padded_N == length) & (shorter_N == needs_mask))
             for first in range(0, len(rows), ROWS):
-                yield Batch(rows=rows[first : first + ROWS], length=length, masked=behind)
+                yield PaddedBatch(rows=rows[first : first + ROWS], length=length, masked=needs_mask)
 
 
 def _is_causal(model: Any) -> bool:  # noqa: ANN401 - a class of transformers
-    """Whether no token of the model sees a later one, by what its attention layers say of themselves."""
-    said = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
-    return bool(said) and all(said)
+    """Whether no token of the model sees a later one: all its attention layers have `is_causal` set."""
+    causal = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
+    return bool(causal) and all(causal)
 
 
 def _on(device: "torch.device", array: NDArray[Any]) -> "torch.Tensor":

@@ -1,7 +1,7 @@
-"""Dense layers behind pooling, which some sentence encoders have (LaBSE, EmbeddingGemma): y = activation(W x + b).
+"""Dense layers after pooling, which some sentence encoders have (LaBSE, EmbeddingGemma): y = activation(W x + b).
 
-A model folder that has them holds `dense.json` and `dense.safetensors`. They run in float32 over blocks of one
-number of rows, so that a vector depends on its text alone. Shapes: N texts, R rows of a block, I in, O out.
+A model folder keeps them in `dense.json` and `dense.safetensors`. They run in float32 over blocks of a fixed number of
+rows, so that a vector depends on its text alone. Shapes: N texts, R rows of a block, I inputs, O outputs of a layer.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ ROWS = 16
 
 
 class DenseLayer(NamedTuple):
-    """One layer."""
+    """Weights and activation of one layer."""
 
     weight_OI: "torch.Tensor"
     bias_O: "torch.Tensor | None"
@@ -30,20 +30,20 @@ class DenseLayer(NamedTuple):
 
 
 def load_dense(folder: str | Path) -> list[DenseLayer]:
-    """Return the layers of a model folder in float32, in order; none where it has none."""
+    """Read the layers of a model folder in float32, in order; an empty list where it has none."""
     if not Path(folder, LAYERS).is_file():
         return []
     from safetensors.torch import load_file
 
     weights = load_file(Path(folder, WEIGHTS))
     return [
-        DenseLayer(weights[f"{at}.weight"].float(), weights.get(f"{at}.bias"), layer["activation"])
-        for at, layer in enumerate(read_json(Path(folder, LAYERS))["layers"])
+        DenseLayer(weights[f"{number}.weight"].float(), weights.get(f"{number}.bias"), layer["activation"])
+        for number, layer in enumerate(read_json(Path(folder, LAYERS))["layers"])
     ]
 
 
 def vector_length(folder: str | Path) -> int | None:
-    """Return how many numbers a vector of the model in `folder` has; None where the folder holds no model."""
+    """The number of dimensions of the vectors of the model in `folder`; None where the folder holds no model."""
     for name, key in ((LAYERS, "dim"), ("config.json", "hidden_size"), ("vectors.json", "dim")):
         if Path(folder, name).is_file():
             return int(read_json(Path(folder, name))[key])
@@ -51,7 +51,7 @@ def vector_length(folder: str | Path) -> int | None:
 
 
 def run_dense(vectors_NI: NDArray[np.float32], layers: list[DenseLayer]) -> NDArray[np.float32]:
-    """Return vectors_NO, float32, of pooled states; `layers` has one or more."""
+    """The outputs [N, O] in float32 of one or more `layers` for pooled states [N, I]."""
     import torch
 
     out_NO = np.zeros((len(vectors_NI), layers[-1].weight_OI.shape[0]), np.float32)

@@ -1,4 +1,4 @@
-"""One forward pass over a pack of sequences."""
+"""The forward pass of a causal decoder over a pack. Shapes: S sequences, T tokens of all of them, D dimensions."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class LastTokens:
-    """Confines position-wise modules to the last token of each sequence.
+    """Confines position-wise modules of a layer to the last token of each sequence.
 
-    Hooks cut the module's input to these tokens and put its output back among zeros, so the rest of
-    the model sees the shape that it expects.
+    Hooks cut a module's input to these tokens and put its output back among zeros, so that the rest of the model sees
+    the shape that it expects.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,14 @@ class LastTokens:
         self._places_S, self._tokens = packed.starts[1:].long() - 1, packed.tokens_1T.shape[1]
 
     def confine(self, layer: "torch.nn.Module") -> None:
-        """Confine what of a decoder layer is position-wise and not read by later tokens, where it is a plain one."""
+        """Confine queries, attention output and feed-forward of a decoder layer, where they are plain linear layers.
+
+        Keys and values are not confined: the last token attends to those of all tokens.
+        """
         modules = dict(layer.named_modules())
         names = [name for name in ("self_attn.q_proj", "self_attn.o_proj") if isinstance(modules.get(name), Linear)]
-        dense = (modules.get(f"mlp.{name}") for name in ("gate_proj", "up_proj", "down_proj"))
-        names += ["mlp"] if all(isinstance(module, Linear) for module in dense) else []
+        feed_forward = (modules.get(f"mlp.{name}") for name in ("gate_proj", "up_proj", "down_proj"))
+        names += ["mlp"] if all(isinstance(module, Linear) for module in feed_forward) else []
         for name in names:
             modules[name].register_forward_pre_hook(self._cut)
             modules[name].register_forward_hook(self._put_back)
@@ -48,7 +51,7 @@ class LastTokens:
 
 
 def encode_packed(model: "PreTrainedModel", packed: Pack) -> "torch.Tensor":
-    """Return the state of each sequence's last token, [S, D] float32 in the given order, not normalised.
+    """The states [S, D] of the sequences' last tokens, float32, in the order in which they were given, not normalised.
 
     `model` comes from `load_packed`.
     """

@@ -1,10 +1,9 @@
 """An encoder without padding: whole texts lie end to end in packs of one fixed number of tokens.
 
-Every matrix product has the same shape, and attention looks at each text alone, so a vector depends on
-its text alone, as those of `Encoder` do, and no work is done for padding. Whether a model can be run this way
-(positions and token types are arguments, attention can be replaced) is not guessed from its name: when it is
-loaded, texts are run through both paths and must agree; where they do not, and on CUDA, the batches of
-`Encoder` are used. Measured: docs/benchmarks.md.
+Every matrix product has the same shape and attention stays within each text, so a vector depends on its text alone, as
+with `Encoder`, and no work is done for padding. Whether a model can be run this way (positions are an argument,
+attention can be replaced) is tried, not guessed from its name: when it is loaded, texts are run through both paths and
+must agree. Where they do not, and on CUDA, the padded batches of `Encoder` are used. Measured: docs/benchmarks.md.
 Shapes: P poolings, N texts, T tokens of a pack, H heads, R texts of a run of equal length, L its length,
 I numbers of a pooled state, D dimensions.
 """
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.models.encoder import Batch, Encoder
+from f2llm.models.encoder import Encoder, PaddedBatch
 from f2llm.models.pooling import pool
 
 if TYPE_CHECKING:
@@ -27,24 +26,24 @@ if TYPE_CHECKING:
 ATTENTION = "packed_runs"
 # Tokens of a pack: the states of all layers then stay in the processor's cache.
 PACK_TOKENS = 1024
-# Largest difference of a component of a pooled state, as a share of the largest, that rounding in float32 explains.
+# Largest difference of a number of a pooled state, as a share of the largest number, that rounding in float32 explains.
 TOLERANCE = 1e-3
 _TRIAL_LENGTHS = (11, 7, 7, 3, 1)
 logger = logging.getLogger(__name__)
 
 
-class Pack(NamedTuple):
-    """Positions of the texts of a pack, longest first, and how many tokens remain free."""
+class TextPack(NamedTuple):
+    """Texts that go through the model together."""
 
-    rows: list[int]
-    room: int
+    rows: list[int]  # places of the texts, longest first
+    room: int  # tokens of the pack that remain free
 
 
 class PackedEncoder(Encoder):
     """An Encoder that runs packs where its model allows it.
 
     Attributes:
-        packed: whether it does.
+        packed: whether the model runs packs.
     """
 
     packed = False
@@ -66,27 +65,27 @@ class PackedEncoder(Encoder):
             yield from super()._pooled(tokens, poolings)
             return
         for pack in packs([len(ids) for ids in tokens], size=self._pack_tokens):
-            yield np.array(pack.rows), self._run([tokens[row] for row in pack.rows], pack.room, poolings)
+            yield np.array(pack.rows), self._run_pack([tokens[row] for row in pack.rows], pack.room, poolings)
 
     def _try_packs(self, max_length: int) -> None:
-        """Run a few made-up texts both ways; adopt packs where the results agree."""
+        """Run a few random texts both ways; adopt packs where the pooled states agree."""
         if self.device != "cpu" or max_length < max(_TRIAL_LENGTHS):
             return
         from transformers import AttentionInterface
 
         self._pack_tokens = max(PACK_TOKENS, -(-max_length // 64) * 64)
-        dice = np.random.RandomState(0)
-        tokens = [dice.randint(0, self._model.config.vocab_size, length).tolist() for length in _TRIAL_LENGTHS]
-        batch = Batch(rows=np.arange(len(tokens)), length=16, masked=not self._causal)
+        generator = np.random.RandomState(0)
+        tokens = [generator.randint(0, self._model.config.vocab_size, length).tolist() for length in _TRIAL_LENGTHS]
+        batch = PaddedBatch(rows=np.arange(len(tokens)), length=16, masked=not self._causal)
         precision, self.precision = self.precision, "float32"
         before = self._model.config._attn_implementation
-        wanted_PND = self._forward(tokens, batch, ("mean",))
+        padded_PBI = self._forward(tokens, batch, ("mean",))
         AttentionInterface.register(ATTENTION, run_attention)
         try:
             self._model.set_attn_implementation(ATTENTION)
-            found_PND = self._run(tokens, self._pack_tokens - sum(_TRIAL_LENGTHS), ("mean",))
-            self.packed = bool(np.abs(found_PND - wanted_PND).max() <= TOLERANCE * np.abs(wanted_PND).max())
-        except Exception as error:  # whatever a foreign architecture raises: it is then run the other way
+            packed_PBI = self._run_pack(tokens, self._pack_tokens - sum(_TRIAL_LENGTHS), ("mean",))
+            self.packed = bool(np.abs(packed_PBI - padded_PBI).max() <= TOLERANCE * np.abs(padded_PBI).max())
+        except Exception as error:  # whatever an unknown architecture raises: it is then run in padded batches
             logger.info("packs are not for this model: %s: %s", type(error).__name__, error)
         self.precision = precision
         if not self.packed:
@@ -94,17 +93,17 @@ class PackedEncoder(Encoder):
         elif precision == "bfloat16":
             _store_linear_weights_in_bfloat16(self._model)
 
-    def _run(self, tokens: list[list[int]], room: int, poolings: Sequence[str]) -> NDArray[np.float32]:
-        """Return pooled states [P, B, D] of the texts of one pack, which are sorted by length, longest first."""
+    def _run_pack(self, tokens: list[list[int]], room: int, poolings: Sequence[str]) -> NDArray[np.float32]:
+        """The pooled states [P, B, I] of the texts of one pack, which are sorted by length, longest first."""
         import torch
 
         lengths = [len(ids) for ids in tokens]
         tokens_T = np.concatenate([*tokens, np.full(room, self._padding)]).astype(np.int64)
         positions_T = np.concatenate([*(np.arange(length) for length in lengths), np.zeros(room)]).astype(np.int64)
-        runs = (*lengths, room) if room else tuple(lengths)
+        runs = (*lengths, room) if room else tuple(lengths)  # the padding at the end is a run, too
         cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
-            hidden_TD = self._model(
+            hidden_TI = self._model(
                 input_ids=torch.from_numpy(tokens_T)[None],
                 position_ids=torch.from_numpy(positions_T)[None],
                 run_lengths=runs,
@@ -112,13 +111,13 @@ class PackedEncoder(Encoder):
                 **cache,
             ).last_hidden_state[0]
         with torch.inference_mode():
-            pooled_PBD = [_pool_runs(hidden_TD, lengths, pooling) for pooling in poolings]
-        return torch.stack(pooled_PBD).numpy()
+            pooled_PBI = [_pool_runs(hidden_TI, lengths, pooling) for pooling in poolings]
+        return torch.stack(pooled_PBI).numpy()
 
 
-def packs(lengths: Sequence[int], *, size: int) -> Iterator[Pack]:
-    """Yield texts in packs of at most `size` tokens: the longest that is left, then the longest that still fits."""
-    waiting: dict[int, list[int]] = {}
+def packs(lengths: Sequence[int], *, size: int) -> Iterator[TextPack]:
+    """Packs of at most `size` tokens: each takes the longest text left, then again and again the longest that fits."""
+    waiting: dict[int, list[int]] = {}  # length -> places of texts, the first last
     for row in reversed(range(len(lengths))):
         waiting.setdefault(lengths[row], []).append(row)
     while waiting:
@@ -129,7 +128,7 @@ def packs(lengths: Sequence[int], *, size: int) -> Iterator[Pack]:
                 room -= length
             if not waiting[length]:
                 del waiting[length]
-        yield Pack(rows, room)
+        yield TextPack(rows, room)
 
 
 def run_attention(  # the signature is that of transformers' AttentionInterface
@@ -145,7 +144,7 @@ def run_attention(  # the signature is that of transformers' AttentionInterface
     run_causal: bool,
     **other: Any,  # noqa: ANN401 - whatever a model adds
 ) -> tuple["torch.Tensor", None]:
-    """Attend within each text, [1, H, T, D] -> [1, T, H, D]; one dense call for a run of equal lengths.
+    """Attend within each text, [1, H, T, D] -> [1, T, H, D]: one dense call for each run of texts of equal length.
 
     Raises:
         ValueError: the model asks for a mask, a window, capped scores or sinks.
@@ -153,10 +152,10 @@ def run_attention(  # the signature is that of transformers' AttentionInterface
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
-    asked = [name for name in ("sliding_window", "softcap", "s_aux") if other.get(name) is not None]
-    if attention_mask is not None or asked:
-        raise ValueError(f"attention wants {', '.join(asked) or 'a mask'}")
-    grouped, start, parts = query.shape[1] != key.shape[1], 0, []
+    unsupported = [name for name in ("sliding_window", "softcap", "s_aux") if other.get(name) is not None]
+    if attention_mask is not None or unsupported:
+        raise ValueError(f"attention wants {', '.join(unsupported) or 'a mask'}")
+    grouped, start, outputs = query.shape[1] != key.shape[1], 0, []
     for length, run in groupby(run_lengths):
         count = len(list(run))
         states_RHLD = (
@@ -164,25 +163,26 @@ def run_attention(  # the signature is that of transformers' AttentionInterface
             for whole in (query, key, value)
         )
         out_RHLD = scaled_dot_product_attention(*states_RHLD, is_causal=run_causal, scale=scaling, enable_gqa=grouped)
-        parts.append(out_RHLD.transpose(1, 2).flatten(0, 1))
+        outputs.append(out_RHLD.transpose(1, 2).flatten(0, 1))
         start += count * length
-    return torch.cat(parts)[None], None
+    return torch.cat(outputs)[None], None
 
 
-def _pool_runs(hidden_TD: "torch.Tensor", lengths: list[int], pooling: str) -> "torch.Tensor":
+def _pool_runs(hidden_TI: "torch.Tensor", lengths: list[int], pooling: str) -> "torch.Tensor":
+    """The pooled states [B, I] of the texts, one call for each run of texts of equal length."""
     import torch
 
-    start, parts = 0, []
+    start, pooled = 0, []
     for length, run in groupby(lengths):
         count = len(list(run))
-        states_RLD = hidden_TD[start : start + count * length].unflatten(0, (count, length))
-        parts.append(pool(states_RLD, torch.full((count,), length), pooling=pooling))
+        states_RLI = hidden_TI[start : start + count * length].unflatten(0, (count, length))
+        pooled.append(pool(states_RLI, torch.full((count,), length), pooling=pooling))
         start += count * length
-    return torch.cat(parts)
+    return torch.cat(pooled)
 
 
 def _store_linear_weights_in_bfloat16(model: Any) -> None:  # noqa: ANN401 - a class of transformers
-    """Round once what autocast would round again in every pass; results are the same."""
+    """Round the weights once that autocast would round in every pass; results are the same."""
     import torch
 
     for module in model.modules():

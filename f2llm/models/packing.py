@@ -1,4 +1,4 @@
-"""Sequences laid end to end, and dealt to processes and chunks."""
+"""Sequences laid end to end in packs, and dealt to processes and chunks."""
 
 import heapq
 import math
@@ -20,7 +20,7 @@ class Pack(NamedTuple):
         positions_1T: position of each token in its own sequence, int64.
         starts: offset of each sequence and the total, int32 [S + 1].
         lengths: tokens of each sequence, descending.
-        last_S: place in T of the last token of each sequence, in the order the sequences were given.
+        last_S: place in T of the last token of each sequence, in the order in which the sequences were given.
     """
 
     tokens_1T: "torch.Tensor"
@@ -53,11 +53,11 @@ def pack(sequences: Sequence[NDArray[np.int32]], *, device: "torch.device | str"
 
 
 def deal(lengths: Sequence[int], *, processes: int, tokens_per_chunk: int) -> list[list[list[int]]]:
-    """Return for each process its chunks, each a list of places in `lengths`, the same in every process.
+    """For each process its chunks, each a list of places in `lengths`; every process computes the same answer.
 
-    All processes get the same number of chunks, about as few as keep every chunk within
-    `tokens_per_chunk`; only a sequence that is longer has a chunk above it. The longest sequence goes
-    first, into the lightest chunk (longest processing time first, Graham 1969). A chunk may be empty.
+    All processes get the same number of chunks, about as few as keep every chunk within `tokens_per_chunk`; only a
+    longer sequence makes a larger chunk. The longest sequence goes first, each into the lightest chunk (longest
+    processing time first, Graham 1969). A chunk may be empty.
     """
     most = max([tokens_per_chunk, *lengths])
     order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
@@ -66,13 +66,13 @@ def deal(lengths: Sequence[int], *, processes: int, tokens_per_chunk: int) -> li
         heaviest, dealt = _deal_into(processes * chunks, order, lengths)
         if heaviest <= most:
             return [dealt[process::processes] for process in range(processes)]
-        chunks += 1 + chunks // 16  # few tries even for a batch of thousands of chunks
+        chunks += 1 + chunks // 16  # by 6 % each time: few tries even for a batch of thousands of chunks
 
 
 def _deal_into(chunks: int, order: Sequence[int], lengths: Sequence[int]) -> tuple[int, list[list[int]]]:
-    """Return the tokens of the heaviest chunk, and the chunks."""
+    """The tokens of the heaviest chunk, and the chunks as lists of places."""
     dealt: list[list[int]] = [[] for _ in range(chunks)]
-    loads = [(0, number) for number in range(chunks)]
+    loads = [(0, number) for number in range(chunks)]  # a heap of (tokens, chunk)
     for place in order:
         load, lightest = loads[0]
         dealt[lightest].append(place)

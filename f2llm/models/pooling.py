@@ -1,4 +1,4 @@
-"""Token vectors to one vector a text. Shapes: B texts, T tokens (padding on the right), D dimensions."""
+"""From states of tokens to one vector a text. Shapes: B texts, T tokens (padding on the right), D dimensions."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,10 @@ if TYPE_CHECKING:
 
 
 def pool(hidden_BTD: "torch.Tensor", lengths_B: "torch.Tensor", *, pooling: str) -> "torch.Tensor":
-    """Return pooled_BD in float32, not normalised.
+    """The pooled vectors [B, D] in float32, not normalised; differentiable.
 
-    `lengths_B` counts the tokens of each text (int64, 1..T); what lies to the right of them is
-    padding and is not read. "last" takes the last token, "mean" the average of all, "cls" the
-    first. Differentiable.
+    `lengths_B` counts the tokens of each text (int64, 1..T); padding behind them is not read. "last" takes the state of
+    the last token, "mean" the average of all, "cls" the first.
 
     Raises:
         InputError: another pooling.

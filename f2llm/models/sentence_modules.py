@@ -1,4 +1,4 @@
-"""What a model of sentence-transformers does behind its transformer, read from modules.json and its folders."""
+"""Pooling and dense layers that a model of sentence-transformers has after its transformer, from modules.json."""
 
 import json
 import logging
@@ -14,50 +14,55 @@ if TYPE_CHECKING:
 
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 PICKLED = "pytorch_model.bin"
-# What 1_Pooling/config.json calls our poolings.
+# Our poolings -> their keys in 1_Pooling/config.json.
 POOLING_MODES = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
 logger = logging.getLogger(__name__)
 
 
-class Module(NamedTuple):
-    """A line of modules.json: the last part of its class's name, and its folder."""
+class ListedModule(NamedTuple):
+    """An entry of modules.json: the last part of its class's name, and its folder."""
 
     kind: str
     path: str
 
 
-def check_modules(folder: Path, *, pooling: str, where: str) -> list[Module]:
-    """Return the Dense modules of a model in their order; note where its own pooling is another than `pooling`.
+def check_modules(folder: Path, *, pooling: str, where: str) -> list[ListedModule]:
+    """The Dense modules of a model in their order; logs a warning where the model has another pooling than `pooling`.
 
     Raises:
-        InputError: vectors go through a module that an encoder here does not have, or through one in an order
-            that it does not run, or a module's folder leads out of the model's.
+        InputError: vectors go through a module or an order of modules that is not supported, or a module's folder lies
+            outside of the model's.
     """
     path = folder / "modules.json"
     listed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    found = [Module(str(one.get("type", "")).rpartition(".")[2], str(one.get("path", ""))) for one in listed]
-    kinds = [module.kind for module in found]
-    other = [kind for kind in kinds if kind not in MODULES]
-    if other:
+    modules = [
+        ListedModule(str(entry.get("type", "")).rpartition(".")[2], str(entry.get("path", ""))) for entry in listed
+    ]
+    kinds = [module.kind for module in modules]
+    unsupported = [kind for kind in kinds if kind not in MODULES]
+    if unsupported:
         raise InputError(
-            f"{where}: modules.json: its vectors go through {', '.join(other)}, which is not supported; use a model of "
-            f"{', '.join(MODULES)} alone, or its vectors as `format: vectors`"
+            f"{where}: modules.json: its vectors go through {', '.join(unsupported)}, which is not supported; use a model "
+            f"of {', '.join(MODULES)} alone, or its vectors as `format: vectors`"
         )
     if kinds != sorted(kinds, key=MODULES.index):
         raise InputError(
             f"{where}: modules.json: {', '.join(kinds)} is an order that is not supported (it is "
             f"{', '.join(MODULES)}); use its vectors as `format: vectors`"
         )
-    for module in found:
+    for module in modules:
         if module.path:
             check_member_name(module.path, where=f"{where}: modules.json")
-    for module in (module for module in found if module.kind == "Pooling"):
-        _compare_pooling(folder / module.path / "config.json", pooling, where=where)
-    return [module for module in found if module.kind == "Dense"]
+    for module in modules:
+        if module.kind == "Pooling":
+            _compare_pooling(folder / module.path / "config.json", pooling, where=where)
+    return [module for module in modules if module.kind == "Dense"]
 
 
-def store_dense(origin: Path, modules: list[Module], aside: Path, *, width: int, where: str) -> int:
-    """Write the Dense layers of `origin` into a model folder; return how many numbers a vector has after them.
+def store_dense(origin: Path, modules: list[ListedModule], aside: Path, *, width: int, where: str) -> int:
+    """Write the Dense layers of `origin` into the model folder `aside`; return the length of a vector after them.
+
+    `width` is its length before them.
 
     Raises:
         InputError: a folder lacks its files, weights are pickled, or shapes or settings are not supported.
@@ -68,17 +73,17 @@ def store_dense(origin: Path, modules: list[Module], aside: Path, *, width: int,
 
     weights: dict[str, torch.Tensor] = {}
     layers: list[dict[str, Any]] = []
-    for at, module in enumerate(modules):
-        place = f"{where}: {module.path}"
-        config, tensors = _read_dense(origin / module.path, where=place)
+    for number, module in enumerate(modules):
+        layer_name = f"{where}: {module.path}"
+        config, tensors = _read_dense(origin / module.path, where=layer_name)
         weight_OI, bias_O = tensors.get("linear.weight"), tensors.get("linear.bias")
         if weight_OI is None or weight_OI.ndim != 2 or weight_OI.shape[1] != width:
-            found = None if weight_OI is None else list(weight_OI.shape)
-            raise InputError(f"{place}: linear.weight is {found}, it is to read {width} numbers; mend the model")
-        weights[f"{at}.weight"] = weight_OI.float().contiguous()
+            shape = None if weight_OI is None else list(weight_OI.shape)
+            raise InputError(f"{layer_name}: linear.weight is {shape}, it is to read {width} numbers; mend the model")
+        weights[f"{number}.weight"] = weight_OI.float().contiguous()
         if bias_O is not None:
-            weights[f"{at}.bias"] = bias_O.float().contiguous()
-        layers.append({"activation": _activation(config, where=place), "in": width, "out": len(weight_OI)})
+            weights[f"{number}.bias"] = bias_O.float().contiguous()
+        layers.append({"activation": _activation(config, where=layer_name), "in": width, "out": len(weight_OI)})
         width = len(weight_OI)
     save_file(weights, aside / WEIGHTS)
     (aside / WEIGHTS).chmod(0o644)
@@ -102,11 +107,11 @@ def _read_dense(folder: Path, *, where: str) -> "tuple[dict[str, Any], dict[str,
 def _activation(config: dict[str, Any], *, where: str) -> str:
     name = str(config.get("activation_function") or "Identity").rpartition(".")[2]
     key = "sentence_embedding"
-    others = [config.get("module_input_name", key), config.get("module_output_name") or key]
-    if name not in ACTIVATIONS or config.get("use_residual") or others != [key, key]:
+    read, written = config.get("module_input_name", key), config.get("module_output_name") or key
+    if name not in ACTIVATIONS or config.get("use_residual") or (read, written) != (key, key):
         raise InputError(
-            f"{where}/config.json: activation {name}, residual {bool(config.get('use_residual'))}, from {others[0]} to "
-            f"{others[1]} is not supported; it is {', '.join(ACTIVATIONS)} over the pooled vector"
+            f"{where}/config.json: activation {name}, residual {bool(config.get('use_residual'))}, from {read} to "
+            f"{written} is not supported; it is {', '.join(ACTIVATIONS)} over the pooled vector"
         )
     return name
 
@@ -114,6 +119,6 @@ def _activation(config: dict[str, Any], *, where: str) -> str:
 def _compare_pooling(path: Path, pooling: str, *, where: str) -> None:
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     mode = config.get("pooling_mode")
-    own = [name for name, key in POOLING_MODES.items() if config.get(key) or mode in (name, key)]
-    if own and own != [pooling]:
-        logger.warning("%s: pooling is %s, the model's own is %s", where, pooling, ", ".join(own))
+    poolings = [name for name, key in POOLING_MODES.items() if config.get(key) or mode in (name, key)]
+    if poolings and poolings != [pooling]:
+        logger.warning("%s: pooling is %s, the model's own is %s", where, pooling, ", ".join(poolings))

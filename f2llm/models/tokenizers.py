@@ -1,7 +1,7 @@
-"""Tokenizers whose texts end in EOS by themselves, so that no stage has to remember it.
+"""Tokenizers that end every text in EOS by themselves, so that no stage has to remember it.
 
-Decoders pooled at the last token need every text to end in EOS, cut ones too. A post-processor
-inside tokenizer.json does that: the tokenizer makes room for it when it truncates.
+Decoders that are pooled at the last token need every text to end in EOS, truncated ones too. A post-processor inside
+tokenizer.json adds it: the tokenizer leaves room for it when it truncates.
 """
 
 import logging
@@ -15,20 +15,19 @@ if TYPE_CHECKING:
 
 PROBES = ("a", "alpha beta gamma delta epsilon zeta eta theta", "")
 PROBE_LENGTH = 6
-UNBOUNDED_TOKENS = 1 << 40  # model_max_length beyond this means: nobody has set it
+UNBOUNDED_TOKENS = 1 << 40  # a model_max_length above this is a default that nobody set
 logger = logging.getLogger(__name__)
 
 
 def finish_tokenizer(
     tokenizer: "PreTrainedTokenizerFast", *, append_eos: bool, most_tokens: int | None, where: str
 ) -> "PreTrainedTokenizerFast":
-    """Return the tokenizer as the pipeline uses it: right padding, a pad token, EOS where asked for.
+    """The tokenizer as the pipeline uses it: right padding, a pad token, EOS with `append_eos`.
 
-    With `append_eos` `tokenizer(text, truncation=True, max_length=L)` ends in EOS for every text
-    and L, also after saving and loading with AutoTokenizer; a BOS that the tokenizer puts in front
-    stays. A token that the tokenizer itself puts behind a text is the EOS then, whatever its files
-    say. `most_tokens` is the longest input of the model. A missing pad token becomes EOS: padding is
-    told apart by the attention mask alone.
+    With `append_eos`, `tokenizer(text, truncation=True, max_length=L)` ends in EOS for every text and L, also after
+    saving and loading with AutoTokenizer; a BOS that the tokenizer puts in front stays. A token that the tokenizer
+    already puts behind a text counts as EOS, whatever its files declare. `most_tokens` is the longest input of the
+    model. A missing pad token becomes EOS: the attention mask alone marks padding.
 
     Raises:
         InputError: no fast tokenizer (tokenizer.json), no EOS token, or nothing to pad with.
@@ -55,7 +54,7 @@ def _with_eos(tokenizer: "PreTrainedTokenizerFast", *, where: str) -> "PreTraine
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    before, behind = _put_around(tokenizer)
+    before, behind = _added_tokens(tokenizer)
     eos = behind[0] if len(behind) == 1 else tokenizer.eos_token
     if eos is None:
         raise InputError(
@@ -79,11 +78,11 @@ def _with_eos(tokenizer: "PreTrainedTokenizerFast", *, where: str) -> "PreTraine
     )
 
 
-def _put_around(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[str], list[str]]:
-    """Return the tokens (BOS, EOS or none) that the tokenizer itself puts before and behind a text."""
+def _added_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[str], list[str]]:
+    """The tokens (BOS, EOS or none) that the tokenizer puts before and behind a text."""
     bare = tokenizer(PROBES[0], add_special_tokens=False)["input_ids"]
     whole = tokenizer(PROBES[0])["input_ids"]
-    start = next((at for at in range(len(whole)) if whole[at : at + len(bare)] == bare), None)
+    start = next((start for start in range(len(whole)) if whole[start : start + len(bare)] == bare), None)
     if start is None:
         return [], []
     end = start + len(bare)
@@ -91,10 +90,10 @@ def _put_around(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[str], list[s
 
 
 def check_saved_tokenizer(folder: str | Path, *, append_eos: bool, where: str) -> None:
-    """Check that the saved tokenizer loads, and that texts, cut ones too, end in one EOS if they are to.
+    """Check that the saved tokenizer loads and, with `append_eos`, ends texts in exactly one EOS, truncated ones too.
 
     Raises:
-        InputError: one does not.
+        InputError: a text does not end so.
     """
     from transformers import AutoTokenizer
 

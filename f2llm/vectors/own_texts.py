@@ -49,8 +49,8 @@ class Hit(NamedTuple):
 class TextIndex:
     """The texts of a file or folder with their vectors, which `ask` searches.
 
-    Both lie on disk, in `folder` or a temporary folder; memory holds a chunk of them. An index in `folder` is used again
-    until model or texts change.
+    Both lie on disk, in `folder` or a temporary folder; memory holds a chunk of them. An index in `folder` is used
+    again until model or texts change.
 
     Attributes:
         rebuilt: whether the texts were encoded now, and not by an earlier call.
