@@ -42,8 +42,8 @@ def check_modules(folder: Path, *, pooling: str, where: str) -> list[ListedModul
     unsupported = [kind for kind in kinds if kind not in MODULES]
     if unsupported:
         raise InputError(
-            f"{where}: modules.json: its vectors go through {', '.join(unsupported)}, which is not supported; use a model "
-            f"of {', '.join(MODULES)} alone, or its vectors as `format: vectors`"
+            f"{where}: modules.json: its vectors go through {', '.join(unsupported)}, which is not supported; use a "
+            f"model of {', '.join(MODULES)} alone, or its vectors as `format: vectors`"
         )
     if kinds != sorted(kinds, key=MODULES.index):
         raise InputError(

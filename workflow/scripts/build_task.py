@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
-from f2llm.evaluate.tasks.drawn import Tables, build_task
+from f2llm.evaluate.tasks.drawn import SourceTables, build_task
 from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ with job(snakemake) as counts:
     counts.update(
         build_task(
             build(Task, snakemake.params.stanza),
-            Tables(corpus=snakemake.input.corpus, queries=snakemake.input.queries),
+            SourceTables(corpus=snakemake.input.corpus, queries=snakemake.input.queries),
             folder=snakemake.output.data,
             texts=snakemake.output.texts,
         )

@@ -1,8 +1,8 @@
-"""Is the data of a task of mteb here, whole, and that which mteb scores? Known before a model is loaded.
+"""Checks, before a model is loaded, that the fetched data of a task are complete and those that mteb scores.
 
-The task is loaded as mteb loads it, from the fetched files and without the network; its descriptive
-statistics are compared with those that mteb ships; and it is scored once by a model of two numbers a
-text, which shows that nothing is missing and which texts a model will read.
+The task is loaded as mteb loads it, from the fetched files and without the network; its descriptive statistics are
+compared with those that mteb ships; and it is scored once by a stand-in for a model, which shows that nothing is
+missing and records the texts that a model will read.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.data import PROBE, SCORED, Text, is_empty
+from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskText, is_empty
 from f2llm.evaluate.tasks.mteb import mteb_task
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.records.files import read_json, sha256_path, write_json
@@ -27,9 +27,9 @@ from f2llm.records.tables import write_rows
 if TYPE_CHECKING:
     from mteb.abstasks.abstask import AbsTask
 
-# Statistics of the texts themselves; all others count rows, labels and relations.
+# Parts of the names of statistics on the texts themselves; all others count rows, labels and relations.
 OF_TEXTS = ("characters", "length", "unique_texts", "unique_pairs", "samples_in_train")
-CLOSE = 1e-6
+CLOSE = 1e-6  # relative difference of numbers that are taken as equal
 FIELDS = {"query": "query", "document": "corpus"}
 MOST_SHOWN = 6
 logger = logging.getLogger(__name__)
@@ -46,9 +46,8 @@ def check_task(
         InputError: mteb cannot load or score the data, or (as `task.check` says) they are not those
             whose statistics it ships.
     """
-    about = {"task": task.name, "repository": task.mteb.repository, "revision": task.mteb.revision,
-             "files": len(read_json(manifest)["files"]), "sha256": sha256_path(data), "differences": []}  # fmt: skip
-    recorder = Recorder(task)
+    differences: list[dict[str, Any]] = []
+    recorder = TextRecorder(task)
     if is_empty(data):
         logger.warning("%s: no data (it was skipped)", task.name)
     else:
@@ -56,94 +55,117 @@ def check_task(
             link = private / task.name  # `datasets` tells local folders apart by their last name
             link.symlink_to(Path(data).absolute())
             try:
-                about["differences"] = list(differences(task, folder=link)) if task.check != "off" else []
-                refuse(task, about["differences"])
+                differences = list(differences_of_statistics(task, folder=link)) if task.check != "off" else []
+                refuse(task, differences)
                 recorder.score(mteb_task(task, folder=link))
             except InputError:
                 raise
             except Exception as error:  # whatever mteb, datasets or a parser raises
-                said = " ".join(str(error).split())[:300]
+                message = " ".join(str(error).split())[:300]
                 raise InputError(
                     f"benchmark task {task.name}: mteb cannot read {task.mteb.repository}@{task.mteb.revision} in "
-                    f"{data}: {type(error).__name__}: {said}; fetch it again (delete {data}), or take the task out"
+                    f"{data}: {type(error).__name__}: {message}; fetch it again (delete {data}), or take the task out"
                 ) from error
     rows = sorted(recorder.texts, key=lambda row: (row.split, row.field, row.id))
     write_rows(texts, schema=TEXTS, rows=rows, metadata={"task": task.name, "source": task.mteb.repository})
-    write_json(checked, about | {"texts": len(rows)})
-    return {"texts": len(rows), "differences": len(about["differences"])}
+    verdict = {
+        "task": task.name,
+        "repository": task.mteb.repository,
+        "revision": task.mteb.revision,
+        "files": len(read_json(manifest)["files"]),
+        "sha256": sha256_path(data),
+        "differences": differences,
+        "texts": len(rows),
+    }
+    write_json(checked, verdict)
+    return {"texts": len(rows), "differences": len(differences)}
 
 
-def refuse(task: Task, found: list[dict[str, Any]]) -> None:
+def refuse(task: Task, differences: list[dict[str, Any]]) -> None:
     """Raise an InputError for differences that the stanza does not allow; log the others."""
-    lines = [f"{one['where']}: {one['found']} here, {one['expected']} in mteb's statistics" for one in found]
-    where = f"benchmark task {task.name}"
-    fatal = [line for line, one in zip(lines, found, strict=True) if not one["of_texts"] or task.check == "strict"]
+    lines, fatal = [], []
+    for difference in differences:
+        where, here, expected = (difference[key] for key in ("where", "found", "expected"))
+        lines.append(f"{where}: {here} here, {expected} in mteb's statistics")
+        if not difference["of_texts"] or task.check == "strict":
+            fatal.append(lines[-1])
     if fatal:
         rest = f", and {len(fatal) - MOST_SHOWN} more" if len(fatal) > MOST_SHOWN else ""
         raise InputError(
-            f"{where}: the data are not those that mteb scores: {'; '.join(fatal[:MOST_SHOWN])}{rest}"
-            "; fetch the pinned revision again, or say `check: off` in the benchmark if you know why"
+            f"benchmark task {task.name}: the data are not those that mteb scores: "
+            f"{'; '.join(fatal[:MOST_SHOWN])}{rest}; fetch the pinned revision again, or say `check: off` in the "
+            "benchmark if you know why"
         )
     if lines:
         logger.warning("%s: its texts differ from mteb's statistics: %s", task.name, "; ".join(lines[:MOST_SHOWN]))
 
 
-def differences(task: Task, *, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield where the statistics of the data in `folder` differ from those that mteb ships."""
-    made = mteb_task(task, folder=folder)
-    made.load_data()
-    missing = [subset for subset in task.mteb.subsets if made.metadata.is_multilingual and subset not in made.dataset]
+def differences_of_statistics(task: Task, *, folder: Path) -> Iterator[dict[str, Any]]:
+    """Where the statistics of the data in `folder` differ from those that mteb ships.
+
+    Each difference names its place (`where`), both numbers (`expected`, `found`), and whether it is one `of_texts`.
+    """
+    loaded = mteb_task(task, folder=folder)
+    loaded.load_data()
+    multilingual = loaded.metadata.is_multilingual
+    missing = [subset for subset in task.mteb.subsets if multilingual and subset not in loaded.dataset]
     if missing:
         raise InputError(f"benchmark task {task.name}: the data have no subset {', '.join(missing)}; fetch them again")
-    shipped = made.metadata.descriptive_stats
+    shipped = loaded.metadata.descriptive_stats
     if shipped is None:
         logger.warning("%s: mteb ships no statistics of its data; only the hashes of the files are checked", task.name)
         return
     for split in task.mteb.splits:
-        for subset in task.mteb.subsets if made.metadata.is_multilingual else (None,):
+        for subset in task.mteb.subsets if multilingual else (None,):
             expected = shipped.get(split) or {}
             if subset is not None:
                 expected = expected.get("hf_subset_descriptive_stats", {}).get(subset) or {}
-            found = made._calculate_descriptive_statistics_from_split(split, hf_subset=subset)
+            found = loaded._calculate_descriptive_statistics_from_split(split, hf_subset=subset)
             where = " ".join(filter(None, (split, subset)))
-            yield from _compared(expected, found, where=where)
+            yield from _differences(expected, found, where=where)
 
 
-def _compared(expected: Any, found: Any, *, where: str, text: bool = False) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def _differences(
+    expected: Any,  # noqa: ANN401 - JSON
+    found: Any,  # noqa: ANN401 - JSON
+    *,
+    where: str,
+    of_texts: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """The numbers of `expected`, at any depth, that `found` has otherwise; absent statistics of texts are no fault."""
     if isinstance(expected, Mapping):
-        there = found if isinstance(found, Mapping) else {}
+        here = found if isinstance(found, Mapping) else {}
         if expected and all(str(key).lstrip("-").isdigit() for key in expected):  # counts by label
-            there = {str(key): value for key, value in there.items()}
+            here = {str(key): value for key, value in here.items()}
         for key, value in expected.items():
             if key != "hf_subset_descriptive_stats":
-                of_texts = text or any(word in key for word in OF_TEXTS)
-                yield from _compared(value, there.get(key), where=f"{where} {key}", text=of_texts)
-    elif expected is not None and found is not None:
-        close = isinstance(expected, int | float) and abs(float(expected) - float(found)) <= CLOSE * max(
-            1, abs(expected)
-        )
-        if not close and expected != found:
-            yield {"where": where, "expected": expected, "found": found, "of_texts": text}
-    elif expected is not None and not text:
-        yield {"where": where, "expected": expected, "found": None, "of_texts": text}
+                inside = of_texts or any(word in key for word in OF_TEXTS)
+                yield from _differences(value, here.get(key), where=f"{where} {key}", of_texts=inside)
+        return
+    if expected is None or (found is None and of_texts) or expected == found:
+        return
+    if found is not None and isinstance(expected, int | float):
+        if abs(float(expected) - float(found)) <= CLOSE * max(1, abs(expected)):
+            return
+    yield {"where": where, "expected": expected, "found": found, "of_texts": of_texts}
 
 
-class Recorder:
-    """mteb's encoder protocol for a model of two numbers a text, which keeps what it has read."""
+class TextRecorder:
+    """mteb's encoder protocol for a stand-in: a vector of two numbers for each text, which it records."""
 
     def __init__(self, task: Task) -> None:
         self._splits = task.mteb.splits
-        self.texts: set[Text] = set()
+        self.texts: set[TaskText] = set()
 
-    def score(self, made: "AbsTask") -> None:
-        """Let mteb score a task with this model."""
+    def score(self, mteb_task: "AbsTask") -> None:
+        """Let mteb score a task with this stand-in."""
         import mteb
         from mteb.models.model_meta import ModelMeta
 
         identity = {"name": "f2llm/recorder", "revision": "none", "modalities": ["text"]}
         self.mteb_model_meta = ModelMeta.create_empty(overwrites=identity)
         mteb.evaluate(
-            self, made, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
+            self, mteb_task, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
             encode_kwargs={"batch_size": 256, "show_progress_bar": False},
         )  # fmt: skip
 
@@ -157,19 +179,19 @@ class Recorder:
         prompt_type: Any = None,  # noqa: ANN401 - mteb's PromptType
         **_: Any,  # noqa: ANN401
     ) -> NDArray[np.float32]:
-        """Return a direction of the plane for each text, by its hash."""
+        """For each text a direction in the plane, by its hash."""
         texts = [text for batch in inputs for text in batch["text"]]
         field = FIELDS.get(getattr(prompt_type, "value", None), "text")
-        # What a probe is fitted on is no scored text; that name says so to curation.
+        # Texts on which a probe is fitted are not scored: the name of their split tells curation so.
         split = PROBE if hf_split not in self._splits else SCORED if hf_split == PROBE else hf_split
-        self.texts.update(Text(task_metadata.name, split, doc_id(text).hex(), field, text) for text in texts)
+        self.texts.update(TaskText(task_metadata.name, split, doc_id(text).hex(), field, text) for text in texts)
         angles = np.array([int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) for text in texts])
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
     def similarity(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return all cosines."""
+        """All cosines, as dot products of unit vectors."""
         return np.asarray(left) @ np.asarray(right).T
 
     def similarity_pairwise(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the cosine of each row of `left` with the same row of `right`."""
+        """The cosine of each row of `left` with the same row of `right`."""
         return (np.asarray(left) * np.asarray(right)).sum(-1)

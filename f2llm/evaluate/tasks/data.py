@@ -1,12 +1,12 @@
 """The rows of a task, and the folder in which mteb finds them.
 
-The folder is a data set of its own: JSON lines and a README.md whose YAML names configurations,
-files and columns, so `datasets.load_dataset(folder, config)` reads it anywhere. The rows that are
-scored are always the split called `test` there, whatever split of the source they come from.
+The folder is a complete data set: JSON lines and a README.md whose YAML names configurations, files and columns, so
+`datasets.load_dataset(folder, config)` reads it anywhere. The scored rows are always its split `test`, whatever split
+of the source they come from.
 
-The cache of `datasets` knows a local folder by its last name and its README alone: of two folders
-`.../data` with one layout it would return the first one's rows for both. So each configuration is
-described by the hash of its files.
+The cache of `datasets` identifies a local folder by its last name and its README alone: of two folders `.../data` with
+the same layout it would return the rows of the first for both. So each configuration is described by the hash of its
+files.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from f2llm.records.files import TIMESTAMP, atomic_folder, sha256_file
 SCORED, PROBE = "test", "train"
 
 
-class Text(NamedTuple):
+class TaskText(NamedTuple):
     """A text of a task that training must not contain: a row of texts.parquet."""
 
     task: str
@@ -36,14 +36,14 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """A task's rows, ready to be written: file stem -> rows, in order; and the texts that are scored."""
+    """A task's rows, ready to be written: stem of a file -> rows, in order; and the texts that are scored."""
 
     files: Mapping[str, list[dict[str, Any]]]
-    texts: tuple[Text, ...]
+    texts: tuple[TaskText, ...]
     label_names: tuple[str, ...] = ()  # classification: the classes that labels are numbers of
 
     def counts(self) -> dict[str, int]:
-        """Return the number of rows of each file."""
+        """The number of rows of each file."""
         return {name: len(rows) for name, rows in self.files.items()}
 
 
@@ -56,10 +56,10 @@ def write_task_data(folder: str | Path, data: TaskData, *, task: Task) -> None:
 
 
 def is_empty(folder: str | Path) -> bool:
-    """Return whether nothing can be scored: the source was skipped."""
+    """Whether nothing can be scored because the source was skipped: no files, or an empty one besides the probe's."""
     files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != TIMESTAMP]
-    ours = [path for path in files if path.parent == Path(folder) and path.suffix == ".jsonl" and path.stem != PROBE]
-    return not files or any(path.stat().st_size == 0 for path in ours)
+    scored = [path for path in files if path.parent == Path(folder) and path.suffix == ".jsonl" and path.stem != PROBE]
+    return not files or any(path.stat().st_size == 0 for path in scored)
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:

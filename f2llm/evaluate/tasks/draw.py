@@ -1,7 +1,7 @@
 """Draws from normalised tables by keyed hash: the same rows for every run, seed and row order.
 
-The benchmark is fixed: its draws are keyed by a constant, not by the seed of the run, so that two
-runs with other seeds are scored on the same rows. Memory is bounded by what is drawn.
+Draws are keyed by a constant, not by the seed of the run, so that runs with different seeds are scored on the same
+rows. Memory holds the drawn rows.
 """
 
 import heapq
@@ -17,7 +17,7 @@ SEED = 0
 ALL = "all"
 
 
-class Query(NamedTuple):
+class SourceQuery(NamedTuple):
     """A row of queries.parquet."""
 
     id: bytes
@@ -29,11 +29,11 @@ class Query(NamedTuple):
 
     @property
     def key(self) -> str:
-        """E1 key: equal for texts that only differ in case, spacing or width."""
+        """The E1 key: equal for texts that differ in case, spacing or width alone."""
         return content_key(self.text)
 
 
-class Passage(NamedTuple):
+class SourcePassage(NamedTuple):
     """A row of corpus.parquet."""
 
     id: bytes
@@ -41,39 +41,39 @@ class Passage(NamedTuple):
     key: str
 
 
-Item = TypeVar("Item", Query, Passage)
+Row = TypeVar("Row", SourceQuery, SourcePassage)
 
 
-def read_queries(path: str | Path, *, split: str = ALL) -> Iterator[Query]:
-    """Yield the queries of one split, or of all."""
+def read_queries(path: str | Path, *, split: str = ALL) -> Iterator[SourceQuery]:
+    """The queries of one split, or of all."""
     columns = ["query_id", "text", "positives", "label", "grade", "group", "split"]
     for batch in read_batches(path, columns=columns):
-        for *values, found in zip(*(batch[name].to_pylist() for name in columns), strict=True):
-            if split in (ALL, found):
-                yield Query(*values)
+        for *values, row_split in zip(*(batch[name].to_pylist() for name in columns), strict=True):
+            if split in (ALL, row_split):
+                yield SourceQuery(*values)
 
 
-def read_passages(path: str | Path) -> Iterator[Passage]:
-    """Yield the passages of a corpus."""
+def read_passages(path: str | Path) -> Iterator[SourcePassage]:
+    """The passages of a corpus."""
     columns = ["doc_id", "text", "content_key"]
     for batch in read_batches(path, columns=columns):
-        yield from map(Passage._make, zip(*(batch[name].to_pylist() for name in columns), strict=True))
+        yield from map(SourcePassage._make, zip(*(batch[name].to_pylist() for name in columns), strict=True))
 
 
 def draw(
-    rows: Callable[[], Iterable[Item]], *, count: int | None, stage: str, key: Callable[[Item], str] | None = None
-) -> list[Item]:
-    """Return the `count` rows whose keyed hashes are smallest (None: all), in that order.
+    rows: Callable[[], Iterable[Row]], *, count: int | None, stage: str, key: Callable[[Row], str] | None = None
+) -> list[Row]:
+    """The `count` rows whose keyed hashes are smallest (None: all), in that order.
 
-    Of rows with an equal `key` (their E1 key, unless given) only the first is drawn. `rows` is
-    called again when too many of the first rows are equal. Fewer than `count` come back when
-    there are no more; the caller decides whether that is a fault.
+    Of rows with an equal `key` (their E1 key, unless given) only the first is drawn. `rows` is called again when too
+    many of the first rows are equal. Fewer than `count` are returned when there are no more; the caller decides whether
+    that is a fault.
     """
     pool = None if count is None else 2 * count
     while True:
         ranked = ((keyed_hash(SEED, stage, row.id), row.id, row) for row in rows())
         first = sorted(ranked) if pool is None else heapq.nsmallest(pool, ranked)
-        distinct: dict[str, Item] = {}
+        distinct: dict[str, Row] = {}
         for *_, row in first:
             distinct.setdefault(key(row) if key else row.key, row)
         if pool is None or len(distinct) >= count or len(first) < pool:

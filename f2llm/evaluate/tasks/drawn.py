@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, Text, write_task_data
-from f2llm.evaluate.tasks.draw import ALL, Passage, Query, draw, read_passages, read_queries
+from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data
+from f2llm.evaluate.tasks.draw import ALL, SourcePassage, SourceQuery, draw, read_passages, read_queries
 from f2llm.records.ids import doc_id
 from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.tables import count_rows, write_rows
@@ -16,21 +16,21 @@ from f2llm.records.text_keys import content_key
 SCORED_STAGE, PROBE_STAGE, CORPUS_STAGE = "benchmark", "benchmark-probe", "benchmark-corpus"
 
 
-class Tables(NamedTuple):
-    """Normalised tables of the task's source."""
+class SourceTables(NamedTuple):
+    """Paths of the normalised tables of the task's source."""
 
     corpus: str | Path
     queries: str | Path
 
 
-def build_task(task: Task, tables: Tables, *, folder: str | Path, texts: str | Path) -> dict[str, Any]:
+def build_task(task: Task, tables: SourceTables, *, folder: str | Path, texts: str | Path) -> dict[str, Any]:
     """Write the task's folder (f2llm.evaluate.tasks.data) and its texts (schema TEXTS); return counts.
 
-    Texts with an equal E1 key are one: none is drawn twice, and all relevant copies count as
-    relevant. A source without rows (skipped) gives a task without rows.
+    Texts with an equal E1 key count as one text, which is drawn once; what is relevant to one copy is relevant to all.
+    A source without rows (skipped) gives a task without rows.
 
     Raises:
-        InputError: the source has too few rows for what the task asks, with both counts.
+        InputError: the source has fewer rows than the task asks for, with both counts.
     """
     skipped = not count_rows(tables.queries)
     data = _empty(task) if skipped else _BUILDERS[task.type](task, tables)
@@ -41,15 +41,15 @@ def build_task(task: Task, tables: Tables, *, folder: str | Path, texts: str | P
     return {"rows_in": count_rows(tables.queries), "skipped": skipped, "texts": len(rows)} | data.counts()
 
 
-def _retrieval(task: Task, tables: Tables) -> TaskData:
-    def with_positives() -> Iterator[Query]:
+def _retrieval(task: Task, tables: SourceTables) -> TaskData:
+    def with_positives() -> Iterator[SourceQuery]:
         return (row for row in read_queries(tables.queries, split=task.split) if row.positives)
 
     drawn = _drawn(task, "queries", with_positives, count=task.queries, stage=SCORED_STAGE)
     relevant, near = _relevant(drawn, tables.queries)
-    passages, kept = _passages(task, tables.corpus, wanted=set().union(*relevant.values()), near=near)
+    passages, stands_for = _passages(task, tables.corpus, wanted=set().union(*relevant.values()), near=near)
     drawn, passages = sorted(drawn), sorted(passages)
-    judged = sorted({(query.id, kept[doc]) for query in drawn for doc in relevant[query.key]})
+    judged = sorted({(query.id, stands_for[doc]) for query in drawn for doc in relevant[query.key]})
     return TaskData(
         files={
             "queries": [{"_id": query.id.hex(), "text": query.text} for query in drawn],
@@ -60,8 +60,8 @@ def _retrieval(task: Task, tables: Tables) -> TaskData:
     )
 
 
-def _relevant(drawn: Sequence[Query], queries: str | Path) -> tuple[dict[str, set[bytes]], set[bytes]]:
-    """Return E1 key of a drawn query -> its positives, and the positives of others in the same groups.
+def _relevant(drawn: Sequence[SourceQuery], queries: str | Path) -> tuple[dict[str, set[bytes]], set[bytes]]:
+    """E1 key of a drawn query -> its positives; and the positives of other queries in the same groups.
 
     Positives of all queries with an equal E1 key are joined: what answers "foo" answers "Foo".
     """
@@ -78,42 +78,42 @@ def _relevant(drawn: Sequence[Query], queries: str | Path) -> tuple[dict[str, se
 
 def _passages(
     task: Task, corpus: str | Path, *, wanted: set[bytes], near: set[bytes]
-) -> tuple[list[Passage], dict[bytes, bytes]]:
-    """Return the task's corpus, and for each positive the passage that stands for it and its copies.
+) -> tuple[list[SourcePassage], dict[bytes, bytes]]:
+    """The task's corpus, and for each positive the id of the passage that stands for it and its copies.
 
-    Beside the positives: passages of the same groups (the hard ones) up to half of the corpus,
-    the rest from the whole corpus.
+    The corpus holds the positives (`wanted`), then those of the same groups (`near`, the hard ones) up to half of its
+    size, the rest from the whole corpus of the source.
     """
-    found: dict[str, Passage] = {}
+    drawn: dict[str, SourcePassage] = {}  # by E1 key
     for passage in sorted(row for row in read_passages(corpus) if row.id in wanted):
-        found.setdefault(passage.key, passage)
-    kept = {row.id: found[row.key].id for row in read_passages(corpus) if row.id in wanted}
-    if task.passages is not None and len(found) > task.passages:
+        drawn.setdefault(passage.key, passage)
+    stands_for = {row.id: drawn[row.key].id for row in read_passages(corpus) if row.id in wanted}
+    if task.passages is not None and len(drawn) > task.passages:
         raise InputError(
-            f"benchmark task {task.name}: passages is {task.passages}, its queries alone have {len(found)} relevant "
+            f"benchmark task {task.name}: passages is {task.passages}, its queries alone have {len(drawn)} relevant "
             "ones; raise passages or lower queries"
         )
 
-    def others(among: set[bytes] | None = None) -> Callable[[], Iterator[Passage]]:
-        taken = frozenset(found)
+    def others(among: set[bytes] | None = None) -> Callable[[], Iterator[SourcePassage]]:
+        taken = frozenset(drawn)
         return lambda: (
             row for row in read_passages(corpus) if row.key not in taken and (among is None or row.id in among)
         )
 
     if task.passages is not None:
-        hard = min(task.passages // 2, task.passages - len(found))
-        found |= {row.key: row for row in draw(others(near), count=hard, stage=CORPUS_STAGE)}
-    rest = None if task.passages is None else task.passages - len(found)
-    found |= {row.key: row for row in draw(others(), count=rest, stage=CORPUS_STAGE)}
-    _check_count(task, "passages", len(found), task.passages)
-    return list(found.values()), kept
+        hard = min(task.passages // 2, task.passages - len(drawn))
+        drawn |= {row.key: row for row in draw(others(near), count=hard, stage=CORPUS_STAGE)}
+    rest = None if task.passages is None else task.passages - len(drawn)
+    drawn |= {row.key: row for row in draw(others(), count=rest, stage=CORPUS_STAGE)}
+    _check_count(task, "passages", len(drawn), task.passages)
+    return list(drawn.values()), stands_for
 
 
-def _classification(task: Task, tables: Tables) -> TaskData:
+def _classification(task: Task, tables: SourceTables) -> TaskData:
     scored = _drawn(task, "queries", _labelled(tables, task.split), count=task.queries, stage=SCORED_STAGE)
     seen = {row.key for row in scored}
 
-    def unseen() -> Iterator[Query]:
+    def unseen() -> Iterator[SourceQuery]:
         return (row for row in _labelled(tables, PROBE)() if row.key not in seen)
 
     probe = _drawn(task, "train_texts", unseen, count=task.train_texts, stage=PROBE_STAGE)
@@ -127,20 +127,20 @@ def _classification(task: Task, tables: Tables) -> TaskData:
     return TaskData(files=files, texts=_texts(task, "text", scored), label_names=tuple(names))
 
 
-def _clustering(task: Task, tables: Tables) -> TaskData:
+def _clustering(task: Task, tables: SourceTables) -> TaskData:
     drawn = _drawn(task, "queries", _labelled(tables, task.split), count=task.queries, stage=SCORED_STAGE)
     _check_labels(task, drawn, "queries")
     rows = [{"sentences": row.text, "labels": row.label} for row in sorted(drawn)]
     return TaskData(files={SCORED: rows}, texts=_texts(task, "text", drawn))
 
 
-def _sts(task: Task, tables: Tables) -> TaskData:
+def _sts(task: Task, tables: SourceTables) -> TaskData:
     partners = {passage.id: passage.text for passage in read_passages(tables.corpus)}
 
-    def graded() -> Iterator[Query]:
+    def graded() -> Iterator[SourceQuery]:
         return (row for row in read_queries(tables.queries, split=task.split) if row.grade is not None)
 
-    def pair_key(row: Query) -> str:
+    def pair_key(row: SourceQuery) -> str:
         return row.key + content_key(partners[row.positives[0]])
 
     drawn = _drawn(task, "queries", graded, count=task.queries, stage=SCORED_STAGE, key=pair_key)
@@ -148,11 +148,11 @@ def _sts(task: Task, tables: Tables) -> TaskData:
     texts = {text for first, second, _ in pairs for text in (first, second)}
     return TaskData(
         files={SCORED: [{"sentence1": a, "sentence2": b, "score": grade} for a, b, grade in pairs]},
-        texts=tuple(Text(task.name, task.split, doc_id(text).hex(), "text", text) for text in texts),
+        texts=tuple(TaskText(task.name, task.split, doc_id(text).hex(), "text", text) for text in texts),
     )
 
 
-_BUILDERS: dict[str, Callable[[Task, Tables], TaskData]] = {
+_BUILDERS: dict[str, Callable[[Task, SourceTables], TaskData]] = {
     "retrieval": _retrieval,
     "classification": _classification,
     "clustering": _clustering,
@@ -165,34 +165,34 @@ def _empty(task: Task) -> TaskData:
     return TaskData(files={name: [] for name in names}, texts=())
 
 
-def _labelled(tables: Tables, split: str) -> Callable[[], Iterator[Query]]:
+def _labelled(tables: SourceTables, split: str) -> Callable[[], Iterator[SourceQuery]]:
     return lambda: (row for row in read_queries(tables.queries, split=split) if row.label is not None)
 
 
 def _drawn(
     task: Task,
     what: str,
-    rows: Callable[[], Iterator[Query]],
+    rows: Callable[[], Iterator[SourceQuery]],
     *,
     count: int | None,
     stage: str,
     **key: Any,  # noqa: ANN401
-) -> list[Query]:
+) -> list[SourceQuery]:
     drawn = draw(rows, count=count, stage=stage, **key)
     _check_count(task, what, len(drawn), count)
     return drawn
 
 
-def _check_count(task: Task, what: str, found: int, asked: int | None) -> None:
-    if found < (asked or 1):
+def _check_count(task: Task, what: str, drawn: int, wanted: int | None) -> None:
+    if drawn < (wanted or 1):
         where = "" if task.split == ALL else f" (split {task.split})"
         raise InputError(
-            f"benchmark task {task.name}: {what} is {asked or 'all'}, source {task.source!r} has {found}{where}, "
-            f"equal texts counted once; lower {what} to {found} or take another source"
+            f"benchmark task {task.name}: {what} is {wanted or 'all'}, source {task.source!r} has {drawn}{where}, "
+            f"equal texts counted once; lower {what} to {drawn} or take another source"
         )
 
 
-def _check_labels(task: Task, rows: Sequence[Query], what: str) -> None:
+def _check_labels(task: Task, rows: Sequence[SourceQuery], what: str) -> None:
     labels = {row.label for row in rows}
     if len(labels) < 2:
         raise InputError(
@@ -201,5 +201,5 @@ def _check_labels(task: Task, rows: Sequence[Query], what: str) -> None:
         )
 
 
-def _texts(task: Task, field: str, rows: Iterable[Query | Passage]) -> tuple[Text, ...]:
-    return tuple(Text(task.name, task.split, row.id.hex(), field, row.text) for row in rows)
+def _texts(task: Task, field: str, rows: Iterable[SourceQuery | SourcePassage]) -> tuple[TaskText, ...]:
+    return tuple(TaskText(task.name, task.split, row.id.hex(), field, row.text) for row in rows)

@@ -1,7 +1,7 @@
-"""Tasks of one's own files: JSON lines, CSV, TSV or Parquet -> the folder in which mteb finds them.
+"""Tasks from a user's files: JSON lines, CSV, TSV or Parquet -> the folder in which mteb finds them.
 
-A folder holds one file for each part of the task, named after it (`corpus.jsonl`, `test.csv`, ...). All faults of
-its rows are found at once, before anything is written.
+A user's folder holds one file for each part of the task, named after it (`corpus.jsonl`, `test.csv`, ...). All faults
+of its rows are reported at once, before anything is written.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 from f2llm.config.benchmarks import COLUMNS, FILE_SUFFIXES, SEARCHED, TITLE, Task
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, Text, write_task_data
-from f2llm.evaluate.tasks.relations import Rows, relations
+from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data
+from f2llm.evaluate.tasks.relations import RowsByPart, faults_between_rows
 from f2llm.records.ids import doc_id
 from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.tables import write_rows
@@ -37,62 +37,63 @@ def build_local_task(task: Task, *, folder: str | Path, texts: str | Path) -> di
     paths = {part: _path(task, origin, part, faults=faults) for part in parts}
     rows = {part: _read(task, part, path, faults=faults) for part, path in paths.items() if path}
     if not faults:
-        faults += relations(task, rows, files={part: path.name for part, path in paths.items() if path})
+        faults += faults_between_rows(task, rows, files={part: path.name for part, path in paths.items() if path})
     if faults:
         more = [f"and {len(faults) - MOST_FAULTS} more faults"] if len(faults) > MOST_FAULTS else []
         raise InputError([f"{where}: {fault}" for fault in faults[:MOST_FAULTS] + more])
     data = TaskData(files=rows, texts=_texts(task, rows), label_names=_number_labels(task, rows))
     write_task_data(folder, data, task=task)
-    found = sorted(set(data.texts), key=lambda row: (row.split, row.field, row.id))
-    write_rows(texts, schema=TEXTS, rows=found, metadata={"task": task.name, "source": task.data})
-    return data.counts() | {"texts": len(found)}
+    distinct = sorted(set(data.texts), key=lambda row: (row.split, row.field, row.id))
+    write_rows(texts, schema=TEXTS, rows=distinct, metadata={"task": task.name, "source": task.data})
+    return data.counts() | {"texts": len(distinct)}
 
 
 def _path(task: Task, folder: Path, part: str, *, faults: list[str]) -> Path | None:
-    found = [folder / f"{part}{suffix}" for suffix in FILE_SUFFIXES if (folder / f"{part}{suffix}").is_file()]
-    if len(found) == 1:
-        return found[0]
-    what = f"has {len(found)} files" if found else "has no file"
+    """The one file of a part; None, and a fault, where there is none or more than one."""
+    files = [folder / f"{part}{suffix}" for suffix in FILE_SUFFIXES if (folder / f"{part}{suffix}").is_file()]
+    if len(files) == 1:
+        return files[0]
+    what = f"has {len(files)} files" if files else "has no file"
     faults.append(f"{what} {part}.jsonl, .parquet, .csv or .tsv; a {task.type} task needs one")
     return None
 
 
 def _read(task: Task, part: str, path: Path, *, faults: list[str]) -> list[dict[str, Any]]:
-    """Return the rows of one file with our names of columns; note what is wrong with them."""
+    """The rows of one file with our names of columns; adds what is wrong with them to `faults`."""
     before = len(faults)
     rows = _rows_of(path, faults=faults)
-    there = dict.fromkeys(column for row in rows if row is not None for column in row)
-    kinds, named = COLUMNS[part if part in COLUMNS else task.type], task.columns or {}
-    names = {column: named.get(column, column) for column in kinds}
-    title = named.get(TITLE, TITLE) if part == "corpus" else ""
-    wanted = [*names.values(), *([title] if title and TITLE in named else [])]
-    absent = [theirs for theirs in wanted if theirs not in there]
-    if not there or absent:
-        what = f"has no column {', '.join(map(repr, absent))}; its columns are {', '.join(there)}"
-        if len(faults) == before or there:
-            faults.append(f"{path.name} {what if there else 'is empty'}; name yours in `columns` or mend the file")
+    present = dict.fromkeys(column for row in rows if row is not None for column in row)
+    kinds, renamed = COLUMNS[part if part in COLUMNS else task.type], task.columns or {}
+    names = {column: renamed.get(column, column) for column in kinds}  # our name -> that in the file
+    title = renamed.get(TITLE, TITLE) if part == "corpus" else ""
+    wanted = [*names.values(), *([title] if title and TITLE in renamed else [])]
+    absent = [column for column in wanted if column not in present]
+    if not present or absent:
+        what = f"has no column {', '.join(map(repr, absent))}; its columns are {', '.join(present)}"
+        if len(faults) == before or present:
+            faults.append(f"{path.name} {what if present else 'is empty'}; name yours in `columns` or mend the file")
         return []
-    read = []
+    typed_rows = []
     for number, row in enumerate(rows, 1):
         if row is None:
             continue
         values = {}
         for column, kind in kinds.items():
-            typed = _LABELS.get((task.type, column)) or _TYPED[kind]
+            to_type = _LABELS.get((task.type, column)) or _TYPES[kind]
             try:
-                values[column] = typed(row[names[column]])
+                values[column] = to_type(row[names[column]])
             except (ValueError, KeyError) as error:
-                said = "is missing" if isinstance(error, KeyError) else str(error)
-                faults.append(f"{path.name}: row {number}: {names[column]}: {said}; mend this row")
-        over = row.get(title) if title not in names.values() else None
-        if isinstance(over, str) and over.strip():
-            values["text"] = f"{over} {values.get('text', '')}".strip()
-        read.append(values)
-    return read
+                fault = "is missing" if isinstance(error, KeyError) else str(error)
+                faults.append(f"{path.name}: row {number}: {names[column]}: {fault}; mend this row")
+        headline = row.get(title) if title not in names.values() else None
+        if isinstance(headline, str) and headline.strip():
+            values["text"] = f"{headline} {values.get('text', '')}".strip()
+        typed_rows.append(values)
+    return typed_rows
 
 
 def _rows_of(path: Path, *, faults: list[str]) -> list[dict[str, Any] | None]:
-    """Return the rows of a file, None for one that is no row; note what is wrong with it."""
+    """The rows of a file as they are, None for a line that is no row; adds what is wrong with it to `faults`."""
     import pandas as pd
     import pyarrow.parquet as pq
 
@@ -112,14 +113,14 @@ def _rows_of(path: Path, *, faults: list[str]) -> list[dict[str, Any] | None]:
 
 
 def _object(line: str, *, where: str, faults: list[str]) -> dict[str, Any] | None:
-    """Return the row on a line of JSON, or note that there is none."""
+    """The row on a line of JSON; None, and a fault, where it is none."""
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except ValueError as error:
         faults.append(f"{where}: is not JSON: {error}; mend this row")
         return None
-    if isinstance(found, dict):
-        return found
+    if isinstance(row, dict):
+        return row
     faults.append(f"{where}: {line.strip()[:40]!r} is no object with columns and values; mend this row")
     return None
 
@@ -145,63 +146,65 @@ def _yes_or_no(value: Any) -> int:  # noqa: ANN401 - a cell
 
 def _number(value: Any) -> float:  # noqa: ANN401 - a cell
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
+        number = math.nan
+    if not math.isfinite(number):
         raise ValueError(f"{value!r} is not a finite number")
-    return found
+    return number
 
 
 def _whole(value: Any) -> int:  # noqa: ANN401 - a cell
-    found = _number(value)
-    if found != int(found):
+    number = _number(value)
+    if number != int(number):
         raise ValueError(f"{value!r} is not a whole number")
-    return int(found)
+    return int(number)
 
 
-def _list(of: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
-    def typed(value: Any) -> list[Any]:  # noqa: ANN401 - a cell
+def _list_of(to_type: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def to_list(value: Any) -> list[Any]:  # noqa: ANN401 - a cell
         if not isinstance(value, list) or not value:
             raise ValueError(f"{value!r} is no list with something in it")
-        return [of(one) for one in value]
+        return [to_type(element) for element in value]
 
-    return typed
+    return to_list
 
 
-_TYPED: Mapping[str, Callable[[Any], Any]] = {
-    "string": _text, "float32": _number, "int32": _whole, "[string]": _list(_text), "[float64]": _list(_number),
+# Type of a column (f2llm.config.benchmarks.COLUMNS) -> what makes it of a cell, or raises a ValueError.
+_TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "string": _text, "float32": _number, "int32": _whole, "[string]": _list_of(_text), "[float64]": _list_of(_number),
 }  # fmt: skip
 _LABELS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("classification", "label"): _label, ("clustering", "labels"): _label, ("pairs", "labels"): _yes_or_no,
 }  # fmt: skip
 
 
-def _number_labels(task: Task, rows: Rows) -> tuple[str, ...]:
-    """Make the labels of a classification numbers, as mteb's metrics want them; return their names."""
+def _number_labels(task: Task, rows: RowsByPart) -> tuple[str, ...]:
+    """Replace the labels of a classification by numbers, which mteb's metrics need; return their sorted names."""
     if task.type != "classification":
         return ()
-    names = sorted({row["label"] for found in rows.values() for row in found})
+    names = sorted({row["label"] for of_part in rows.values() for row in of_part})
     numbers = {name: number for number, name in enumerate(names)}
-    for found in rows.values():
-        for row in found:
+    for of_part in rows.values():
+        for row in of_part:
             row["label"] = numbers[row["label"]]
     return tuple(names)
 
 
-def _texts(task: Task, rows: Rows) -> tuple[Text, ...]:
-    found = []
-    for part, own in rows.items():
+def _texts(task: Task, rows: RowsByPart) -> tuple[TaskText, ...]:
+    """All texts of the parts that are scored."""
+    texts = []
+    for part, of_part in rows.items():
         if part == PROBE:
             continue
         kinds = COLUMNS[part if part in COLUMNS else task.type]
         columns = [column for column, kind in kinds.items() if "string" in kind and column in _TEXT_COLUMNS]
-        for row in own:
-            values = [
-                one for column in columns for one in ([row[column]] if isinstance(row[column], str) else row[column])
-            ]
-            found += [Text(task.name, SCORED, doc_id(text).hex(), FIELDS.get(part, "text"), text) for text in values]
-    return tuple(found)
+        field = FIELDS.get(part, "text")
+        for row in of_part:
+            for column in columns:
+                cell = [row[column]] if isinstance(row[column], str) else row[column]
+                texts += [TaskText(task.name, SCORED, doc_id(text).hex(), field, text) for text in cell]
+    return tuple(texts)
 
 
 _TEXT_COLUMNS = ("text", "sentences", "sentence1", "sentence2", "human_summaries", "machine_summaries")

@@ -1,10 +1,9 @@
 """Task folders as mteb tasks.
 
-The probe of a classification is fitted ten times, each time on as many texts of every class as
-three quarters of the rarest class are, and the accuracies are averaged. A clustering draws ten
-times as many texts as there are, with replacement, and averages the ten V-measures. Both are
-mteb's own procedures; only their sizes are set here, because its defaults (8 texts a class; 4 %
-of the texts) are made for large data sets.
+The probe of a classification is fitted ten times, each time on the same number of texts of every class (three quarters
+of the rarest class), and the accuracies are averaged. A clustering is drawn ten times, each time with as many texts as
+there are, with replacement, and the ten V-measures are averaged. Both procedures are mteb's; only their sizes are set
+here, because its defaults (8 texts a class; 4 % of the texts) are made for large data sets.
 """
 
 from collections import Counter
@@ -34,30 +33,29 @@ PROBE_ITERATIONS = 1000
 
 
 def mteb_task(task: Task, *, folder: str | Path) -> "AbsTask":
-    """Return a new mteb task on the data in `folder`.
+    """A new mteb task on the data in `folder`.
 
-    The revision of its data set is the folder's hash, or for a task of mteb the commit. Make one for each
-    evaluation: a clustering task keeps the state of its random numbers, so the same object evaluated
-    twice gives two scores.
+    The revision of its data set is the folder's hash, or for a task of mteb the commit. Each evaluation needs a new
+    task: one of clustering keeps the state of its random numbers, so the same object evaluated twice gives two scores.
     """
-    return _registered(task, folder=folder) if task.mteb else _own(task, folder=folder)
+    return _registered_task(task, folder=folder) if task.mteb else _local_task(task, folder=folder)
 
 
-def _registered(task: Task, *, folder: str | Path) -> "AbsTask":
-    """Return mteb's own task, its data taken from a folder and its instruction from the stanza."""
+def _registered_task(task: Task, *, folder: str | Path) -> "AbsTask":
+    """The task of mteb's registry, with data from a folder and the instruction from the stanza."""
     import mteb
 
-    probe = mteb.get_task(task.name)
-    subsets = list(task.mteb.subsets) if probe.metadata.is_multilingual else None
-    made = mteb.get_task(task.name, hf_subsets=subsets, eval_splits=list(task.mteb.splits))
-    metadata = made.metadata.model_copy(deep=True)
+    subsets = list(task.mteb.subsets) if mteb.get_task(task.name).metadata.is_multilingual else None
+    registered = mteb.get_task(task.name, hf_subsets=subsets, eval_splits=list(task.mteb.splits))
+    metadata = registered.metadata.model_copy(deep=True)
     metadata.dataset = {**metadata.dataset, "path": str(folder)}
     metadata.prompt = _prompt(task)
-    made.metadata = metadata
-    return made
+    registered.metadata = metadata
+    return registered
 
 
-def _own(task: Task, *, folder: str | Path) -> "AbsTask":
+def _local_task(task: Task, *, folder: str | Path) -> "AbsTask":
+    """A task of mteb's class for this type, with our rows, main score and sizes."""
     from mteb.abstasks import (
         AbsTaskClassification,
         AbsTaskClustering,
@@ -99,17 +97,17 @@ def _prompt(task: Task) -> str | dict[str, str]:
 
 
 def main_score_of(task: Task) -> str:
-    """Return mteb's name of the main score of a task."""
+    """Mteb's name of the main score of a task."""
     return task.mteb.main_score if task.mteb else MAIN_SCORES[task.type]
 
 
 def instruction_of(prompt: str | dict[str, str] | None) -> str:
-    """Return the instruction in an mteb task's `metadata.prompt`."""
+    """The instruction in an mteb task's `metadata.prompt`; "" where it has none for queries."""
     return prompt.get("query", "") if isinstance(prompt, dict) else prompt or ""
 
 
 def _sizes(task: Task, folder: Path) -> dict[str, Any]:
-    """Return the class attributes that set the sizes of mteb's procedure."""
+    """The class attributes that set the sizes of mteb's procedure."""
     if task.type == "classification":
         from sklearn.linear_model import LogisticRegression
 

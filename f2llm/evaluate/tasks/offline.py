@@ -1,7 +1,7 @@
 """A process in which mteb finds no network and leaves nothing behind.
 
-mteb makes a cache folder when it is imported, and `datasets` and `huggingface_hub` read their
-folders and switches then, too. So this comes first, before any of them is imported.
+mteb makes a cache folder when it is imported, and `datasets` and `huggingface_hub` read their folders and switches when
+they are. So `offline` has to be entered before any of them is imported.
 """
 
 import contextlib
@@ -24,10 +24,9 @@ SWITCHES = {
 
 @contextlib.contextmanager
 def offline(scratch: str | Path) -> Iterator[Path]:
-    """Yield a folder of this job alone below `scratch`, deleted afterwards, where all caches go.
+    """A new folder below `scratch`, deleted afterwards, to which all caches go.
 
-    Two jobs that share a cache rewrite each other's files, and a shared cache answers for another
-    model of the same name.
+    Jobs that shared a cache would rewrite each other's files, and read results of another model of the same name.
     """
     Path(scratch).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="evaluate-", dir=scratch)).absolute()

@@ -1,4 +1,4 @@
-"""What must hold between the rows of a task of one's own files: ids, judgements, labels, lengths of lists."""
+"""Checks between the rows of a task from a user's files: ids, judgements, labels, lengths of lists."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,29 +6,29 @@ from typing import Any
 from f2llm.config.benchmarks import SEARCHED, Task
 from f2llm.evaluate.tasks.data import PROBE, SCORED
 
-Rows = dict[str, list[dict[str, Any]]]
+RowsByPart = dict[str, list[dict[str, Any]]]
 RELEVANT = 1  # least judgement of a passage that answers the query
 
 
-def relations(task: Task, rows: Rows, *, files: Mapping[str, str]) -> list[str]:
-    """Return all faults between rows, each with the file of its part (`files`: part -> name) and the row.
+def faults_between_rows(task: Task, rows: RowsByPart, *, files: Mapping[str, str]) -> list[str]:
+    """All faults between rows, each with the file of its part (`files`: part -> name) and its row.
 
-    `rows` are those of each part with our names of columns; each of them is right by itself.
+    `rows` have our names of columns; each of them has been checked by itself.
     """
     if task.type in SEARCHED:
         known, judged = {}, {}
-        found = [*_ids(rows, known), *_judgements(rows["qrels"], known, judged)]
+        faults = [*_faults_of_ids(rows, known), *_faults_of_judgements(rows["qrels"], known, judged)]
         if "top_ranked" in rows:
-            found += _ranked(rows["top_ranked"], known, judged)
+            faults += _faults_of_rankings(rows["top_ranked"], known, judged)
     elif task.type == "summarisation":
-        found = list(_lengths(rows[SCORED]))
+        faults = list(_faults_of_lengths(rows[SCORED]))
     else:
-        found = list(_labels(task, rows))
-    return [f"{files[part]}: {fault}" for part, fault in found]
+        faults = list(_faults_of_labels(task, rows))
+    return [f"{files[part]}: {fault}" for part, fault in faults]
 
 
-def _ids(rows: Rows, known: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
-    """Fill `known` with the ids of queries and corpus."""
+def _faults_of_ids(rows: RowsByPart, known: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
+    """Ids that occur twice; fills `known` with the ids of queries and corpus."""
     for part in ("queries", "corpus"):
         known[part] = set()
         for number, row in enumerate(rows[part], 1):
@@ -37,10 +37,10 @@ def _ids(rows: Rows, known: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
             known[part].add(row["_id"])
 
 
-def _judgements(
+def _faults_of_judgements(
     qrels: list[dict[str, Any]], known: Mapping[str, set[str]], judged: dict[str, tuple[int, int]]
 ) -> Iterator[tuple[str, str]]:
-    """Fill `judged` with query -> its best judgement, and the row of its first."""
+    """Judgements of unknown or repeated pairs; fills `judged`: query -> its best judgement, the row of its first."""
     pairs = set()
     for number, row in enumerate(qrels, 1):
         query, passage = pair = row["query-id"], row["corpus-id"]
@@ -61,7 +61,7 @@ def _judgements(
             )
 
 
-def _ranked(
+def _faults_of_rankings(
     ranked: list[dict[str, Any]], known: Mapping[str, set[str]], judged: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     seen = set()
@@ -72,17 +72,17 @@ def _ranked(
         if query in seen:
             yield "top_ranked", f"row {number}: query-id {query!r} is there twice; give all its passages in one row"
         seen.add(query)
-        for passage in sorted({one for one in passages if one not in known["corpus"]}):
+        for passage in sorted({passage for passage in passages if passage not in known["corpus"]}):
             yield "top_ranked", f"row {number}: corpus-id {passage!r} is not in corpus; mend this row"
         if len(set(passages)) < len(passages):
-            twice = next(one for place, one in enumerate(passages) if one in passages[:place])
+            twice = next(passage for place, passage in enumerate(passages) if passage in passages[:place])
             yield "top_ranked", f"row {number}: corpus-id {twice!r} is there twice; list each passage once"
     for query, (_, first) in judged.items():
         if query not in seen:
             yield "top_ranked", f"no row is for query-id {query!r}, which row {first} of qrels judges; add one"
 
 
-def _lengths(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _faults_of_lengths(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for number, row in enumerate(rows, 1):
         if len(row["machine_summaries"]) != len(row["relevance"]):
             yield SCORED, f"row {number}: relevance has not one number for each of machine_summaries; mend it"
@@ -90,11 +90,11 @@ def _lengths(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         yield SCORED, "no row has two different numbers in relevance; nothing can be scored"
 
 
-def _labels(task: Task, rows: Rows) -> Iterator[tuple[str, str]]:
+def _faults_of_labels(task: Task, rows: RowsByPart) -> Iterator[tuple[str, str]]:
     column = {"classification": "label", "clustering": "labels", "pairs": "labels", "sts": "score"}[task.type]
-    for part, found in rows.items():
-        if len({row[column] for row in found}) < 2:
-            yield part, f"all rows have one {column}, {found[0][column]!r}; nothing can be scored"
+    for part, of_part in rows.items():
+        if len({row[column] for row in of_part}) < 2:
+            yield part, f"all rows have one {column}, {of_part[0][column]!r}; nothing can be scored"
     if task.type == "classification":
         taught = {row[column] for row in rows[PROBE]}
         for number, row in enumerate(rows[SCORED], 1):

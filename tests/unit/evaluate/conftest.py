@@ -7,7 +7,7 @@ import pytest
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.stanzas import filled
-from f2llm.evaluate.tasks.drawn import Tables
+from f2llm.evaluate.tasks.drawn import SourceTables
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas.sources import CORPUS, QUERIES
 from f2llm.records.tables import write_table
@@ -47,7 +47,7 @@ class Source:
         for path, schema, rows in zip(paths, (CORPUS, QUERIES), (corpus, queries), strict=True):
             ordered = rows[::-1] if backwards else rows
             write_table(path, schema=schema, rows=[pa.Table.from_pylist(ordered, schema=schema)])
-        return Tables(corpus=paths[0], queries=paths[1])
+        return SourceTables(corpus=paths[0], queries=paths[1])
 
 
 @pytest.fixture

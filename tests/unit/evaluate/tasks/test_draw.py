@@ -1,13 +1,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2llm.evaluate.tasks.draw import Passage, draw
+from f2llm.evaluate.tasks.draw import SourcePassage, draw
 from f2llm.records.ids import doc_id
 from f2llm.records.text_keys import content_key
 
 
 def passages(texts):
-    return [Passage(doc_id(text), text, content_key(text)) for text in texts]
+    return [SourcePassage(doc_id(text), text, content_key(text)) for text in texts]
 
 
 TEXTS = st.lists(st.text("aAbBcC ", min_size=1, max_size=4), unique=True, max_size=30)
