@@ -23,14 +23,10 @@ class LeaderboardMeans(NamedTuple):
     types: dict[str, float | None]
 
 
-def splits_of(task: Task) -> tuple[str, ...]:
-    """The splits over which a task's score is averaged."""
-    return task.mteb.splits if task.mteb else (TEST,)
-
-
-def subsets_of(task: Task) -> tuple[str, ...]:
-    """The subsets over which a task's score is averaged."""
-    return task.mteb.subsets if task.mteb else (DEFAULT,)
+def score_of(task: Task, result: Mapping[str, Any]) -> float | None:
+    """The score of a task in a result file of mteb's; null where a split or subset that counts has none."""
+    splits, subsets = (task.mteb.splits, task.mteb.subsets) if task.mteb else ((TEST,), (DEFAULT,))
+    return task_score(result, splits=splits, subsets=subsets)
 
 
 def task_score(result: Mapping[str, Any], *, splits: Sequence[str], subsets: Sequence[str]) -> float | None:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import Candidate
-from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
+from f2llm.evaluate.aggregate import score_of
 from f2llm.evaluate.items import ITEMS, Item, ItemRecorder
 from f2llm.evaluate.model import EvaluatedModel, SharedVectors, open_stores, revision_of
 from f2llm.evaluate.tasks.data import is_empty
-from f2llm.evaluate.tasks.mteb import mteb_task
+from f2llm.evaluate.tasks.mteb import mteb_task, score
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.models.device import resolve_precision
 from f2llm.models.prompts import format_query
@@ -160,8 +160,8 @@ def _evaluate(
             result, items = evaluate_task(model, task, folder=folder, scratch=scratch)
             name = model.mteb_model_meta.name.partition("/")[2]
             _write(scores, name, task, result, items)
-            score = task_score(result, splits=splits_of(task), subsets=subsets_of(task))
-            logger.info("%s: %s %s", task.name, name, "no score" if score is None else f"{100 * score:.2f}")
+            main = score_of(task, result)
+            logger.info("%s: %s %s", task.name, name, "no score" if main is None else f"{100 * main:.2f}")
         seconds[task.name] = round(time.monotonic() - started, 1)
     return seconds
 
@@ -175,26 +175,14 @@ def evaluate_task(
     model: EvaluatedModel, task: Task, *, folder: Path, scratch: Path
 ) -> tuple[dict[str, Any], list[Item]]:
     """Result of one model on one task as mteb writes it (scores with six decimals) without the time, and its items."""
-    import mteb
-
     scored = mteb_task(task, folder=folder)
     recorder = ItemRecorder(task, scored)
-    # Nothing is cached by mteb: whether a score is still good is for the workflow to decide.
-    outcome = mteb.evaluate(
-        model, scored, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
-        encode_kwargs={"batch_size": 256, "show_progress_bar": False},
-        prediction_folder=scratch / "predictions",
-    ).task_results[0]  # fmt: skip
-    outcome.to_disk(scratch / "result.json")
+    score(model, scored, prediction_folder=scratch / "predictions").to_disk(scratch / "result.json")
     # A metric that is not a number (some area under a curve) is null.
-    result = json.loads((scratch / "result.json").read_text(encoding="utf-8"), parse_constant=_null)
+    result = json.loads((scratch / "result.json").read_text(encoding="utf-8"), parse_constant=lambda _: None)
     meta = model.mteb_model_meta
     origin = {"model_name": meta.name, "model_revision": meta.revision, "data_sha256": sha256_path(folder.resolve())}
     return result | dict.fromkeys(CLOCK) | origin, recorder.items()
-
-
-def _null(_: str) -> None:
-    return None
 
 
 def _unscored(task: Task, *, dataset_revision: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from f2llm.config.benchmarks import Benchmark, Task
 from f2llm.config.candidates import RUN, Candidate
-from f2llm.evaluate.aggregate import borda, leaderboard_means, splits_of, subsets_of, task_score, whole_of, whole_scores
+from f2llm.evaluate.aggregate import borda, leaderboard_means, score_of, whole_of, whole_scores
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
 from f2llm.evaluate.published import all_published_scores
 from f2llm.evaluate.scoreboard import Decontamination, write_scoreboard
@@ -150,11 +150,8 @@ def costs_of(manifests: Sequence[str | Path]) -> dict[str, Any]:
 def means_in_points(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, Any]:
     """The means of one model in points, four decimals; `scores` are 0..1."""
     means = leaderboard_means(whole_scores(scores, tasks), {whole_of(task): task.type_name for task in tasks})
-    return {
-        "task": _in_points(means.task),
-        "task_type": _in_points(means.task_type),
-        "types": {name: _in_points(score) for name, score in means.types.items()},
-    }
+    types = {name: _in_points(score) for name, score in means.types.items()}
+    return {"task": _in_points(means.task), "task_type": _in_points(means.task_type), "types": types}
 
 
 def _in_points(score: float | None) -> float | None:
@@ -193,7 +190,7 @@ def _earlier_runs(
             path = folder / f"{task.name}.json"
             result = read_json(path) if path.is_file() else {}
             if result.get("dataset_revision") == revisions[task.name]:
-                task_scores[task.name] = task_score(result, splits=splits_of(task), subsets=subsets_of(task))
+                task_scores[task.name] = score_of(task, result)
         earlier.append({"model": folder.name, "means": means_in_points(task_scores, tasks)})
     return earlier
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from f2llm.config.candidates import Candidate
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.mteb import instruction_of
+from f2llm.evaluate.tasks.mteb import UnitVectors, instruction_of
 from f2llm.models.prompts import format_query
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id
@@ -75,7 +75,7 @@ class SharedVectors:
         return ids
 
 
-class EvaluatedModel:
+class EvaluatedModel(UnitVectors):
     """mteb's encoder protocol over shared vectors.
 
     The query prompt goes on the queries of asymmetric tasks and on all texts of symmetric ones (for which mteb gives no
@@ -107,14 +107,6 @@ class EvaluatedModel:
         texts = [format_query(template, instruction=instruction, text=text) for text in texts]
         vectors_ND = self._vectors.get(texts, pooling=self._candidate.pooling, what=task_metadata.name)
         return shortened(vectors_ND, self._candidate.dimensions, model=self._candidate.name)
-
-    def similarity(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """All cosines, as dot products of unit vectors."""
-        return np.asarray(left) @ np.asarray(right).T
-
-    def similarity_pairwise(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The cosine of each row of `left` with the same row of `right`."""
-        return (np.asarray(left) * np.asarray(right)).sum(-1)
 
 
 def shortened(vectors_ND: NDArray[np.float32], dimensions: int | None, *, model: str) -> NDArray[np.float32]:

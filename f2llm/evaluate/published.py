@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
-from f2llm.evaluate.aggregate import splits_of, subsets_of, task_score
+from f2llm.evaluate.aggregate import score_of
 from f2llm.records.scores import check_result, parse_result
 
 META = "model_meta.json"
@@ -78,10 +78,7 @@ def published_scores(model: str | Path, tasks: Sequence[Task]) -> dict[str, floa
         results[result.task].append(result)
     revision = _registered_revisions().get(Path(model).name.replace("__", "/", 1))
     best = {task: _preferred(files, revision=revision).content for task, files in results.items() if files}
-    return {
-        task.name: task_score(best.get(task.name, {}), splits=splits_of(task), subsets=subsets_of(task))
-        for task in tasks
-    }
+    return {task.name: score_of(task, best.get(task.name, {})) for task in tasks}
 
 
 @functools.cache

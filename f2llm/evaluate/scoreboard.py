@@ -14,16 +14,7 @@ import pyarrow as pa
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, Candidate
 from f2llm.errors import InputError
-from f2llm.evaluate.aggregate import (
-    borda,
-    leaderboard_means,
-    mean,
-    splits_of,
-    subsets_of,
-    task_score,
-    whole_of,
-    whole_scores,
-)
+from f2llm.evaluate.aggregate import borda, leaderboard_means, mean, score_of, whole_of, whole_scores
 from f2llm.evaluate.tasks.mteb import main_score_of
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import write_rows
@@ -228,7 +219,7 @@ def undefined(rows: Sequence[ScoreboardRow]) -> list[str]:
 
 def _points(result: Mapping[str, Any], task: Task) -> float | None:
     """Mteb's main score in points, over all subsets and splits of the task."""
-    score = task_score(result, splits=splits_of(task), subsets=subsets_of(task))
+    score = score_of(task, result)
     return None if score is None else round(100 * score, 4)
 
 

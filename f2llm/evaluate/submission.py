@@ -38,14 +38,12 @@ def export_scores(
             scored = {name: result for name, result in results.items() if result["scores"]}
             name = f"{ORGANISATION}/{candidate.name}"
             for task, result in scored.items():
-                revision_folder = aside / "results" / name.replace("/", "__") / result["model_revision"]
-                if not (revision_folder / "model_meta.json").exists():
+                target = aside / "results" / name.replace("/", "__") / result["model_revision"]
+                if not (target / "model_meta.json").exists():
                     trained = datasets if candidate is candidates[0] else None
-                    write_json(
-                        revision_folder / "model_meta.json", _meta(candidate, name, result["model_revision"], trained)
-                    )
+                    write_json(target / "model_meta.json", _meta(candidate, name, result["model_revision"], trained))
                 content = {key: value for key, value in result.items() if key not in ADDED_KEYS}
-                write_json(revision_folder / f"{task}.json", content | {"evaluation_time": seconds.get((name, task))})
+                write_json(target / f"{task}.json", content | {"evaluation_time": seconds.get((name, task))})
                 files += 1
     return {"models": len(candidates), "tasks": len(exported), "files": files}
 

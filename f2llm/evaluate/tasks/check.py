@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskText, is_empty
-from f2llm.evaluate.tasks.mteb import mteb_task
+from f2llm.evaluate.tasks.mteb import UnitVectors, mteb_task, score
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
@@ -125,13 +125,7 @@ def differences_of_statistics(task: Task, *, folder: Path) -> Iterator[dict[str,
             yield from _differences(expected, found, where=where)
 
 
-def _differences(
-    expected: Any,  # noqa: ANN401 - JSON
-    found: Any,  # noqa: ANN401 - JSON
-    *,
-    where: str,
-    of_texts: bool = False,
-) -> Iterator[dict[str, Any]]:
+def _differences(expected: object, found: object, *, where: str, of_texts: bool = False) -> Iterator[dict[str, Any]]:
     """The numbers of `expected`, at any depth, that `found` has otherwise; absent statistics of texts are no fault."""
     if isinstance(expected, Mapping):
         here = found if isinstance(found, Mapping) else {}
@@ -150,24 +144,20 @@ def _differences(
     yield {"where": where, "expected": expected, "found": found, "of_texts": of_texts}
 
 
-class TextRecorder:
+class TextRecorder(UnitVectors):
     """mteb's encoder protocol for a stand-in: a vector of two numbers for each text, which it records."""
 
     def __init__(self, task: Task) -> None:
         self._splits = task.mteb.splits
         self.texts: set[TaskText] = set()
 
-    def score(self, mteb_task: "AbsTask") -> None:
+    def score(self, scored: "AbsTask") -> None:
         """Let mteb score a task with this stand-in."""
-        import mteb
         from mteb.models.model_meta import ModelMeta
 
         identity = {"name": "f2llm/recorder", "revision": "none", "modalities": ["text"]}
         self.mteb_model_meta = ModelMeta.create_empty(overwrites=identity)
-        mteb.evaluate(
-            self, mteb_task, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
-            encode_kwargs={"batch_size": 256, "show_progress_bar": False},
-        )  # fmt: skip
+        score(self, scored)
 
     def encode(
         self,
@@ -187,11 +177,3 @@ class TextRecorder:
         self.texts.update(TaskText(task_metadata.name, split, doc_id(text).hex(), field, text) for text in texts)
         angles = np.array([int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) for text in texts])
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-
-    def similarity(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """All cosines, as dot products of unit vectors."""
-        return np.asarray(left) @ np.asarray(right).T
-
-    def similarity_pairwise(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The cosine of each row of `left` with the same row of `right`."""
-        return (np.asarray(left) * np.asarray(right)).sum(-1)

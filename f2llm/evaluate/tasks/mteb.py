@@ -10,12 +10,16 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from f2llm.config.benchmarks import Task
 from f2llm.evaluate.tasks.data import PROBE, SCORED, read_lines
 from f2llm.records.files import sha256_path
 
 if TYPE_CHECKING:
     from mteb.abstasks.abstask import AbsTask
+    from mteb.results import TaskResult
 
 MAIN_SCORES = {
     "retrieval": "ndcg_at_10",
@@ -94,6 +98,28 @@ def _local_task(task: Task, *, folder: str | Path) -> "AbsTask":
 
 def _prompt(task: Task) -> str | dict[str, str]:
     return {"query": task.instruction} if task.type in QUERY_PROMPT_ONLY else task.instruction
+
+
+class UnitVectors:
+    """The similarities of mteb's encoder protocol, for models whose vectors are of unit length."""
+
+    def similarity(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+        """All cosines, as dot products of unit vectors."""
+        return np.asarray(left) @ np.asarray(right).T
+
+    def similarity_pairwise(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The cosine of each row of `left` with the same row of `right`."""
+        return (np.asarray(left) * np.asarray(right)).sum(-1)
+
+
+def score(model: UnitVectors, scored: "AbsTask", **options: Any) -> "TaskResult":  # noqa: ANN401 - mteb's
+    """Let mteb score a task; its cache is off, since the workflow decides whether a score is still valid."""
+    import mteb
+
+    return mteb.evaluate(
+        model, scored, cache=None, overwrite_strategy="always", co2_tracker=False, show_progress_bar=False,
+        encode_kwargs={"batch_size": 256, "show_progress_bar": False}, **options,
+    ).task_results[0]  # fmt: skip
 
 
 def main_score_of(task: Task) -> str:
