@@ -61,12 +61,12 @@ class ItemRecorder:
 
     def _record_predictions(
         self,
-        predictions: Any,
+        predictions: Any,  # noqa: ANN401 - mteb's
         model: object,
         folder: object,
         *,
         hf_split: str,
-        hf_subset: str,  # noqa: ANN401 - mteb's
+        hf_subset: str,
     ) -> None:
         """Called where mteb would write its file of predictions, while the data set is still loaded."""
         data = self._mteb_task.dataset
