@@ -181,7 +181,9 @@ def _slices(rows: int, neighbours: Neighbours) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def _tables(task: Retrieval, batch: QueryBatch, neighbours: Neighbours, selections: Selections, pairs: _Pairs) -> MinedRows:
+def _tables(
+    task: Retrieval, batch: QueryBatch, neighbours: Neighbours, selections: Selections, pairs: _Pairs
+) -> MinedRows:
     """Pairs as rows of the two tables: tuples where the reason is OK, else rejected pairs."""
     kept, lost = (_Pairs(*(field[mask] for field in pairs)) for mask in (pairs.reason == OK, pairs.reason != OK))
     scores = [float(score) if np.isfinite(score) else None for score in batch.positive_score[lost.pair].tolist()]

@@ -226,7 +226,7 @@ def _search(
     manifest = VectorsManifest.read(tables.vectors)
     if manifest.skipped is not None:
         raise SourceError(manifest.skipped)
-    exact = choose(backend=rule.backend, device=rule.device, threads=threads, block_rows=rule.block_rows)
+    exact = choose_backend(backend=rule.backend, device=rule.device, threads=threads, block_rows=rule.block_rows)
     store = query_store = VectorStore(manifest.store, key=manifest.key, compare=True)
     if manifest.query_store is not None:
         query_store = VectorStore(manifest.query_store, key=manifest.key, compare=True)
