@@ -63,7 +63,6 @@ def test_two_processes_in_many_chunks_equal_one_process_in_one_chunk(toy, tmp_pa
         assert abs(ours - theirs) <= RELATIVE * abs(ours)
     assert one.dtype == two.dtype == torch.float64
     assert_same(two, one)
-    assert (one - two).norm() > 0  # another order of sums; equal bits would mean that the second run did not happen
 
 
 def test_frozen_embeddings_stay_as_they_are_and_the_rest_moves(toy, tmp_path):
