@@ -183,7 +183,7 @@ class CodeTree:
         tree = reader.visit(ast.parse(text, filename=path))
         # The name of a module is no content: `web.get` stays what it was when web.py becomes http.py.
         numbers: dict[str, str] = {}
-        for node in ast.walk(tree):
+        for node in ast.walk(tree) if reader.modules else ():
             if isinstance(node, ast.Name) and node.id in reader.modules:
                 node.id = numbers.setdefault(node.id, f"@{len(numbers)}")
         modules = [Import(target, "", numbers.get(bound, "")) for bound, target in reader.modules.items()]
