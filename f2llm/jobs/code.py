@@ -14,7 +14,8 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from inspect import getfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -299,9 +300,13 @@ class KeptDigests:
             return {}
 
 
-def code_digest(*scripts: str | Path) -> str:
-    """16 hex digits of the code that `scripts` of this checkout run; see `CodeTree.digest`."""
-    return _code_of_checkout(ROOT).digest(*scripts)
+def code_digest(*starts: str | Path | type | Callable[..., object]) -> str:
+    """16 hex digits of the code of this checkout that is run from `starts`; see `CodeTree.digest`.
+
+    Each is the path of a script, relative to the root, or a class or function, which stands for its module.
+    """
+    paths = [start if isinstance(start, str | Path) else Path(getfile(start)).relative_to(ROOT) for start in starts]
+    return _code_of_checkout(ROOT).digest(*paths)
 
 
 def code_hash() -> str:

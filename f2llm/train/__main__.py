@@ -16,8 +16,8 @@ from f2llm.errors import FULL, InputError
 from f2llm.train.life import StopRequest, die_with_launcher, lock_folder
 
 STOPPED = 143  # 128 + SIGTERM, as a shell reports it
-BRIEFLY = "20000"
-# What the launcher looks for among the lines of a failed trainer.
+SPIN_COUNT = "20000"
+# How the lines begin in which a failed trainer says why; the launcher looks for them.
 FAILED = "training failed: "
 EXAMPLE = """example:
   torchrun --standalone --nproc-per-node 2 --shutdown-timeout 1200 -m f2llm.train \\
@@ -28,7 +28,7 @@ Run it again after a crash, a kill or a stop: it goes on from the last checkpoin
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the arguments say; return the exit code."""
+    """Train as the arguments say; the result is the exit code."""
     options = _parser().parse_args(arguments)
     first = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s", stream=sys.stderr)
@@ -51,21 +51,20 @@ def _train(options: argparse.Namespace, *, first: bool) -> int:
     home = options.output.parent
     if first:
         lock_folder(home)
-    # Threads that wait for each other spin only briefly, then sleep: much faster where others use the machine too,
-    # and as fast as spinning on where nobody does.
+    # Waiting threads spin briefly, then sleep: much faster on a machine in shared use, and no slower on an idle one.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", BRIEFLY)
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     from transformers.utils import logging as transformers_logging
 
     from f2llm.runs.run_file import PLAN_FILE, VALIDATION_PLAN_FILE, read_run_file
     from f2llm.train.identity import changed_rows
-    from f2llm.train.loop import Paths, train
+    from f2llm.train.loop import TrainingPaths, train
     from f2llm.train.world import join_world, leave_world
 
     transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # one process needs none
     run = read_run_file(options.config)
-    paths = Paths(
+    paths = TrainingPaths(
         plan=options.config.with_name(PLAN_FILE),
         validation_plan=options.config.with_name(VALIDATION_PLAN_FILE),
         model=options.output,

@@ -1,4 +1,4 @@
-"""What of a run decides its training, and run.json that carries it to the trainer."""
+"""All that decides the weights of a training: only trainings with the same identity may share checkpoints."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from f2llm.config.build import plain
 from f2llm.records.files import read_json, sha256_file
 from f2llm.runs.run_file import RunFile
 
-# Keys of the train settings that change speed, memory or disk, never the result beyond rounding.
+# Train settings that change speed, memory or disk, but the result by no more than rounding.
 WITHOUT_EFFECT = frozenset(
     {
         "recipe", "compile", "tokens_per_chunk", "activations_mb", "reshard_after_forward", "checkpoint_every",
@@ -18,9 +18,9 @@ WITHOUT_EFFECT = frozenset(
 
 
 def changed_rows(run: RunFile) -> list[str]:
-    """Return a fault for each file of token rows without its recorded hash.
+    """A fault for each file of token rows that is missing or changed.
 
-    Reads all of them, so one process of a node should.
+    Hashes all files, so one process of a node should do it for all.
     """
     return [
         f"{file}: {'changed since' if file.is_file() else 'missing, though'} it was written; run tokenise_source again"
@@ -33,7 +33,7 @@ def changed_rows(run: RunFile) -> list[str]:
 
 
 def identity(run: RunFile, *, backbone_sha256: str, code: str, precision: str) -> dict[str, Any]:
-    """Return all that decides the trained weights, flat: two runs with equal identities may share checkpoints."""
+    """All that decides the trained weights, as flat keys: settings, and digests of plan, data, backbone and code."""
     train = {key: value for key, value in plain(run.settings.train).items() if key not in WITHOUT_EFFECT}
     facts: dict[str, Any] = {f"train.{key}": value for key, value in train.items()}
     facts |= {"train.precision": precision, "plan": run.plan_sha256, "backbone": backbone_sha256, "code": code}
@@ -43,5 +43,5 @@ def identity(run: RunFile, *, backbone_sha256: str, code: str, precision: str) -
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Return the keys in which two identities differ, sorted."""
+    """The keys in which two identities differ, sorted."""
     return sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))

@@ -1,10 +1,10 @@
-"""From run.json to a model folder: resume, step, validate, save, export."""
+"""The training loop, from run.json to a model folder: resume, step, validate, save, export."""
 
 import logging
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
@@ -23,30 +23,31 @@ from f2llm.train.memory import find_budget
 from f2llm.train.optimiser import make_optimiser
 from f2llm.train.step import Loss, Trainer
 from f2llm.train.trainable import compile_layers, load_backbone, merged
-from f2llm.train.watch import Watch, matmul_rate
+from f2llm.train.watch import TrainingLog, matmul_rate
 from f2llm.train.world import World, spread
 
-# The code that decides the weights; a change of what only writes them out does not train again.
-CODE = ("f2llm/train/step.py", "f2llm/train/batches.py", "f2llm/train/world.py", "f2llm/train/trainable.py")
+# Their modules, with all that these import, decide the weights. A change of code that only writes the weights out does
+# not train again.
+DECIDES_WEIGHTS = (Trainer, Batches, World, load_backbone)
 logger = logging.getLogger(__name__)
 
 
-class Paths(NamedTuple):
-    """Where a training reads its plans, and writes model, tables of losses, checkpoints of all settings, events."""
+class TrainingPaths(NamedTuple):
+    """Where a training reads its plans, and where it writes."""
 
     plan: Path
     validation_plan: Path
     model: Path
     metrics: Path
     validation: Path
-    checkpoints: Path
-    events: Path
+    checkpoints: Path  # those of one training lie in a folder below it, named by the digest of its identity
+    events: Path  # of TensorBoard, likewise
 
 
-def train(run: RunFile, paths: Paths, *, world: World, stop: StopRequest, fresh: bool) -> bool:
-    """Train to the last step and export; return False where a stop was asked for and the state is saved.
+def train(run: RunFile, paths: TrainingPaths, *, world: World, stop: StopRequest, fresh: bool) -> bool:
+    """Train to the last step and export. False if a stop was requested before the end; the state is saved then.
 
-    Goes on from the newest checkpoint of the same training; `fresh` discards it first. The weights are
+    Goes on from the newest checkpoint of the same training; `fresh` deletes its checkpoints first. The weights are
     the same, bit for bit, however often a run on the same machine was interrupted.
 
     Raises:
@@ -55,11 +56,16 @@ def train(run: RunFile, paths: Paths, *, world: World, stop: StopRequest, fresh:
     """
     settings = run.settings.train
     precision = resolve_precision(settings.precision)
-    known = _identity(run, precision=precision)
-    world.agree({key: str(value) for key, value in known.items()})
+    ours = identity(
+        run,
+        backbone_sha256=sha256_path(run.backbone_folder),
+        code=code_digest(*DECIDES_WEIGHTS),
+        precision=precision,
+    )
+    world.agree({key: str(value) for key, value in ours.items()})
     model = load_backbone(run)
     checkpoints = Checkpoints(
-        paths.checkpoints / digest(known), identity=known, steps=run.steps, keep=settings.keep_checkpoints,
+        paths.checkpoints / digest(ours), identity=ours, steps=run.steps, keep=settings.keep_checkpoints,
         keep_every=settings.keep_every, world=world,
     )  # fmt: skip
     if fresh:
@@ -75,14 +81,14 @@ def train(run: RunFile, paths: Paths, *, world: World, stop: StopRequest, fresh:
     )
     trainer = Trainer(model, make_optimiser(model, settings=settings), world, settings, precision, run.steps, budget)
     start = checkpoints.resume(model, trainer.optimiser)
-    watch = _watch(trainer, run, paths, checkpoints, start=start) if world.first else None
-    if not _run_steps(trainer, batches, held_out, checkpoints, watch, start=start, stop=stop):
+    log = _open_log(trainer, run, paths, checkpoints, start=start) if world.first else None
+    if not _run_steps(trainer, batches, held_out, checkpoints, log, start=start, stop=stop):
         return False
     weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=world.size > 1))
-    if watch:
-        watch.write_tables(metrics=paths.metrics, validation=paths.validation)
-        export_model(merged(weights, settings.lora), run=run, identity=known, folder=paths.model)
-        _forget(paths.checkpoints, own=checkpoints)
+    if log:
+        log.write_tables(metrics=paths.metrics, validation=paths.validation)
+        export_model(merged(weights, settings.lora), run=run, identity=ours, folder=paths.model)
+        _drop_checkpoints(paths.checkpoints, own=checkpoints)
     world.wait()
     return True
 
@@ -92,25 +98,25 @@ def _run_steps(
     batches: Batches,
     held_out: Batches,
     checkpoints: Checkpoints,
-    watch: Watch | None,
+    log: TrainingLog | None,
     *,
     start: int,
     stop: StopRequest,
 ) -> bool:
-    """Run the steps from `start`; return False where a stop was asked for. Saves at every end."""
+    """Run the steps from `start`; False if a stop was requested before the last. The last state is saved either way."""
     settings, world, steps = trainer.settings, trainer.world, trainer.steps
     if start == 0:
-        _validate(trainer, held_out, watch, step=0)
+        _validate(trainer, held_out, log, step=0)
     for step in range(start, steps):
         began, step_batches = time.monotonic(), batches[step]
-        outcome = trainer.step(step_batches)
+        report = trainer.step(step_batches)
         seconds = time.monotonic() - began
-        if watch:
+        if log:
             sequences = sum(len(batch.sequences) for batch in step_batches)
-            watch.step(step, outcome, seconds=seconds, sequences=sequences)
+            log.step(step, report, seconds=seconds, sequences=sequences)
         done = step + 1
         if done % settings.validation.every == 0 or done == steps:
-            _validate(trainer, held_out, watch, step=done)
+            _validate(trainer, held_out, log, step=done)
         stopped = world.any(stop.asked)
         if stopped or done % settings.checkpoint_every == 0 or done == steps:
             checkpoints.save(done, trainer.model, trainer.optimiser)
@@ -120,23 +126,23 @@ def _run_steps(
     return True
 
 
-def _validate(trainer: Trainer, held_out: Batches, watch: Watch | None, *, step: int) -> None:
-    """Take the loss on the held-out tuples, source by source."""
+def _validate(trainer: Trainer, held_out: Batches, log: TrainingLog | None, *, step: int) -> None:
+    """Evaluate the loss of the held-out tuples, source by source."""
     losses: dict[str, list[tuple[Loss, int]]] = defaultdict(list)
     for number in range(len(held_out)):
         for batch in held_out[number]:
             losses[batch.source].append((trainer.evaluate(batch), len(batch.tuple_ids)))
-    if watch and losses:
-        watch.validated(step, losses)
+    if log and losses:
+        log.validated(step, losses)
 
 
-def _identity(run: RunFile, *, precision: str) -> dict[str, Any]:
-    return identity(run, backbone_sha256=sha256_path(run.backbone_folder), code=code_digest(*CODE), precision=precision)
-
-
-def _watch(trainer: Trainer, run: RunFile, paths: Paths, checkpoints: Checkpoints, *, start: int) -> Watch:
-    """Clean up after a killed trainer, say what is about to happen, and return what notes it."""
-    _clean(paths)
+def _open_log(
+    trainer: Trainer, run: RunFile, paths: TrainingPaths, checkpoints: Checkpoints, *, start: int
+) -> TrainingLog:
+    """Clean up after a killed trainer, say what is about to happen, and open the log of the steps from `start`."""
+    # The lock on the folder makes it safe to delete what an export left half-written.
+    for path in (paths.model, paths.metrics, paths.validation):
+        clear_asides(path)
     world, budget, folder = trainer.world, trainer.budget, checkpoints.folder
     if start:
         logger.info("going on after step %d of %d, saved in %s (%s)", start, run.steps, folder, trainer.precision)
@@ -146,7 +152,7 @@ def _watch(trainer: Trainer, run: RunFile, paths: Paths, checkpoints: Checkpoint
         "%d processes on %s; %d tokens a forward pass, activations of %d tokens kept; TensorBoard: %s",
         world.size, world.device.type, budget.tokens_per_chunk, max(budget), paths.events,
     )  # fmt: skip
-    return Watch(
+    return TrainingLog(
         folder,
         paths.events / folder.name,
         start=start,
@@ -156,14 +162,8 @@ def _watch(trainer: Trainer, run: RunFile, paths: Paths, checkpoints: Checkpoint
     )
 
 
-def _clean(paths: Paths) -> None:
-    """Delete what an export left half-written when it was killed; the lock on the folder makes that safe."""
-    for path in (paths.model, paths.metrics, paths.validation):
-        clear_asides(path)
-
-
-def _forget(root: Path, *, own: Checkpoints) -> None:
-    """Delete all but the last checkpoint and those to keep; say what else could go."""
+def _drop_checkpoints(root: Path, *, own: Checkpoints) -> None:
+    """Delete the checkpoints of a finished training but the last and those to keep; name those of other settings."""
     own.keep_last()
     for other in other_trainings(root, own=own):
         differing = ", ".join(other.differing)

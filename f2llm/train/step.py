@@ -1,10 +1,14 @@
-"""One optimiser step whose mathematics does not know how many processes there are.
+"""One optimiser step, whose result does not depend on the number of processes (but for rounding).
 
-Sequences of a batch are dealt to processes and chunks by their length. Each process fills its rows of
-one table of vectors, a sum over processes makes the table whole (an exact gather), every process
-evaluates the whole loss, and the gradient of each row goes back to the process that made it. So there
-are no collectives inside autograd, and chunks whose activations do not fit in memory together are run
-twice (GradCache, arXiv 2101.06983): first for their vectors, then for their gradients.
+The sequences of a batch are dealt to processes and chunks by length. A step then has four parts:
+
+1. Encode. Each process fills the rows of its own sequences in one table of vectors.
+2. Share. A sum over processes makes the table whole: all other rows are zero, so this is an exact gather.
+3. Loss. Every process evaluates the loss of the whole batch, and so gets the gradient of every row of the table.
+4. Backward. Each process sends the gradients of its own rows back through the model.
+
+No collective runs inside autograd. Chunks whose activations do not fit in memory together are run twice
+(GradCache, arXiv 2101.06983): first for their vectors, then for their gradients.
 Shapes: S sequences (B queries, then P passages), D dimensions.
 """
 
@@ -25,22 +29,22 @@ from f2llm.train.losses.loss import evaluate_terms
 from f2llm.train.optimiser import learning_rate
 from f2llm.train.world import World, expect_last_backward, release
 
-FIRST_IDS = 3
+SHOWN_IDS = 3
 DUMMY = np.zeros(1, np.int32)
 
 
 class Loss(NamedTuple):
-    """The loss of one batch: the weighted sum, and the terms before weighting."""
+    """The loss of one batch: the weighted sum, and the terms before they are weighted."""
 
     source: str
     loss: float
     terms: Mapping[str, float]
     tokens: int
-    computed_tokens: int  # with the dummies that keep processes in step
+    computed_tokens: int  # with the dummies that processes without a sequence encode
 
 
-class Outcome(NamedTuple):
-    """What a step reports."""
+class StepReport(NamedTuple):
+    """Losses, learning rate and gradient norm of one step."""
 
     batches: tuple[Loss, ...]
     learning_rate: float
@@ -53,33 +57,33 @@ class Outcome(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """What a process may hold: tokens of one forward pass, and tokens whose activations stay for the backward pass."""
+    """How many tokens a process may hold in memory."""
 
-    tokens_per_chunk: int
-    tokens_kept: int = 0
+    tokens_per_chunk: int  # of one forward pass
+    tokens_kept: int = 0  # whose activations stay for the backward pass
 
 
 class _Encoded(NamedTuple):
-    """The table of a batch as a leaf, this process's chunks, and the vectors of the last ones with their graphs."""
+    """An encoded batch."""
 
-    table_SD: torch.Tensor
-    chunks: list[list[int]]
-    kept: list[torch.Tensor]
+    table_SD: torch.Tensor  # vectors of the whole batch; a leaf, so that its gradient stays
+    chunks: list[list[int]]  # places of this process's sequences
+    kept: list[torch.Tensor]  # vectors of the last chunks, with their graphs
 
 
 class Trainer(NamedTuple):
-    """A model and its optimiser in a world. `precision` is float32 or bfloat16 (autocast); `steps` those of the run."""
+    """A model with its optimiser, in a world of processes."""
 
     model: torch.nn.Module
     optimiser: torch.optim.Optimizer
     world: World
     settings: Train
-    precision: str
-    steps: int
+    precision: str  # float32, or bfloat16 (by autocast)
+    steps: int  # of the whole run
     budget: Budget
 
-    def step(self, batches: Sequence[Batch]) -> Outcome:
-        """Run one optimiser step on the mean loss of `batches`.
+    def step(self, batches: Sequence[Batch]) -> StepReport:
+        """One optimiser step on the mean loss of `batches`.
 
         Raises:
             InputError: the loss or the gradient is not finite; the weights are those before the step.
@@ -95,14 +99,14 @@ class Trainer(NamedTuple):
             (loss / len(batches)).backward()
             self._backward(batch, encoded, last=number == len(batches) - 1)
             losses.append(self._report(batch, loss, terms))
-        norm = _whole(clip_grad_norm_(self._trainable(), self.settings.clip_norm, foreach=False))
+        norm = _gathered(clip_grad_norm_(self._trainable(), self.settings.clip_norm, foreach=False))
         _stop_if_not_finite(norm, "gradient norm", batches)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        return Outcome(tuple(losses), rate, float(norm))
+        return StepReport(tuple(losses), rate, float(norm))
 
     def evaluate(self, batch: Batch) -> Loss:
-        """Return the loss of a batch; nothing is learned and no random state is touched."""
+        """The loss of a batch; weights and random state stay as they are."""
         with torch.no_grad():
             encoded = self._encode_all(batch, keep=False)
             loss, terms = self._loss(batch, encoded.table_SD)
@@ -117,31 +121,37 @@ class Trainer(NamedTuple):
         return deal(lengths, processes=self.world.size, tokens_per_chunk=self.budget.tokens_per_chunk)
 
     def _encode(self, batch: Batch, chunk: Sequence[int]) -> torch.Tensor:
-        """Return the vectors of one chunk; an empty one runs a dummy, since all processes must run alike."""
+        """The vectors of one chunk, [max(1, len(chunk)), D]."""
+        # An empty chunk encodes a dummy: sharded weights are gathered in each pass, so all processes must take part.
         sequences = [batch.sequences[place] for place in chunk] or [DUMMY]
         device = self.world.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             return encode_packed(self.model, pack(sequences, device=device))
 
     def _encode_all(self, batch: Batch, *, keep: bool) -> _Encoded:
-        """Encode this process's chunks and share the vectors of all; keep the graphs of the last ones that fit."""
+        """Encode this process's chunks and share the vectors of all; with `keep`, keep the last graphs that fit."""
         dealt = self._deal(batch)
         chunks = dealt[self.world.rank]
-        heaviest = max(sum(len(batch.sequences[place]) for place in chunk) for own in dealt for chunk in own)
-        # The same number in every process, since sharded weights are gathered in each pass.
+        # How many graphs fit is decided by the heaviest chunk of any process, so that the number is the same in all:
+        # every pass without a kept graph gathers sharded weights, and all processes must take part in that.
+        heaviest = max(
+            sum(len(batch.sequences[place]) for place in chunk) for of_process in dealt for chunk in of_process
+        )
         graphs = min(len(chunks), max(1, self.budget.tokens_kept // heaviest)) if keep else 0
         first_kept = len(chunks) - graphs
         with torch.no_grad():
-            parts = [self._encode(batch, chunk) for chunk in chunks[:first_kept]]
+            without_graph = [self._encode(batch, chunk) for chunk in chunks[:first_kept]]
+        # The backward pass begins with the last chunk, so the last graphs are those that may stay.
         kept = [self._encode(batch, chunk) for chunk in chunks[first_kept:]]
-        one = (parts + kept)[0]
-        table_SD = one.new_zeros(len(batch.sequences), one.shape[1])
-        for chunk, part in zip(chunks, [*parts, *(vectors.detach() for vectors in kept)], strict=True):
-            table_SD[chunk] = part[: len(chunk)]
+        encoded = [*without_graph, *(vectors.detach() for vectors in kept)]
+        # Rows of other processes stay zero, which makes the sum over processes an exact gather.
+        table_SD = encoded[0].new_zeros(len(batch.sequences), encoded[0].shape[1])
+        for chunk, vectors in zip(chunks, encoded, strict=True):
+            table_SD[chunk] = vectors[: len(chunk)]  # without the row of a dummy
         return _Encoded(self.world.sum_(table_SD.detach()).requires_grad_(keep), chunks, kept)
 
     def _loss(self, batch: Batch, table_SD: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return loss and terms of the whole batch, in float32 unless the settings ask for the model's format."""
+        """Loss and terms of the whole batch, in float32 unless the settings ask for the model's format."""
         device, tuples = table_SD.device, len(batch.candidates_BK)
         if self.settings.loss_precision == "model" and self.precision == "bfloat16":
             table_SD = table_SD.bfloat16()
@@ -154,15 +164,17 @@ class Trainer(NamedTuple):
         return evaluate_terms(vectors, self.settings, task=batch.task)
 
     def _backward(self, batch: Batch, encoded: _Encoded, *, last: bool) -> None:
-        """Send the table's gradient back through every chunk, last chunk first: through kept graphs, or anew.
+        """Send the table's gradient back through every chunk, last chunk first.
 
-        The order does not depend on how many graphs were kept, so neither do the bytes.
+        Chunks without a kept graph are encoded again. The order does not depend on how many graphs were kept, so
+        neither do the bits of the gradient.
         """
         chunks, kept, gradient_SD = encoded.chunks, encoded.kept, encoded.table_SD.grad
         for number in reversed(range(len(chunks))):
+            # Gradients are summed over processes once a step, in its very last backward pass.
             expect_last_backward(self.model, last and number == 0)
             vectors = kept.pop() if kept else self._encode(batch, chunks[number])
-            gradient = torch.zeros_like(vectors)
+            gradient = torch.zeros_like(vectors)  # zero for a dummy
             gradient[: len(chunks[number])] = gradient_SD[chunks[number]]
             vectors.backward(gradient)
 
@@ -173,17 +185,17 @@ class Trainer(NamedTuple):
         return Loss(batch.source, float(loss.detach()), values, tokens, tokens + dummies * len(DUMMY))
 
 
-def _whole(norm: torch.Tensor) -> torch.Tensor:
-    """Return a norm that may be spread over processes as a plain tensor."""
+def _gathered(norm: torch.Tensor) -> torch.Tensor:
+    """A norm that may be spread over processes, as a plain tensor."""
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
 def _stop_if_not_finite(value: torch.Tensor, what: str, batches: Sequence[Batch]) -> None:
-    """Raise where a number that comes of all these batches is none."""
+    """Raise if `value`, which follows from all these batches, is not a finite number."""
     value = value.detach()
     if not torch.isfinite(value):
         suspects = "; ".join(
-            f"source {batch.source}, tuples {', '.join(batch.tuple_ids[:FIRST_IDS])}, ..." for batch in batches
+            f"source {batch.source}, tuples {', '.join(batch.tuple_ids[:SHOWN_IDS])}, ..." for batch in batches
         )
         raise InputError(
             f"step {batches[0].step}: the {what} is {float(value)} ({suspects}; the plan has all of this step); "

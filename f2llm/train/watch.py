@@ -1,4 +1,4 @@
-"""What a person sees of a training: lines with rates and ETA, tables, TensorBoard events. Rank 0 only."""
+"""The record of a training, kept by rank 0: log lines with rates and ETA, tables, TensorBoard events."""
 
 import logging
 import time
@@ -11,18 +11,18 @@ import torch
 from f2llm.config.geometry import Geometry, training_flops
 from f2llm.records.schemas.train import LOSS_PREFIX, METRICS, VALIDATION
 from f2llm.train.metrics import MetricsLog
-from f2llm.train.step import Loss, Outcome
+from f2llm.train.step import Loss, StepReport
 
-SAY_SECONDS = 5.0
+LINE_SECONDS = 5.0
 FEW_STEPS = 100
-# Side of the square matrices whose product stands for what a machine can do, and how often it is taken.
+# The speed of a machine is measured on the product of square matrices of this side, the best of so many times.
 MATMUL_SIDE = {"cpu": 1024, "cuda": 8192}
 MATMUL_TIMES = 5
 logger = logging.getLogger(__name__)
 
 
-class Watch:
-    """Notes every step and validation; `start` steps were done before, what a crash noted beyond them is dropped."""
+class TrainingLog:
+    """Records every step and validation from step `start` on; rows of later steps, left by a crash, are dropped."""
 
     def __init__(
         self, folder: Path, events: Path, *, start: int, steps: int, geometry: Geometry, flops_per_second: float
@@ -36,29 +36,29 @@ class Watch:
         self._metrics.truncate(start)
         self._validation.truncate(start + 1 if start else 0)  # a resumed run does not validate its first state again
         self._events = SummaryWriter(str(events), purge_step=start)
-        self._seconds, self._spoke = 0.0, float("-inf")
+        self._seconds, self._last_line = 0.0, float("-inf")
 
-    def step(self, step: int, outcome: Outcome, *, seconds: float, sequences: int) -> None:
-        """Note one step of `seconds`; `sequences` were encoded."""
+    def step(self, step: int, report: StepReport, *, seconds: float, sequences: int) -> None:
+        """Record one step, which took `seconds` and encoded `sequences`."""
         self._seconds += seconds
-        rate = outcome.tokens / max(seconds, 1e-9)
-        work = training_flops(self._geometry, tokens=outcome.tokens, mean_length=outcome.tokens / sequences)
+        rate = report.tokens / max(seconds, 1e-9)
+        work = training_flops(self._geometry, tokens=report.tokens, mean_length=report.tokens / sequences)
         mfu = work / max(seconds, 1e-9) / self._flops_per_second
         shared = {
-            "learning_rate": outcome.learning_rate, "gradient_norm": outcome.gradient_norm, "seconds": seconds,
+            "learning_rate": report.learning_rate, "gradient_norm": report.gradient_norm, "seconds": seconds,
             "tokens_per_second": rate, "mfu": mfu,
         }  # fmt: skip
-        for number, loss in enumerate(outcome.batches):
-            own = {"step": step, "batch": number, "tokens": loss.tokens, "computed_tokens": loss.computed_tokens}
-            self._metrics.append(own | _values(loss) | shared)
-        for key, value in (shared | _mean(outcome.batches)).items():
+        for number, loss in enumerate(report.batches):
+            counts = {"step": step, "batch": number, "tokens": loss.tokens, "computed_tokens": loss.computed_tokens}
+            self._metrics.append(counts | _values(loss) | shared)
+        for key, value in (shared | _mean(report.batches)).items():
             self._events.add_scalar(f"train/{key}", value, step)
-        for loss in outcome.batches:
+        for loss in report.batches:
             self._events.add_scalar(f"train_loss/{loss.source}", loss.loss, step)
-        self._say(step, outcome, rate=rate, mfu=mfu)
+        self._log_line(step, report, rate=rate, mfu=mfu)
 
     def validated(self, step: int, losses: Mapping[str, Sequence[tuple[Loss, int]]]) -> None:
-        """Note the losses of the held-out batches of each source, with their tuples, after `step` steps."""
+        """Record the held-out losses after `step` steps: by source its batches, each with its number of tuples."""
         for source, batches in sorted(losses.items()):
             tuples = sum(count for _, count in batches)
             rows = [_values(loss) for loss, _ in batches]
@@ -69,8 +69,8 @@ class Watch:
             }
             self._validation.append({"step": step, "source": source, "tuples": tuples} | means)
             self._events.add_scalar(f"validation_loss/{source}", means["loss"], step)
-        every = [loss.loss for batches in losses.values() for loss, _ in batches]
-        logger.info("step %d/%d: validation loss %.4f over %d sources", step, self._steps, _average(every), len(losses))
+        mean = _average([loss.loss for batches in losses.values() for loss, _ in batches])
+        logger.info("step %d/%d: validation loss %.4f over %d sources", step, self._steps, mean, len(losses))
 
     def write_tables(self, *, metrics: Path, validation: Path) -> None:
         """Write all rows as tables."""
@@ -81,26 +81,26 @@ class Watch:
         """Flush the events."""
         self._events.close()
 
-    def _say(self, step: int, outcome: Outcome, *, rate: float, mfu: float) -> None:
-        """Say every step of a short run, else a line every few seconds; first and last always."""
+    def _log_line(self, step: int, report: StepReport, *, rate: float, mfu: float) -> None:
+        """Log a line for each step of a short run, else every few seconds, and for the first and the last step."""
         now = time.monotonic()
-        if self._steps > FEW_STEPS and step + 1 < self._steps and now - self._spoke < SAY_SECONDS:
+        if self._steps > FEW_STEPS and step + 1 < self._steps and now - self._last_line < LINE_SECONDS:
             return
-        self._spoke = now
-        means = _mean(outcome.batches)
-        useful = outcome.tokens / sum(loss.computed_tokens for loss in outcome.batches)
+        self._last_line = now
+        means = _mean(report.batches)
+        useful = report.tokens / sum(loss.computed_tokens for loss in report.batches)
         terms = [f"{name.removeprefix(LOSS_PREFIX)} {value:.4f}" for name, value in means.items() if name != "loss"]
         eta = self._seconds / (step + 1 - self._start) * (self._steps - step - 1)
         logger.info(
             "step %d/%d %s: loss %.4f (%s), lr %.2e, gradient norm %.2f, %.0f tokens/s (%.1f %% useful), MFU %.0f %%, "
             "ETA %.0f s",
-            step + 1, self._steps, "+".join(loss.source for loss in outcome.batches), means["loss"], ", ".join(terms),
-            outcome.learning_rate, outcome.gradient_norm, rate, 100 * useful, 100 * mfu, eta,
+            step + 1, self._steps, "+".join(loss.source for loss in report.batches), means["loss"], ", ".join(terms),
+            report.learning_rate, report.gradient_norm, rate, 100 * useful, 100 * mfu, eta,
         )  # fmt: skip
 
 
 def matmul_rate(device: torch.device, *, precision: str) -> float:
-    """Return floating-point operations a second of a square matrix product on this device: the 100 % of MFU."""
+    """Floating-point operations a second of a square matrix product on this device: the 100 % of MFU."""
     side = MATMUL_SIDE[device.type]
     left = torch.ones(side, side, device=device, dtype=getattr(torch, precision))
     best = float("inf")
@@ -124,7 +124,7 @@ def _values(loss: Loss) -> dict[str, Any]:
 
 
 def _mean(losses: Sequence[Loss]) -> dict[str, float]:
-    """Return the means over batches of the loss and of each term, a term over the batches that have it."""
+    """Means over batches of the loss and of each term; a term over the batches that have it."""
     rows = [_values(loss) for loss in losses]
     names = dict.fromkeys(name for row in rows for name in row if name != "source")
     return {name: _average([row[name] for row in rows if name in row]) for name in names}

@@ -3,7 +3,7 @@
 import pytest
 
 from f2llm.jobs import code
-from f2llm.jobs.code import ROOT, CodeTree
+from f2llm.jobs.code import ROOT, CodeTree, code_digest
 
 FILES = {
     "script.py": "from f2llm.mine.rule import keep\n\nkeep(1)\n",
@@ -156,6 +156,10 @@ def test_the_files_and_packages_that_a_module_of_the_checkout_runs_are_seen():
     assert {"f2llm/config/check.py", "f2llm/errors.py"} <= set(reached)
     assert not any("torch" in checkout.file(path).packages for path in reached)
     assert "torch" in checkout.file("f2llm/models/packed_encoder.py").packages
+
+
+def test_a_class_or_a_function_stands_for_the_module_that_defines_it():
+    assert code_digest(CodeTree, code_digest) == code_digest("f2llm/jobs/code.py", "f2llm/jobs/code.py")
 
 
 def test_the_hash_of_the_code_sees_every_byte(tmp_path, monkeypatch):

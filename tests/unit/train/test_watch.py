@@ -6,8 +6,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from f2llm.config.geometry import Geometry
-from f2llm.train.step import Loss, Outcome
-from f2llm.train.watch import Watch, matmul_rate
+from f2llm.train.step import Loss, StepReport
+from f2llm.train.watch import TrainingLog, matmul_rate
 
 SHAPE = Geometry(layers=1, hidden=2, intermediate=3, heads=1, kv_heads=1, head_dim=2, vocabulary=5)
 BATCHES = (
@@ -17,7 +17,9 @@ BATCHES = (
 
 
 def watch_of(folder, *, start=0, steps=4):
-    return Watch(folder / "own", folder / "events", start=start, steps=steps, geometry=SHAPE, flops_per_second=1e6)
+    return TrainingLog(
+        folder / "own", folder / "events", start=start, steps=steps, geometry=SHAPE, flops_per_second=1e6
+    )
 
 
 def tables(watch, folder):
@@ -31,7 +33,7 @@ def of_term(term, rows):
 
 def test_each_batch_of_a_step_has_a_row_a_term_that_applies(tmp_path):
     watch = watch_of(tmp_path)
-    watch.step(0, Outcome(BATCHES, 0.1, 2.0), seconds=2.0, sequences=8)
+    watch.step(0, StepReport(BATCHES, 0.1, 2.0), seconds=2.0, sequences=8)
     rows, _ = tables(watch, tmp_path)
     figures = ["computed_tokens", "gradient_norm", "learning_rate"], ["mfu", "seconds", "tokens", "tokens_per_second"]
     assert [(row["step"], row["batch"], row["source"], row["term"]) for row in rows] == [
@@ -47,7 +49,7 @@ def test_each_batch_of_a_step_has_a_row_a_term_that_applies(tmp_path):
 
 def test_a_line_says_losses_rates_and_what_is_left(tmp_path, caplog):
     caplog.set_level("INFO")
-    watch_of(tmp_path, steps=4).step(0, Outcome(BATCHES, 0.1, 2.0), seconds=2.0, sequences=8)
+    watch_of(tmp_path, steps=4).step(0, StepReport(BATCHES, 0.1, 2.0), seconds=2.0, sequences=8)
     assert "step 1/4 pairs+kinds: loss 2.0000 (hard 1.0000, in_batch 2.0000), lr 1.00e-01" in caplog.text
     assert "20 tokens/s (97.6 % useful)" in caplog.text
     assert "ETA 6 s" in caplog.text
@@ -56,11 +58,11 @@ def test_a_line_says_losses_rates_and_what_is_left(tmp_path, caplog):
 def test_what_a_crash_noted_after_the_checkpoint_is_noted_once(tmp_path):
     watch = watch_of(tmp_path)
     for step in range(3):
-        watch.step(step, Outcome(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
+        watch.step(step, StepReport(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
         watch.validated(step + 1, {"pairs": [(BATCHES[0], 2)]})
     watch.close()
     again = watch_of(tmp_path, start=1)
-    again.step(1, Outcome(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
+    again.step(1, StepReport(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
     again.validated(2, {"pairs": [(BATCHES[0], 2)]})
     again.close()
     rows, validation = tables(again, tmp_path)
