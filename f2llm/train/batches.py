@@ -1,4 +1,4 @@
-"""The batches of a step: their distinct sequences, and which of them is whose positive and negative.
+"""The batches of a step: their distinct sequences, and which of these are the positive and negatives of each query.
 
 The plan is read by row groups and token rows from memory maps, so memory does not grow with the corpus.
 Shapes: B tuples, P distinct passages, K candidates of a tuple (positive first).
@@ -25,8 +25,8 @@ class Batch(NamedTuple):
 
     Attributes:
         sequences: token ids of B queries, then of P distinct passages.
-        candidates_BK: rows among the P passages, the positive first, NO_PASSAGE where there are fewer.
-        equal_BB: true where the column's positive also is a positive of the row's query.
+        candidates_BK: rows among the P passages: the positive, then the negatives; NO_PASSAGE where there are fewer.
+        equal_BB: true where the positive of column b is also right for the query of row b.
         tuple_ids: hex ids of the B tuples, for messages.
     """
 
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """Task and token rows of a source, mapped."""
+    """Task of a source, and its token rows as memory maps."""
 
     task: str
     queries: Rows
@@ -49,7 +49,7 @@ class _Source(NamedTuple):
 
 
 class Batches:
-    """Batches of a planned run by step."""
+    """The batches of a planned run: `batches[step]` are those of one step, `len(batches)` is the number of steps."""
 
     def __init__(self, run: RunFile, *, plan: str | Path) -> None:
         tasks = {source.name: source.task for source in run.settings.sources}
@@ -68,7 +68,6 @@ class Batches:
         return self._plan.steps
 
     def __getitem__(self, step: int) -> list[Batch]:
-        """Return the batches of a step, most often one."""
         rows = self._plan.rows(step)
         ends = np.flatnonzero(np.diff(rows["batch"].to_numpy(), append=-1)) + 1
         starts = np.concatenate([[0], ends[:-1]])
@@ -79,6 +78,7 @@ class Batches:
         source = self._sources[name]
         positives, queries = rows["positive_row"].to_numpy(), rows["query_row"].to_numpy()
         passages_BK = _candidates(positives, rows["negative_rows"])
+        # Each passage is encoded once, however many tuples have it: corpus rows become rows among the distinct ones.
         distinct_P = np.unique(passages_BK[passages_BK != NO_PASSAGE])
         candidates_BK = np.where(passages_BK == NO_PASSAGE, NO_PASSAGE, np.searchsorted(distinct_P, passages_BK))
         return Batch(
@@ -93,7 +93,7 @@ class Batches:
 
 
 class _Plan:
-    """Rows of plan.parquet by step; holds the row groups of the last step asked for."""
+    """Rows of plan.parquet by step; keeps the row groups of the step that was read last."""
 
     def __init__(self, path: str | Path) -> None:
         self._file = pq.ParquetFile(path)
@@ -109,23 +109,23 @@ class _Plan:
         return int(self._last[-1]) + 1 if len(self._last) else 0
 
     def rows(self, step: int) -> pa.Table:
-        wanted = np.flatnonzero((self._first <= step) & (step <= self._last)).tolist()
-        self._held = {group: self._held.get(group) or self._file.read_row_group(group, COLUMNS) for group in wanted}
-        parts = [table.filter(pc.equal(table["step"], step)) for table in self._held.values()]
-        return pa.concat_tables(parts).combine_chunks()
+        groups = np.flatnonzero((self._first <= step) & (step <= self._last)).tolist()
+        self._held = {group: self._held.get(group) or self._file.read_row_group(group, COLUMNS) for group in groups}
+        of_step = [table.filter(pc.equal(table["step"], step)) for table in self._held.values()]
+        return pa.concat_tables(of_step).combine_chunks()
 
 
 def equal_positives(positives_B: NDArray[np.int32], all_positives: list[NDArray[np.int32]]) -> NDArray[np.bool_]:
-    """Return [B, B]: is the column's positive the row's own, or another positive of the row's query?"""
+    """[B, B]: whether the positive of the column is a positive of the query of the row."""
     equal_BB = positives_B[:, None] == positives_B[None, :]
     for row, known in enumerate(all_positives):
-        if len(known) > 1:  # one positive is the row's own, compared above
+        if len(known) > 1:  # a single one is the positive of the row, compared above
             equal_BB[row] |= np.isin(positives_B, known)
     return equal_BB
 
 
 def _candidates(positives: NDArray[np.int32], negatives: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return corpus rows [B, K]: the positive, then the drawn negatives."""
+    """Corpus rows [B, K]: the positive, then the drawn negatives, then NO_PASSAGE."""
     counts = pc.list_value_length(negatives).to_numpy()
     passages_BK = np.full((len(positives), 1 + counts.max()), NO_PASSAGE, np.int64)
     passages_BK[:, 0] = positives

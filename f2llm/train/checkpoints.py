@@ -1,8 +1,8 @@
-"""Checkpoints that are complete or absent, read only after their hashes were checked.
+"""Checkpoints of a training: complete or absent, and read only after their hashes were checked.
 
-One folder a step, `step_000010`, below a folder named by the identity of the training, so that other
-settings never meet. Written by torch.distributed.checkpoint under another name, then renamed.
-Frozen parameters are not in it: they are those of the backbone.
+Each is a folder such as `step_000010` below a folder named by the identity of the training, so that trainings of
+different settings never mix. torch.distributed.checkpoint writes it under a temporary name, then it is renamed.
+Frozen parameters are left out: they are those of the backbone.
 """
 
 import logging
@@ -44,12 +44,12 @@ class Checkpoints:
         self._keep, self._keep_every = keep, keep_every
 
     def save(self, step: int, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Save the state after `step` steps; the previous one survives a failure.
+        """Save the state after `step` steps; the checkpoint before it survives a failure.
 
-        Then all are deleted but the newest `keep` and those of every `keep_every` steps.
+        Then all checkpoints are deleted but the newest `keep` and those of every `keep_every` steps.
 
         Raises:
-            InputError: the state could not be written, most likely for want of disk space.
+            InputError: the state could not be written, most likely because the disk is full.
         """
         aside = self.folder / f".{_name(step)}.part"
         if self._world.first:
@@ -69,14 +69,14 @@ class Checkpoints:
         self._world.wait()
 
     def resume(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Load the newest whole checkpoint and return its step, 0 where there is none.
+        """Load the newest checkpoint that is complete and undamaged; returns its step, 0 if there is none.
 
         Raises:
             InputError: a checkpoint is of another training.
         """
         if self._world.first:
-            for half in self.folder.glob(".step_*.part"):
-                shutil.rmtree(half)
+            for unfinished in self.folder.glob(".step_*.part"):
+                shutil.rmtree(unfinished)
         step = self._world.from_first(self._newest() if self._world.first else None)
         if step:
             state = _state(model, optimiser)
@@ -87,7 +87,7 @@ class Checkpoints:
         return step
 
     def keep_last(self) -> None:
-        """Delete all but the newest, which makes exporting again cheap, and those of every `keep_every` steps."""
+        """Delete all but those of every `keep_every` steps and the newest, from which a model can be exported again."""
         self._drop(keep=1)
 
     def discard(self) -> None:
@@ -97,33 +97,32 @@ class Checkpoints:
         self._world.wait()
 
     def _newest(self) -> int:
-        for step, path in self._whole():
-            about = _about(path)
-            if about is None:
+        for step, path in self._complete():
+            description = _read_description(path)
+            if description is None:
                 continue
-            other = differences(self.identity, about["identity"])
-            if other:
+            differing = differences(self.identity, description.identity)
+            if differing:
                 raise InputError(
-                    f"{path}: this checkpoint is of another training, which differs in {', '.join(other)}; "
+                    f"{path}: this checkpoint is of another training, which differs in {', '.join(differing)}; "
                     "start afresh with --fresh, or give another --checkpoints folder"
                 )
-            damaged = [name for name, sha256 in about["files"].items() if not _has_hash(path / name, sha256)]
+            damaged = [name for name, sha256 in description.files.items() if not _has_hash(path / name, sha256)]
             if not damaged:
                 return step
             logger.warning("%s: %s does not have its recorded hash; passed over", path, ", ".join(damaged))
         return 0
 
-    def _whole(self) -> Iterator[tuple[int, Path]]:
+    def _complete(self) -> Iterator[tuple[int, Path]]:
         """Yield the complete checkpoints, newest first."""
         for path in sorted(self.folder.glob("step_*"), reverse=True):
             if (path / CHECKPOINT_FILE).is_file():
                 yield int(path.name.removeprefix("step_")), path
 
     def _finish(self, aside: Path, step: int) -> None:
-        """Describe the files, give the folder its name, delete old ones."""
+        """Describe the files, give the folder its final name, delete older checkpoints."""
         files = {path.name: sha256_file(path) for path in sorted(aside.iterdir())}
-        about = {"step": step, "steps": self._steps, "identity": self.identity, "files": files}
-        write_json(aside / CHECKPOINT_FILE, about)
+        write_json(aside / CHECKPOINT_FILE, _Description(step, self._steps, self.identity, files)._asdict())
         final = self.folder / _name(step)
         shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step
         os.replace(aside, final)
@@ -131,44 +130,46 @@ class Checkpoints:
         self._drop(keep=self._keep)
 
     def _drop(self, *, keep: int) -> None:
-        for old, path in list(self._whole())[keep:]:
+        for old, path in list(self._complete())[keep:]:
             if not self._keep_every or old % self._keep_every:
                 shutil.rmtree(path)
 
 
-class OtherTraining(NamedTuple):
-    """The checkpoints of a training of other settings.
+class _Description(NamedTuple):
+    """The content of a checkpoint's CHECKPOINT_FILE."""
 
-    Attributes:
-        folder: where they lie.
-        step: of the newest.
-        steps: of the whole training; one that stopped before has something to lose.
-        differing: keys in which its identity differs from ours.
-    """
-
-    folder: Path
     step: int
-    steps: int
-    differing: list[str]
+    steps: int  # of the whole training
+    identity: dict[str, Any]
+    files: dict[str, str]  # name -> sha256
+
+
+class OtherTraining(NamedTuple):
+    """The newest checkpoint of a training of other settings."""
+
+    folder: Path  # of all its checkpoints
+    step: int
+    steps: int  # of the whole training; one that stopped before has something to lose
+    differing: list[str]  # keys in which its identity differs from ours
 
 
 def other_trainings(root: Path, *, own: Checkpoints) -> list[OtherTraining]:
-    """Return the trainings of other settings that have checkpoints below `root`."""
-    found = []
+    """The trainings of other settings that have checkpoints below `root`."""
+    others = []
     for folder in sorted(path for path in root.glob("*") if path.is_dir() and path != own.folder):
-        abouts = (_about(path.parent) for path in sorted(folder.glob(f"step_*/{CHECKPOINT_FILE}"), reverse=True))
-        newest = next(filter(None, abouts), None)
+        newest_first = sorted(folder.glob(f"step_*/{CHECKPOINT_FILE}"), reverse=True)
+        newest = next(filter(None, (_read_description(path.parent) for path in newest_first)), None)
         if newest:
-            differing = differences(own.identity, newest["identity"])
-            found.append(OtherTraining(folder, newest["step"], newest["steps"], differing))
-    return found
+            differing = differences(own.identity, newest.identity)
+            others.append(OtherTraining(folder, newest.step, newest.steps, differing))
+    return others
 
 
 def refuse_to_abandon(root: Path, *, own: Checkpoints) -> None:
-    """Raise where starting afresh would leave an unfinished training of other settings behind, unnoticed.
+    """Refuse to start at step 0 while an unfinished training of other settings lies below `root`.
 
     Raises:
-        InputError: which, how far it came, and the keys that differ.
+        InputError: there is one; says how far it came, and which keys differ.
     """
     faults = [
         f"{folder}: a training stopped here after step {step} of {steps}, and the settings now differ from its own in "
@@ -180,14 +181,14 @@ def refuse_to_abandon(root: Path, *, own: Checkpoints) -> None:
         raise InputError(faults)
 
 
-def _about(path: Path) -> dict[str, Any] | None:
-    """Return what a checkpoint says of itself; None, and a warning, where that is damaged."""
+def _read_description(path: Path) -> _Description | None:
+    """The description of a checkpoint; None, and a warning, where it is damaged."""
     try:
-        about = read_json(path / CHECKPOINT_FILE)
+        content = read_json(path / CHECKPOINT_FILE)
     except ValueError:  # no JSON, or no text
-        about = None
-    if isinstance(about, dict) and about.keys() >= {"step", "steps", "identity", "files"}:
-        return about
+        content = None
+    if isinstance(content, dict) and content.keys() >= set(_Description._fields):
+        return _Description(*(content[name] for name in _Description._fields))
     logger.warning("%s: %s is damaged; passed over", path, CHECKPOINT_FILE)
     return None
 
@@ -206,7 +207,7 @@ def _has_hash(path: Path, sha256: str) -> bool:
 
 
 def _cause(error: Exception) -> str:
-    """Return one line of the first failure inside an error of torch's checkpointing."""
+    """The first failure inside an error of torch's checkpointing, on one line."""
     failures = getattr(error, "failures", None)
     inner = next(iter(failures.values()))[0] if failures else error
     return " ".join(str(inner).split())[:200]

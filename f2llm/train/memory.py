@@ -1,4 +1,4 @@
-"""How many tokens fit in memory, measured on the model itself, and said before the first step where it is too few."""
+"""How many tokens fit in memory, measured on the model itself before the first step."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,12 @@ from f2llm.train.step import Budget
 from f2llm.train.world import World, release
 
 MB = 2**20
-# On the CPU other jobs use the memory as well, so nothing is taken for granted.
+# On the CPU other jobs use the memory as well, so a fixed amount is taken.
 CPU_ACTIVATIONS_MB = 1000
-# Of a GPU's memory; the rest is for the allocator's gaps, the table of vectors and the kernels' own space.
+# Share of a GPU's memory; the rest is for the allocator's gaps, the table of vectors and the kernels' workspace.
 USABLE = 0.85
-# Gradients and the two moments of AdamW in float32; the weights themselves are already there.
-BYTES_TO_COME = 12
+# Gradient and the two moments of AdamW, each in float32; the weights themselves are counted apart.
+STATE_BYTES_PER_PARAMETER = 12
 PROBE_LENGTH = 64
 PROBE_SEQUENCES = (4, 12)
 
@@ -27,10 +27,10 @@ PROBE_SEQUENCES = (4, 12)
 def find_budget(
     model: torch.nn.Module, *, settings: Train, world: World, precision: str, longest_sequence: int
 ) -> Budget:
-    """Return what a process of this run may hold, the same in every process.
+    """The budget of a process of this run, the same in every process; all must call this together.
 
-    On CUDA the memory of the device decides, not what happens to be free, so that the same machine
-    gives the same bytes. All processes must call this together.
+    On CUDA the total memory of the device decides, not what happens to be free, so that the same machine gives the
+    same bits.
 
     Raises:
         InputError: the longest sequence does not fit.
@@ -47,7 +47,7 @@ def find_budget(
 
 
 def fit(tokens_kept: int, *, longest_sequence: int, tokens_per_chunk: int, per_token: float) -> Budget:
-    """Return the budget in which chunks hold at most `tokens_kept` tokens.
+    """The budget in which chunks hold at most `tokens_kept` tokens.
 
     Raises:
         InputError: the longest sequence alone holds more.
@@ -63,17 +63,19 @@ def fit(tokens_kept: int, *, longest_sequence: int, tokens_per_chunk: int, per_t
 
 
 def state_bytes(model: torch.nn.Module, *, processes: int) -> int:
-    """Return the bytes of a process's share of weights, gradients and moments, and of what it holds whole.
+    """Bytes of a process's share of weights, gradients and moments, and of the weights and gradients it holds whole.
 
     Sharded weights stay gathered between the chunks of a step, and their gradients stay whole until its last.
     """
-    shares = sum(_local_numel(p) * (BYTES_TO_COME * p.requires_grad + p.element_size()) for p in model.parameters())
+    shares = sum(
+        _local_numel(p) * (STATE_BYTES_PER_PARAMETER * p.requires_grad + p.element_size()) for p in model.parameters()
+    )
     whole = sum(p.numel() * p.element_size() * (1 + p.requires_grad) for p in model.parameters())
     return shares + whole * (processes > 1)
 
 
 def bytes_per_token(model: torch.nn.Module, *, precision: str, device: torch.device) -> float:
-    """Return the bytes that one more token of a forward pass keeps for the backward pass, measured on dummies."""
+    """Bytes that one more token of a forward pass keeps for the backward pass, measured on dummy sequences."""
     longest = min(PROBE_LENGTH, getattr(model.config, "max_position_embeddings", PROBE_LENGTH))
     sequence = np.zeros(longest, np.int32)
 
@@ -81,28 +83,28 @@ def bytes_per_token(model: torch.nn.Module, *, precision: str, device: torch.dev
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             encode_packed(model, pack([sequence] * sequences, device=device))
 
-    # Weights are saved as well, the same in both.
+    # Saved weights are the same for few and many sequences, so they cancel out in the difference.
     few, many = (saved_bytes(lambda n=n: forward(n)) for n in PROBE_SEQUENCES)
     release(model)
     return max(1.0, (many - few) / ((PROBE_SEQUENCES[1] - PROBE_SEQUENCES[0]) * longest))
 
 
 def saved_bytes(forward: Callable[[], None]) -> int:
-    """Return the bytes of all memory that `forward` saves for a backward pass, each counted once."""
-    seen: dict[int, int] = {}
-    held = []  # so that no address is used twice
+    """Bytes of all memory that `forward` saves for a backward pass; memory shared by tensors counts once."""
+    size_at: dict[int, int] = {}
+    alive = []  # so that no address is used twice
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        seen[storage.data_ptr()] = storage.nbytes()
-        held.append(tensor)
+        size_at[storage.data_ptr()] = storage.nbytes()
+        alive.append(tensor)
         return tensor
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
         forward()
-    return sum(seen.values())
+    return sum(size_at.values())
 
 
 def _local_numel(parameter: torch.nn.Parameter) -> int:
-    """Return the elements of this process's share of a parameter."""
+    """Number of elements of this process's share of a parameter."""
     return (parameter.to_local() if hasattr(parameter, "to_local") else parameter).numel()

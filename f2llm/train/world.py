@@ -1,4 +1,4 @@
-"""The processes of a run: who they are, how the model is spread over them, how they agree.
+"""The processes of a training: their ranks and devices, how they exchange values, how the model is sharded over them.
 
 One process needs no process group and no sharding; the code of a step is the same for 1..N.
 """
@@ -17,26 +17,20 @@ from f2llm.train.life import ASKED_SIZE
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """This process among all.
+    """This process among all. All processes must call its methods alike."""
 
-    Attributes:
-        rank: 0-based number of this process; 0 writes and speaks.
-        size: number of processes.
-        device: "cpu", or this process's CUDA device.
-    """
-
-    rank: int
-    size: int
-    device: torch.device
+    rank: int  # 0-based number of this process
+    size: int  # number of processes
+    device: torch.device  # the CPU, or this process's CUDA device
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
     @property
     def first_of_node(self) -> bool:
-        """Whether this is the process that looks at a node's files for all."""
+        """Whether this is the process that checks the files of its node for the others there."""
         return os.environ.get("LOCAL_RANK", "0") == "0"
 
     def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -46,7 +40,7 @@ class World:
         return tensor
 
     def min(self, value: float) -> float:
-        """Return the least value of all processes."""
+        """The least value of all processes."""
         tensor = torch.tensor(-value, dtype=torch.float64, device=self.device)
         if self.size > 1:
             dist.all_reduce(tensor, dist.ReduceOp.MAX)
@@ -56,40 +50,34 @@ class World:
         """Check that all processes hold the same digests.
 
         Raises:
-            InputError: they do not; names what differs, in every process.
+            InputError: they do not; raised in every process, with the names that differ.
         """
-        seen: list[Any] = [dict(digests)]
-        if self.size > 1:
-            seen = [None] * self.size
-            dist.all_gather_object(seen, dict(digests))
+        of_ranks = self._gather(dict(digests))
         faults = [
             f"process {rank} of {self.size}: {name} differs from that of process 0; give all nodes the same files"
-            for rank, theirs in enumerate(seen)
+            for rank, theirs in enumerate(of_ranks)
             for name in sorted(digests)
-            if theirs.get(name) != seen[0].get(name)
+            if theirs.get(name) != of_ranks[0].get(name)
         ]
         if faults:
             raise InputError(faults)
 
     def refuse(self, faults: Sequence[str]) -> None:
-        """Stop all processes where one has found faults; all must call this.
+        """Stop all processes if one has found faults.
 
         Raises:
-            InputError: one has; with the faults of all, in every process.
+            InputError: one has; raised in every process, with the faults of all.
         """
-        seen: list[Any] = [list(faults)]
-        if self.size > 1:
-            seen = [None] * self.size
-            dist.all_gather_object(seen, list(faults))
-        if any(seen):
-            raise InputError(list(dict.fromkeys(fault for theirs in seen for fault in theirs)))
+        of_ranks = self._gather(list(faults))
+        if any(of_ranks):
+            raise InputError(list(dict.fromkeys(fault for theirs in of_ranks for fault in theirs)))
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
         return bool(self.sum_(torch.tensor(int(flag), device=self.device)).item())
 
-    def from_first(self, value: Any) -> Any:  # noqa: ANN401 - what rank 0 has found out
-        """Return rank 0's value in every process."""
+    def from_first(self, value: Any) -> Any:  # noqa: ANN401 - of any type that can be pickled
+        """The value of rank 0, in every process."""
         box = [value]
         if self.size > 1:
             dist.broadcast_object_list(box, src=0, device=self.device)
@@ -100,14 +88,21 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    def _gather(self, value: Any) -> list[Any]:  # noqa: ANN401 - of any type that can be pickled
+        """The values of all processes, by rank."""
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value)
+        return values
+
 
 def join_world(*, threads: int) -> World:
-    """Return this process's world as torchrun describes it in the environment; a world of one without it.
+    """This process's world as torchrun describes it in the environment; without torchrun, a world of one process.
 
-    Fixes the number of threads and asks for deterministic kernels, since both decide the last bits.
+    Sets the number of threads and deterministic kernels, since both decide the last bits of the weights.
 
     Raises:
-        InputError: fewer or more processes than the launcher has asked for.
+        InputError: there are fewer or more processes than configured.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if size != int(os.environ.get(ASKED_SIZE, size)):
@@ -135,10 +130,10 @@ def leave_world() -> None:
 def spread(model: torch.nn.Module, *, layers: Sequence[torch.nn.Module], world: World, reshard: bool = False) -> None:
     """Move the model to this process's device and shard it layer by layer (FSDP2) over all processes.
 
-    Gradients are summed, not averaged: each process holds its share of one global loss. With `reshard`
-    the weights of a layer are gathered anew for the backward pass instead of being held.
+    Gradients are summed, not averaged, since each process computes its rows' share of one global loss. With `reshard`
+    the weights of a layer are freed after the forward pass and gathered again for the backward pass.
     """
-    model.to(world.device)  # in float32: the master weights; autocast computes in bfloat16
+    model.to(world.device)  # in float32: these are the master weights; autocast computes in bfloat16
     if world.size == 1:
         return
     from torch.distributed.device_mesh import init_device_mesh
@@ -149,16 +144,15 @@ def spread(model: torch.nn.Module, *, layers: Sequence[torch.nn.Module], world: 
         fully_shard(module, mesh=mesh, reshard_after_forward=reshard)
     for module in model.modules():
         if isinstance(module, FSDPModule):
-            module.set_force_sum_reduction_for_comms(
-                True
-            )  # gloo has no pre-multiplied sum, so before the divide factor
+            # A plain sum, set before the divide factor: gloo has no pre-multiplied one.
+            module.set_force_sum_reduction_for_comms(True)
             module.set_gradient_divide_factor(1.0)
 
 
 def release(model: torch.nn.Module) -> None:
-    """Give back the weights that a forward pass gathered and no backward pass has given back.
+    """Free the gathered weights that a forward pass without a backward pass has left in memory.
 
-    Until then the model shows whole weights in place of this process's share, to optimiser and checkpoints too.
+    Until then the model has whole weights in place of this process's share, for the optimiser and checkpoints too.
     """
     from torch.distributed.fsdp import FSDPModule
 
@@ -168,7 +162,7 @@ def release(model: torch.nn.Module) -> None:
 
 
 def expect_last_backward(model: torch.nn.Module, last: bool) -> None:
-    """Tell a sharded model whether the coming backward pass is the step's last, which reduces the gradients."""
+    """Tell a sharded model whether the next backward pass is the step's last, in which gradients are summed."""
     if hasattr(model, "set_requires_gradient_sync"):
         model.set_requires_gradient_sync(last)
         model.set_reshard_after_backward(last)
