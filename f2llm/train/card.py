@@ -1,4 +1,4 @@
-"""The model card: what the model is, what it was trained on and under which licences, how to use it."""
+"""The first model card, written beside the weights: what the model is, how to use it, what it was trained on."""
 
 from f2llm.models.prompts import format_query
 from f2llm.runs.run_file import RunFile
@@ -55,7 +55,7 @@ training tuple and the row it came from.
 
 
 def model_card(run: RunFile, *, width: int) -> str:
-    """Return the card of a trained model; `width` is the length of its vectors."""
+    """The card of a trained model, in Markdown; `width` is the length of its vectors."""
     settings, backbone = run.settings, run.settings.backbone
     stanzas = {source.name: source for source in settings.sources}
     used = [stanzas[source.name] for source in run.sources]
@@ -87,7 +87,7 @@ def model_card(run: RunFile, *, width: int) -> str:
 def _left_out(run: RunFile) -> str:
     lines = [f"\nLeft out for want of tuples to train on: {', '.join(run.left_out)}.\n"] if run.left_out else []
     if run.settings.barred:
-        barred = "; ".join(f"{one.name} ({one.reason})" for one in run.settings.barred)
+        barred = "; ".join(f"{source.name} ({source.reason})" for source in run.settings.barred)
         lines.append(f"\nLeft out by the run's licence policy: {barred}.\n")
     return "".join(lines)
 

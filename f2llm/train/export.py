@@ -1,4 +1,4 @@
-"""The trained model as a folder that SentenceTransformer and transformers load as it is."""
+"""The trained model as a folder that SentenceTransformer and transformers load without further settings."""
 
 import json
 import shutil
@@ -23,10 +23,10 @@ MODULES = (("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Nor
 def export_model(
     weights: "Mapping[str, torch.Tensor]", *, run: RunFile, identity: Mapping[str, Any], folder: str | Path
 ) -> None:
-    """Write the model folder, whole or not at all: the same bytes for the same weights.
+    """Write the model folder, whole or not at all; the same weights give the same bytes.
 
-    Config and tokenizer are the backbone's. `weights` are all parameters by their name in the backbone,
-    on the CPU; they are stored in float32.
+    Config and tokenizer are the backbone's. `weights` are all parameters by their name in the backbone, on the CPU;
+    they are stored in float32.
     """
     from safetensors.torch import save_file
 
@@ -41,11 +41,11 @@ def export_model(
         width = json.loads((backbone / "config.json").read_text(encoding="utf-8"))["hidden_size"]
         _write_sentence_transformers(aside, run, width=width)
         (aside / "README.md").write_text(model_card(run, width=width), encoding="utf-8")
-        write_json(aside / MODEL_FILE, _about(run, identity))
+        write_json(aside / MODEL_FILE, _description(run, identity))
 
 
 def prompts(run: RunFile) -> dict[str, str]:
-    """Return what goes before a text: by source name, for a "query" of any kind, and nothing for a "document"."""
+    """What goes before a text, by name of the prompt: each source, "query" in general, and "document" (nothing)."""
     template = run.settings.backbone.query_prompt
     trained = {source.name for source in run.sources}
     instructions = {source.name: source.instruction for source in run.settings.sources if source.name in trained}
@@ -68,11 +68,11 @@ def _write_sentence_transformers(folder: Path, run: RunFile, *, width: int) -> N
     for name, content in (("1_Pooling", pooling | others), ("2_Normalize", {})):
         (folder / name).mkdir()
         write_json(folder / name / "config.json", content)
-    about = {"prompts": prompts(run), "default_prompt_name": None, "similarity_fn_name": "cosine"}
-    write_json(folder / "config_sentence_transformers.json", about)
+    content = {"prompts": prompts(run), "default_prompt_name": None, "similarity_fn_name": "cosine"}
+    write_json(folder / "config_sentence_transformers.json", content)
 
 
-def _about(run: RunFile, identity: Mapping[str, Any]) -> dict[str, Any]:
+def _description(run: RunFile, identity: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run": run.settings.run,
         "seed": run.settings.seed,

@@ -1,4 +1,4 @@
-"""Start the trainer under torchrun as a child process, and make its end ours."""
+"""Run the trainer under torchrun as a child process: its log, stop signals and failures become those of this job."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ from f2llm.jobs.slurm import end_older_twins
 from f2llm.records.schemas.train import METRICS
 from f2llm.records.terms import read_terms
 from f2llm.train.__main__ import FAILED
-from f2llm.train.life import ASKED_SIZE, LAUNCHER, STOPPED_LINE
+from f2llm.train.life import CONFIGURED_SIZE, LAUNCHER, STOPPED_LINE
 from f2llm.train.nodes import Shape, launch_prefix
 
 LAST_LINES = 15
@@ -36,14 +36,15 @@ def launch_training(
     shape: Shape,
     threads: int,
 ) -> dict[str, Any]:
-    """Train the run of run.json in the processes of `shape`, each with `threads` threads; return counts.
+    """Train the run of run.json in the processes of `shape`, each with `threads` threads; returns counts.
 
-    Lines of the trainer go to this process's log. Stop signals are passed on, so that the trainer
-    saves its state first. Inside Slurm an older job of the same training is ended first.
+    Lines of the trainer go to the log of this process. Stop signals are passed on, so that the trainer saves its
+    state first. Inside Slurm an older job of the same training is ended before this one starts.
     `training_peak_memory_mb` is that of the largest child process.
 
     Raises:
-        InputError: the trainer failed or was stopped, with its own words, or several nodes are asked for outside Slurm.
+        InputError: the trainer failed or was stopped (with the faults that it reported), or several nodes are
+            configured and this is no Slurm job.
     """
     end_older_twins()
     command = [
@@ -54,20 +55,20 @@ def launch_training(
     logger.info("%s", " ".join(command))
     code, lines, stopped = _run(command, _environment(threads, processes=shape.nodes * shape.processes))
     if code:
-        raise InputError(_why(run, code, lines, stopped=stopped))
+        raise InputError(_failure_reason(run, code, lines, stopped=stopped))
     return _counts(metrics)
 
 
 def _environment(threads: int, *, processes: int) -> dict[str, str]:
-    """Return the child's environment: this library importable from any folder, threads and processes as configured."""
+    """The environment of the child: this library importable from any folder, threads and processes as configured."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    own = f"{socket.gethostname()} {os.getpid()}"
-    counts = {"OMP_NUM_THREADS": str(threads), ASKED_SIZE: str(processes)}
-    return {**os.environ, "PYTHONPATH": path, **counts, LAUNCHER: own}
+    this_process = f"{socket.gethostname()} {os.getpid()}"
+    counts = {"OMP_NUM_THREADS": str(threads), CONFIGURED_SIZE: str(processes)}
+    return {**os.environ, "PYTHONPATH": path, **counts, LAUNCHER: this_process}
 
 
 def _run(command: list[str], environment: dict[str, str]) -> tuple[int, deque[str], bool]:
-    """Run the command, log its lines as they come; return exit code, last lines, and whether it was stopped."""
+    """Run the command and log its lines as they come: its exit code, last lines, and whether it was stopped."""
     lines: deque[str] = deque(maxlen=500)
     with (
         subprocess.Popen(
@@ -89,23 +90,23 @@ def _run(command: list[str], environment: dict[str, str]) -> tuple[int, deque[st
 
 @contextmanager
 def _passing_signals_to(child: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Pass SIGTERM and SIGINT on to `child` while the block runs; yield the list of those that came."""
-    came: list[int] = []
+    """Pass SIGTERM and SIGINT on to `child` inside the block; yields the list of signals received so far."""
+    received: list[int] = []
 
     def pass_on(number: int, _: object) -> None:
-        came.append(number)
+        received.append(number)
         child.send_signal(signal.SIGTERM)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield came
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _why(run: str | Path, code: int, lines: deque[str], *, stopped: bool) -> list[str]:
-    """Return why the trainer ended before its end: stopped and saved, by its own words, stopped too early, or how."""
+def _failure_reason(run: str | Path, code: int, lines: deque[str], *, stopped: bool) -> list[str]:
+    """Why the trainer ended early: stopped and saved, its own faults, stopped before it could save, or a crash."""
     if any(line.startswith(STOPPED_LINE) for line in lines):
         return [f"{run}: training was stopped and saved its state; run the same command to go on"]
     if faults := _faults(lines):
@@ -119,9 +120,8 @@ def _why(run: str | Path, code: int, lines: deque[str], *, stopped: bool) -> lis
 
 
 def _faults(lines: deque[str]) -> list[str]:
-    """Return what the trainer itself said of its failure, each fault once."""
-    found = [line.partition(FAILED)[2] for line in lines if FAILED in line]
-    return list(dict.fromkeys(found))
+    """The faults that the trainer reported, each once, though every process may report it."""
+    return list(dict.fromkeys(line.partition(FAILED)[2] for line in lines if FAILED in line))
 
 
 def _counts(metrics: str | Path) -> dict[str, Any]:

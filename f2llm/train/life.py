@@ -1,4 +1,4 @@
-"""How a trainer lives and dies: alone in its folder, stopped in order, never left behind as an orphan."""
+"""The life of a trainer process: the only one in its folder, stopped after a saved step, never left as an orphan."""
 
 import os
 import signal
@@ -15,18 +15,18 @@ from f2llm.errors import InputError
 from f2llm.records.locks import take
 
 LAUNCHER = "F2LLM_LAUNCHER"
-ASKED_SIZE = "F2LLM_WORLD_SIZE"  # set by the launcher: nodes x processes
-# What a trainer says when it was stopped and has saved its state; torchrun turns the exit code into 1.
+CONFIGURED_SIZE = "F2LLM_WORLD_SIZE"  # set by the launcher: nodes x processes
+# The line that a trainer logs when it was stopped and has saved its state; torchrun turns its exit code into 1.
 STOPPED_LINE = "stopped as asked"
 # An orphan needs a moment to see that its parent is gone.
 LOCK_SECONDS = 5.0
 WATCH_SECONDS = 0.5
-# After a worker's death torchrun asks the others to stop, but these may wait for the dead one in a collective.
-MOURNING_SECONDS = 30.0
+# After a worker's death torchrun sends the others SIGTERM, but these may be waiting for it in a collective.
+GRACE_SECONDS = 30.0
 
 
 def lock_folder(folder: str | Path) -> int:
-    """Take the lock on a folder until this process ends; return its file descriptor, which must stay open.
+    """Lock a folder until this process ends; returns a file descriptor, which must stay open.
 
     Raises:
         InputError: another live trainer holds it.
@@ -44,31 +44,31 @@ def lock_folder(folder: str | Path) -> int:
 
 
 class StopRequest:
-    """Notes SIGTERM and SIGINT, so that the step at hand ends and is saved."""
+    """Catches SIGTERM and SIGINT, so that the current step ends and is saved; `asked` is true from then on."""
 
     def __init__(self) -> None:
         self.asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+            signal.signal(number, self._catch)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _catch(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
 
 
 def die_with_launcher(stop: StopRequest) -> None:
-    """End this process at once when torchrun or the process that launched torchrun is gone.
+    """Watch the parents of this process in a thread; when one is gone, end this process at once.
 
-    torchrun starts its workers in sessions of their own, so a kill -9 of the workflow would leave
-    them running, and holding the lock. Ending at once is safe: checkpoints are complete or absent.
-    So does a process that is to stop and cannot, since a worker beside it is long gone.
+    The parents are torchrun and the process that launched it. torchrun starts its workers in sessions of their own,
+    so a kill -9 of the workflow would leave them running, and holding the lock. Ending at once is safe: checkpoints
+    are complete or absent. A process also ends at once if it should stop and cannot, because a worker beside it has
+    been gone for a while.
     """
     if not {"TORCHELASTIC_RUN_ID", LAUNCHER} & os.environ.keys():
-        return  # started by hand: no one to follow
+        return  # started by hand
     parent = os.getppid()
     host, _, number = os.environ.get(LAUNCHER, "").partition(" ")
-    # On another node only torchrun can be followed; srun ends that one.
+    # On another node only torchrun can be watched; srun ends that one.
     launcher = _process(int(number)) if host == socket.gethostname() else None
-
     siblings = Siblings(parent, count=int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
     def gone() -> bool:
@@ -82,18 +82,18 @@ class Siblings:
     """The `count` workers of the torchrun with the process id `parent`."""
 
     def __init__(self, parent: int, *, count: int) -> None:
-        self._parent, self._count, self._since = parent, count, float("inf")
+        self._parent, self._count, self._first_gone = parent, count, float("inf")
 
     def long_gone(self) -> bool:
-        """Return whether one of them, or torchrun, was gone already in an earlier call, a while ago."""
+        """Whether one of them, or torchrun, has been gone for GRACE_SECONDS, as seen by the calls so far."""
         now = time.monotonic()
         try:
             living = sum(map(_lives, psutil.Process(self._parent).children()))
         except psutil.NoSuchProcess:
             living = 0
         if living < self._count:
-            self._since = min(self._since, now)
-        return now - self._since >= MOURNING_SECONDS
+            self._first_gone = min(self._first_gone, now)
+        return now - self._first_gone >= GRACE_SECONDS
 
 
 def _end_when(gone: Callable[[], bool]) -> None:

@@ -56,12 +56,8 @@ def train(run: RunFile, paths: TrainingPaths, *, world: World, stop: StopRequest
     """
     settings = run.settings.train
     precision = resolve_precision(settings.precision)
-    ours = identity(
-        run,
-        backbone_sha256=sha256_path(run.backbone_folder),
-        code=code_digest(*DECIDES_WEIGHTS),
-        precision=precision,
-    )
+    code, backbone_sha256 = code_digest(*DECIDES_WEIGHTS), sha256_path(run.backbone_folder)
+    ours = identity(run, backbone_sha256=backbone_sha256, code=code, precision=precision)
     world.agree({key: str(value) for key, value in ours.items()})
     model = load_backbone(run)
     checkpoints = Checkpoints(

@@ -19,7 +19,7 @@ CPU_ACTIVATIONS_MB = 1000
 # Share of a GPU's memory; the rest is for the allocator's gaps, the table of vectors and the kernels' workspace.
 USABLE = 0.85
 # Gradient and the two moments of AdamW, each in float32; the weights themselves are counted apart.
-STATE_BYTES_PER_PARAMETER = 12
+STATE_BYTES = 12
 PROBE_LENGTH = 64
 PROBE_SEQUENCES = (4, 12)
 
@@ -67,9 +67,7 @@ def state_bytes(model: torch.nn.Module, *, processes: int) -> int:
 
     Sharded weights stay gathered between the chunks of a step, and their gradients stay whole until its last.
     """
-    shares = sum(
-        _local_numel(p) * (STATE_BYTES_PER_PARAMETER * p.requires_grad + p.element_size()) for p in model.parameters()
-    )
+    shares = sum(_local_numel(p) * (STATE_BYTES * p.requires_grad + p.element_size()) for p in model.parameters())
     whole = sum(p.numel() * p.element_size() * (1 + p.requires_grad) for p in model.parameters())
     return shares + whole * (processes > 1)
 

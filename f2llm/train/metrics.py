@@ -1,4 +1,4 @@
-"""What each step reported: appended to a file while training runs, a table at its end."""
+"""The log of losses and speed: lines of JSON while training runs, a table in long form at its end."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from f2llm.records.terms import terms_of
 
 
 class MetricsLog:
-    """Lines of JSON, one for each batch or source; a line that a crash cut off is dropped when it is read.
+    """Lines of JSON, one for each batch or source; reading drops a line that a crash cut off.
 
     A line holds the keys of `schema` and a value for each term that applies; the table has a row for each value.
     """
@@ -22,19 +22,19 @@ class MetricsLog:
         self._path, self._schema = Path(path), schema
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add one row."""
+        """Write `row` at the end of the file."""
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def truncate(self, steps: int) -> None:
-        """Keep the rows with `step` below `steps`, those that a checkpoint stands for."""
+        """Keep the rows with `step` below `steps`: those of the steps that a checkpoint contains."""
         kept = [row for row in self.rows() if row["step"] < steps]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_open(self._path) as file:
             file.writelines(json.dumps(row).encode() + b"\n" for row in kept)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the whole rows in their order."""
+        """Yield the complete rows in the order in which they were written."""
         if not self._path.is_file():
             return
         with open(self._path, encoding="utf-8") as file:
@@ -43,5 +43,5 @@ class MetricsLog:
                     yield json.loads(line)
 
     def write_table(self, path: str | Path) -> int:
-        """Write all rows as a Parquet table and return their number."""
+        """Write the values of all rows as a Parquet table; returns the number of its rows."""
         return write_table(path, schema=self._schema, rows=[terms_of(list(self.rows()), schema=self._schema)])

@@ -1,8 +1,8 @@
-"""The training's processes on several nodes of one Slurm job: who meets where.
+"""The commands that start torchrun on this node, or on each node of a Slurm job, and where its processes meet.
 
 A rule with an `mpi` resource runs in the batch script on the first node, and Snakemake's jobstep plugin has
-removed nearly every SLURM_* variable there. So the inner srun is told everything on its command line, and starts
-this module once on each node, which becomes torchrun.
+removed nearly every SLURM_* variable there. So the inner srun gets everything on its command line; it starts this
+module once on each node, and there this module becomes torchrun.
 """
 
 import argparse
@@ -18,30 +18,30 @@ from f2llm.errors import InputError
 from f2llm.jobs.slurm import ask
 
 JOIN_SECONDS = 300
-# What torchrun leaves its workers between SIGTERM and SIGKILL: a step, a validation and a save must fit.
+# The time that torchrun gives its workers between SIGTERM and SIGKILL: a step, a validation and a save must fit.
 SHUTDOWN_SECONDS = 1200
 
 
 class Shape(NamedTuple):
-    """Nodes, processes and CPUs of a node, and the generic resources that Slurm calls its GPUs ("gpu:8" or "")."""
+    """The nodes of a training, and what runs on each of them."""
 
     nodes: int
-    processes: int
-    cpus: int
-    gres: str = ""
+    processes: int  # of a node
+    cpus: int  # of a node
+    gres: str = ""  # the GPUs of a node as Slurm names them, such as "gpu:8"
 
 
 def torchrun(processes: int, *meeting: str) -> list[str]:
-    """Return torchrun's part of a command on one node."""
-    patience = ["--shutdown-timeout", str(SHUTDOWN_SECONDS)]
-    return [sys.executable, "-m", "torch.distributed.run", *patience, "--nproc-per-node", str(processes), *meeting]
+    """The part of a command that runs torchrun on one node."""
+    shutdown = ["--shutdown-timeout", str(SHUTDOWN_SECONDS)]
+    return [sys.executable, "-m", "torch.distributed.run", *shutdown, "--nproc-per-node", str(processes), *meeting]
 
 
 def launch_prefix(shape: Shape, *, run: str) -> list[str]:
-    """Return what goes before `-m f2llm.train`: torchrun on this node, or srun on all nodes of the Slurm job at hand.
+    """The part of a command before `-m f2llm.train`: torchrun on this node, or srun on all nodes of this Slurm job.
 
     Raises:
-        InputError: several nodes, and no Slurm job or no srun.
+        InputError: several nodes are configured, and there is no Slurm job or no srun.
     """
     if shape.nodes == 1:
         return torchrun(shape.processes, "--standalone")
@@ -56,28 +56,29 @@ def launch_prefix(shape: Shape, *, run: str) -> list[str]:
             f"{run}: train.nodes is {shape.nodes}, but there is no srun on this node; put it on the PATH of jobs"
         )
     head = f"{node_address()}:{_free_port()}"
-    counts = {"nodes": shape.nodes, "ntasks": shape.nodes, "ntasks-per-node": 1, "cpus-per-task": shape.cpus}
-    asked = [f"--{key}={value}" for key, value in counts.items()] + ([f"--gres={shape.gres}"] if shape.gres else [])
+    request = {"nodes": shape.nodes, "ntasks": shape.nodes, "ntasks-per-node": 1, "cpus-per-task": shape.cpus}
+    request |= {"gres": shape.gres} if shape.gres else {}
+    srun_options = [f"--{key}={value}" for key, value in request.items()]
     node = [sys.executable, "-m", "f2llm.train.nodes", "--head", head, "--processes", str(shape.processes), "--"]
-    return ["srun", *asked, "--kill-on-bad-exit=1", "--export=ALL", *node]
+    return ["srun", *srun_options, "--kill-on-bad-exit=1", "--export=ALL", *node]
 
 
 def node_address() -> str:
-    """Return the address under which Slurm itself reaches this node; its name need not resolve.
+    """The address under which Slurm reaches this node, since the name of the node need not resolve.
 
     Raises:
         InputError: Slurm does not know this node.
     """
     name = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
     try:
-        said = ask("scontrol", "show", "node", "-o", name)
+        answer = ask("scontrol", "show", "node", "-o", name)
     except (OSError, subprocess.SubprocessError) as error:
         raise InputError(f"node {name}: scontrol cannot say its address ({error}); run inside a Slurm job") from error
-    return next(word.partition("=")[2] for word in said.split() if word.startswith("NodeAddr="))
+    return next(word.partition("=")[2] for word in answer.split() if word.startswith("NodeAddr="))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Become torchrun on one node of a Slurm step."""
+    """Replace this process on one node of a Slurm step by torchrun."""
     parser = argparse.ArgumentParser(prog="f2llm.train.nodes", description=__doc__)
     parser.add_argument("--head", required=True, help="address:port of the first node")
     parser.add_argument("--processes", type=int, required=True)

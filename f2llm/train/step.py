@@ -13,6 +13,7 @@ Shapes: S sequences (B queries, then P passages), D dimensions.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -134,9 +135,7 @@ class Trainer(NamedTuple):
         chunks = dealt[self.world.rank]
         # How many graphs fit is decided by the heaviest chunk of any process, so that the number is the same in all:
         # every pass without a kept graph gathers sharded weights, and all processes must take part in that.
-        heaviest = max(
-            sum(len(batch.sequences[place]) for place in chunk) for of_process in dealt for chunk in of_process
-        )
+        heaviest = max(sum(len(batch.sequences[place]) for place in chunk) for chunk in chain(*dealt))
         graphs = min(len(chunks), max(1, self.budget.tokens_kept // heaviest)) if keep else 0
         first_kept = len(chunks) - graphs
         with torch.no_grad():

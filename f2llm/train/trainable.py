@@ -1,4 +1,4 @@
-"""The backbone made ready to train: what is frozen, what is added, and merged again at the end."""
+"""The backbone made ready to train: what is frozen, what LoRA adds, and how that is merged into the weights again."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +16,10 @@ ADAPTER = "default"
 
 
 def load_backbone(run: RunFile) -> torch.nn.Module:
-    """Return the backbone of a run with its trainable parameters marked, in float32.
+    """The backbone of a run in float32, with `requires_grad` set on its trainable parameters only.
 
     Raises:
-        InputError: its layers cannot be found, texts are longer than it reads, or settings do not fit it.
+        InputError: it is no causal decoder or has Dense layers, or its lengths or dimensions do not fit the settings.
     """
     folder, settings = run.backbone_folder, run.settings.train
     model = load_packed(folder)
@@ -31,10 +31,10 @@ def load_backbone(run: RunFile) -> torch.nn.Module:
             "without them as the backbone"
         )
     longest = max(run.settings.tokens.query_max_length, run.settings.tokens.passage_max_length)
-    most, width = getattr(model.config, "max_position_embeddings", longest), model.config.hidden_size
+    readable, width = getattr(model.config, "max_position_embeddings", longest), model.config.hidden_size
     faults = []
-    if longest > most:
-        faults.append(f"{folder}: texts have up to {longest} tokens, the model reads {most}; lower tokens")
+    if longest > readable:
+        faults.append(f"{folder}: texts have up to {longest} tokens, the model reads {readable}; lower tokens")
     faults += [
         f"{folder}: matryoshka wants {cut.dimensions} dimensions, the model has {width}; lower it"
         for cut in settings.matryoshka
@@ -50,9 +50,9 @@ def load_backbone(run: RunFile) -> torch.nn.Module:
 
 
 def add_lora(model: torch.nn.Module, lora: Lora, *, seed: int) -> None:
-    """Put low-rank additions on the named linear layers, in place, and freeze all else.
+    """Add low-rank matrices to the named linear layers, in place, and freeze everything else.
 
-    They start as nothing (one factor is zero) and are keyed by the seed alone.
+    They start without effect (one factor is zero); their values depend on the seed alone.
 
     Raises:
         InputError: a name of `targets` fits no layer.
@@ -75,21 +75,19 @@ def add_lora(model: torch.nn.Module, lora: Lora, *, seed: int) -> None:
 
 
 def merged(weights: Mapping[str, torch.Tensor], lora: Lora | None) -> dict[str, torch.Tensor]:
-    """Return the weights under the backbone's own names, additions merged: W + alpha / rank x B A, in float32."""
+    """The weights under their names in the backbone, with LoRA merged in: W + alpha / rank x B A, in float32."""
     if lora is None:
         return dict(weights)
     whole = {name.replace(".base_layer.", "."): tensor for name, tensor in weights.items() if ".lora_" not in name}
     for name, down in weights.items():
-        layer, found, _ = name.partition(f".lora_A.{ADAPTER}.")
-        if found:
-            up = weights[f"{layer}.lora_B.{ADAPTER}.weight"]
-            whole[f"{layer}.weight"] = (
-                whole[f"{layer}.weight"].float() + lora.alpha / lora.rank * up.float() @ down.float()
-            )
+        layer, is_down, _ = name.partition(f".lora_A.{ADAPTER}.")
+        if is_down:
+            weight, up = f"{layer}.weight", weights[f"{layer}.lora_B.{ADAPTER}.weight"]
+            whole[weight] = whole[weight].float() + lora.alpha / lora.rank * up.float() @ down.float()
     return whole
 
 
 def compile_layers(model: torch.nn.Module) -> None:
-    """Compile every decoder layer but the last, whose last-token hooks change shape with each batch."""
+    """Compile every decoder layer but the last, whose hooks on last tokens change the shape with each batch."""
     for layer in list(model.layers)[:-1]:
         layer.compile(dynamic=True, fullgraph=True)

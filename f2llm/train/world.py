@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from f2llm.errors import InputError
-from f2llm.train.life import ASKED_SIZE
+from f2llm.train.life import CONFIGURED_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +105,10 @@ def join_world(*, threads: int) -> World:
         InputError: there are fewer or more processes than configured.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    if size != int(os.environ.get(ASKED_SIZE, size)):
+    if size != int(os.environ.get(CONFIGURED_SIZE, size)):
         raise InputError(
-            f"processes: {size} have met, {os.environ[ASKED_SIZE]} are configured (train.nodes x train.processes); see "
-            "the log of each node for the others"
+            f"processes: {size} have met, {os.environ[CONFIGURED_SIZE]} are configured (train.nodes x "
+            "train.processes); see the log of each node for the others"
         )
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)

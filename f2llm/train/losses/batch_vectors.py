@@ -8,14 +8,14 @@ NO_PASSAGE = -1
 
 
 class Vectors(NamedTuple):
-    """What a term sees: vectors of any length, and who belongs to whom.
+    """The vectors of a batch, not normalised, and which query and passage belong together.
 
     Attributes:
         query_BD: vectors of the queries.
         passage_PD: vectors of the distinct passages.
-        candidates_BK: rows of `passage_PD`: the positive first, then the hard negatives, then
-            NO_PASSAGE where a tuple has fewer than the others.
-        equal_BB: true where column b's positive is right for row b's query as well.
+        candidates_BK: rows of `passage_PD`: the positive, then the hard negatives, then NO_PASSAGE where a tuple has
+            fewer than the others.
+        equal_BB: true where the positive of column b is also right for the query of row b.
     """
 
     query_BD: torch.Tensor
@@ -24,5 +24,5 @@ class Vectors(NamedTuple):
     equal_BB: torch.Tensor
 
     def cut(self, dimensions: int) -> "Vectors":
-        """The same with the first components only."""
+        """The same batch with only the first `dimensions` components of each vector."""
         return self._replace(query_BD=self.query_BD[:, :dimensions], passage_PD=self.passage_PD[:, :dimensions])

@@ -1,6 +1,6 @@
 """The loss of a batch: the weighted sum of its terms, on the vectors of all processes.
 
-Every process evaluates the same functions on the same vectors, so the mathematics does not know how many there are.
+Every process evaluates the same functions on the same vectors, so the loss does not depend on their number.
 A new term is a function of `Vectors` and its own parameters in a file of its family, an entry in TERMS that takes the
 parameters from the settings, its name and tasks in f2llm/config/losses.py, and its name in the schema of the config.
 """
@@ -28,8 +28,8 @@ TERMS: Mapping[str, Callable[[Vectors, Train], torch.Tensor]] = {
 def evaluate_terms(vectors: Vectors, settings: Train, *, task: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The loss of a batch, and the value of each term that applies to its task, unweighted.
 
-    The loss is the weighted sum of the terms; with `matryoshka`, the weighted sum of that over the
-    first so many components (arXiv 2205.13147), while the values stay those of whole vectors.
+    The loss is the weighted sum of the terms. With `matryoshka` (arXiv 2205.13147) it is the weighted sum of that loss
+    over vectors cut to each size, while the values returned stay those of whole vectors.
     """
     terms = [(term.term, term.weight) for term in settings.losses if task in TASKS_OF_TERM[term.term]]
     whole = {name: TERMS[name](vectors, settings) for name, _ in terms}

@@ -36,10 +36,10 @@ def test_sigterm_is_noted_and_does_not_end_the_step():
 def test_a_worker_that_waits_for_a_dead_one_is_told_after_a_while(monkeypatch):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         siblings = life.Siblings(os.getpid(), count=len(psutil.Process().children()))
-        monkeypatch.setattr(life, "MOURNING_SECONDS", 0.0)
+        monkeypatch.setattr(life, "GRACE_SECONDS", 0.0)
         assert not siblings.long_gone()
         other.kill()
         other.wait()
         assert siblings.long_gone()
-        monkeypatch.setattr(life, "MOURNING_SECONDS", 60.0)
+        monkeypatch.setattr(life, "GRACE_SECONDS", 60.0)
         assert not siblings.long_gone()
