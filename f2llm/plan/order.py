@@ -1,13 +1,14 @@
 """Which tuples make which batch: a pure function of tuples, settings and seed.
 
-Every batch is of one source, so sources come in proportion to their tuples. Within an epoch each source is
-permuted by a keyed hash, cut into batches, and the batches of all sources are put in a keyed order; when they
-run out before the last step, the next epoch follows. Nothing depends on the order in which rows arrive, on the
-number of processes, or on a global generator.
+Every batch is of one source, and each source has batches in proportion to its tuples. In each epoch, the tuples of a
+source are put in the order of a keyed hash and cut into batches, and the batches of all sources are put in the order of
+another one; further epochs follow until the last step. Nothing depends on the order of rows in the tables, on the
+number of processes, or on a global generator of random numbers.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,8 @@ from f2llm.plan.tuples import Tuples, order_by_key
 from f2llm.records.ids import keyed_hash
 
 
-class Part(NamedTuple):
-    """The tuples of one source that are trained on."""
+class ChosenTuples(NamedTuple):
+    """The tuples of one source that are trained on, or those that are held out."""
 
     tuples: Tuples
     rows: NDArray[np.int64]
@@ -34,18 +35,19 @@ class PlannedBatch(NamedTuple):
     rows: NDArray[np.int64]
 
 
-def plan_steps(parts: Sequence[Part], *, settings: Train, seed: int) -> Iterator[tuple[PlannedBatch, ...]]:
-    """Yield the batches of each optimiser step: `steps` of them, or as many as `epochs` hold.
+def plan_steps(chosen: Sequence[ChosenTuples], *, settings: Train, seed: int) -> Iterator[tuple[PlannedBatch, ...]]:
+    """The batches of each optimiser step: of `steps` steps, or of as many as there are in `epochs`.
 
     With `epochs`, the last step may have fewer than `batches_per_step` batches.
     """
     epochs = count() if settings.epochs is None else range(settings.epochs)
-    stream = (batch for epoch in epochs for batch in _epoch(parts, epoch=epoch, settings=settings, seed=seed))
+    stream = (batch for epoch in epochs for batch in _epoch(chosen, epoch=epoch, settings=settings, seed=seed))
     return islice(_grouped(stream, settings.batches_per_step), settings.steps)
 
 
 def draw_negatives(available: int, *, count: int, seed: int, key: Sequence[bytes | str | int]) -> list[int]:
-    """Return min(count, available) distinct positions below `available`, keyed by (seed, key)."""
+    """min(count, available) distinct positions below `available`, drawn by a hash of `seed` and `key`."""
+    # The first `count` swaps of a Fisher-Yates shuffle.
     positions = list(range(available))
     for place in range(min(count, available)):
         other = place + keyed_hash(seed, "negatives", *key, place) % (available - place)
@@ -54,9 +56,9 @@ def draw_negatives(available: int, *, count: int, seed: int, key: Sequence[bytes
 
 
 def draw_batch(batch: PlannedBatch, tuples: Tuples, *, settings: Train, seed: int) -> list[list[int]]:
-    """Return for each tuple of the batch the drawn positions among its own hard negatives.
+    """For each tuple of the batch, the positions of the drawn negatives among all its hard negatives.
 
-    Drawn for each tuple anew, or, as in upstream's code, the same positions for all of them.
+    They are drawn for each tuple by itself or, as in upstream's code, once for the whole batch.
     """
     available, wanted = tuples.negatives[batch.rows], settings.negatives
     if settings.negatives_drawn == "per_batch":
@@ -64,17 +66,17 @@ def draw_batch(batch: PlannedBatch, tuples: Tuples, *, settings: Train, seed: in
         shared = draw_negatives(int(available.min()), count=wanted, seed=seed, key=key)
         return [shared] * len(batch.rows)
     return [
-        draw_negatives(int(least), count=wanted, seed=seed, key=(batch.epoch, tuples.id_of(row)))
-        for row, least in zip(batch.rows, available, strict=True)
+        draw_negatives(int(total), count=wanted, seed=seed, key=(batch.epoch, tuples.id_of(row)))
+        for row, total in zip(batch.rows, available, strict=True)
     ]
 
 
-def cut(rows: NDArray[np.int64], *, batch_size: int, partial: str) -> list[NDArray[np.int64]]:
-    """Return batches of `rows` in their order, where these are no multiple of `batch_size`.
+def cut_into_batches(rows: NDArray[np.int64], *, batch_size: int, partial: str) -> list[NDArray[np.int64]]:
+    """Cut `rows` in their order into as few batches of at most `batch_size` as hold all of them.
 
-    "even": as few batches as hold all rows, of sizes that differ by at most one. (A last batch of whatever is left
-    may be of a single tuple, and Adam steps as far on its gradient as on that of a whole batch.)
-    "repeat": the last is filled up with the first rows.
+    `partial` says what happens if they do not fill the last batch. "even": batches differ in size by at most one. (A
+    last batch of the remaining rows may have a single tuple, and Adam steps as far on its gradient as on that of a
+    whole batch.) "repeat": the last batch is filled up with the first rows.
     """
     batches = -(-len(rows) // batch_size)
     if partial == "repeat":
@@ -82,16 +84,17 @@ def cut(rows: NDArray[np.int64], *, batch_size: int, partial: str) -> list[NDArr
     return np.array_split(rows, batches) if batches else []
 
 
-def _epoch(parts: Sequence[Part], *, epoch: int, settings: Train, seed: int) -> list[PlannedBatch]:
-    """Return all batches of one epoch in their keyed order."""
-    placed = []
-    for tuples, rows in parts:
+def _epoch(chosen: Sequence[ChosenTuples], *, epoch: int, settings: Train, seed: int) -> list[PlannedBatch]:
+    """All batches of one epoch in their keyed order."""
+    keyed = []
+    for tuples, rows in chosen:
         keys = np.array([keyed_hash(seed, "plan", epoch, tuples.id_of(row)) for row in rows], np.uint64)
         order = order_by_key(tuples, rows, keys)
-        for index, batch in enumerate(cut(order, batch_size=settings.batch_size, partial=settings.partial_batches)):
-            place = keyed_hash(seed, "batch", epoch, tuples.name, index)
-            placed.append((place, tuples.name, index, PlannedBatch(epoch, tuples.name, index, batch)))
-    return [batch for *_, batch in sorted(placed, key=lambda item: item[:3])]
+        batches = cut_into_batches(order, batch_size=settings.batch_size, partial=settings.partial_batches)
+        for index, batch in enumerate(batches):
+            key = (keyed_hash(seed, "batch", epoch, tuples.name, index), tuples.name, index)
+            keyed.append((key, PlannedBatch(epoch, tuples.name, index, batch)))
+    return [batch for _, batch in sorted(keyed, key=itemgetter(0))]
 
 
 def _grouped(stream: Iterator[PlannedBatch], size: int) -> Iterator[tuple[PlannedBatch, ...]]:

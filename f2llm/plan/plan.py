@@ -1,10 +1,13 @@
-"""What every step sees, written before training: a pure function of settings, tuples and seed (`order`)."""
+"""The plan of a run, written before training: which tuples every step sees, and with which negatives.
+
+It is a pure function of settings, tuples and seed (f2llm/plan/order.py).
+"""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +19,7 @@ from f2llm.config.train import Train, TrainedSource
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.plan.figures import Figures
-from f2llm.plan.order import Part, PlannedBatch, cut, draw_batch, plan_steps
+from f2llm.plan.order import ChosenTuples, PlannedBatch, cut_into_batches, draw_batch, plan_steps
 from f2llm.plan.tokenise import refuse_untrainable
 from f2llm.plan.tuples import Tuples, read_tuples, split_rows
 from f2llm.records.files import read_json, sha256_file, write_json
@@ -24,7 +27,6 @@ from f2llm.records.schemas.plan import PLAN
 from f2llm.records.tables import read_metadata, write_table
 from f2llm.runs.run_file import PlannedSource, RunFile, Settings
 
-Rows = NDArray[np.int64]
 STAGE = "train"
 STEPS_AT_ONCE = 64
 logger = logging.getLogger(__name__)
@@ -42,40 +44,41 @@ def plan_run(
     validation: str | Path,
     run: str | Path,
 ) -> dict[str, Any]:
-    """Write the plans of training and validation and run.json from each source's tuples and meta.json of its tokens.
+    """Write the plans of training and validation, and run.json.
 
-    A source without tuples to train on is left out where `may_skip` holds. Returns counts: exact steps, tokens,
-    padding saved and balance of the processes among them (`Figures`).
+    `tuples` are the tables of tuples by source, `tokens` the meta.json of the token rows by source. A source without
+    tuples to train on is left out if `may_skip`. Returns counts, among them exact steps, tokens, padding saved and
+    balance of the processes (`Figures.counts`).
 
     Raises:
-        InputError: a source has no tuples to train on or too few negatives, or its tuples and tokens come from other
-            texts.
+        InputError: a source has no tuples to train on or too few negatives, or its tuples and tokens come from
+            different texts.
     """
     refuse_untrainable(settings.backbone)
-    named = {source.name: source for source in settings.sources}
-    read = [read_tuples(tuples[name], name=name, tokens=Path(tokens[name]).parent) for name in sorted(named)]
+    stanzas = {source.name: source for source in settings.sources}
+    read = [read_tuples(tuples[name], name=name, tokens=Path(tokens[name]).parent) for name in sorted(stanzas)]
     share, seed = settings.train.validation.share, settings.seed
-    split = [(source, *split_rows(source, share=share, seed=seed)) for source in read]
-    left_out = _left_out(split)
+    split = [_Split(source, *split_rows(source, share=share, seed=seed)) for source in read]
+    left_out = _reasons_to_leave_out(split)
     faults = _skip(left_out, sources=len(read), may_skip=may_skip)
-    split = [one for one in split if one[0].name not in left_out]
+    split = [part for part in split if part.source.name not in left_out]
     for source, *_ in split:
-        faults += _faults(source, named[source.name], settings=settings.train)
-        faults += _strangers(tuples[source.name], tokens[source.name], name=source.name)
+        faults += _training_faults(source, stanzas[source.name], settings=settings.train)
+        faults += _mismatched_inputs(tuples[source.name], tokens[source.name], name=source.name)
     if faults:
         raise InputError(faults)
-    parts = [Part(source, trained) for source, trained, _ in split]
-    held = [Part(source, rows[: settings.train.validation.most]) for source, _, rows in split]
-    figures = Figures(settings.train)
-    _write(plan, plan_steps(parts, settings=settings.train, seed=seed), parts, settings=settings, figures=figures)
-    unscored = Figures(settings.train)
-    _write(validation, _validation_steps(held, settings=settings.train), held, settings=settings, figures=unscored)
+    trained = [ChosenTuples(source, rows) for source, rows, _ in split]
+    held_out = [ChosenTuples(source, rows[: settings.train.validation.most]) for source, _, rows in split]
+    figures, held_out_figures = Figures(settings.train), Figures(settings.train)
+    _write(plan, plan_steps(trained, settings=settings.train, seed=seed), trained, settings=settings, figures=figures)
+    validation_steps = _validation_steps(held_out, settings=settings.train)
+    _write(validation, validation_steps, held_out, settings=settings, figures=held_out_figures)
     content = RunFile(
         settings=settings,
         backbone_folder=str(backbone_folder),
         variants=dict(variants),
         steps=figures.steps,
-        longest_sequence=max(figures.longest_sequence, unscored.longest_sequence),
+        longest_sequence=max(figures.longest_sequence, held_out_figures.longest_sequence),
         plan_sha256=sha256_file(plan),
         validation_sha256=sha256_file(validation),
         sources=tuple(
@@ -85,26 +88,34 @@ def plan_run(
         left_out=tuple(left_out),
     )
     write_json(run, plain(content))
-    rows = {source.name: len(trained) for source, trained, _ in split}
-    held_rows = {source.name: len(rows) for source, _, rows in split if len(rows)}
-    return {"tuples": rows, "held_out": held_rows, "left_out": list(left_out), **figures.counts()}
+    counts = {source.name: len(rows) for source, rows, _ in split}
+    held_out_counts = {source.name: len(rows) for source, _, rows in split if len(rows)}
+    return {"tuples": counts, "held_out": held_out_counts, "left_out": list(left_out), **figures.counts()}
 
 
-def _left_out(split: Sequence[tuple[Tuples, Rows, Rows]]) -> dict[str, str]:
-    """Return why each source that has nothing to train on has not, with what to do, by its name."""
+class _Split(NamedTuple):
+    """The tuples of one source, and their rows that are trained on and held out."""
+
+    source: Tuples
+    trained: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def _reasons_to_leave_out(split: Sequence[_Split]) -> dict[str, str]:
+    """For each source without tuples to train on, by name: why, and what to do."""
     return {
         source.name: (
-            f"all its {len(held)} tuples are held out; lower train.validation.share"
-            if len(held)
+            f"all its {len(held_out)} tuples are held out; lower train.validation.share"
+            if len(held_out)
             else "no tuples; loosen `mine`"
         )
-        for source, trained, held in split
+        for source, trained, held_out in split
         if not len(trained)
     }
 
 
 def _skip(left_out: Mapping[str, str], *, sources: int, may_skip: bool) -> list[str]:
-    """Say which sources are left out; return the faults where they may not be, or nothing is left."""
+    """Warn of the sources that are left out; faults if they may not be left out, or none is left."""
     if not may_skip:
         return [f"source {name}: {why} or take it out" for name, why in left_out.items()]
     for name, why in left_out.items():
@@ -117,12 +128,12 @@ def _skip(left_out: Mapping[str, str], *, sources: int, may_skip: bool) -> list[
 def plan_rows(
     steps: Iterable[tuple[PlannedBatch, ...]], tuples: Mapping[str, Tuples], *, settings: Settings, figures: Figures
 ) -> Iterator[pa.Table]:
-    """Yield the rows of plan.parquet, sorted by (step, slot), and count them in `figures`."""
+    """The rows of plan.parquet, sorted by (step, slot); `figures` counts them."""
     numbered = enumerate(steps)
-    while some := list(islice(numbered, STEPS_AT_ONCE)):
+    while block := list(islice(numbered, STEPS_AT_ONCE)):
         rows = []
-        for step, batches in some:
-            slot = 0
+        for step, batches in block:
+            slots = count()
             for number, batch in enumerate(batches):
                 source = tuples[batch.source]
                 drawn = draw_batch(batch, source, settings=settings.train, seed=settings.seed)
@@ -131,15 +142,14 @@ def plan_rows(
                     for row, positions in zip(batch.rows, drawn, strict=True)
                 ]
                 lengths = figures.add(step, batch.rows, negatives, tuples=source)
-                for place, row in enumerate(batch.rows):
-                    rows.append(
-                        (
-                            batch.epoch, step, slot, number, batch.source, source.id_of(row), int(row),
-                            int(source.query_rows[row]), int(source.positive_rows[row]), drawn[place],
-                            negatives[place].tolist(), lengths[place], STAGE,
-                        )
-                    )  # fmt: skip
-                    slot += 1
+                rows += [
+                    (
+                        batch.epoch, step, next(slots), number, batch.source, source.id_of(row), int(row),
+                        int(source.query_rows[row]), int(source.positive_rows[row]), positions,
+                        corpus_rows.tolist(), tokens, STAGE,
+                    )
+                    for row, positions, corpus_rows, tokens in zip(batch.rows, drawn, negatives, lengths, strict=True)
+                ]  # fmt: skip
         columns = zip(*rows, strict=True)
         yield pa.table([pa.array(column, field.type) for column, field in zip(columns, PLAN, strict=True)], schema=PLAN)
 
@@ -147,12 +157,12 @@ def plan_rows(
 def _write(
     path: str | Path,
     steps: Iterator[tuple[PlannedBatch, ...]],
-    parts: Sequence[Part],
+    chosen: Sequence[ChosenTuples],
     *,
     settings: Settings,
     figures: Figures,
 ) -> None:
-    named = {part.tuples.name: part.tuples for part in parts}
+    by_source = {tuples.name: tuples for tuples, _ in chosen}
     with Progress(f"plan {Path(path).stem}", total=settings.train.steps, unit="steps") as bar:
 
         def counted() -> Iterator[tuple[PlannedBatch, ...]]:
@@ -160,18 +170,18 @@ def _write(
                 yield step
                 bar.advance(1)
 
-        write_table(path, schema=PLAN, rows=plan_rows(counted(), named, settings=settings, figures=figures))
+        write_table(path, schema=PLAN, rows=plan_rows(counted(), by_source, settings=settings, figures=figures))
 
 
-def _validation_steps(parts: Sequence[Part], *, settings: Train) -> Iterator[tuple[PlannedBatch, ...]]:
-    """Yield the held-out tuples, one batch of one source a "step", source by source."""
-    for tuples, rows in parts:
-        for index, batch in enumerate(cut(rows, batch_size=settings.batch_size, partial="even")):
+def _validation_steps(chosen: Sequence[ChosenTuples], *, settings: Train) -> Iterator[tuple[PlannedBatch, ...]]:
+    """The batches of held-out tuples, source by source, each as a step of its own."""
+    for tuples, rows in chosen:
+        for index, batch in enumerate(cut_into_batches(rows, batch_size=settings.batch_size, partial="even")):
             yield (PlannedBatch(-1, tuples.name, index, batch),)
 
 
-def _faults(source: Tuples, stanza: TrainedSource, *, settings: Train) -> list[str]:
-    """Return why the source cannot be trained on: too few negatives, no term of the loss, nothing left to train."""
+def _training_faults(source: Tuples, stanza: TrainedSource, *, settings: Train) -> list[str]:
+    """Why the source cannot be trained on: tuples have too few negatives, or no loss term applies to its task."""
     # A binary class has one negative by nature.
     least = settings.negatives if stanza.task != "classification" else 1
     short = np.flatnonzero(source.negatives < least)
@@ -187,11 +197,11 @@ def _faults(source: Tuples, stanza: TrainedSource, *, settings: Train) -> list[s
     return faults
 
 
-def _strangers(tuples: str | Path, tokens: str | Path, *, name: str) -> list[str]:
-    """Return a fault if the row numbers of the tuples are those of another corpus than the tokens'."""
+def _mismatched_inputs(tuples: str | Path, tokens: str | Path, *, name: str) -> list[str]:
+    """A fault for each curated table that differs between tuples and tokens, whose rows then do not match."""
     meta, stored = read_json(tokens), read_metadata(tuples)
-    wrong = [key for key in ("corpus_sha256", "queries_sha256") if stored.get(key, meta[key]) != meta[key]]
-    return [f"source {name}: {key} of tuples and tokens differ; run mine and tokenise_source again" for key in wrong]
+    keys = [key for key in ("corpus_sha256", "queries_sha256") if stored.get(key, meta[key]) != meta[key]]
+    return [f"source {name}: {key} of tuples and tokens differ; run mine and tokenise_source again" for key in keys]
 
 
 def _planned(source: Tuples, tuples: str | Path, tokens: str | Path, *, rows: int) -> PlannedSource:

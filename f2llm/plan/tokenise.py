@@ -1,6 +1,6 @@
-"""Curated texts of one source -> token rows that the trainer maps into memory.
+"""Curated texts of one source to rows of tokens, which the trainer maps into memory.
 
-Rows are rows of the curated tables. Every row ends in EOS, whose state is the vector of the text.
+Row numbers are those of the curated tables. Every row ends in EOS, whose state becomes the vector of the text.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,10 +38,10 @@ def tokenise_source(
     backbone: PromptedModel,
     settings: Tokens,
 ) -> dict[str, int]:
-    """Write passages, queries and the positives of each query into `folder`; return counts.
+    """Write {passages,queries,positives}.{bin,offsets} and meta.json into `folder`; returns counts.
 
-    `folder` then holds {passages,queries,positives}.{bin,offsets} and meta.json. Queries carry
-    `instruction` in the backbone's prompt. `positives` are rows of the corpus, ascending.
+    Queries are tokenised with `instruction` in the backbone's prompt. `positives` are the corpus rows of each query's
+    positives, ascending.
 
     Raises:
         InputError: the backbone does not end its texts in EOS, or a query's positive is not in the corpus.
@@ -49,18 +49,17 @@ def tokenise_source(
     refuse_untrainable(backbone)
     tokenizer, eos = _load_tokenizer(tokenizer_folder)
     folder = Path(folder)
-    template = backbone.query_prompt
 
-    def query_text(text: str) -> str:
-        return format_query(template, instruction=instruction, text=text)
+    def prompted(text: str) -> str:
+        return format_query(backbone.query_prompt, instruction=instruction, text=text)
 
-    passages = _Lengths(tokenizer, eos, most=settings.passage_max_length, where=f"{source}: passages")
+    passages = _Tokeniser(tokenizer, eos, most=settings.passage_max_length, where=f"{source}: passages")
     write_rows(folder / "passages", passages.tokenise(corpus, str))
-    prompted = _Lengths(tokenizer, eos, most=settings.query_max_length, where=f"{source}: queries")
-    write_rows(folder / "queries", prompted.tokenise(queries, query_text))
+    prompts = _Tokeniser(tokenizer, eos, most=settings.query_max_length, where=f"{source}: queries")
+    write_rows(folder / "queries", prompts.tokenise(queries, prompted))
     write_rows(folder / "positives", [positive_rows(corpus, queries, where=source)])
     files = sorted(path for path in folder.iterdir() if path.suffix in {".bin", ".offsets"})
-    about = {
+    meta = {
         "source": source,
         "tokenizer": {name: sha256_file(Path(tokenizer_folder) / name) for name in TOKENIZER_FILES},
         "eos_token_id": eos,
@@ -70,18 +69,18 @@ def tokenise_source(
         "corpus_sha256": sha256_file(corpus),
         "queries_sha256": sha256_file(queries),
         "passages": passages.counts(),
-        "queries": prompted.counts(),
+        "queries": prompts.counts(),
         "files": {path.name: sha256_file(path) for path in files},
     }
-    write_json(folder / "meta.json", about)
-    return {f"{name}_{key}": value for name in ("passages", "queries") for key, value in about[name].items()}
+    write_json(folder / "meta.json", meta)
+    return {f"{name}_{key}": value for name in ("passages", "queries") for key, value in meta[name].items()}
 
 
 def refuse_untrainable(backbone: PromptedModel) -> None:
-    """Check that texts of `backbone` are pooled at a last token that is always EOS.
+    """Refuse a backbone whose texts are not pooled at a last token that is always EOS.
 
     Raises:
-        InputError: they are not.
+        InputError: its pooling is another, or it does not append EOS.
     """
     if backbone.pooling != "last":
         raise InputError(
@@ -95,7 +94,7 @@ def refuse_untrainable(backbone: PromptedModel) -> None:
 
 
 def positive_rows(corpus: str | Path, queries: str | Path, *, where: str) -> list[list[int]]:
-    """Return the corpus rows of each query's positives, ascending, in the order of the queries.
+    """The corpus rows of each query's positives, ascending, in the order of the queries.
 
     Raises:
         InputError: a positive is not in the corpus.
@@ -113,15 +112,15 @@ def positive_rows(corpus: str | Path, queries: str | Path, *, where: str) -> lis
     return [sorted(values[start:end].tolist()) for start, end in pairwise(ends)]
 
 
-class _Lengths:
-    """Tokenises the texts of one table and counts rows, tokens, the longest row and rows cut short."""
+class _Tokeniser:
+    """Tokenises the texts of one table, and counts rows, tokens, the longest row and the rows that were cut."""
 
     def __init__(self, tokenizer: "Tokenizer", eos: int, *, most: int, where: str) -> None:
         self._tokenizer, self._eos, self._most, self._where = tokenizer, eos, most, where
         self._rows = self._tokens = self._longest = self._truncated = 0
 
     def counts(self) -> dict[str, int]:
-        """Return the counts so far, with the limit in tokens."""
+        """The counts so far, and `max_length`, the limit in tokens."""
         return {
             "rows": self._rows,
             "tokens": self._tokens,
@@ -131,7 +130,7 @@ class _Lengths:
         }
 
     def tokenise(self, table: str | Path, prompt: Callable[[str], str]) -> Iterator[list[list[int]]]:
-        """Yield the token rows of the column `text` in batches."""
+        """The token rows of the column `text`, in batches; `prompt` makes the whole text that is tokenised."""
         with Progress(f"tokenise {self._where}", total=count_rows(table), unit="texts") as bar:
             for batch in read_batches(table, columns=["text"], rows=TEXTS_AT_ONCE):
                 texts = [prompt(text) for text in batch.column("text").to_pylist()]
@@ -156,14 +155,13 @@ class _Lengths:
 
 
 def _load_tokenizer(folder: str | Path) -> tuple["Tokenizer", int]:
-    """Return the tokenizer, without the padding and the limit stored in its file, and the id of EOS.
+    """The tokenizer, without the padding and the limit stored in its file, and the id of EOS.
 
     Read by `tokenizers` alone: transformers takes seconds to import and would give the same tokens.
     """
     from tokenizers import Tokenizer
 
-    missing = [name for name in TOKENIZER_FILES if not (Path(folder) / name).is_file()]
-    if missing:
+    if missing := [name for name in TOKENIZER_FILES if not (Path(folder) / name).is_file()]:
         raise InputError(f"{folder}: {' and '.join(missing)} missing; prepare the model first")
     tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     tokenizer.no_padding()

@@ -1,4 +1,4 @@
-"""A source's tuples in arrays, as the planner reads them: about 150 bytes a tuple with 24 negatives."""
+"""The tuples of a source as arrays, as planning needs them: about 150 bytes a tuple with 24 negatives."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,17 +15,17 @@ COLUMNS = ["tuple_id", "query_id", "query_row", "positive_row", "negative_rows"]
 
 
 class Tuples(NamedTuple):
-    """Tuples of one source by row (N of them), and the lengths of what they point to.
+    """The N tuples of one source, and the lengths of the texts that they refer to.
 
     Attributes:
-        ids: tuple ids, uint8 [N, 16].
-        query_ids: the same of the queries.
-        query_rows: rows of the curated queries, int32 [N].
-        positive_rows: rows of the curated corpus, int32 [N].
-        negative_rows: rows of the curated corpus, int32, all tuples end to end.
-        negative_starts: where each tuple's negatives begin, int64 [N + 1].
-        query_tokens: tokens of each query row, int32.
-        passage_tokens: tokens of each corpus row, int32.
+        ids: tuple ids, [N, 16].
+        query_ids: ids of their queries, [N, 16].
+        query_rows: rows of the curated queries, [N].
+        positive_rows: rows of the curated corpus, [N].
+        negative_rows: rows of the curated corpus, those of all tuples end to end.
+        negative_starts: where the negatives of each tuple begin, and their total, [N + 1].
+        query_tokens: number of tokens of each row of the curated queries.
+        passage_tokens: number of tokens of each row of the curated corpus.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Tuples(NamedTuple):
         return np.diff(self.negative_starts)
 
     def id_of(self, row: int) -> bytes:
-        """Return the tuple id of a row."""
+        """The tuple id of a row, 16 bytes."""
         return self.ids[row].tobytes()
 
 
@@ -67,10 +67,10 @@ def read_tuples(path: str | Path, *, name: str, tokens: str | Path) -> Tuples:
 
 
 def split_rows(tuples: Tuples, *, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows that are trained on and those held out: all tuples of a `share` of the queries.
+    """The rows that are trained on, and those held out: all tuples of a `share` of the queries.
 
-    Keyed by (seed, query id): a query's tuples stay together, and the order of rows does not matter.
-    Held-out rows come in the order of their keys.
+    Queries are chosen by a hash of seed and query id, so the tuples of a query stay together, and the order of rows
+    does not matter. Held-out rows are in the order of that hash.
     """
     if not share:
         return np.arange(len(tuples.ids)), np.zeros(0, np.int64)
@@ -81,7 +81,7 @@ def split_rows(tuples: Tuples, *, share: float, seed: int) -> tuple[NDArray[np.i
 
 
 def order_by_key(tuples: Tuples, rows: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return `rows` in the order of their keys, equal keys by tuple id."""
+    """`rows` in the order of their `keys`; rows with equal keys in the order of their tuple ids."""
     ids = tuples.ids[rows].reshape(-1, ID_BYTES).copy().view(">u8")
     order = np.lexsort((ids[:, 1], ids[:, 0], keys)) if len(rows) else np.zeros(0, np.int64)
     return rows[order]

@@ -1,4 +1,4 @@
-"""How training went: loss and speed of each source over the steps, and losses on held-out tuples."""
+"""The section on training: loss and speed of each source over the steps, and losses on held-out tuples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,23 +13,23 @@ from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import COUNT, LOSS, SECONDS, TEXT, Column, ReportTable
 
-MOST_POINTS = 80  # of a curve; more batches are averaged in blocks of neighbours
-EDGE = 0.1  # share of the batches of a source that "first" and "last" average over
+MOST_POINTS = 80  # of a curve; of more batches, neighbours are averaged in blocks
+EDGE = 0.1  # share of the batches of a source over which the first and the last loss are means
 LABELS = {"loss": "weighted sum", "loss_hard": "hard negatives", "loss_in_batch": "in-batch"}
 
 
 class Curve(NamedTuple):
-    """Means over blocks of neighbouring batches of one source; all arrays [P], NaN where a term does not apply."""
+    """Means over P blocks of neighbouring batches of one source; all arrays [P], NaN where a term does not apply."""
 
     source: str
-    steps: NDArray[np.int64]  # the last of the block
+    steps: NDArray[np.int64]  # the last step of the block
     batches: NDArray[np.int64]
-    losses: dict[str, NDArray[np.float64]]  # by terms of METRICS
+    losses: dict[str, NDArray[np.float64]]  # by term, as named in METRICS
     tokens_per_second: NDArray[np.float64]  # of the steps that had a batch of the source
 
 
-class Trained(NamedTuple):
-    """The training of one source in a row. Losses are means of the first and last tenth of its batches."""
+class SourceTraining(NamedTuple):
+    """The training on one source: a row of the table. Losses are means over the first and last tenth of its batches."""
 
     source: str
     batches: int
@@ -55,24 +55,27 @@ TRAINING = (
 )
 
 
-def read_training(metrics: Path, validation: Path, *, losses: Sequence[str]) -> tuple[list[Trained], list[Curve]]:
-    """A row and a curve of each source, by name; `losses` are the terms that curves have beside the whole loss."""
-    column = read_terms(metrics, ["tokens", "tokens_per_second", "loss", *losses], schema=METRICS)
-    held_out = _held_out(validation)
+def read_training(
+    metrics: Path, validation: Path, *, losses: Sequence[str]
+) -> tuple[list[SourceTraining], list[Curve]]:
+    """A row and a curve for each source, by name; `losses` are the terms that curves have beside the whole loss."""
+    columns = read_terms(metrics, ["tokens", "tokens_per_second", "loss", *losses], schema=METRICS)
+    losses_held_out = _held_out(validation)
     rows, curves = [], []
-    for source in sorted(set(column["source"])):
-        own = {name: values[column["source"] == source] for name, values in column.items()}
-        edge = max(1, int(EDGE * len(own["loss"])))
-        ends = own["loss"][:edge].mean(), own["loss"][-edge:].mean()
-        speed = float(np.median(own["tokens_per_second"]))
-        kept = held_out.get(source, (None, None, None))
-        rows.append(Trained(source, len(own["loss"]), int(own["tokens"].sum()), *map(float, ends), speed, *kept))
-        curves.append(_curve(source, own, losses=("loss", *losses)))
+    for source in sorted(set(columns["source"])):
+        batches = {name: values[columns["source"] == source] for name, values in columns.items()}
+        loss, tokens = batches["loss"], int(batches["tokens"].sum())
+        edge = max(1, int(EDGE * len(loss)))
+        first, last = float(loss[:edge].mean()), float(loss[-edge:].mean())
+        speed = float(np.median(batches["tokens_per_second"]))
+        held_out = losses_held_out.get(source, (None, None, None))
+        rows.append(SourceTraining(source, len(loss), tokens, first, last, speed, *held_out))
+        curves.append(_curve(source, batches, losses=("loss", *losses)))
     return rows, curves
 
 
 def training_tables(
-    rows: Sequence[Trained], curves: Sequence[Curve], *, losses: Sequence[str]
+    rows: Sequence[SourceTraining], curves: Sequence[Curve], *, losses: Sequence[str]
 ) -> dict[str, ReportTable]:
     """The tables `training` and `curves`; the latter has a column for the whole loss and for each of `losses`."""
     columns = (
@@ -83,60 +86,64 @@ def training_tables(
         Column("tokens_per_second", "tokens/s", SECONDS),
     )
     points = [
-        (curve.source, int(step), int(count), *(_known(values[at]) for values in curve.losses.values()), float(speed))
+        (curve.source, int(step), int(count), *map(_number_or_none, values), float(speed))
         for curve in curves
-        for at, (step, count, speed) in enumerate(
-            zip(curve.steps, curve.batches, curve.tokens_per_second, strict=True)
+        for step, count, speed, *values in zip(
+            curve.steps, curve.batches, curve.tokens_per_second, *curve.losses.values(), strict=True
         )
-    ]  # fmt: skip
+    ]
     return {"training": ReportTable(TRAINING, rows), "curves": ReportTable(columns, points)}
 
 
-def _curve(source: str, own: dict[str, NDArray], *, losses: Sequence[str]) -> Curve:
-    blocks = np.array_split(np.arange(len(own["step"])), min(MOST_POINTS, len(own["step"])))
+def _curve(source: str, batches: dict[str, NDArray], *, losses: Sequence[str]) -> Curve:
+    steps, speeds = batches["step"], batches["tokens_per_second"]
+    blocks = np.array_split(np.arange(len(steps)), min(MOST_POINTS, len(steps)))
     return Curve(
-        source,
-        np.array([own["step"][block[-1]] for block in blocks]),
-        np.array([len(block) for block in blocks]),
-        {name: np.array([_mean(own[name][block]) for block in blocks]) for name in losses},
-        np.array([own["tokens_per_second"][block].mean() for block in blocks]),
+        source=source,
+        steps=np.array([steps[block[-1]] for block in blocks]),
+        batches=np.array([len(block) for block in blocks]),
+        losses={name: np.array([_known_mean(batches[name][block]) for block in blocks]) for name in losses},
+        tokens_per_second=np.array([speeds[block].mean() for block in blocks]),
     )
 
 
 def _held_out(path: Path) -> dict[str, tuple[int, float, float]]:
-    """Return source -> (tuples, loss before the first step, loss after the last)."""
-    found: dict[str, tuple[int, float, float]] = {}
-    column = read_terms(path, ["loss", "tuples"], schema=VALIDATION)
-    for source, loss, tuples in zip(column["source"], column["loss"].tolist(), column["tuples"], strict=True):
-        before = found[source][1] if source in found else loss
-        found[source] = (int(tuples), before, loss)
-    return found
+    """By source: number of held-out tuples, their loss before the first step, and after the last."""
+    losses: dict[str, tuple[int, float, float]] = {}
+    columns = read_terms(path, ["loss", "tuples"], schema=VALIDATION)
+    for source, loss, tuples in zip(columns["source"], columns["loss"].tolist(), columns["tuples"], strict=True):
+        _, before, _ = losses.get(source, (0, loss, loss))
+        losses[source] = (int(tuples), before, loss)
+    return losses
 
 
-def _mean(values: NDArray[np.floating]) -> float:
+def _known_mean(values: NDArray[np.floating]) -> float:
+    """The mean without NaN; NaN where nothing else is left."""
     known = np.asarray(values, np.float64)
     known = known[~np.isnan(known)]
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _known(value: float) -> float | None:
+def _number_or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
 def training_section(run: ReportedRun) -> Section:
-    """Return loss and speed of each source over the steps."""
+    """Loss and speed of each source over the steps, and the settings of the training."""
     losses = [LOSS_PREFIX + term.term for term in run.layout.train.losses]
     metrics, validation = (run.layout.of_run(f"{name}.parquet") for name in ("metrics", "validation"))
-    rows, lines = read_training(metrics, validation, losses=losses)
+    rows, curves = read_training(metrics, validation, losses=losses)
     plots = {
-        "loss": figures.curves({one.source: _losses(one) for one in lines}, zero=True),
-        "throughput": figures.curves(
-            {one.source: {"tokens/s": figures.Line(one.steps, one.tokens_per_second)} for one in lines}, zero=True
-        ),
+        "loss": figures.curves({curve.source: _loss_lines(curve) for curve in curves}, zero=True),
+        "throughput": figures.curves({curve.source: _speed_line(curve) for curve in curves}, zero=True),
     }
-    also = tuple(f"results/runs/{run.layout.run}/{name}.parquet" for name in ("metrics", "validation"))
-    return Section(training_tables(rows, lines, losses=losses), plots, {"train": run.layout.train}, also)
+    tables = tuple(f"results/runs/{run.layout.run}/{name}.parquet" for name in ("metrics", "validation"))
+    return Section(training_tables(rows, curves, losses=losses), plots, {"train": run.layout.train}, tables)
 
 
-def _losses(curve: Curve) -> dict[str, figures.Line]:
+def _loss_lines(curve: Curve) -> dict[str, figures.Line]:
     return {LABELS.get(name, name): figures.Line(curve.steps, values) for name, values in curve.losses.items()}
+
+
+def _speed_line(curve: Curve) -> dict[str, figures.Line]:
+    return {"tokens/s": figures.Line(curve.steps, curve.tokens_per_second)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from f2llm.errors import InputError
 from f2llm.plan.figures import Figures
-from f2llm.plan.order import Part, cut, draw_batch, draw_negatives, plan_steps
+from f2llm.plan.order import ChosenTuples, cut_into_batches, draw_batch, draw_negatives, plan_steps
 from f2llm.plan.plan import plan_rows, plan_run
 from f2llm.plan.tuples import Tuples, split_rows
 from f2llm.records.files import read_json, sha256_file
@@ -37,7 +37,7 @@ def source(name, rows, *, negatives=5, order=None):
 @pytest.fixture
 def planned(toy):
     def plan(sources, *, seed=0, **train):
-        parts = [Part(found, np.arange(len(found.ids))) for found in sources]
+        parts = [ChosenTuples(found, np.arange(len(found.ids))) for found in sources]
         return list(plan_steps(parts, settings=toy.settings(**({"batch_size": 4} | train)).train, seed=seed))
 
     return plan
@@ -102,14 +102,14 @@ def test_several_batches_can_make_a_step_and_the_last_step_may_have_fewer(planne
     ],
 )
 def test_what_fills_no_whole_batch_is_shared_out_or_filled_up_from_the_first_rows(rows, partial, sizes):
-    made = cut(np.arange(rows), batch_size=4, partial=partial)
+    made = cut_into_batches(np.arange(rows), batch_size=4, partial=partial)
     assert [len(batch) for batch in made] == sizes
     assert [int(row) for batch in made for row in batch] == [*range(rows), *range(sum(sizes) - rows)]
 
 
 @given(st.integers(0, 400), st.integers(1, 40))
 def test_shared_out_batches_hold_every_row_once_and_are_alike(rows, size):
-    made = cut(np.arange(rows), batch_size=size, partial="even")
+    made = cut_into_batches(np.arange(rows), batch_size=size, partial="even")
     sizes = {len(batch) for batch in made}
     assert [int(row) for batch in made for row in batch] == list(range(rows))
     assert len(made) == -(-rows // size)
