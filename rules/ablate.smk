@@ -1,7 +1,7 @@
-"""Ablate: runs that differ from this one in one thing each, and what that did to their scores.
+"""Ablate: runs that differ from this one in one change each, and the effect of each change on the scores.
 
 Their jobs are those of the rules before this one, with another `run` (and, where a change concerns an earlier stage,
-another variant key) in their paths: what runs have in common is made once.
+another variant key) in their paths: files that runs have in common are made once.
 """
 
 if CHANGED:

@@ -1,4 +1,4 @@
-"""Benchmark: the data of every evaluation task, fetched, drawn from sources or of one's own, and checked."""
+"""Benchmark: the data of every evaluation task: fetched and checked, drawn from sources, or read from local files."""
 
 
 rule fetch_task:

@@ -1,4 +1,4 @@
-"""The validated runs, the keys in their paths, and the few functions that all rules share."""
+"""The validated runs, the variant keys in paths, and the few functions that all rules share."""
 
 import functools
 import re
@@ -50,7 +50,7 @@ if workflow.is_main_process:
 DIGESTS = KeptDigests(
     kept=".snakemake/code-digests.json", planning=workflow.is_main_process
 )
-# Of the config's own run, and with those of the changed runs.
+# SOURCES are those of the config's own run; ALL_SOURCES and ALL_MODELS include those of the changed runs.
 SOURCES = {source.name: source for source in (*RUN.sources, *RUN.heldout_sources)}
 ALL_SOURCES = RUNS.sources
 ALL_MODELS = RUNS.models
@@ -65,7 +65,7 @@ CURATION, EVALUATION_TEXTS, ENCODER, MINING, TOKENS = keys_of(RUN)
 
 
 def pattern_of(names):
-    """A wildcard's pattern of these names alone."""
+    """A regular expression for a wildcard that matches exactly these names."""
     return "|".join(re.escape(name) for name in names) or "(?!)"
 
 
@@ -85,7 +85,7 @@ wildcard_constraints:
 
 
 def code_digest(*paths):
-    """Digest of what the paths (scripts of workflow/scripts by name, modules by path) run."""
+    """The digest of the code that `paths` run: scripts of workflow/scripts by name, modules by path."""
     return DIGESTS.of(
         *(
             path if path.startswith("f2llm") else f"workflow/scripts/{path}"

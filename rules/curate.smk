@@ -1,4 +1,4 @@
-"""Curate: exact and near copies, evaluation texts and held-out copies out of every trained source."""
+"""Curate: remove exact and near copies, evaluation texts and copies of held-out queries from every trained source."""
 
 
 rule index_texts:

@@ -1,4 +1,4 @@
-"""Estimate: what the run will take, said before it starts, and how far that was from what it took."""
+"""Estimate: what the run is expected to take, before it starts, and what it took in the end."""
 
 from f2llm.config.build import digest
 from f2llm.config.parts import estimated_run, shown_stanzas

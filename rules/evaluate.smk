@@ -1,6 +1,6 @@
-"""Evaluate: mteb's scores for the run and the models beside it, scoreboard and gate."""
+"""Evaluate: mteb's scores of the run and of the models that it is compared with, scoreboard and gate."""
 
-# Scored without the run by `score_models`: those of evaluate.models, or where none is named the standing ones.
+# What `score_models` scores without the run: evaluate.models, or if there are none, base and retriever.
 NAMED = [f"results/models/{model.name}/model" for model in RUN.scored_models] or [
     candidate.folder for candidate in CANDIDATES if candidate.folder != OF_RUN
 ]
@@ -16,7 +16,7 @@ BOARD = {
     "leaderboard": RUN.evaluate.leaderboard,
 }
 
-# Of models that this config does not train nothing is known.
+# Nothing is known about the data of models that this config does not train.
 UNTRAINED = dict.fromkeys(("trained", "datasets", "declared", "off", "report"), [])
 MANIFESTS = [path for job in EVALUATIONS for path in manifests_of_job(job)]
 MODEL_MANIFESTS = [
@@ -58,7 +58,7 @@ for job in EVALUATIONS:
             "../workflow/scripts/evaluate_batch.py"
 
 
-# Passages of large tasks, each share of them a job.
+# The passages of large tasks are encoded ahead, each share of them by a job.
 for job in [job for job in EVALUATIONS if not job.batch]:
 
     rule:
@@ -122,7 +122,7 @@ rule build_scoreboard:
         "../workflow/scripts/build_scoreboard.py"
 
 
-# The same without the run: nothing is trained for it.
+# The scoreboard without the run, for which nothing is trained.
 rule compare_models:
     input:
         scores=expand(

@@ -1,7 +1,7 @@
-"""Mine: texts of every trained source to vectors, vectors to tuples with hard negatives.
+"""Mine: the texts of every trained source become vectors, the vectors tuples with hard negatives.
 
 Large sources are encoded and searched by several jobs, each on a share of the rows. Compare: the tuples of a source
-beside tuples that somebody published.
+are compared with published ones.
 """
 
 
@@ -59,7 +59,7 @@ rule embed_source:
         retriever=RUNS.setting("retriever", part_of=EncodingModel),
         max_length=RUNS.setting("mine.max_length"),
         device=RUN.mine.device,
-        # Vectors by content, shared by all runs: no declared output, safe to delete.
+        # Vectors by the content of their texts, shared by all runs: no declared output, safe to delete.
         store=RUNS.upstream("results/vectors/store/{encoder}"),
         on_source_error=RUN.on_source_error,
         code=code_digest("embed_source.py"),

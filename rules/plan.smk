@@ -1,4 +1,4 @@
-"""Plan: texts to tokens, and which tuple is seen at which step."""
+"""Plan: texts become rows of tokens, and it is decided which tuple is seen at which step."""
 
 
 rule tokenise_source:

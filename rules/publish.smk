@@ -1,4 +1,4 @@
-"""Publish: the forms that others read of a run: cards for a hub, Croissant for its tuples, a Workflow Run RO-Crate of all jobs."""
+"""Publish: a run in forms that others read: cards for a hub, Croissant for its tuples, a Workflow Run RO-Crate."""
 
 CARDS = f"results/cards/{RUN.run}"
 

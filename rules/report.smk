@@ -1,4 +1,4 @@
-"""Report: one page that tells a person what the run was made of, what it gained, and what it cost."""
+"""Report: one page on the data of a run, its training, its scores and what it took."""
 
 from f2llm.config.parts import shown_source
 

@@ -1,4 +1,4 @@
-"""Train: the training itself."""
+"""Train: a planned run becomes a model; interrupted training goes on from its last checkpoint."""
 
 
 rule train_model:

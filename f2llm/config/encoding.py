@@ -1,4 +1,4 @@
-"""The parts of stanzas that embedding and mining read."""
+"""The parts of a source's and a model's stanza that embedding and mining read."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +19,7 @@ class MinedSource:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingModel:
-    """The part of a model's stanza that decides vectors, besides its weights."""
+    """The part of a model's stanza that, besides its weights, decides vectors."""
 
     name: str
     format: Literal["gguf", "folder", "vectors"]
@@ -29,10 +29,10 @@ class EncodingModel:
 
 
 def searched(source: MinedSource) -> bool:
-    """Whether a retriever finds the negatives of this source; those of the other tasks are given or drawn.
+    """Whether a retriever searches for the negatives of this source; otherwise they are given or drawn.
 
     Raises:
-        SourceError: its task cannot be trained on.
+        SourceError: the source cannot be trained on, because its pairs are graded.
     """
     if source.task == "sts" and not source.ready:
         raise SourceError(

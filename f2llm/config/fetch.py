@@ -1,4 +1,4 @@
-"""Where files lie, and under which licence. Meaning: workflow/schemas/{fetch,licence}.schema.yaml."""
+"""Which files to fetch, and from where; the meaning of the keys is in workflow/schemas/fetch.schema.yaml."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ from f2llm.config.rights import Licence
 class Fetch:
     """Files to fetch from one place.
 
-    Files of the kind hub are verified against the hub's own listing at a commit; the others by
-    `sha256`. What the stanza leaves open (revision or sha256) is locked at the first fetch.
-    Defaults serve the places of evaluation tasks, which no stanza states: a commit on the hub, or a folder here.
+    Files of the kind hub are verified against the hub's listing at a commit, the others by `sha256`. If the stanza
+    states no revision or sha256, that of the first fetch is locked. The defaults are for evaluation tasks, whose
+    places have no stanza: a commit on the hub, or a local folder.
     """
 
     kind: Literal["package", "local", "hub", "http"]
@@ -33,7 +33,7 @@ class Fetch:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What of a stanza decides the fetched files and their manifest."""
+    """The part of a stanza that decides the fetched files and their manifest."""
 
     name: str
     task: str
@@ -43,7 +43,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedModel:
-    """The part of a model's stanza that decides its folder."""
+    """The part of a model's stanza that decides the files of its folder."""
 
     name: str
     fetch: Fetch

@@ -1,4 +1,4 @@
-"""The parts of a run and its stanzas that jobs are given: a new key, or a change of the rest, re-runs nothing."""
+"""The parts of a run and its stanzas that jobs are given: a change of the rest, or a new key, re-runs nothing."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,11 +11,11 @@ from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.config.train import TrainedModel, TrainedSource
 
-# What readers of a finished run show of its sources and models.
+# Keys that pages and cards show.
 SHOWN_OF_SOURCE = ("name", "task", "ready", "instruction", "licence", "reference", "citation", "expected")
 SHOWN_OF_MODEL = ("name", "format", "pooling", "append_eos", "query_prompt", "passage_prompt", "licence", "reference")
 SHOWN_OF_FETCH = ("kind", "repository", "repository_type")
-# What an estimate reads of them.
+# Keys that decide an estimate.
 ESTIMATED_OF_SOURCE = (
     "name", "task", "ready", "adapter", "options", "instruction", "licence", "held_out", "train", "curate",
     "max_queries", "max_passages", "expected",
@@ -25,7 +25,7 @@ ESTIMATED_OF_FETCH = ("kind", "package", "version", "path", "repository", "revis
 
 
 def training_settings(run: Run) -> dict[str, Any]:
-    """`f2llm.runs.run_file.Settings` of a run as plain JSON."""
+    """The settings of a run that decide its training, as plain JSON: `f2llm.runs.run_file.Settings`."""
     content = plain({name: getattr(run, name) for name in ("run", "seed", "barred")})
     content |= {"sources": [part(source, TrainedSource) for source in run.sources]}
     content |= {"backbone": part(run.backbone, TrainedModel), "retriever": part(run.retriever, EncodingModel)}
@@ -33,7 +33,7 @@ def training_settings(run: Run) -> dict[str, Any]:
 
 
 def shown_stanzas(run: Run) -> dict[str, dict[str, Any]]:
-    """What pages and cards show of the stanzas: of sources, trained and scored on, by name, of models by role."""
+    """The keys of stanzas that pages and cards show: sources (trained or scored on) by name, models by role."""
     models = {"backbone": run.backbone, "retriever": run.retriever}
     return {
         "sources": {source.name: shown_source(source) for source in (*run.sources, *run.heldout_sources)},
@@ -45,12 +45,12 @@ def shown_stanzas(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def shown_source(source: Source) -> dict[str, Any]:
-    """What pages and cards show of a source's stanza."""
+    """The keys of a source's stanza that pages and cards show."""
     return _chosen(source, SHOWN_OF_SOURCE, source.fetch, SHOWN_OF_FETCH)
 
 
 def estimated_run(run: Run) -> dict[str, Any]:
-    """All of a run that its estimate follows from."""
+    """All of a run that decides its estimate."""
     content = {name: value for name, value in vars(run).items() if name not in ("energy", "compare", "scored_models")}
     return plain(content) | {
         "sources": [_estimated(source) for source in run.sources],

@@ -1,4 +1,4 @@
-"""Rights on data and models: a licence, and a source that a policy keeps out."""
+"""Rights on data and models: licences, and sources that the licence policy excludes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
-    """Rights on the data of a source, and what follows from them."""
+    """The licence of data or a model, and whether it allows commercial use."""
 
     id: str
     commercial: Literal["yes", "no", "unknown"]
@@ -15,7 +15,7 @@ class Licence:
 
 @dataclass(frozen=True, kw_only=True)
 class Barred:
-    """A source that the policy keeps out, and why."""
+    """A source that the licence policy excludes, and why."""
 
     name: str
     reason: str

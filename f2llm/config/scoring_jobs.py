@@ -1,4 +1,4 @@
-"""Who scores what, read out of a run's config: candidates, and the jobs that score them."""
+"""The models that a run's scoreboard compares, and the jobs that score them on its tasks."""
 
 import dataclasses
 from pathlib import Path
@@ -12,55 +12,55 @@ from f2llm.config.run import Run
 from f2llm.errors import InputError
 
 
-class Job(NamedTuple):
-    """The tasks of one batch, or each of `tasks` for itself, under the candidates of one network."""
+class ScoringRule(NamedTuple):
+    """A rule that scores the candidates of one network: one job for all `tasks`, or one for each of them."""
 
-    name: str  # of its rule
+    name: str
     folder: str  # of the network
     candidates: tuple[Candidate, ...]
     tasks: tuple[Task, ...]
-    batch: str  # empty: a job for each task
+    batch: str  # the batch of tasks that one job scores; empty: a job for each task
 
 
 def candidates(run: Run) -> tuple[Candidate, ...]:
     """The models that the scoreboard of `run` compares, the trained one first.
 
     Raises:
-        InputError: two of them would have one name.
+        InputError: two of them would have the same name.
     """
     backbone, retriever = run.backbone, run.retriever
     base = f"results/models/{backbone.name}/model"
-    own = {one.model: one for one in run.evaluate.models}
-    found = [
+    stanzas = {scored.model: scored for scored in run.evaluate.models}
+    compared = [
         *own_candidates(run),
         _candidate(run, name=f"{backbone.name}-last", role=BASE_LAST, folder=base, pooling="last"),
         _candidate(run, name=f"{backbone.name}-mean", role=BASE_MEAN, folder=base, pooling="mean"),
     ]
     if retriever.format != "vectors":
-        as_the_stage = ScoredModel(model=retriever.name, max_length=None, precision=None, dimensions=())
-        found += _scored(run, retriever, own.get(retriever.name, as_the_stage), role=CEILING)
-    found += [
+        unchanged = ScoredModel(model=retriever.name, max_length=None, precision=None, dimensions=())
+        compared += _scored(run, retriever, stanzas.get(retriever.name, unchanged), role=CEILING)
+    compared += [
         candidate
         for model in run.scored_models
         if model.name != retriever.name or retriever.format == "vectors"
-        for candidate in _scored(run, model, own[model.name], role=OTHER)
+        for candidate in _scored(run, model, stanzas[model.name], role=OTHER)
     ]
-    names = [candidate.name for candidate in found]
+    names = [candidate.name for candidate in compared]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"run: {', '.join(map(repr, twice))} is also the name of another scored model; rename the run")
-    return tuple(found)
+    return tuple(compared)
 
 
 def own_candidates(run: Run) -> list[Candidate]:
-    """The trained model of `run`, and behind it its cuts."""
+    """The trained model of `run`, followed by those with its vectors cut to fewer dimensions."""
     folder = f"results/runs/{run.run}/model"
     whole = _candidate(run, name=run.run, role=RUN, folder=folder, pooling=run.backbone.pooling)
     return _with_cuts(whole, run.evaluate.dimensions)
 
 
-def jobs(run: Run) -> tuple[Job, ...]:
-    """The evaluation jobs of `run`: one for each network and batch of tasks, one rule for single tasks."""
+def jobs(run: Run) -> tuple[ScoringRule, ...]:
+    """The scoring rules of `run`: for each network one a batch of tasks, and one for the tasks without a batch."""
     networks: dict[tuple[str, int, str], list[Candidate]] = {}
     for candidate in candidates(run):
         key = (candidate.folder, candidate.max_length, candidate.precision)
@@ -69,14 +69,14 @@ def jobs(run: Run) -> tuple[Job, ...]:
     for task in instructed_tasks(run):
         batches.setdefault(task.batch, []).append(task)
     return tuple(
-        Job(f"evaluate_{_word(group[0])}_{batch or 'task'}", folder, tuple(group), tuple(tasks), batch)
+        ScoringRule(f"evaluate_{_word(group[0])}_{batch or 'task'}", folder, tuple(group), tuple(tasks), batch)
         for (folder, *_), group in networks.items()
         for batch, tasks in batches.items()
     )
 
 
 def instructed_tasks(run: Run) -> tuple[Task, ...]:
-    """The tasks of the run's tier, each with an instruction: its own, else that of its source."""
+    """The tasks of the run's tier, each with its instruction, or else that of its source."""
     sources = {source.name: source.instruction for source in (*run.sources, *run.heldout_sources)}
     return tuple(
         dataclasses.replace(task, instruction=task.instruction or sources.get(task.source, ""))
@@ -88,38 +88,35 @@ def instructed_tasks(run: Run) -> tuple[Task, ...]:
 def score_paths(run: Run, *, folder: str) -> list[str]:
     """The result files of all candidates and tasks below `folder`."""
     tasks = instructed_tasks(run)
-    return [str(Path(folder, c.name, f"{task.name}.json")) for c in candidates(run) for task in tasks]
+    return [str(Path(folder, model.name, f"{task.name}.json")) for model in candidates(run) for task in tasks]
 
 
 def _candidate(run: Run, *, name: str, role: str, folder: str, pooling: str) -> Candidate:
-    """The run's model or its base, read as the stage's settings say."""
+    """The run's model or its base, with length and precision from `evaluate`."""
     return Candidate(
         name=name, role=role, folder=folder, pooling=pooling, query_prompt=run.backbone.query_prompt,
         max_length=run.evaluate.max_length, precision=run.evaluate.precision,
     )  # fmt: skip
 
 
-def _scored(run: Run, model: Model, own: ScoredModel, *, role: str) -> list[Candidate]:
-    """A model beside the run and its cuts; what its stanza leaves open is as the stage's settings say."""
+def _scored(run: Run, model: Model, scored: ScoredModel, *, role: str) -> list[Candidate]:
+    """A model beside the run, and its cuts; length and precision as `scored` says, or else as `evaluate`."""
     candidate = Candidate(
         name=model.name, role=role, folder=f"results/models/{model.name}/model", pooling=model.pooling,
         query_prompt=model.query_prompt, passage_prompt=model.passage_prompt,
-        max_length=own.max_length or run.evaluate.max_length, precision=own.precision or run.evaluate.precision,
+        max_length=scored.max_length or run.evaluate.max_length,
+        precision=scored.precision or run.evaluate.precision,
     )  # fmt: skip
-    return _with_cuts(candidate, own.dimensions)
+    return _with_cuts(candidate, scored.dimensions)
 
 
 def _with_cuts(candidate: Candidate, dimensions: tuple[int, ...]) -> list[Candidate]:
-    """A candidate, and behind it one for each size that its vectors are cut to."""
-    return [
-        candidate,
-        *(
-            dataclasses.replace(candidate, name=f"{candidate.name}-{size}d", role=CUT, dimensions=size)
-            for size in dimensions
-        ),
-    ]
+    """A candidate, followed by one for each number of dimensions to which its vectors are cut."""
+    name = candidate.name
+    cuts = [dataclasses.replace(candidate, name=f"{name}-{size}d", role=CUT, dimensions=size) for size in dimensions]
+    return [candidate, *cuts]
 
 
 def _word(candidate: Candidate) -> str:
-    """The two baselines share their jobs; other models have their names in them."""
+    """The word for a network in names of rules: the role (both baselines are "base"), or the name of another model."""
     return candidate.role.partition("_")[0] if candidate.role != OTHER else candidate.name

@@ -17,17 +17,17 @@ from f2llm.jobs.progress import Progress
 from f2llm.records.files import write_json
 from f2llm.vectors.store import FLOAT16, VectorStore
 
-# Names the arithmetic of f2llm/models/packed_encoder.py. Raise it when the vectors of a text change: the test with the
-# pinned vectors of a tiny model says when. Code that gives the same vectors keeps it, so nothing is encoded anew.
+# Version of the arithmetic of f2llm/models/packed_encoder.py. Raise it when the vectors of a text change: the test with
+# pinned vectors of a tiny model tells. While vectors stay the same it stays, and nothing is encoded again.
 ENCODER_VERSION = 1
 # Libraries whose version can change a vector's bits.
 LIBRARIES = ("numpy", "tokenizers", "torch", "transformers")
-# Stores made before encoders had a version were named by this digest of the code of version 1, with these libraries.
+# Stores made before encoders had a version are named by this digest of the code of version 1, with these libraries.
 FIRST_CODE = "634e2c7442c86dfd"
 FIRST_LIBRARIES = {"numpy": "2.4.6", "tokenizers": "0.23.3", "torch": "2.13.0", "transformers": "5.23.0"}
 DESCRIPTION = "encoder.json"
 KEY_DIGITS = 12
-# A kill loses the work on at most this many texts.
+# A killed job loses the vectors of at most this many texts.
 SHARD_ROWS = 4096
 
 
@@ -49,8 +49,8 @@ class StoredVectors:
     `load` returns the network; it is called when a first text has to be encoded.
 
     Attributes:
-        encoded: texts that `fill` encoded so far.
-        reused: texts whose vectors were in the stores.
+        encoded: number of texts that `fill` has encoded so far.
+        reused: number of texts whose vectors were already in the stores.
     """
 
     def __init__(self, load: Callable[[], Encodes], *, stores: Mapping[str, VectorStore]) -> None:

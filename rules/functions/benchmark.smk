@@ -1,34 +1,34 @@
-"""What jobs that fetch, draw and check the data of evaluation tasks are told."""
+"""Inputs and parameters of the jobs that fetch, draw and check the data of evaluation tasks."""
 
 from f2llm.config.scoring_jobs import instructed_tasks
 
 # The tasks that are scored, each with an instruction.
 INSTRUCTED = {task.name: task for task in instructed_tasks(RUN)}
-# What of a task decides none of its scores, and none of its texts.
+# The keys of a task that decide none of its scores (UNSCORED), and none of its texts (UNREAD).
 UNSCORED = {"batch": "", "tiers": []}
 UNREAD = UNSCORED | {"instruction": ""}
 
 
 def task_files(wildcards):
-    """Local files of a task, so that an edit is seen."""
+    """Local files of a task, as inputs, so that an edit is seen."""
     return local_files(TASKS[wildcards.task].data)
 
 
 def task_corpus(wildcards):
-    """Passages of the source that a task is drawn from."""
+    """The corpus of the source that a task is drawn from."""
     return f"results/sources/{TASKS[wildcards.task].source}/corpus.parquet"
 
 
 def task_queries(wildcards):
-    """Queries of the source that a task is drawn from."""
+    """The queries of the source that a task is drawn from."""
     return f"results/sources/{TASKS[wildcards.task].source}/queries.parquet"
 
 
 def fetched_task_order(wildcards):
-    """What is fetched of a task of mteb."""
+    """The files to fetch for a task of mteb."""
     return task_order(TASKS[wildcards.task])
 
 
 def read_task_stanza(wildcards):
-    """What of a task decides its rows and their check: a change of its instruction or batch draws nothing anew."""
+    """The part of a task that decides its rows and their check: another instruction or batch draws nothing again."""
     return plain(TASKS[wildcards.task]) | UNREAD

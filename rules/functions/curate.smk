@@ -1,4 +1,4 @@
-"""What jobs that curate are told."""
+"""Inputs and parameters of the jobs that curate."""
 
 import f2llm.curate.folder
 
@@ -7,8 +7,8 @@ SPLITS_OF = {
     source: {task.split for task in TASKS.values() if task.source == source}
     for source in SCORED
 }
-# Of these the train split is not scored. That follows from the benchmark, so that a run without one of its sources shares
-# what is curated of the others. (A source that is trained on cannot be scored whole: f2llm/config/load.py.)
+# The scored sources whose train split is not scored. This follows from the benchmark, so that a run without one of its
+# sources shares the curated tables of the others. (A source that is trained on cannot be scored whole: faults.py.)
 SCORED_IN_PART = [
     source
     for source in SCORED
@@ -24,7 +24,7 @@ CLEAN = RUN.curate.decontaminate
 
 
 def curation_scope(wildcards):
-    """What of a stanza decides the curated tables."""
+    """The part of a stanza that decides the curated tables."""
     source = STANZAS[wildcards.source]
     return {
         "name": source.name,
@@ -35,12 +35,12 @@ def curation_scope(wildcards):
 
 
 def curation_settings(wildcards):
-    """The policies and thresholds of one source: the run's, but for what its stanza says."""
+    """The policies and thresholds of one source: the run's, unless its stanza has its own."""
     return plain(RUNS.of(wildcards).curation_of(STANZAS[wildcards.source]))
 
 
 def earlier_sources(wildcards):
-    """The sources whose queries this one shall not repeat: of the same shape, before it in the config."""
+    """The sources whose queries this one must not repeat: those of the same shape before it in the config."""
     run, source = RUNS.of(wildcards), STANZAS[wildcards.source]
     if run.curation_of(source).across.policy != "drop":
         return []
@@ -49,7 +49,7 @@ def earlier_sources(wildcards):
 
 
 def earlier_query_files(wildcards):
-    """The curated queries of these sources."""
+    """The curated queries of the sources of `earlier_sources`."""
     return [
         f"results/curated/{wildcards.curation}/{name}/queries.parquet"
         for name in earlier_sources(wildcards)
@@ -57,7 +57,7 @@ def earlier_query_files(wildcards):
 
 
 def missing_texts_policy(wildcards):
-    """Whether tasks without test data stop the runs: not where nothing is matched against them."""
+    """The policy for tasks without test data; they are allowed if no run matches anything against evaluation texts."""
     runs = [
         run
         for name, run in RUNS.by_name.items()
@@ -72,7 +72,7 @@ def missing_texts_policy(wildcards):
 
 
 def audited_files(wildcards):
-    """Files of an audited folder, so that an edit is seen; a missing folder is the script's to report."""
+    """Files of an audited folder, as inputs, so that an edit is seen; the script reports a missing folder."""
     return f2llm.curate.folder.audited_files(RUN.audit[wildcards.audit].path)
 
 
@@ -82,5 +82,5 @@ def audit_path(wildcards):
 
 
 def audit_fields(wildcards):
-    """The columns that are read of it."""
+    """The columns that an audit reads."""
     return list(RUN.audit[wildcards.audit].fields)

@@ -1,4 +1,4 @@
-"""What jobs that score models on tasks are told, and the files of these jobs."""
+"""Inputs, outputs and parameters of the jobs that score models on tasks."""
 
 from f2llm.config.scoring_jobs import jobs, own_candidates, score_paths
 from f2llm.estimate.job_shares import shards, task_rows
@@ -9,19 +9,19 @@ EVALUATIONS = jobs(RUN)
 SCORES = score_paths(RUN, folder="results/scores")
 MODEL = "results/runs/{run}/model"
 OF_RUN = MODEL.format(run=RUN.run)
-# Vectors by content, shared by tasks and runs: no declared output, safe to delete.
+# Vectors by the content of their texts, shared by tasks and runs: no declared output, safe to delete.
 EVALUATION_STORE = "results/vectors/evaluation/store"
 SCORED_STANZAS = {name: plain(task) | UNSCORED for name, task in INSTRUCTED.items()}
 MODEL_IN = {f"results/models/{name}/model": model for name, model in ALL_MODELS.items()}
 
 
 def scored_folder(job):
-    """The folder of the model that a job scores, where that of the run stands for all runs."""
+    """The folder of the model that a job scores; for the run's own model, with the wildcard of all runs."""
     return MODEL if job.folder == OF_RUN else job.folder
 
 
 def scored_names(job):
-    """The names of a job's candidates in paths, where those of the run stand for all runs."""
+    """The names of a job's candidates in paths; for the run's own model, with the wildcard of all runs."""
     names = [candidate.name for candidate in job.candidates]
     return (
         [f"{{run}}{name.removeprefix(RUN.run)}" for name in names]
@@ -31,7 +31,7 @@ def scored_names(job):
 
 
 def scored_models(job):
-    """The candidates that a job scores: those of its run, or the same for all runs."""
+    """The candidates that a job scores: a function of the run for its own model, else the same for all runs."""
     if job.folder != OF_RUN:
         return plain(job.candidates)
     candidates_of = {
@@ -45,7 +45,7 @@ def scored_models(job):
 
 
 def task_files_of_job(job, path):
-    """The files of a job's tasks; where each task is a job of its own, the path with that wildcard in it."""
+    """The files of a job's tasks; if each task is a job of its own, the path with the wildcard of the task."""
     return (
         [path.replace("{task}", task.name) for task in job.tasks]
         if job.batch
@@ -63,7 +63,7 @@ def score_files(job, path):
 
 
 def unit_of_job(job):
-    """What the name of a job's log and manifest ends in: its model, and its task where that is a job of its own."""
+    """The end of the path of a job's log and manifest: its model, and its task if that is a job of its own."""
     name = scored_names(job)[0]
     return name if job.batch else f"{name}/{{task}}"
 
@@ -79,12 +79,12 @@ def scored_task_names(wildcards, job):
 
 
 def scored_task_stanzas(wildcards, job):
-    """What of these tasks decides their scores: a change of a batch or of tiers scores nothing anew."""
+    """The part of a job's tasks that decides their scores: another batch or tier scores nothing again."""
     return [SCORED_STANZAS[name] for name in scored_task_names(wildcards, job)]
 
 
 def check_files(names):
-    """That the data of tasks of mteb were checked."""
+    """The results of the check of the data of those tasks that are from mteb."""
     return [
         f"results/benchmarks/{name}/checked.json"
         for name in names
@@ -93,12 +93,12 @@ def check_files(names):
 
 
 def checks_of_job(wildcards, job):
-    """The checks of the tasks that a job scores."""
+    """The results of the checks of the tasks that a job scores."""
     return check_files(scored_task_names(wildcards, job))
 
 
 def shard_manifests(wildcards, job):
-    """Passages of a large task that other jobs encode before it is scored."""
+    """Manifests of the jobs that encode the passages of a large task before it is scored."""
     if job.batch:
         return []
     name = scored_names(job)[0].format(**dict(wildcards.items()))
@@ -110,7 +110,7 @@ def shard_manifests(wildcards, job):
 
 
 def scoring_request(wildcards, rulename, job):
-    """What the network and the texts of its tasks ask for."""
+    """The resources that a job needs for its network and the texts of its tasks."""
     run = RUNS.of(wildcards)
     model = run.backbone if job.folder == OF_RUN else MODEL_IN[job.folder]
     rows = sum(task_rows(TASKS[name]) for name in scored_task_names(wildcards, job))
@@ -122,17 +122,17 @@ def scoring_request(wildcards, rulename, job):
 
 
 def scoring_memory_mb(wildcards, attempt, rulename, job):
-    """Memory of a job that scores or encodes, more at each attempt."""
+    """Memory in MB of a job that scores or encodes, more at each attempt."""
     return scoring_request(wildcards, rulename, job).memory_mb * attempt
 
 
 def scoring_minutes(wildcards, attempt, rulename, job):
-    """Time limit likewise: no less than an hour, since what mteb computes beside vectors has no curve."""
+    """Time limit in minutes, more at each attempt: at least an hour, since mteb's work beside vectors has no curve."""
     return max(60, scoring_request(wildcards, rulename, job).minutes) * attempt
 
 
 def manifests_of_job(job):
-    """Manifests of the jobs of one rule for the config's own run."""
+    """Manifests of the jobs of one rule, for the config's own run."""
     name = job.candidates[0].name
     if job.batch:
         return [f"results/lineage/jobs/{job.name}/{name}.json"]
@@ -142,18 +142,18 @@ def manifests_of_job(job):
 
 
 def board_files(wildcards):
-    """Published results that stand in a scoreboard, so that an edit is seen."""
+    """Published results that the scoreboard shows, as inputs, so that an edit is seen."""
     folder = RUN.evaluate.leaderboard
     return published_files(folder, INSTRUCTED) if folder else []
 
 
 def declared_tasks():
-    """The evaluation tasks whose train split a trained source says it holds."""
+    """The evaluation tasks whose train split is, as its stanza declares, in a trained source."""
     return sorted({task for source in RUN.sources for task in source.in_domain})
 
 
 def undropped_sources():
-    """The sources from which no evaluation text is dropped, by policy."""
+    """The sources from which evaluation texts are not dropped, by policy."""
     policies = {
         source.name: RUN.curation_of(source).decontaminate.policy
         for source in RUN.sources

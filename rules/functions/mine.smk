@@ -1,4 +1,4 @@
-"""What jobs that encode texts and search among them are told, and the shares that large sources are cut into."""
+"""Inputs and parameters of the jobs that encode texts and search among them, whole sources or shares of large ones."""
 
 from f2llm.config.build import part
 from f2llm.config.encoding import EncodingModel, MinedSource
@@ -14,19 +14,19 @@ def mined_part_of(source):
 
 
 def mined_source(wildcards):
-    """That part, for a job."""
+    """The part of a source's stanza that a job of embedding or mining gets."""
     return mined_part_of(wildcards.source)
 
 
 def part_files(jobs, path):
-    """The files of all jobs that share the work on a source; none where one job does it all."""
+    """The files of all jobs that share the work on a source; none if one job does all of it."""
     return (
         [path.format(part=part, parts=jobs) for part in range(jobs)] if jobs > 1 else []
     )
 
 
 def embedded_part_manifests(wildcards):
-    """Manifests of the jobs that encode a large source."""
+    """Manifests of the jobs that encode shares of a large source."""
     path = (
         f"results/vectors/{wildcards.encoder}/{wildcards.curation}/{wildcards.source}"
     )
@@ -37,7 +37,7 @@ def embedded_part_manifests(wildcards):
 
 
 def mined_part_files(wildcards, table):
-    """A table of the jobs that search for a large source."""
+    """One table of each job that searches for a share of a large source."""
     path = f"results/mined/{wildcards.mining}/{wildcards.source}"
     return part_files(
         mine_jobs(STANZAS[wildcards.source], RUNS.of(wildcards).mine),
@@ -46,25 +46,25 @@ def mined_part_files(wildcards, table):
 
 
 def mined_part_tuples(wildcards):
-    """Their tuples."""
+    """The tuples of each job that searches for a share."""
     return mined_part_files(wildcards, "tuples")
 
 
 def mined_part_rejected(wildcards):
-    """Their rejected pairs."""
+    """The rejected pairs of each job that searches for a share."""
     return mined_part_files(wildcards, "rejected")
 
 
 def released_table(wildcards, table):
-    """A table of the published tuples that a source's own are compared with."""
+    """A table of the published tuples with which those of a source are compared."""
     return f"results/sources/{RELEASED[wildcards.source].name}/{table}.parquet"
 
 
 def released_corpus(wildcards):
-    """Passages of the published tuples."""
+    """The passages of the published tuples."""
     return released_table(wildcards, "corpus")
 
 
 def released_queries(wildcards):
-    """Queries of the published tuples."""
+    """The queries of the published tuples."""
     return released_table(wildcards, "queries")

@@ -1,4 +1,4 @@
-"""What jobs that tokenise texts and plan the steps of a run are told."""
+"""Inputs and parameters of the jobs that tokenise texts and plan the steps of a run."""
 
 from f2llm.config.parts import training_settings
 from f2llm.config.tokens import PromptedModel
@@ -10,7 +10,7 @@ TOKEN_FILES = [
     for rows in ("passages", "queries", "positives")
     for kind in ("bin", "offsets")
 ]
-# Of the token rows of a source: what describes them, all of them, and what the lengths of texts follow from.
+# Files of the token rows of a source: their description, all of them, and those that give the lengths of texts.
 TOKENS_META = "results/tokens/{tokens}/{source}/meta.json"
 TOKENISED = [
     f"results/tokens/{{tokens}}/{{source}}/{file}"
@@ -24,7 +24,7 @@ LENGTHS = [
 
 
 def source_instruction(wildcards):
-    """The only thing of a stanza that decides its tokens."""
+    """The instruction of a source, the only key of its stanza that decides its tokens."""
     return STANZAS[wildcards.source].instruction
 
 
@@ -34,12 +34,12 @@ def trained_source_names(wildcards):
 
 
 def run_settings(wildcards):
-    """What of a run decides its training."""
+    """The settings of a run that decide its plan and training."""
     return training_settings(RUNS.of(wildcards))
 
 
 def run_variant_keys(wildcards):
-    """A stage's folder -> the variant key of a run."""
+    """The variant keys of a run, by the name of the stage's folder."""
     folders = {
         "curated": "curation",
         "vectors": "encoder",

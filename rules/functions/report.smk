@@ -1,6 +1,6 @@
-"""What jobs that tell of the whole run read."""
+"""Manifests that the jobs on the whole run read: report, cards, crate and the comparison with the estimate."""
 
-# Manifests of all jobs behind the scoreboard of the config's own run.
+# Manifests of all jobs that the scoreboard of the config's own run depends on, and its own.
 JOBS = [
     *expand("results/lineage/jobs/fetch_source/{source}.json", source=sorted(SOURCES)),
     *expand(

@@ -1,4 +1,4 @@
-"""What jobs that fetch and read sources and models, and the bundle of them, are told."""
+"""Inputs and parameters of the jobs that fetch and read sources and models, and of the offline bundle."""
 
 from f2llm.config.build import part
 from f2llm.config.exclusions import of_source
@@ -7,7 +7,7 @@ from f2llm.config.geometry import weights
 from f2llm.sources.fetch import local_files
 
 NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
-# Here and not at each job, so that these digests are kept for the next call with the others.
+# Computed here and not for each job, so that these digests are kept for the next call like the others.
 READING_CODE = {
     adapter: code_digest("normalise_source.py", f"f2llm/sources/adapters/{adapter}.py")
     for adapter in sorted({stanza.adapter for stanza in STANZAS.values()})
@@ -15,12 +15,12 @@ READING_CODE = {
 
 
 def fetch_stanza(wildcards):
-    """What of a stanza decides the fetched files: a change of anything else fetches nothing."""
+    """The part of a stanza that decides the fetched files: a change of the rest fetches nothing."""
     return part(STANZAS[wildcards.source], Order)
 
 
 def reading_stanza(wildcards):
-    """What of a stanza decides the tables of the source."""
+    """The part of a stanza that decides the tables of the source."""
     source = STANZAS[wildcards.source]
     excluded = of_source(RUN.exclude, wildcards.source)
     content = {
@@ -30,17 +30,17 @@ def reading_stanza(wildcards):
         "options": plain(source.options),
         "held_out": source.held_out,
     }
-    # The key is there only where it says something, so that other sources are left as they are.
+    # Only with a value, so that sources without exclusions keep their parameters.
     return content | ({"exclude": excluded} if excluded else {})
 
 
 def reading_code(wildcards):
-    """The code of the rule and of this source's adapter, not of the others."""
+    """The digest of the code of the rule and of this source's adapter, not of the others."""
     return READING_CODE[STANZAS[wildcards.source].adapter]
 
 
 def source_files(wildcards):
-    """Local files of a source, so that an edit is seen; a missing one is the script's to report."""
+    """Local files of a source, as inputs, so that an edit is seen; the script reports missing ones."""
     stanza = STANZAS[wildcards.source]
     return [
         file for fetch in stanza.fetch if fetch.path for file in local_files(fetch.path)
@@ -48,24 +48,24 @@ def source_files(wildcards):
 
 
 def model_files(wildcards):
-    """Local files of a model."""
+    """Local files of a model, as inputs, so that an edit is seen."""
     path = ALL_MODELS[wildcards.model].fetch.path
     return local_files(path) if path else []
 
 
 def model_stanza(wildcards):
-    """What of a model's stanza decides its folder."""
+    """The part of a model's stanza that decides the files of its folder."""
     return part(ALL_MODELS[wildcards.model], FetchedModel)
 
 
 def model_memory_mb(wildcards):
-    """Memory to convert a model: its weights in float32 as they are read and once more as they are written."""
+    """Memory in MB to convert a model: its weights in float32, once as they are read and once as they are written."""
     geometry = ALL_MODELS[wildcards.model].geometry
     return 4000 + (2 * 4 * weights(geometry) // 10**6 if geometry else 0)
 
 
 def task_order(task):
-    """The files of the data set of a task of mteb at the pinned commit, as `fetch_source` is told of a source's."""
+    """The files of a task of mteb at the pinned commit, in the form in which `fetch_source` gets those of a source."""
     return {
         "name": task.name,
         "task": task.type,
@@ -82,7 +82,7 @@ def task_order(task):
 
 
 def task_entry(name):
-    """What the offline bundle holds of a task that is not drawn from sources."""
+    """The entry of the offline bundle for a task that is not drawn from sources."""
     task = TASKS[name]
     local = [{"kind": "local", "path": task.data}]
     return {
@@ -95,7 +95,7 @@ def task_entry(name):
 
 
 def bundle_entries():
-    """What the offline bundle holds: every source, model and task with the manifest of its files."""
+    """The entries of the offline bundle: every source, model and task with the manifest of its files."""
     sources = [("source", source, source.fetch) for source in STANZAS.values()]
     models = [("model", model, (model.fetch,)) for model in ALL_MODELS.values()]
     stanzas = [

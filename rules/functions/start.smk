@@ -1,4 +1,4 @@
-"""What a call of snakemake does before its first job, and says after its last."""
+"""Checks before the first job of a call of snakemake, and messages after the last."""
 
 import os
 import time
@@ -18,7 +18,7 @@ BEGAN = time.time()
 
 
 def refuse(error):
-    """Say what is wrong without a traceback."""
+    """Stop with the message of `error`, without a traceback."""
     raise WorkflowError(f"this run cannot work as it is:\n{error}") from None
 
 
@@ -37,7 +37,7 @@ def check_this_node():
 
 
 def take_lock():
-    """Refuse to run beside another live run on the same results, and leave word of what this one makes."""
+    """Refuse to run beside another live run on the same results, and note the runs of this call for `status`."""
     try:
         acquire("results/.lock")
     except InputError as error:
@@ -46,13 +46,13 @@ def take_lock():
 
 
 def whole_number(resources, name):
-    """A resource that is a number; None where it is not there or not known yet."""
+    """A resource that is a number; None if it is missing or not known yet."""
     value = resources.get(name)
     return value if isinstance(value, int) else None
 
 
 def cluster_requests():
-    """What each job that is to run asks for at its first attempt, each kind of demand once."""
+    """The resource requests of the jobs that will run, at their first attempt; equal requests once."""
     requests = {}
     for job in workflow.dag.needrun_jobs():
         if not job.is_local:
@@ -74,7 +74,7 @@ def cluster_requests():
 
 
 def check_one_machine():
-    """Refuse a training of several nodes before the stages ahead of it, where nothing starts it on these."""
+    """Refuse a training on several nodes outside Slurm, before hours of the stages ahead of it."""
     trains = any(job.rule.name == "train_model" for job in workflow.dag.needrun_jobs())
     if trains and RUN.train.nodes > 1 and "SLURM_JOB_ID" not in os.environ:
         refuse(
@@ -85,7 +85,7 @@ def check_one_machine():
 
 
 def prepare_cluster():
-    """Before the first job: refuse what would fail after hours, and cancel what a killed snakemake left in the queue."""
+    """Before the first job: refuse what would fail after hours; cancel queued jobs of a killed snakemake."""
     if workflow.local_exec:
         if not workflow.touch:
             check_one_machine()
@@ -104,7 +104,7 @@ def prepare_cluster():
 
 
 def print_effects():
-    """Say what each change did to the scores, once that was made."""
+    """Print the effect of each change on the scores."""
     from f2llm.evaluate.ablation import (
         effect_lines,
         read_effects,
@@ -115,7 +115,7 @@ def print_effects():
 
 
 def print_closing_lines():
-    """Say where model, scoreboard and report are, once the whole run is there."""
+    """Print where model, scoreboard and report are, if the run is complete, and the effects if they are new."""
     if Path(f"results/runs/{RUN.run}/gate.json").is_file():
         print(closing_lines("results", run=RUN.run))
     if CHANGED and Path(EFFECTS).is_file() and Path(EFFECTS).stat().st_mtime > BEGAN:
@@ -123,6 +123,6 @@ def print_closing_lines():
 
 
 def print_failures():
-    """Say again at the end what failed: on a cluster, and in a long run, the first time is easily missed."""
-    if said := failures_since(BEGAN):
-        print(f"\nwhat failed, once more:\n{said}", file=sys.stderr)
+    """Print the failures once more at the end: on a cluster and in a long run the first message is easily missed."""
+    if failures := failures_since(BEGAN):
+        print(f"\nwhat failed, once more:\n{failures}", file=sys.stderr)

@@ -1,10 +1,10 @@
-"""What training takes."""
+"""Resources of the training."""
 
 TRAINING_DEVICES = RUN.train.processes if DEVICES else 0
 
 
 def training_resources():
-    """CPUs a node, and for several nodes the one shape that Slurm's plugin gets right."""
+    """Resources of the job, by node; for several nodes in the one form that Snakemake's Slurm plugin handles right."""
     train = RUN.train
     resources = {
         "mem_mb": memory_mb,
@@ -13,7 +13,7 @@ def training_resources():
         "device_slots": TRAINING_DEVICES,
     }
     if train.nodes > 1:
-        # mpi: the job runs in the batch script and calls srun itself; tasks_per_gpu: keeps `tasks` what it says.
+        # mpi: the job runs in the batch script and calls srun itself; tasks_per_gpu: keeps `tasks` as it is set.
         resources |= {
             "nodes": train.nodes,
             "tasks": train.nodes,

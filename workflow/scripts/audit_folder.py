@@ -1,4 +1,4 @@
-"""Rule `audit_folder`: a folder of JSONL or Parquet -> which of its texts contain evaluation texts."""
+"""Rule `audit_folder`: files of JSONL or Parquet -> the texts in them that contain evaluation texts."""
 
 from typing import TYPE_CHECKING
 

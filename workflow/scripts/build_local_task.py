@@ -1,4 +1,4 @@
-"""Rule `build_local_task`: files of one's own -> the rows of one evaluation task."""
+"""Rule `build_local_task`: a user's files -> the rows of one evaluation task."""
 
 from typing import TYPE_CHECKING
 

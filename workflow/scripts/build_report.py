@@ -1,4 +1,4 @@
-"""Rule `build_report`: tables and manifests of a run -> one page for a person."""
+"""Rule `build_report`: tables and manifests of a run -> its report, one page of HTML."""
 
 from typing import TYPE_CHECKING
 

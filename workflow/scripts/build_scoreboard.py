@@ -1,4 +1,4 @@
-"""Rules `build_scoreboard`, `compare_models`: results of all models and tasks -> scoreboard, summary, costs."""
+"""Rules `build_scoreboard`, `compare_models`: the results of all models on all tasks -> scoreboard, summary, costs."""
 
 from typing import TYPE_CHECKING
 

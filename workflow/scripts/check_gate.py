@@ -1,4 +1,4 @@
-"""Rule `check_gate`: the scoreboard -> a verdict, or a failure that says what is missing."""
+"""Rule `check_gate`: the summary of the scoreboard -> a verdict, or a failure that says what is missing."""
 
 from typing import TYPE_CHECKING
 

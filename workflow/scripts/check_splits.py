@@ -1,4 +1,4 @@
-"""Rule `check_splits`: all sources -> no group straddles splits, no training query is a held-out one."""
+"""Rule `check_splits`: all sources -> counts, or a failure where a group or a query is in two splits."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `check_task`: files of one task of mteb -> the verdict on them, and the texts that are scored."""
+"""Rule `check_task`: the files of one task of mteb -> the result of their check, and the texts that are scored."""
 
 from typing import TYPE_CHECKING
 

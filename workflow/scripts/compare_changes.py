@@ -1,4 +1,4 @@
-"""Rule `compare_changes`: scores of a run and of its changed runs -> what each change did to them, and a page of it."""
+"""Rule `compare_changes`: scores of a run and of its changed runs -> the effects of the changes, as table and page."""
 
 from typing import TYPE_CHECKING
 

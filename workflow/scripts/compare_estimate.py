@@ -1,4 +1,4 @@
-"""Rule `compare_estimate`: the estimate and the manifests of all jobs -> expected and true figures."""
+"""Rule `compare_estimate`: the estimate and the manifests of all jobs -> expected beside measured figures."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `compare_source`: our tuples and published ones of one source -> what both have and what only one."""
+"""Rule `compare_source`: our tuples of one source and published ones -> how many both have, and how many only one."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as counts:
-    found = snakemake.input
+    files = snakemake.input
     counts.update(
         compare_tuples(
-            MinedTables(found.tuples, found.corpus, found.queries),
-            PublishedTables(found.released_corpus, found.released_queries),
+            MinedTables(files.tuples, files.corpus, files.queries),
+            PublishedTables(files.released_corpus, files.released_queries),
             output=snakemake.output.figures,
         )
     )

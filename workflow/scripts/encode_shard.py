@@ -1,4 +1,4 @@
-"""Rules `encode_*`: a model, some passages of a large task -> their vectors in the store."""
+"""Rules `encode_*`: a model and a share of the passages of a large task -> their vectors in the store."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `estimate_run`: the config and counts of earlier runs -> what each stage is expected to take, before it runs."""
+"""Rule `estimate_run`: the config -> what each stage is expected to take, before it runs."""
 
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 with job(snakemake) as counts:
     run = load_run(snakemake.config, folder=snakemake.params.stanzas, where="config")
-    # Not what lies in results/ already: the same before the first job and after the last.
-    whole = stages_of(
+    # From the config alone, not from tables in results/: the same before the first job and after the last.
+    estimate = stages_of(
         ExpectedRows(run, results=snakemake.params.nowhere), Machine.here("results", tflops=snakemake.params.tflops)
     )
-    write_json(snakemake.output.estimate, as_json(whole) | {"stanzas": shown_stanzas(run)})
-    counts.update(stages=len(whole.stages), unknown=list(whole.unknown), guessed=list(whole.guessed))
+    write_json(snakemake.output.estimate, as_json(estimate) | {"stanzas": shown_stanzas(run)})
+    counts.update(stages=len(estimate.stages), unknown=list(estimate.unknown), guessed=list(estimate.guessed))

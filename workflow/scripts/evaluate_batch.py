@@ -1,4 +1,4 @@
-"""Rules `evaluate_*`: a model, some tasks -> mteb's result for each task."""
+"""Rules `evaluate_*`: a model and some tasks -> mteb's result for each task."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `export_scores`: results -> the format of the public results repository, and a model card with scores."""
+"""Rule `export_scores`: scores -> the format of the public results repository, and a model card with scores."""
 
 from typing import TYPE_CHECKING
 

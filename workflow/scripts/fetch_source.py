@@ -1,4 +1,4 @@
-"""Rules `fetch_source`, `fetch_task`: the pinned files of a source, or of a task of mteb -> a folder and a manifest."""
+"""Rules `fetch_source`, `fetch_task`: the pinned files of a source or of a task of mteb -> a folder and a manifest."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `find_shared`: curated sources -> the texts that several of them have."""
+"""Rule `find_shared`: curated sources -> the texts that occur in several of them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `index_texts`: evaluation texts of all tasks -> one index that curation matches against."""
+"""Rule `index_texts`: the evaluation texts of all tasks -> the index against which curation matches."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rules `mine_source`, `mine_part`: curated tables and vectors of a source -> tuples, or those of a share of it."""
+"""Rules `mine_source`, `mine_part`: curated tables and vectors of a source -> its tuples, or those of a share of it."""
 
 from typing import TYPE_CHECKING
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as counts:
-    given, settings = snakemake.input, snakemake.params
+    files, params = snakemake.input, snakemake.params
     counts.update(
         mine_source(
-            SourceTables(given.corpus, given.queries, given.near, given.vectors),
+            SourceTables(files.corpus, files.queries, files.near, files.vectors),
             TuplePaths(snakemake.output.tuples, snakemake.output.rejected),
-            source=build(MinedSource, settings.stanza),
-            rule=build(Mine, settings.settings),
-            seed=settings.seed,
+            source=build(MinedSource, params.stanza),
+            rule=build(Mine, params.settings),
+            seed=params.seed,
             threads=job_threads(snakemake),
-            on_source_error=settings.on_source_error,
+            on_source_error=params.on_source_error,
             share=share_of(snakemake.wildcards),
-            parts=list(map(TuplePaths, given.get("tuples", ()), given.get("rejected", ()))),
+            parts=list(map(TuplePaths, files.get("tuples", ()), files.get("rejected", ()))),
         )
     )

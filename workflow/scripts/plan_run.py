@@ -1,4 +1,4 @@
-"""Rule `plan_run`: the tuples of all sources -> what every step of the run sees, and its settings."""
+"""Rule `plan_run`: the tuples and token rows of all sources -> the plan of every step, and run.json."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Rule `train_model`: the plan of a run -> the trained model; torchrun does the work, and resumes by itself."""
+"""Rule `train_model`: the plan of a run -> the trained model; the trainer runs under torchrun and resumes by itself."""
 
 from typing import TYPE_CHECKING
 

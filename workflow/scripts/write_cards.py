@@ -1,4 +1,4 @@
-"""Rule `write_cards`: a scored run -> model card, data card, Croissant file and the estimate of its energy."""
+"""Rule `write_cards`: a scored run -> model card, data card, Croissant file and an estimate of its energy."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
