@@ -8,7 +8,7 @@ SPLITS_OF = {
     for source in SCORED
 }
 # The scored sources whose train split is not scored. This follows from the benchmark, so that a run without one of its
-# sources shares the curated tables of the others. (A source that is trained on cannot be scored whole: faults.py.)
+# sources shares the curated tables of the others. (f2llm/config/faults.py refuses to score a trained source whole.)
 SCORED_IN_PART = [
     source
     for source in SCORED
