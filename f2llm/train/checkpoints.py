@@ -114,7 +114,7 @@ class Checkpoints:
         return 0
 
     def _complete(self) -> Iterator[tuple[int, Path]]:
-        """Yield the complete checkpoints, newest first."""
+        """The complete checkpoints, newest first."""
         for path in sorted(self.folder.glob("step_*"), reverse=True):
             if (path / CHECKPOINT_FILE).is_file():
                 yield int(path.name.removeprefix("step_")), path

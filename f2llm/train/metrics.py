@@ -34,7 +34,7 @@ class MetricsLog:
             file.writelines(json.dumps(row).encode() + b"\n" for row in kept)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the complete rows in the order in which they were written."""
+        """The complete rows in the order in which they were written."""
         if not self._path.is_file():
             return
         with open(self._path, encoding="utf-8") as file:
