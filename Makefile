@@ -20,7 +20,8 @@ run: $(VENV)/ready ## set up, then run the embedded default from data to report 
 	snakemake --cores $(CORES) $(TARGETS)
 
 test: $(VENV)/ready ## set up, then run unit, distributed, workflow and browser tests (these where a Chromium is)
-	$(BIN)/python -m pytest tests/unit tests/distributed tests/workflow tests/browser
+	$(BIN)/python -m pytest -n 2 tests/unit
+	$(BIN)/python -m pytest tests/distributed tests/workflow tests/browser
 
 test-slurm: $(VENV)/ready ## the toy run on a real Slurm of two pretended nodes (installs Debian's slurm where it may)
 	@command -v slurmctld > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh
