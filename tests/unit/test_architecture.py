@@ -1,6 +1,7 @@
 """What may import what, and how long things may get."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -141,6 +142,15 @@ def test_scripts_stay_thin(path):
     logic = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Lambda)
     assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, logic)]
     assert len(path.read_text().splitlines()) <= 30
+
+
+def test_all_that_scripts_and_rules_import_is_there():
+    code = "\n".join(path.read_text() for path in [*SCRIPTS, *RULES])
+    wanted = sorted(set(re.findall(r"^from (f2llm[\w.]*) import \(?([\w, \n]+)\)?$", code, re.MULTILINE)))
+    named = [(module, name) for module, names in wanted for name in re.split(r"[,\s]+", names) if name]
+    assert len(named) > 100
+    missing = [(module, name) for module, name in named if not hasattr(importlib.import_module(module), name)]
+    assert missing == []
 
 
 def test_every_script_has_its_rule():

@@ -6,7 +6,7 @@ from f2llm.config.build import build
 from f2llm.config.encoding import EncodingModel, MinedSource
 from f2llm.jobs.job import job
 from f2llm.mine.embed import Retriever, embed_source
-from f2llm.records.files import share_of
+from f2llm.records.tables import share_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
