@@ -39,7 +39,7 @@ def report(tmp_path_factory):
         return Path(given).absolute()
     from f2llm.report.report import build_report
 
-    lineage = load("lineage_results", HERE.parent / "unit/lineage/conftest.py")
+    lineage = load("lineage_results", HERE.parent / "unit/conftest.py")
     results = lineage.write_results(tmp_path_factory.mktemp("results"))
     jobs = [str(results / name) for name in ("job.json", "read.json")]
     build_report(results, run="toyrun", heldout=[], jobs=jobs, output=results / "report/index.html")

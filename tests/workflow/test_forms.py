@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.tables import read_table
 
-RULES = Path(__file__).parents[1] / "unit/lineage/crate_rules.py"
+RULES = Path(__file__).parents[1] / "unit/publish/crate_rules.py"
 SPEC = importlib.util.spec_from_file_location("crate_rules", RULES)
 crate_rules = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(crate_rules)
