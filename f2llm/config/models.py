@@ -3,32 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from f2llm.config.build import digest
-from f2llm.config.fetch import Fetch
+from f2llm.config.fetch import FetchedModel
 from f2llm.config.geometry import Geometry
-from f2llm.config.rights import Licence
 
 LOCK = Path("config", "counts.lock.json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(FetchedModel):
     """One stanza of config/models: a backbone to train or a retriever to mine with."""
 
-    name: str
-    fetch: Fetch
-    format: Literal["gguf", "folder", "vectors"]
-    member: str
-    layers: int | None
-    pooling: Literal["last", "mean", "cls"]
-    append_eos: bool
     query_prompt: str
     passage_prompt: str
-    licence: Licence
     reference: str
-    geometry: Geometry | None
 
 
 def model_digest(model: Model) -> str:
