@@ -24,6 +24,9 @@ from f2llm.records.files import read_json, write_json
 from f2llm.records.scores import LEFT_OUT
 
 CACHE = Path(".cache/mteb-tasks")
+# Answers for the shipped benchmarks under the pinned mteb: a first call does not wait for mteb to load.
+SHIPPED = Path(__file__).parents[2] / "config" / "benchmarks" / "mteb"
+ANSWER_VERSION = 1  # raised when `answer` says something else of the same task
 TYPES = {theirs: ours for ours, theirs in TYPE_NAMES.items()}
 MOST_NEAR = 3
 # Keys of an entry of `tasks`, by the key that says where its rows come from.
@@ -100,11 +103,11 @@ def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> di
     """
     question = {"benchmark": benchmark, "tasks": sorted(tasks)}
     version = importlib.metadata.version("mteb")
-    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    digest = hashlib.sha256(json.dumps([question, code]).encode()).hexdigest()[:16]
-    path = cache / f"{version}-{digest}.json"
-    if path.is_file():
-        return read_json(path)
+    digest = hashlib.sha256(json.dumps([question, ANSWER_VERSION]).encode()).hexdigest()[:16]
+    path, shipped = (folder / f"{version}-{digest}.json" for folder in (cache, SHIPPED))
+    for kept in (path, shipped):
+        if kept.is_file():
+            return read_json(kept)
     with tempfile.TemporaryDirectory() as scratch:
         private = {"MTEB_CACHE": scratch, "HF_HOME": scratch, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
         root = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}

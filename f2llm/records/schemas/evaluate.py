@@ -1,5 +1,6 @@
 """Files of an evaluation that other packages read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class GateVerdict(NamedTuple):
     tasks: int
     tasks_not_improved: list[str]
     tasks_skipped: list[str]  # without rows
-    tasks_undefined: list[str]  # some model's main score is not a number
+    tasks_undefined: Sequence[str] = ()  # some model's main score is not a number; older files lack the key
 
     @classmethod
     def read(cls, path: str | Path) -> "GateVerdict":

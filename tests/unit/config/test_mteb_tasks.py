@@ -1,11 +1,13 @@
 """What mteb says of tasks, asked in this process; one test asks it as a run does, in another."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 
 from f2llm.config.benchmarks import Benchmark
-from f2llm.config.mteb_tasks import answer, registry, with_mteb
+from f2llm.config.mteb_tasks import SHIPPED, answer, registry, with_mteb
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 
@@ -115,6 +117,20 @@ def test_an_answer_of_the_other_process_is_the_same_and_is_kept(tmp_path):
     (kept,) = tmp_path.iterdir()
     kept.write_text('{"kept": 1}')
     assert registry("", ["STS17"], cache=tmp_path) == {"kept": 1}
+
+
+def test_answers_for_shipped_benchmarks_are_kept_in_the_repository_and_are_those_of_mteb(tmp_path):
+    """After an update of mteb: ask again (`f2llm check`), and move the answer from .cache/mteb-tasks to the folder."""
+    stanzas = [yaml.safe_load(path.read_text()) for path in Path("config/benchmarks").glob("*.yaml")]
+    questions = [
+        (stanza["mteb"], [task["mteb"] for task in stanza["tasks"] if "mteb" in task])
+        for stanza in stanzas
+        if "mteb" in stanza
+    ]
+    for benchmark, tasks in questions:
+        assert registry(benchmark, tasks, cache=tmp_path) == answer(benchmark, tasks)
+    assert not list(tmp_path.iterdir())
+    assert len(list(SHIPPED.iterdir())) == len(questions) > 0
 
 
 def test_a_task_made_of_others_becomes_these_which_say_so():

@@ -142,6 +142,13 @@ def test_a_finished_run_ends_with_where_things_are(checkout):
     assert "gain        mean over all tasks 40.0: +20.0 points" in status_lines(checkout)
 
 
+def test_a_verdict_from_before_undefined_tasks_were_listed_is_read(checkout):
+    finish(checkout, "toy", mean=40.0)
+    path = checkout / "results" / "runs" / "toy" / "gate.json"
+    write_json(path, {key: value for key, value in read_json(path).items() if key != "tasks_undefined"})
+    assert "gain        mean over all tasks 40.0: +20.0 points" in status_lines(checkout)
+
+
 def test_the_run_is_that_of_the_latest_call(checkout):
     finish(checkout, "embedded", mean=40.0)
     note_call(["toy", "toy-long"])
