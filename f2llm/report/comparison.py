@@ -15,7 +15,19 @@ from f2llm.records.terms import read_terms
 from f2llm.report import figures
 from f2llm.report.page import write_page
 from f2llm.report.sections.training import read_training
-from f2llm.report.tables import COUNT, GAIN, LONG, LOSS, POINTS, SECONDS, TEXT, Column, ReportTable, write_tables
+from f2llm.report.tables import (
+    COUNT,
+    GAIN,
+    LONG,
+    LOSS,
+    POINTS,
+    SECONDS,
+    TEXT,
+    Column,
+    ReportTable,
+    columns,
+    write_tables,
+)
 from f2llm.runs.funnel import read_planned
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout, read_layout
@@ -28,22 +40,14 @@ RUNS = (
     Column("run", "run", TEXT),
     Column("mean", "mean score", POINTS),
     Column("difference", "to the first", GAIN),
-    Column("sources", "sources", COUNT),
-    Column("tuples", "tuples trained on", COUNT),
-    Column("planned", "rows of the plan", COUNT),
-    Column("steps", "steps", COUNT),
-    Column("tokens", "tokens", COUNT),
+    *columns(COUNT, "sources", tuples="tuples trained on", planned="rows of the plan", steps="steps", tokens="tokens"),
     Column("seconds", "seconds in steps", SECONDS),
-    Column("loss", "last loss", LOSS),
-    Column("held_out", "held-out loss", LOSS),
+    *columns(LOSS, loss="last loss", held_out="held-out loss"),
 )
 SCORES = (
-    Column("task", "task", TEXT),
-    Column("model", "run", TEXT),
+    *columns(TEXT, "task", model="run"),
     Column("score", "score", POINTS),
-    Column("points", "to the first", GAIN),
-    Column("low", "from", GAIN),
-    Column("high", "to", GAIN),
+    *columns(GAIN, points="to the first", low="from", high="to"),
     Column("verdict", "", TEXT),
 )
 
@@ -80,17 +84,14 @@ def build_ablation(results: str | Path, *, run: str, table: str | Path, output: 
     effects = read_table(table).to_pylist()
     names = list(dict.fromkeys(row["run"] for row in effects))
     before = {row["task"]: row["before"] for row in reversed(effects)}
-    scores = [
-        Compared(row["task"], run, before[row["task"]], *(None,) * 4) for row in effects if row["run"] == names[0]
-    ]
+    scores = [Compared(task, run, points, *(None,) * 4) for task, points in before.items()]
     scores += [
         Compared(row["task"], row["run"], *(row[name] for name in ("after", "points", "low", "high", "real")))
         for row in effects
     ]
     origins = {row["task"]: row["source"] for row in effects}
-    _write(
-        [run, *names], results=Path(results), scores=scores, path=Path(output), kept=Path(table).name, origins=origins
-    )
+    place = {"results": Path(results), "path": Path(output), "kept": Path(table).name}
+    _write([run, *names], scores=scores, origins=origins, **place)
     return len(names)
 
 
@@ -117,13 +118,16 @@ def _write(
         "sources": _sources(runs),
         "scores": ReportTable(SCORES, [(*row[:6], _verdict(row.real)) for row in scores]),
     }
+    # The mean of the tasks that have an interval, of each changed run.
+    bounded = [row for row in scores if row.task == BOUNDED and row.low is not None]
+    means = {row.model.removeprefix(f"{names[0]}-"): _interval(row) for row in bounded}
     content = {
         "names": names,
         "changes": _changes(runs),
         "tables": tables,
         "scores": _grid(names, scores, origins or {}),
         "figures": {
-            "means": figures.intervals(_means(names[0], scores), label=f"points, {BOUNDED}"),
+            "means": figures.differences(list(means), {BOUNDED: means}, label="points") if means else "",
             "differences": _intervals(names, scores),
             "loss": _losses(runs),
         },
@@ -187,19 +191,18 @@ def _changes(runs: Mapping[str, ComparedRun]) -> dict[str, list[str]]:
 def _settings(runs: Mapping[str, ComparedRun]) -> ReportTable:
     """The settings that are not the same in all runs, with their values."""
     known = {name: run.settings for name, run in runs.items() if run.settings}
-    columns = [Column("setting", "setting", TEXT), *(Column(name, name, LONG) for name in known)]
+    shown = [Column("setting", "setting", TEXT), *columns(LONG, *known)]
     keys = unequal_settings(list(known.values())) if known else []
     rows = [(key, *(withheld(str(values.get(key, ""))) for values in known.values())) for key in keys]
-    return ReportTable(columns, rows)
+    return ReportTable(shown, rows)
 
 
 def _sources(runs: Mapping[str, ComparedRun]) -> ReportTable:
     """The tuples of each source that were trained on and its held-out loss, run by run."""
     names = sorted({source for run in runs.values() for source in run.planned})
     trained = {name: run for name, run in runs.items() if run.planned}
-    columns = [Column("source", "source", TEXT)]
-    columns += [Column(f"tuples_{name}", f"tuples, {name}", COUNT) for name in trained]
-    columns += [Column(f"loss_{name}", f"held-out loss, {name}", LOSS) for name in trained]
+    tuples = {f"tuples_{name}": f"tuples, {name}" for name in trained}
+    losses = {f"loss_{name}": f"held-out loss, {name}" for name in trained}
     rows = [
         (
             source,
@@ -208,18 +211,14 @@ def _sources(runs: Mapping[str, ComparedRun]) -> ReportTable:
         )
         for source in names
     ]
-    return ReportTable(columns, rows)
+    return ReportTable([Column("source", "source", TEXT), *columns(COUNT, **tuples), *columns(LOSS, **losses)], rows)
 
 
 def _grid(names: Sequence[str], scores: Sequence[Compared], origins: Mapping[str, str]) -> ReportTable:
     """The scores with three columns for each run after the first, for the page alone; means of tasks come last."""
-    columns = [Column("task", "task", TEXT), Column("source", "drawn from", TEXT), Column(names[0], names[0], POINTS)]
+    shown = [*columns(TEXT, "task", source="drawn from"), Column(names[0], names[0], POINTS)]
     for name in names[1:]:
-        columns += [
-            Column(name, name, POINTS),
-            Column(f"to_{name}", "difference", GAIN),
-            Column(f"is_{name}", "", TEXT),
-        ]
+        shown += [Column(name, name, POINTS), Column(f"to_{name}", "difference", GAIN), Column(f"is_{name}", "", TEXT)]
     cells = {(row.task, row.model): row for row in scores}
     tasks = sorted(dict.fromkeys(row.task for row in scores), key=lambda task: task in MEANS)
     rows = []
@@ -228,7 +227,7 @@ def _grid(names: Sequence[str], scores: Sequence[Compared], origins: Mapping[str
         for cell in (cells[task, name] for name in names[1:]):
             row += [cell.score, cell.points, _bounds(cell)]
         rows.append(row)
-    return ReportTable(columns, rows)
+    return ReportTable(shown, rows)
 
 
 def _bounds(cell: Compared) -> str:
@@ -239,31 +238,23 @@ def _verdict(real: bool | None) -> str:
     return "" if real is None else "more than chance" if real else "may be chance"
 
 
-def _means(yardstick: str, scores: Sequence[Compared]) -> dict[str, tuple[float, float, float]]:
-    """Changed run -> (points, low, high) of its mean of the tasks that have intervals."""
-    return {
-        row.model.removeprefix(f"{yardstick}-"): (row.points, row.low, row.high)
-        for row in scores
-        if row.task == BOUNDED and row.low is not None
-    }
-
-
 def _intervals(names: Sequence[str], scores: Sequence[Compared]) -> str:
+    """The differences to the first of `names` that have an interval as a figure."""
     bounded = [row for row in scores if row.low is not None and row.task not in MEANS]
-    groups = {
-        name: {row.task: (row.points, row.low, row.high, row.real) for row in bounded if row.model == name}
-        for name in names[1:]
-    }
-    return figures.differences(
-        list(dict.fromkeys(row.task for row in bounded)), groups, label=f"points over {names[0]}"
-    )
+    groups = {name: {row.task: _interval(row) for row in bounded if row.model == name} for name in names[1:]}
+    tasks = list(dict.fromkeys(row.task for row in bounded))
+    return figures.differences(tasks, groups, label=f"points over {names[0]}")
+
+
+def _interval(row: Compared) -> tuple[float, float, float, bool]:
+    return row.points, row.low, row.high, row.real
 
 
 def _losses(runs: Mapping[str, ComparedRun]) -> str:
     lines = {}
     for name, run in runs.items():
         if run.metrics:
-            blocks = np.array_split(np.arange(len(run.metrics["step"])), min(MOST_POINTS, len(run.metrics["step"])))
-            steps = [int(run.metrics["step"][block[-1]]) for block in blocks]
-            lines[name] = {"loss": figures.Line(steps, [float(run.metrics["loss"][block].mean()) for block in blocks])}
+            parts = min(MOST_POINTS, len(run.metrics["step"]))
+            steps, losses = (np.array_split(run.metrics[term], parts) for term in ("step", "loss"))
+            lines[name] = {"loss": figures.Line([block[-1] for block in steps], [block.mean() for block in losses])}
     return figures.curves(lines, zero=True) if lines else ""

@@ -14,6 +14,7 @@ QUIET, STRONG, THIRD = "#8a94a6", "#2f7ed8", "#d9822b"
 INK = "#7a8494"  # between the inks of the light and the dark page
 # Of middle lightness, so that they show on light and dark; further groups take the next of MARKS.
 COLOURS = ("#2f7ed8", "#d9822b", "#1b9e77", "#b8568a", "#8a6d3b", "#56a3c9", "#a05195", "#7f8c1f", "#c0504d", "#6b7a99")
+LEGEND = {"frameon": False, "labelcolor": INK, "fontsize": 8}
 MARKS = ("o", "x", "^", "s", "+", "v")
 PANELS_A_ROW = 4
 MOST_MARKED = 40  # points of a line that are marked one by one
@@ -26,12 +27,12 @@ class Line(NamedTuple):
     values: Sequence[float] | NDArray[np.float64]
 
 
-class Places(NamedTuple):
-    """Points of one group on a map, with a text for each."""
+class Place(NamedTuple):
+    """A point on a map, with its text."""
 
-    xs: Sequence[float]
-    ys: Sequence[float]
-    texts: Sequence[str]
+    x: float
+    y: float
+    text: str
 
 
 def funnel_bars(stages: Mapping[str, Sequence[int | None]], *, sources: Sequence[str]) -> str:
@@ -48,9 +49,7 @@ def funnel_bars(stages: Mapping[str, Sequence[int | None]], *, sources: Sequence
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("queries, at the end tuples")
-    axes.legend(
-        frameon=False, labelcolor=INK, fontsize=8, ncols=len(stages), loc="lower center", bbox_to_anchor=(0.5, 1.0)
-    )
+    axes.legend(**LEGEND, ncols=len(stages), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return _svg(figure)
 
 
@@ -105,10 +104,8 @@ def differences(
             if not picked:
                 continue
             xs, ys = [cell[0] for _, cell in picked], [place + shift for place, _ in picked]
-            spread = [
-                [max(0.0, cell[0] - cell[1]) for _, cell in picked],
-                [max(0.0, cell[2] - cell[0]) for _, cell in picked],
-            ]
+            ends = [(middle - low, high - middle) for _, (middle, low, high, _) in picked]
+            spread = np.maximum(0.0, np.transpose(ends))
             axes.errorbar(
                 xs, ys, xerr=spread, fmt="o", color=colour, markersize=4, linewidth=1,
                 markerfacecolor=colour if real else "none", label=None if group in labelled else group,
@@ -118,32 +115,24 @@ def differences(
     axes.invert_yaxis()
     axes.set_xlabel(label)
     if groups:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        axes.legend(**LEGEND, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return _svg(figure)
 
 
-def scatter(groups: Mapping[str, Places], *, name: str) -> str:
+def scatter(groups: Mapping[str, Sequence[Place]], *, name: str) -> str:
     """A map of points; each group is an element with the id `{name}-{number}`, each point says its text."""
     figure, axes = _figure(8.2, 5.6)
     for number, (group, points) in enumerate(groups.items()):
-        mark = MARKS[(number // len(COLOURS)) % len(MARKS)]
-        drawn = axes.scatter(
-            points.xs,
-            points.ys,
-            9,
-            color=COLOURS[number % len(COLOURS)],
-            marker=mark,
-            alpha=0.75,
-            linewidths=0.8,
-            label=group,
-        )
+        xs, ys, _ = zip(*points, strict=True)
+        looks = {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[(number // len(COLOURS)) % len(MARKS)]}
+        drawn = axes.scatter(xs, ys, 9, **looks, alpha=0.75, linewidths=0.8, label=group)
         drawn.set_gid(f"{name}-{number}")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(**LEGEND, loc="center left", bbox_to_anchor=(1, 0.5))
     text = _svg(figure)
     for number, points in enumerate(groups.values()):
-        text = _titled(text, f"{name}-{number}", points.texts)
+        text = _titled(text, f"{name}-{number}", [point.text for point in points])
     return text
 
 
@@ -178,24 +167,7 @@ def _legend(figure, panels) -> None:  # noqa: ANN001 - matplotlib objects
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        handles.values(), handles.keys(), frameon=False, labelcolor=INK, fontsize=8, ncols=3, loc="outside upper left"
-    )
-
-
-def intervals(values: Mapping[str, tuple[float, float, float]], *, label: str) -> str:
-    """One (middle, low, high) a line, with its interval, and a line at zero; nothing for no values."""
-    if not values:
-        return ""
-    figure, axes = _figure(8.2, 0.3 * len(values) + 0.8)
-    for place, (middle, low, high) in enumerate(values.values()):
-        axes.plot((low, high), (place, place), color=QUIET, linewidth=2)
-        axes.plot(middle, place, "o", color=STRONG, markersize=5)
-    axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(range(len(values)), list(values))
-    axes.invert_yaxis()
-    axes.set_xlabel(label)
-    return _svg(figure)
+    figure.legend(handles.values(), handles.keys(), **LEGEND, ncols=3, loc="outside upper left")
 
 
 def _figure(width: float, height: float):  # noqa: ANN202 - a pair of matplotlib objects

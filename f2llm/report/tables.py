@@ -38,6 +38,17 @@ class Column(NamedTuple):
         """Whether it stands on the right."""
         return self.kind not in (TEXT, LONG)
 
+    def shown(self, value: Any) -> str:  # noqa: ANN401 - any cell
+        """A value as a person reads it."""
+        if value is None:
+            return NOTHING if self.numeric else ""
+        return KINDS[self.kind][1](value)
+
+
+def columns(kind: str, /, *names: str, **headings: str) -> list[Column]:
+    """Columns of one kind: those of `names` are headed by their name, those after them as `headings` says."""
+    return [Column(name, heading, kind) for name, heading in [*zip(names, names, strict=True), *headings.items()]]
+
 
 class Cell(NamedTuple):
     """A value as the page shows it."""
@@ -57,8 +68,7 @@ class ReportTable(NamedTuple):
         """The table as it lies on disk."""
         schema = pa.schema([pa.field(column.name, KINDS[column.kind][0]) for column in self.columns])
         values = [list(column) for column in zip(*self.rows, strict=True)] or [[] for _ in self.columns]
-        arrays = [pa.array(value, field.type) for value, field in zip(values, schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=schema)
+        return pa.table(values, schema=schema)
 
     def without_empty_text(self) -> "ReportTable":
         """The table without columns of text that are empty in every row."""
@@ -69,7 +79,7 @@ class ReportTable(NamedTuple):
         """The rows as the page shows them."""
         return [
             [
-                Cell(self._shown(value, column), column.kind, column.numeric)
+                Cell(column.shown(value), column.kind, column.numeric)
                 for value, column in zip(row, self.columns, strict=True)
             ]
             for row in self.rows
@@ -78,12 +88,6 @@ class ReportTable(NamedTuple):
     def first(self, rows: int) -> "ReportTable":
         """The first rows."""
         return self._replace(rows=self.rows[:rows])
-
-    @staticmethod
-    def _shown(value: Any, column: Column) -> str:  # noqa: ANN401 - any cell
-        if value is None:
-            return NOTHING if column.numeric else ""
-        return KINDS[column.kind][1](value)
 
     def column(self, name: str) -> list[Any]:
         """The values of the column `name`."""

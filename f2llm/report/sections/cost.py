@@ -1,10 +1,10 @@
 """Section: time and memory of the jobs of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, SECONDS, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, SECONDS, TEXT, Column, ReportTable, columns
 from f2llm.runs.manifests import peak_memory_of, stage_of, unit_of
 
 # A person wants to read few lines: stages that are added to another.
@@ -18,34 +18,24 @@ COSTS = (
     Column("peak_memory_mb", "peak memory (MB)", COUNT),
 )
 LONGEST = (
-    Column("rule", "rule", TEXT),
-    Column("unit", "of", TEXT),
+    *columns(TEXT, "rule", unit="of"),
     Column("seconds", "seconds", SECONDS),
     Column("peak_memory_mb", "peak memory (MB)", COUNT),
 )
 
 
-def cost_tables(jobs: Sequence[Mapping[str, Any]]) -> dict[str, ReportTable]:
-    """The tables `costs` (by stage, jobs added up) and `longest_jobs`."""
+def cost_section(run: ReportedRun) -> Section:
+    """Time and memory of the jobs: by stage, added up, and of the longest."""
     stages: dict[str, list[Mapping[str, Any]]] = {}
-    for job in jobs:
+    for job in run.jobs:
         stage = stage_of(job["rule"])
         stages.setdefault(ADDED_TO.get(stage, stage), []).append(job)
     costs = [
-        (
-            stage,
-            len(stages[stage]),
-            sum(job["seconds"] for job in stages[stage]),
-            max(map(peak_memory_of, stages[stage])),
-        )
+        (stage, len(jobs), sum(job["seconds"] for job in jobs), max(map(peak_memory_of, jobs)))
         for stage in STAGES
-        if stage in stages
+        if (jobs := stages.get(stage))
     ]
-    longest = sorted(jobs, key=lambda job: (-job["seconds"], job["rule"], unit_of(job)))[:LONGEST_SHOWN]
+    longest = sorted(run.jobs, key=lambda job: (-job["seconds"], job["rule"], unit_of(job)))[:LONGEST_SHOWN]
     rows = [(job["rule"], unit_of(job), job["seconds"], peak_memory_of(job)) for job in longest]
-    return {"costs": ReportTable(COSTS, costs), "longest_jobs": ReportTable(LONGEST, rows)}
-
-
-def cost_section(run: ReportedRun) -> Section:
-    """Time and memory of the jobs."""
-    return Section(cost_tables(run.jobs), also=("results/lineage/jobs",))
+    tables = {"costs": ReportTable(COSTS, costs), "longest_jobs": ReportTable(LONGEST, rows)}
+    return Section(tables, also=("results/lineage/jobs",))

@@ -1,10 +1,7 @@
 """Section: what a run ran on, versions and the kind of machine."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-from f2llm.config.train import Train
 from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.tables import COUNT, LONG, TEXT, Column, ReportTable
 from f2llm.runs.withheld import withheld
@@ -12,10 +9,10 @@ from f2llm.runs.withheld import withheld
 ENVIRONMENT = (Column("name", "what", TEXT), Column("value", "value", LONG), Column("jobs", "jobs", COUNT))
 
 
-def environment_table(jobs: Sequence[Mapping[str, Any]], *, train: Train) -> ReportTable:
+def environment_section(run: ReportedRun) -> Section:
     """What decided results: kind of machine, versions, processes, with the number of jobs of each value."""
     counts: Counter[tuple[str, str]] = Counter()
-    for job in jobs:
+    for job in run.jobs:
         counts[("machine", withheld(job["platform"]))] += 1
         for name in ("device", "precision"):
             if isinstance(job["counts"].get(name), str):
@@ -25,24 +22,17 @@ def environment_table(jobs: Sequence[Mapping[str, Any]], *, train: Train) -> Rep
     first = ("machine", "device", "precision", "python")
     rows.sort(key=lambda row: (first.index(row[0]) if row[0] in first else len(first), row))
     settings = [
-        (f"training {name}", str(getattr(train, name)), None) for name in ("nodes", "processes", "threads", "recipe")
+        (f"training {name}", str(getattr(run.layout.train, name)), None)
+        for name in ("nodes", "processes", "threads", "recipe")
     ]
-    return ReportTable(ENVIRONMENT, [*rows, *settings])
-
-
-def mixed(table: ReportTable) -> list[str]:
-    """What several jobs of a run had differently, in words: its results are those of no single environment."""
+    # Jobs of different versions: the results are those of no single environment.
     values: dict[str, list[str]] = {}
-    for name, value, _ in table.rows:
+    for name, value, _ in rows:
         values.setdefault(name, []).append(value)
-    return [
+    mixed = [
         f"The jobs ran with different versions of {name}: {', '.join(versions)}."
         for name, versions in values.items()
         if len(versions) > 1 and name not in ("device", "precision")
     ]
-
-
-def environment_section(run: ReportedRun) -> Section:
-    """Versions and the kind of machine."""
-    table = environment_table(run.jobs, train=run.layout.train)
-    return Section({"environment": table}, also=("results/lineage/jobs",), warnings=mixed(table))
+    table = ReportTable(ENVIRONMENT, [*rows, *settings])
+    return Section({"environment": table}, also=("results/lineage/jobs",), warnings=mixed)

@@ -2,15 +2,12 @@
 
 from f2llm.estimate.compare import read_estimate
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import SECONDS, SHARE, TEXT, Column, ReportTable
+from f2llm.report.tables import SECONDS, SHARE, TEXT, ReportTable, columns
 
 ESTIMATE = (
-    Column("stage", "stage", TEXT),
-    Column("figure", "figure", TEXT),
-    Column("expected", "expected", SECONDS),
-    Column("truth", "true", SECONDS),
-    Column("off", "off by", SHARE),
-    Column("stated_error", "stated error", SHARE),
+    *columns(TEXT, "stage", "figure"),
+    *columns(SECONDS, "expected", truth="true"),
+    *columns(SHARE, off="off by", stated_error="stated error"),
 )
 FIGURES = {"rows": "rows", "disk": "disk, MB", "memory": "memory, MB", "cpu": "processor time, s"}
 

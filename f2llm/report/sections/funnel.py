@@ -6,36 +6,19 @@ from collections.abc import Sequence
 from f2llm.records.files import read_json
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section, in_words
-from f2llm.report.tables import COUNT, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, TEXT, Column, ReportTable, columns
 from f2llm.runs.funnel import Funnel
 
 RELEASED = (
     Column("source", "source", TEXT),
-    Column("common", "both", COUNT),
-    Column("ours_only", "ours only", COUNT),
-    Column("theirs_only", "theirs only", COUNT),
-    Column("same_positive", "same positive", COUNT),
-    Column("negatives_common", "negatives: both", COUNT),
-    Column("negatives_ours", "ours", COUNT),
-    Column("negatives_theirs", "theirs", COUNT),
+    *columns(COUNT, common="both", ours_only="ours only", theirs_only="theirs only", same_positive="same positive"),
+    *columns(COUNT, negatives_common="negatives: both", negatives_ours="ours", negatives_theirs="theirs"),
 )
 FUNNEL = (
-    Column("source", "source", TEXT),
-    Column("task", "task", TEXT),
-    Column("raw", "raw", COUNT),
-    Column("normalised", "normalised", COUNT),
-    Column("held_out", "held out", COUNT),
-    Column("training", "for training", COUNT),
-    Column("exact", "after exact", COUNT),
-    Column("near", "after near", COUNT),
-    Column("clean", "after contaminated", COUNT),
-    Column("curated", "curated", COUNT),
-    Column("mined", "mined", COUNT),
-    Column("tuples", "tuples", COUNT),
-    Column("trained", "trained", COUNT),
-    Column("planned", "rows of the plan", COUNT),
-    Column("published", "published", COUNT),
-    Column("passages", "passages", COUNT),
+    *columns(TEXT, "source", "task"),
+    *columns(COUNT, "raw", "normalised", held_out="held out", training="for training", exact="after exact"),
+    *columns(COUNT, near="after near", clean="after contaminated", curated="curated", mined="mined", tuples="tuples"),
+    *columns(COUNT, "trained", planned="rows of the plan", published="published", passages="passages"),
     Column("passages_curated", "searched", COUNT),
 )
 SHOWN_STAGES = ("raw", "normalised", "exact", "near", "clean", "mined", "trained")
@@ -44,10 +27,10 @@ MOSTLY_DROPPED = 0.5  # share of a source's tuples lost in mining that the repor
 
 def funnel_table(rows: Sequence[Funnel]) -> ReportTable:
     """The funnel as a table; the column of published counts is there where a source has one."""
-    columns = [
+    shown = [
         column for column in FUNNEL if column.name != "published" or any(row.published is not None for row in rows)
     ]
-    return ReportTable(columns, [[getattr(row, column.name) for column in columns] for row in rows])
+    return ReportTable(shown, [[getattr(row, column.name) for column in shown] for row in rows])
 
 
 def funnel_section(run: ReportedRun) -> Section:

@@ -1,6 +1,6 @@
 """Section: what the licences ask of who uses the data or the model, by the terms of their SPDX ids. No legal advice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from f2llm.config.licences import named
@@ -8,7 +8,7 @@ from f2llm.config.models import Model
 from f2llm.config.sources import Source
 from f2llm.records.files import read_json
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, LONG, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, LONG, TEXT, Column, ReportTable, columns
 from f2llm.runs.withheld import withheld
 
 CREDIT = "name the authors"
@@ -19,46 +19,26 @@ NO_CHANGE = "no sharing of changed versions"
 OPEN_SOURCE = "give the source code with copies"
 FREE = "none"
 READ = "read its terms"
-# Beginning of an SPDX id -> obligations (spdx.org/licenses and the licences' own texts); the first that fits.
-TERMS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("CC-BY-NC-ND-", (CREDIT, NO_COMMERCE, NO_CHANGE)),
-    ("CC-BY-NC-SA-", (CREDIT, NO_COMMERCE, ALIKE)),
-    ("CC-BY-NC-", (CREDIT, NO_COMMERCE)),
-    ("CC-BY-ND-", (CREDIT, NO_CHANGE)),
-    ("CC-BY-SA-", (CREDIT, ALIKE)),
-    ("CC-BY-", (CREDIT,)),
-    ("CC0-", (FREE,)),
-    ("PDDL-", (FREE,)),
-    ("Unlicense", (FREE,)),
-    ("0BSD", (FREE,)),
-    ("ODC-By-", (CREDIT,)),
-    ("ODbL-", (CREDIT, ALIKE)),
-    ("CDLA-Permissive-", (NOTICE,)),
-    ("Apache-", (NOTICE,)),
-    ("MIT", (NOTICE,)),
-    ("BSD-", (NOTICE,)),
-    ("ISC", (NOTICE,)),
-    ("Unicode-", (NOTICE,)),
-    ("MPL-", (NOTICE, OPEN_SOURCE)),
-    ("LGPL-", (NOTICE, OPEN_SOURCE)),
-    ("GPL-", (NOTICE, OPEN_SOURCE, ALIKE)),
-    ("AGPL-", (NOTICE, OPEN_SOURCE, ALIKE)),
+# Beginnings of SPDX ids -> obligations (spdx.org/licenses and the licences' own texts); the first that fits.
+TERMS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("CC-BY-NC-ND-",), (CREDIT, NO_COMMERCE, NO_CHANGE)),
+    (("CC-BY-NC-SA-",), (CREDIT, NO_COMMERCE, ALIKE)),
+    (("CC-BY-NC-",), (CREDIT, NO_COMMERCE)),
+    (("CC-BY-ND-",), (CREDIT, NO_CHANGE)),
+    (("CC-BY-SA-", "ODbL-"), (CREDIT, ALIKE)),
+    (("CC-BY-", "ODC-By-"), (CREDIT,)),
+    (("CC0-", "PDDL-", "Unlicense", "0BSD"), (FREE,)),
+    (("CDLA-Permissive-", "Apache-", "MIT", "BSD-", "ISC", "Unicode-"), (NOTICE,)),
+    (("MPL-", "LGPL-"), (NOTICE, OPEN_SOURCE)),
+    (("GPL-", "AGPL-"), (NOTICE, OPEN_SOURCE, ALIKE)),
 )
 LICENCES = (
-    Column("name", "name", TEXT),
-    Column("use", "use", TEXT),
-    Column("licence", "licence", TEXT),
-    Column("commercial", "commercial", TEXT),
+    *columns(TEXT, "name", "use", "licence", "commercial"),
     Column("obligations", "asks for", LONG),
     Column("tuples", "tuples trained on", COUNT),
-    Column("files", "files (sha256)", LONG),
-    Column("note", "note and reference", LONG),
-    Column("citation", "cite", LONG),
+    *columns(LONG, files="files (sha256)", note="note and reference", citation="cite"),
 )
-OBLIGATIONS = (
-    Column("obligation", "obligation", TEXT),
-    Column("names", "because of", LONG),
-)
+OBLIGATIONS = (Column("obligation", "obligation", TEXT), Column("names", "because of", LONG))
 FILES_NAMED = 3
 
 
@@ -66,52 +46,37 @@ def obligations_of(licence: str) -> tuple[str, ...]:
     """The obligations of an SPDX expression; of a choice (OR) all are named, since who uses it chooses."""
     obligations: dict[str, None] = {}
     for part in named(licence) if licence else ():
-        obligations |= dict.fromkeys(next((terms for start, terms in TERMS if part.startswith(start)), (READ,)))
+        obligations |= dict.fromkeys(next((terms for starts, terms in TERMS if part.startswith(starts)), (READ,)))
     if len(obligations) > 1:
         obligations.pop(FREE, None)
     return tuple(obligations) or (READ,)
 
 
-def licence_tables(
-    trained: Sequence[Source],
-    scored: Sequence[Source],
-    models: Mapping[str, Model],
-    *,
-    tuples: Mapping[str, int | None],
-    manifests: Mapping[str, Mapping[str, Any]],
-) -> dict[str, ReportTable]:
-    """The tables `licences` and `obligations`.
-
-    `models` maps a use to a model, `tuples` sources to tuples that were trained on, `manifests` sources to what
-    their fetching recorded.
-    """
-    rows = [
-        _row(source.name, use, source, tuples=tuples.get(source.name), files=_files(manifests.get(source.name, {})))
-        for use, sources in (("trained on", trained), ("scored on", scored))
-        for source in sources
-    ]
-    for use, model in models.items():
+def _licences(run: ReportedRun) -> list[tuple]:
+    """Rows of LICENCES: the sources that were trained on or scored on, then the models."""
+    layout, tuples = run.layout, {row.source: row.trained for row in run.funnel}
+    rows = []
+    for use, sources in (("trained on", layout.sources), ("scored on", run.heldout)):
+        for source in sources:
+            manifest: Mapping[str, Any] = {}
+            with run.gaps.noting(f"{source.name}, files"):
+                manifest = read_json(layout.source(source.name) / "manifest.json")
+            rows.append(_row(use, source, tuples=tuples.get(source.name), files=_files(manifest)))
+    for use, model in (("backbone", layout.backbone), ("retriever", layout.retriever)):
         place = withheld(model.fetch.package or model.fetch.repository or model.fetch.url or model.fetch.path)
         digest = model.fetch.sha256 or model.fetch.revision
-        rows.append(_row(model.name, use, model, tuples=None, files=f"{place} ({digest[:12]})"))
-    asked: dict[str, list[str]] = {}
-    for row in rows:
-        for obligation in row[4].split("; ") if row[1] != "scored on" else ():
-            asked.setdefault(obligation, []).append(row[0])
-    listed = [
-        (obligation, ", ".join(dict.fromkeys(names))) for obligation, names in asked.items() if obligation != FREE
-    ]
-    return {"licences": ReportTable(LICENCES, rows), "obligations": ReportTable(OBLIGATIONS, sorted(listed))}
+        rows.append(_row(use, model, tuples=None, files=f"{place} ({digest[:12]})"))
+    return rows
 
 
-def _row(name: str, use: str, stanza: Source | Model, *, tuples: int | None, files: str) -> tuple:
+def _row(use: str, stanza: Source | Model, *, tuples: int | None, files: str) -> tuple:
     licence = stanza.licence
     note = withheld(" ".join(f"{licence.note} {stanza.reference}".split()))
     citation = withheld(getattr(stanza, "citation", ""))
     asked = "; ".join(obligations_of(licence.id))
     if licence.commercial == "no" and NO_COMMERCE not in asked:
         asked = f"{NO_COMMERCE}; {asked}"
-    return (name, use, licence.id, licence.commercial, asked, tuples, files, note, citation)
+    return (stanza.name, use, licence.id, licence.commercial, asked, tuples, files, note, citation)
 
 
 def _files(manifest: Mapping[str, Any]) -> str:
@@ -122,21 +87,18 @@ def _files(manifest: Mapping[str, Any]) -> str:
 
 def licences_section(run: ReportedRun) -> Section:
     """Under which licences data and models are, and what these ask for."""
-    layout, manifests = run.layout, {}
-    for source in (*layout.sources, *run.heldout):
-        with run.gaps.noting(f"{source.name}, files"):
-            manifests[source.name] = read_json(layout.source(source.name) / "manifest.json")
-    tables = licence_tables(
-        layout.sources,
-        run.heldout,
-        {"backbone": layout.backbone, "retriever": layout.retriever},
-        tuples={row.source: row.trained for row in run.funnel},
-        manifests=manifests,
-    )
-    unclear = [source for source in layout.sources if source.licence.commercial != "yes"]
-    warnings = [
-        f"{len(unclear)} of {len(layout.sources)} sources do not clearly allow commercial use: "
-        + ", ".join(f"{source.name} ({source.licence.commercial})" for source in unclear)
-        + "."
-    ] if unclear else []  # fmt: skip
-    return Section(tables, {}, {"barred": layout.barred}, ("results/sources/*/manifest.json",), warnings)
+    rows, asked = _licences(run), dict[str, list[str]]()
+    for name, use, _, _, obligations, *_ in rows:
+        for obligation in obligations.split("; ") if use != "scored on" else ():
+            asked.setdefault(obligation, []).append(name)
+    listed = [
+        (obligation, ", ".join(dict.fromkeys(names))) for obligation, names in asked.items() if obligation != FREE
+    ]
+    tables = {"licences": ReportTable(LICENCES, rows), "obligations": ReportTable(OBLIGATIONS, sorted(listed))}
+    sources, warnings = run.layout.sources, []
+    if unclear := [
+        f"{source.name} ({licence})" for source in sources if (licence := source.licence.commercial) != "yes"
+    ]:
+        allowed = f"{len(unclear)} of {len(sources)} sources do not clearly allow commercial use"
+        warnings = [f"{allowed}: {', '.join(unclear)}."]
+    return Section(tables, {}, {"barred": run.layout.barred}, ("results/sources/*/manifest.json",), warnings)

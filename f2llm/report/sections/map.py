@@ -14,7 +14,7 @@ from f2llm.records.sql import rows_at
 from f2llm.records.tables import count_rows
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable, columns
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout
 from f2llm.vectors.store import VectorStore
@@ -45,21 +45,11 @@ class Map(NamedTuple):
     vectors: NDArray[np.float32]
 
 
-class _Sample(NamedTuple):
-    source: str
-    role: str
-    id: str
-    text: str
-    vector: NDArray[np.floating]
-
-
+_Sample = tuple[tuple[str, str, str, str], NDArray[np.floating]]  # the first fields of a point, and its vector
 MAP = (
-    Column("source", "source", TEXT),
-    Column("role", "role", TEXT),
-    Column("id", "id", TEXT),
+    *columns(TEXT, "source", "role", "id"),
     Column("text", "text", LONG),
-    Column("x", "x", SCORE),
-    Column("y", "y", SCORE),
+    *columns(SCORE, "x", "y"),
 )
 NEIGHBOURS = (
     Column("source", "source", TEXT),
@@ -80,17 +70,14 @@ def read_map(layout: Layout, *, gaps: Gaps) -> Map | None:
     for source in layout.sources:
         with gaps.noting(source.name):
             sampled += _sampled(layout, source.name, each=each)
-    if len({sample.id for sample in sampled}) < 3:
+    if len({identity for (_, _, identity, _), _ in sampled}) < 3:
         return None
     from sklearn.decomposition import PCA
 
-    vectors = np.stack([sample.vector for sample in sampled]).astype(np.float32)
+    vectors = np.stack([vector for _, vector in sampled]).astype(np.float32)
     projection = PCA(2, svd_solver="full")
     places = projection.fit_transform(vectors.astype(np.float64)).round(DECIMALS) + 0.0
-    points = [
-        Point(sample.source, sample.role, sample.id, sample.text, float(x), float(y))
-        for sample, (x, y) in zip(sampled, places, strict=True)
-    ]
+    points = [Point(*text, *place) for (text, _), place in zip(sampled, places.tolist(), strict=True)]
     return Map(points, float(projection.explained_variance_ratio_.sum()), vectors)
 
 
@@ -112,7 +99,7 @@ def _sampled(layout: Layout, source: str, *, each: int) -> list[_Sample]:
     for table, column, role in ROLES:
         path = layout.curated(source) / f"{table}.parquet"
         count = count_rows(path)
-        wanted = {number * count // each for number in range(min(count, each))} if count > each else set(range(count))
+        wanted = {number * count // each for number in range(each)} if count > each else set(range(count))
         rows = [row for _, row in sorted(rows_at(path, column, wanted).items())]
         samples += _with_vectors(rows, source=source, role=role, manifest=manifest, store=store)
     return samples
@@ -125,7 +112,7 @@ def _with_vectors(
     ids = [doc_id(format_query(prompt, instruction=manifest["instruction"], text=text)) for _, text in rows]
     vectors = store.get(ids) if ids else ()
     return [
-        _Sample(source, role, identity.hex(), " ".join(text[:MOST_CHARACTERS].split()), vector)
+        ((source, role, identity.hex(), " ".join(text[:MOST_CHARACTERS].split())), vector)
         for (identity, text), vector in zip(rows, vectors, strict=True)
     ]
 
@@ -154,7 +141,10 @@ def map_section(run: ReportedRun) -> Section:
     sampled = read_map(run.layout, gaps=run.gaps)
     if sampled is None:
         return Section()
-    places = _places(sampled)
+    places: dict[str, list[figures.Place]] = {}
+    for point in sampled.points:
+        place = figures.Place(point.x, point.y, f"{point.source}, {point.role}: {point.text}")
+        places.setdefault(point.source, []).append(place)
     shown = {
         "explained": sampled.explained,
         "groups": list(places),
@@ -162,13 +152,3 @@ def map_section(run: ReportedRun) -> Section:
         "retriever": run.layout.retriever.name,
     }
     return Section(map_tables(sampled), {"map": figures.scatter(places, name="map")}, shown, ("results/vectors",))
-
-
-def _places(sampled: Map) -> dict[str, figures.Places]:
-    groups: dict[str, figures.Places] = {}
-    for point in sampled.points:
-        places = groups.setdefault(point.source, figures.Places([], [], []))
-        places.xs.append(point.x)
-        places.ys.append(point.y)
-        places.texts.append(f"{point.source}, {point.role}: {point.text}")
-    return groups

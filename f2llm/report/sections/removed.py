@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ from f2llm.records.ids import keyed_hash
 from f2llm.records.tables import ID, read_batches, read_table
 from f2llm.report.excerpts import MOST_CHARACTERS, Piece, found_inside, shown_rows, side_by_side
 from f2llm.report.parts import ReportedRun, Section, read_each
-from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable, columns
 from f2llm.runs.funnel import Contamination, read_contamination
 from f2llm.runs.layout import Layout
 
@@ -25,27 +27,18 @@ HITS_SHOWN = 2  # of each task
 PAIRS_SHOWN = 20  # of sources with texts in common
 MOST_READ = 40_000  # characters of a text that is compared with another
 REMOVED = (
-    Column("source", "source", TEXT),
-    Column("role", "what", TEXT),
-    Column("stage", "stage", TEXT),
-    Column("reason", "reason", TEXT),
+    *columns(TEXT, "source", role="what", stage="stage", reason="reason"),
     Column("rows", "rows", COUNT),
 )
 REMOVED_EXAMPLES = (
-    Column("source", "source", TEXT),
-    Column("role", "what", TEXT),
-    Column("stage", "stage", TEXT),
-    Column("reason", "reason", TEXT),
-    Column("text", "text", LONG),
-    Column("kept_text", "what stands in for it", LONG),
+    *columns(TEXT, "source", role="what", stage="stage", reason="reason"),
+    *columns(LONG, "text", kept_text="what stands in for it"),
     Column("similarity", "similarity", SCORE),
     Column("evidence", "evidence", TEXT),
 )
 CONTAMINATION = (
     Column("task", "task", TEXT),
-    Column("dropped", "rows dropped", COUNT),
-    Column("reported", "rows reported", COUNT),
-    Column("evaluation_texts", "evaluation texts found", COUNT),
+    *columns(COUNT, dropped="rows dropped", reported="rows reported", evaluation_texts="evaluation texts found"),
     Column("corpus", "equal to a corpus text", COUNT),
     Column("sources", "rows by source", LONG),
 )
@@ -63,39 +56,6 @@ class Clusters(NamedTuple):
     largest_id: bytes | None  # of the text that was kept of it
 
 
-class HitExample(NamedTuple):
-    """A training text and the evaluation text that it contains."""
-
-    source: str
-    role: str
-    task: str
-    test_id: str
-    rule: str
-    containment: float
-    dropped: bool
-    text: str
-    test_text: str
-
-
-class RemovedExample(NamedTuple):
-    """A removed row, why, and what stands in for it or was hit."""
-
-    role: str
-    stage: str
-    reason: str
-    text: list[Piece]
-    kept_text: list[Piece]  # empty where nothing stands in
-    evidence: str
-    similarity: float | None
-
-
-class ClusterExample(NamedTuple):
-    """The clusters of a source and the text that was kept of the largest."""
-
-    clusters: Clusters
-    largest_text: str
-
-
 def read_clusters(layout: Layout, source: str) -> Clusters:
     """The clusters of exact and near copies among the passages, or else the queries, of a source."""
     table = read_table(layout.curated(source) / "removed.parquet", columns=["id", "role", "kept_id"])
@@ -105,23 +65,22 @@ def read_clusters(layout: Layout, source: str) -> Clusters:
     if not len(table):
         return Clusters(source, 0, 0, (0,) * len(SIZES), 0, None)
     ids, kept = _bytes(table["id"]), _bytes(table["kept_id"])
-    kept = _last_stand_ins(kept, order=np.argsort(ids), ids=ids, stand_in=kept)
-    roots, counts = np.unique(kept, return_counts=True)
+    roots, counts = np.unique(_last_stand_ins(ids, kept), return_counts=True)
     sizes = counts + 1
-    bounds = [*SIZES, np.iinfo(np.int64).max]
-    by_size = tuple(int(((sizes >= low) & (sizes < high)).sum()) for low, high in zip(bounds, bounds[1:], strict=False))
+    by_size = tuple(np.histogram(sizes, [*SIZES, np.iinfo(np.int64).max])[0].tolist())
     largest = int(sizes.argmax())
     largest_id = bytes(roots[largest]).ljust(16, b"\0")  # NumPy drops the zeros at the end
     return Clusters(source, len(roots), len(ids), by_size, int(sizes[largest]), largest_id)
 
 
-def cluster_example(layout: Layout, source: str) -> ClusterExample:
-    """The clusters of copies in a source and the text of the largest."""
+def cluster_row(layout: Layout, source: str) -> tuple:
+    """A row of the table of clusters: those of a source, and the text that was kept of the largest."""
     clusters = read_clusters(layout, source)
     texts = {}
     for table, column in (("corpus", "doc_id"), ("queries", "query_id")) if clusters.largest_id else ():
         texts |= shown_rows(layout.source(source) / f"{table}.parquet", column, {clusters.largest_id})
-    return ClusterExample(clusters, texts.get(clusters.largest_id, ""))
+    counts = (clusters.source, clusters.clusters, clusters.removed, *clusters.by_size, clusters.largest)
+    return (*counts, texts.get(clusters.largest_id, ""))
 
 
 def read_shared(layout: Layout) -> list[Mapping[str, Any]]:
@@ -131,32 +90,31 @@ def read_shared(layout: Layout) -> list[Mapping[str, Any]]:
     return sorted(pairs, key=lambda pair: (-pair["texts"], pair["role"], pair["sources"]))
 
 
-def hit_examples(layout: Layout, *, each: int) -> list[HitExample]:
-    """Up to `each` hits of every task, drawn by keyed hash."""
-    drawn: dict[str, list[tuple[int, HitExample]]] = {}
+def hit_examples(layout: Layout, *, each: int) -> list[dict[str, Any]]:
+    """Up to `each` hits of every task, drawn by keyed hash: rows of hits.parquet with their source."""
+    drawn: dict[str, list[tuple[tuple, dict[str, Any]]]] = {}
     for source in layout.sources:
         for batch in read_batches(layout.curated(source.name) / "hits.parquet", rows=1024):
             for row in batch.to_pylist():
-                rank = keyed_hash(0, "example", row["id"])
-                example = HitExample(source.name, *(row[name] for name in HitExample._fields[1:]))
-                drawn[row["task"]] = sorted([*drawn.get(row["task"], []), (rank, example)])[:each]
-    return [example for task in sorted(drawn) for _, example in drawn[task]]
+                rank = (keyed_hash(0, "example", row["id"]), source.name, row["role"], row["test_id"])
+                known = [*drawn.get(row["task"], []), (rank, row | {"source": source.name})]
+                drawn[row["task"]] = sorted(known, key=itemgetter(0))[:each]
+    return [hit for task in sorted(drawn) for _, hit in drawn[task]]
 
 
-def removed_examples(layout: Layout, source: str) -> list[RemovedExample]:
-    """Up to two removed rows of each role, stage and reason, except those of the sampling cap."""
+def removed_examples(layout: Layout, source: str) -> list[dict[str, Any]]:
+    """Up to two removed rows of each role, stage and reason, except those of the sampling cap.
+
+    Their `text`, and `kept_text` of what stands in for it, are in pieces.
+    """
     chosen = _first_of_each_kind(layout.curated(source) / "removed.parquet")
     wanted = {row["id"] for row in chosen} | {row["kept_id"] for row in chosen if row["kept_id"]}
     texts = shown_rows(layout.source(source) / "corpus.parquet", "doc_id", wanted, most=MOST_READ)
     texts |= shown_rows(layout.source(source) / "queries.parquet", "query_id", wanted, most=MOST_READ)
     return [
-        RemovedExample(
-            row["role"],
-            row["stage"],
-            row["reason"],
-            *_side_by_side(texts.get(row["id"], ""), texts.get(row["kept_id"])),
-            row["evidence"] or "",
-            row["similarity"],
+        row
+        | dict(
+            zip(("text", "kept_text"), _side_by_side(texts.get(row["id"], ""), texts.get(row["kept_id"])), strict=True)
         )
         for row in chosen
     ]
@@ -167,14 +125,12 @@ def removed_section(run: ReportedRun) -> Section:
     layout, gaps = run.layout, run.gaps
     names = [row.source for row in run.funnel]
     removed = [(row.source, *reason, rows) for row in run.funnel for reason, rows in row.removed.items()]
-    total: Counter[tuple[str, str, str]] = Counter()
-    for row in run.funnel:
-        total.update(row.removed)
+    total = sum((Counter(row.removed) for row in run.funnel), Counter())
     ranked = sorted(total.items(), key=lambda item: (-item[1], item[0]))
     examples = read_each(run, names, lambda name: removed_examples(layout, name), what="examples of removed rows")
-    clusters = read_each(run, names, lambda name: cluster_example(layout, name), what="copies")
+    clusters = read_each(run, names, lambda name: cluster_row(layout, name), what="copies")
     contamination: list[Contamination] = []
-    hits: list[HitExample] = []
+    hits: list[dict[str, Any]] = []
     shared: Sequence[Mapping[str, Any]] = ()
     with gaps.noting("evaluation texts"):
         contamination, hits = read_contamination(layout, run.jobs), hit_examples(layout, each=HITS_SHOWN)
@@ -193,41 +149,32 @@ def removed_section(run: ReportedRun) -> Section:
     }
     shown = {
         "examples": examples,
-        "hits": [(hit, *found_inside(hit.text, hit.test_text)) for hit in hits],
+        "hits": [(hit, *found_inside(hit["text"], hit["test_text"])) for hit in hits],
         "pairs_shown": PAIRS_SHOWN,
     }
     also = ("removed.parquet and hits.parquet below results/curated", "shared.parquet below results/shared")
     return Section(tables, {}, shown, also)
 
 
-def _flat(source: str, example: RemovedExample) -> tuple:
-    texts = ("".join(piece.text for piece in pieces) for pieces in (example.text, example.kept_text))
-    return (source, example.role, example.stage, example.reason, *texts, example.similarity, example.evidence)
+def _flat(source: str, example: Mapping[str, Any]) -> tuple:
+    cells = example | {"source": source, "evidence": example["evidence"] or ""}
+    cells |= {name: "".join(piece.text for piece in example[name]) for name in ("text", "kept_text")}
+    return tuple(cells[column.name] for column in REMOVED_EXAMPLES)
 
 
-def _clusters_table(examples: Iterable[ClusterExample]) -> ReportTable:
-    bounds = [
-        f"of {low}" if high == low + 1 else f"of {low} to {high - 1}"
-        for low, high in zip(SIZES, SIZES[1:], strict=False)
-    ]
-    sizes = [
-        Column(f"size_{low}", name, COUNT)
-        for low, name in zip(SIZES, [*bounds, f"of {SIZES[-1]} and more"], strict=True)
-    ]
-    columns = (
+def _clusters_table(rows: Iterable[tuple]) -> ReportTable:
+    """The table of clusters; sources without any are left out."""
+    sizes = {
+        f"size_{low}": f"of {low}" if high == low + 1 else f"of {low} to {high - 1}" for low, high in pairwise(SIZES)
+    }
+    shown = (
         Column("source", "source", TEXT),
-        Column("clusters", "clusters", COUNT),
-        Column("removed", "texts removed", COUNT),
-        *sizes,
+        *columns(COUNT, "clusters", removed="texts removed"),
+        *columns(COUNT, **sizes, **{f"size_{SIZES[-1]}": f"of {SIZES[-1]} and more"}),
         Column("largest", "largest", COUNT),
         Column("text", "kept of the largest", LONG),
     )
-    rows = [
-        (clusters.source, clusters.clusters, clusters.removed, *clusters.by_size, clusters.largest, text)
-        for clusters, text in examples
-        if clusters.clusters
-    ]
-    return ReportTable(columns, rows)
+    return ReportTable(shown, [row for row in rows if row[1]])
 
 
 def _by_task(row: Contamination) -> tuple:
@@ -260,10 +207,9 @@ def _bytes(ids: pa.ChunkedArray) -> NDArray[np.bytes_]:
     return np.frombuffer(whole.buffers()[1], "S16", count=len(whole), offset=whole.offset * 16)
 
 
-def _last_stand_ins(
-    wanted: NDArray[np.bytes_], *, order: NDArray[np.int64], ids: NDArray[np.bytes_], stand_in: NDArray[np.bytes_]
-) -> NDArray[np.bytes_]:
-    """Follow stand-ins that were removed for another in their turn."""
+def _last_stand_ins(ids: NDArray[np.bytes_], stand_in: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Follow the stand-ins of removed `ids` that were removed for another in their turn."""
+    wanted, order = stand_in, np.argsort(ids)
     while True:
         places = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
         rows = order[places]

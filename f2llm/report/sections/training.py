@@ -1,6 +1,6 @@
 """The section on training: loss and speed of each source over the steps, and losses on held-out tuples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +11,11 @@ from f2llm.records.schemas.train import LOSS_PREFIX, METRICS, VALIDATION
 from f2llm.records.terms import read_terms
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, LOSS, SECONDS, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, LOSS, SECONDS, TEXT, Column, ReportTable, columns
 
 MOST_POINTS = 80  # of a curve; of more batches, neighbours are averaged in blocks
 EDGE = 0.1  # share of the batches of a source over which the first and the last loss are means
+SPEED = "tokens_per_second"
 LABELS = {"loss": "weighted sum", "loss_hard": "hard negatives", "loss_in_batch": "in-batch"}
 
 
@@ -24,8 +25,7 @@ class Curve(NamedTuple):
     source: str
     steps: NDArray[np.int64]  # the last step of the block
     batches: NDArray[np.int64]
-    losses: dict[str, NDArray[np.float64]]  # by term, as named in METRICS
-    tokens_per_second: NDArray[np.float64]  # of the steps that had a batch of the source
+    values: dict[str, NDArray[np.float64]]  # losses by term, as named in METRICS, then tokens_per_second
 
 
 class SourceTraining(NamedTuple):
@@ -44,14 +44,11 @@ class SourceTraining(NamedTuple):
 
 TRAINING = (
     Column("source", "source", TEXT),
-    Column("batches", "batches", COUNT),
-    Column("tokens", "tokens", COUNT),
-    Column("first", "loss, first tenth", LOSS),
-    Column("last", "loss, last tenth", LOSS),
+    *columns(COUNT, "batches", "tokens"),
+    *columns(LOSS, first="loss, first tenth", last="loss, last tenth"),
     Column("tokens_per_second", "tokens/s", SECONDS),
     Column("held_out", "held-out tuples", COUNT),
-    Column("held_out_before", "their loss before", LOSS),
-    Column("held_out_after", "after", LOSS),
+    *columns(LOSS, held_out_before="their loss before", held_out_after="after"),
 )
 
 
@@ -59,7 +56,7 @@ def read_training(
     metrics: Path, validation: Path, *, losses: Sequence[str]
 ) -> tuple[list[SourceTraining], list[Curve]]:
     """A row and a curve for each source, by name; `losses` are the terms that curves have beside the whole loss."""
-    columns = read_terms(metrics, ["tokens", "tokens_per_second", "loss", *losses], schema=METRICS)
+    columns = read_terms(metrics, ["tokens", SPEED, "loss", *losses], schema=METRICS)
     losses_held_out = _held_out(validation)
     rows, curves = [], []
     for source in sorted(set(columns["source"])):
@@ -67,10 +64,10 @@ def read_training(
         loss, tokens = batches["loss"], int(batches["tokens"].sum())
         edge = max(1, int(EDGE * len(loss)))
         first, last = float(loss[:edge].mean()), float(loss[-edge:].mean())
-        speed = float(np.median(batches["tokens_per_second"]))
+        speed = float(np.median(batches[SPEED]))
         held_out = losses_held_out.get(source, (None, None, None))
         rows.append(SourceTraining(source, len(loss), tokens, first, last, speed, *held_out))
-        curves.append(_curve(source, batches, losses=("loss", *losses)))
+        curves.append(_curve(source, batches, names=("loss", *losses, SPEED)))
     return rows, curves
 
 
@@ -78,32 +75,28 @@ def training_tables(
     rows: Sequence[SourceTraining], curves: Sequence[Curve], *, losses: Sequence[str]
 ) -> dict[str, ReportTable]:
     """The tables `training` and `curves`; the latter has a column for the whole loss and for each of `losses`."""
-    columns = (
+    shown = (
         Column("source", "source", TEXT),
-        Column("step", "step", COUNT),
-        Column("batches", "batches", COUNT),
+        *columns(COUNT, "step", "batches"),
         *(Column(name, name.replace("_", " "), LOSS) for name in ("loss", *losses)),
         Column("tokens_per_second", "tokens/s", SECONDS),
     )
     points = [
-        (curve.source, int(step), int(count), *map(_number_or_none, values), float(speed))
+        (curve.source, int(step), int(count), *(None if np.isnan(value) else float(value) for value in values))
         for curve in curves
-        for step, count, speed, *values in zip(
-            curve.steps, curve.batches, curve.tokens_per_second, *curve.losses.values(), strict=True
-        )
+        for step, count, *values in zip(curve.steps, curve.batches, *curve.values.values(), strict=True)
     ]
-    return {"training": ReportTable(TRAINING, rows), "curves": ReportTable(columns, points)}
+    return {"training": ReportTable(TRAINING, rows), "curves": ReportTable(shown, points)}
 
 
-def _curve(source: str, batches: dict[str, NDArray], *, losses: Sequence[str]) -> Curve:
-    steps, speeds = batches["step"], batches["tokens_per_second"]
+def _curve(source: str, batches: dict[str, NDArray], *, names: Sequence[str]) -> Curve:
+    steps = batches["step"]
     blocks = np.array_split(np.arange(len(steps)), min(MOST_POINTS, len(steps)))
     return Curve(
         source=source,
         steps=np.array([steps[block[-1]] for block in blocks]),
         batches=np.array([len(block) for block in blocks]),
-        losses={name: np.array([_known_mean(batches[name][block]) for block in blocks]) for name in losses},
-        tokens_per_second=np.array([speeds[block].mean() for block in blocks]),
+        values={name: np.array([_known_mean(batches[name][block]) for block in blocks]) for name in names},
     )
 
 
@@ -124,26 +117,23 @@ def _known_mean(values: NDArray[np.floating]) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _number_or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
 def training_section(run: ReportedRun) -> Section:
     """Loss and speed of each source over the steps, and the settings of the training."""
     losses = [LOSS_PREFIX + term.term for term in run.layout.train.losses]
     metrics, validation = (run.layout.of_run(f"{name}.parquet") for name in ("metrics", "validation"))
     rows, curves = read_training(metrics, validation, losses=losses)
     plots = {
-        "loss": figures.curves({curve.source: _loss_lines(curve) for curve in curves}, zero=True),
-        "throughput": figures.curves({curve.source: _speed_line(curve) for curve in curves}, zero=True),
+        "loss": _plot(curves, {name: LABELS.get(name, name) for name in ("loss", *losses)}),
+        "throughput": _plot(curves, {SPEED: "tokens/s"}),
     }
     tables = tuple(f"results/runs/{run.layout.run}/{name}.parquet" for name in ("metrics", "validation"))
     return Section(training_tables(rows, curves, losses=losses), plots, {"train": run.layout.train}, tables)
 
 
-def _loss_lines(curve: Curve) -> dict[str, figures.Line]:
-    return {LABELS.get(name, name): figures.Line(curve.steps, values) for name, values in curve.losses.items()}
-
-
-def _speed_line(curve: Curve) -> dict[str, figures.Line]:
-    return {"tokens/s": figures.Line(curve.steps, curve.tokens_per_second)}
+def _plot(curves: Sequence[Curve], labels: Mapping[str, str]) -> str:
+    """A panel for each source with the values that `labels` name."""
+    lines = {
+        curve.source: {label: figures.Line(curve.steps, curve.values[name]) for name, label in labels.items()}
+        for curve in curves
+    }
+    return figures.curves(lines, zero=True)

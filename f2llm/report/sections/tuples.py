@@ -1,14 +1,14 @@
 """Section: a random sample of the tuples of each source, and of the pairs that gave none, with all texts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
 from f2llm.records.tables import count_rows, read_batches
 from f2llm.report.excerpts import shown_rows, texts_at
 from f2llm.report.parts import REASONS, ReportedRun, Section, read_each
-from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable, columns
 from f2llm.runs.layout import Layout
 
 TUPLES_SHOWN = 25  # of a source, where the sources are few
@@ -17,56 +17,35 @@ FEWEST_SHOWN = 4
 MOST_NEGATIVES = 10  # of a shown tuple
 REJECTED_SHOWN = 8  # pairs of a source for each reason
 TUPLES = (
-    Column("source", "source", TEXT),
-    Column("tuple_id", "tuple", TEXT),
+    *columns(TEXT, "source", tuple_id="tuple"),
     Column("kind", "kind", TEXT),  # query | positive | mined | given | drawn
     Column("text", "text", LONG),
     Column("score", "score", SCORE),
     Column("rank", "rank", COUNT),
 )
 REJECTED = (
-    Column("source", "source", TEXT),
-    Column("reason", "why", TEXT),
-    Column("query", "query", LONG),
-    Column("positive", "positive", LONG),
+    *columns(TEXT, "source", reason="why"),
+    *columns(LONG, "query", "positive"),
     Column("score", "score", SCORE),
-    Column("rank", "rank", COUNT),
-    Column("candidates", "candidates", COUNT),
-    Column("kept", "passed", COUNT),
+    *columns(COUNT, "rank", "candidates", kept="passed"),
 )
 
 
-class NegativeExample(NamedTuple):
-    """A hard negative of a shown tuple."""
+class TupleText(NamedTuple):
+    """A text of a shown tuple, with the retriever's score and rank of it."""
 
+    kind: str  # query | positive | mined | given | drawn
     text: str
-    kind: str
-    score: float | None
-    rank: int | None
+    score: float | None = None
+    rank: int | None = None
 
 
 class TupleExample(NamedTuple):
-    """A training tuple with its texts."""
+    """A training tuple with its texts: the query, the positive, then hard negatives."""
 
     tuple_id: str
-    query: str
-    positive: str
-    score: float | None
-    rank: int | None
-    negatives: list[NegativeExample]
+    texts: list[TupleText]
     unshown: int  # negatives that are not among them
-
-
-class RejectedExample(NamedTuple):
-    """A pair that gave no tuple, with its texts."""
-
-    reason: str
-    query: str
-    positive: str
-    score: float | None
-    rank: int | None
-    candidates: int
-    kept: int
 
 
 def tuples_shown(sources: int) -> int:
@@ -92,19 +71,15 @@ def tuple_examples(layout: Layout, source: str, *, most: int) -> list[TupleExamp
     return [
         TupleExample(
             row["tuple_id"].hex(),
-            queries[row["query_row"]],
-            passages[row["positive_row"]],
-            row["positive_score"],
-            row["positive_rank"],
-            _negatives(row, passages),
+            [TupleText("query", queries[row["query_row"]]), *_passages(row, passages)],
             max(0, len(row["negative_rows"]) - MOST_NEGATIVES),
         )
         for row in rows
     ]
 
 
-def rejected_examples(layout: Layout, source: str) -> list[RejectedExample]:
-    """A few pairs of each reason with their texts."""
+def rejected_examples(layout: Layout, source: str) -> list[tuple]:
+    """A few pairs of each reason with their texts: rows of REJECTED."""
     taken: Counter[str] = Counter()
     chosen = []
     for batch in read_batches(layout.mined(source) / "rejected.parquet"):
@@ -116,7 +91,8 @@ def rejected_examples(layout: Layout, source: str) -> list[RejectedExample]:
     queries = shown_rows(layout.curated(source) / "queries.parquet", "query_id", {row["query_id"] for row in chosen})
     passages = shown_rows(layout.curated(source) / "corpus.parquet", "doc_id", {row["positive_id"] for row in chosen})
     return [
-        RejectedExample(
+        (
+            source,
             REASONS.get(row["reason"], row["reason"]),
             queries.get(row["query_id"], ""),
             passages.get(row["positive_id"], ""),
@@ -134,30 +110,18 @@ def tuples_section(run: ReportedRun) -> Section:
     rejected = read_each(run, names, lambda name: rejected_examples(layout, name), what="pairs without a tuple")
     tables = {
         "tuples": ReportTable(
-            TUPLES, [row for name in examples for example in examples[name] for row in _texts(name, example)]
+            TUPLES,
+            [(name, shown.tuple_id, *text) for name in examples for shown in examples[name] for text in shown.texts],
         ),
-        "rejected": ReportTable(REJECTED, [(name, *pair) for name in rejected for pair in rejected[name]]),
+        "rejected": ReportTable(REJECTED, [pair for pairs in rejected.values() for pair in pairs]),
     }
     also = ("tuples.parquet and rejected.parquet below results/mined",)
     return Section(tables, {}, {"examples": examples, "rejected": rejected}, also)
 
 
-def _negatives(row: Mapping[str, Any], passages: Mapping[int, str]) -> list[NegativeExample]:
-    columns = (row[f"negative_{name}"] for name in ("rows", "kinds", "scores", "ranks"))
-    return [
-        NegativeExample(passages[place], kind, score, rank)
-        for place, kind, score, rank in islice(zip(*columns, strict=True), MOST_NEGATIVES)
-    ]
-
-
-def _texts(source: str, example: TupleExample) -> list[tuple]:
-    """The texts of a tuple, a row each."""
-    return [
-        (source, example.tuple_id, "query", example.query, None, None),
-        (source, example.tuple_id, "positive", example.positive, example.score, example.rank),
-        *((source, example.tuple_id, *_cells(negative)) for negative in example.negatives),
-    ]
-
-
-def _cells(negative: NegativeExample) -> tuple:
-    return negative.kind, negative.text, negative.score, negative.rank
+def _passages(row: Mapping[str, Any], passages: Mapping[int, str]) -> Iterator[TupleText]:
+    """Yield the positive of a tuple and its first negatives."""
+    yield TupleText("positive", passages[row["positive_row"]], row["positive_score"], row["positive_rank"])
+    negatives = zip(*(row[f"negative_{name}"] for name in ("kinds", "rows", "scores", "ranks")), strict=True)
+    for kind, place, score, rank in islice(negatives, MOST_NEGATIVES):
+        yield TupleText(kind, passages[place], score, rank)

@@ -21,7 +21,9 @@ def test_values_that_are_not_there_leave_no_point():
 
 
 def test_points_of_a_map_say_their_texts_and_texts_are_no_markup():
-    places = {name: figures.Places([0.0, 1.0], [0.0, 1.0], [f"<b>{name} & co</b>", "x"]) for name in ("one", "two")}
+    places = {
+        name: [figures.Place(0.0, 0.0, f"<b>{name} & co</b>"), figures.Place(1.0, 1.0, "x")] for name in ("one", "two")
+    }
     svg = figures.scatter(places, name="map")
     for number, name in enumerate(places):
         group = svg[svg.index(f'id="map-{number}"') :]

@@ -211,7 +211,7 @@ def test_a_comparison_with_published_tuples_is_shown(results):
 
 def test_the_ranks_of_positives_are_counted_over_kept_and_rejected_pairs(results):
     ranks = read_mining(read_layout(results, run="toyrun"), *funnel(results), counts={}).ranks
-    assert ranks == ({"1": 0, "2-5": 1, "6-10": 1}, 1, 3)
+    assert ranks == {"rank 1": 0, "rank 2-5": 1, "rank 6-10": 1, "beyond": 1}
     assert re.search(r"rank 2-5.*33.3%.*33.3%.*33.3%", page(results), re.DOTALL)
 
 
