@@ -36,10 +36,7 @@ def add_trace(verb: Verb) -> None:
 def _trace(options: argparse.Namespace) -> None:
     from f2llm.lineage.trace.question import Question, answer, as_json, as_text, write_parquet
 
-    question = Question(
-        id=options.id, step=options.step, model=options.model, score=options.score, source=options.source,
-        row=options.row, text=options.text, like=options.like, licence=options.licence,
-    )  # fmt: skip
+    question = Question(**{name: getattr(options, name) for name in Question._fields})
     answers = answer(options.results, question, run=options.run, most=options.most)
     if options.parquet:
         print(f"{options.parquet}: {write_parquet(options.parquet, answers)} findings")

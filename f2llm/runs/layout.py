@@ -4,11 +4,12 @@ The trainer reads the same file more strictly (`f2llm.runs.run_file`). A run of 
 to run.json since; readers do without everything but `ReaderSettings` and the variant keys.
 """
 
+import functools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from f2llm.config.build import build
 from f2llm.config.mine import Mine
@@ -37,16 +38,17 @@ FILE_KEYS = ("bytes", "name", "sha256")  # of a fetched file
 class ReaderSettings:
     """The settings that readers of a finished run take."""
 
-    barred: tuple[Barred, ...]
-    sources: tuple[Source, ...]
-    backbone: Model
-    retriever: Model
+    barred: tuple[Barred, ...]  # left out by the licence policy
+    sources: tuple[Source, ...]  # that the run was trained on
+    backbone: Model  # that was trained
+    retriever: Model  # that negatives were mined with
     mine: Mine
     train: Train
 
 
-class Layout(NamedTuple):
-    """A results folder and one run in it.
+@dataclass(frozen=True, kw_only=True)
+class Layout(ReaderSettings):
+    """A results folder and one run in it, with the settings of the run.
 
     Attributes:
         variants: maps a stage's folder to its variant key.
@@ -57,39 +59,8 @@ class Layout(NamedTuple):
     results: Path
     run: str
     variants: Mapping[str, str]
-    settings: ReaderSettings
-    planned: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    content: Mapping[str, Any] = MappingProxyType({})
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """The sources that the run was trained on."""
-        return self.settings.sources
-
-    @property
-    def barred(self) -> tuple[Barred, ...]:
-        """Sources that the licence policy left out."""
-        return self.settings.barred
-
-    @property
-    def backbone(self) -> Model:
-        """The model that was trained."""
-        return self.settings.backbone
-
-    @property
-    def retriever(self) -> Model:
-        """The model that negatives were mined with."""
-        return self.settings.retriever
-
-    @property
-    def mine(self) -> Mine:
-        """Settings of mining."""
-        return self.settings.mine
-
-    @property
-    def train(self) -> Train:
-        """Settings of training."""
-        return self.settings.train
+    planned: Mapping[str, Mapping[str, Any]]
+    content: Mapping[str, Any]
 
     @property
     def plan(self) -> Path:
@@ -126,9 +97,16 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
     path = run_folder(results, run) / RUN_FILE
     try:
         content: dict[str, Any] = read_json(path)
-        settings = _reader_settings(content["settings"], _shown_stanzas(path.with_name(ESTIMATE_FILE)))
-        planned = {source["name"]: source for source in content.get("sources", [])}
-        return Layout(Path(results), run, content["variants"], settings, planned, content)
+        # Nothing where the estimate is gone or an older version wrote it.
+        shown = value_in(path.with_name(ESTIMATE_FILE), "stanzas") or {}
+        return Layout(
+            **vars(_reader_settings(content["settings"], shown)),
+            results=Path(results),
+            run=run,
+            variants=content["variants"],
+            planned={source["name"]: source for source in content.get("sources", [])},
+            content=content,
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "
@@ -159,12 +137,12 @@ def source_as_shown(content: Mapping[str, Any]) -> Source:
     return filled(Source, **UNKNOWN_OF_SOURCE | content)
 
 
-def _shown_stanzas(estimate: Path) -> Mapping[str, Any]:
-    """What the estimate of a run notes of its stanzas; nothing where it is gone or an older version wrote it."""
+def value_in(path: str | Path, *keys: str) -> Any:  # noqa: ANN401 - JSON
+    """The value that nested keys of a JSON file lead to; None where the file or a key is not there, or foreign."""
     try:
-        return read_json(estimate).get("stanzas", {})
-    except (OSError, ValueError, AttributeError):
-        return {}
+        return functools.reduce(operator.getitem, keys, read_json(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_manifest(layout: Layout, source: str) -> dict[str, Any]:

@@ -139,6 +139,11 @@ def local(path: str, *, results: str | Path) -> Path:
     return Path(results, *parts[1:]) if parts[:1] == (RESULTS,) else Path(results).parent / path
 
 
+def named(path: Path, *, results: Path) -> str:
+    """How manifests name a path below the results folder, wherever that is now."""
+    return str(Path(RESULTS, path.relative_to(results)))
+
+
 def upstream(jobs: Iterable[Job], wanted: Iterable[str]) -> list[Job]:
     """The jobs that the files `wanted` came from, and those that theirs came from, nearest first."""
     makers = {output: job for job in jobs for output in job.outputs}

@@ -39,17 +39,22 @@ def read_settings(layout: Layout) -> dict[str, Any]:
     return dict(flat(layout.content["settings"]))
 
 
+def unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The keys whose values are not the same in two mappings, sorted; a key that is not there counts as None."""
+    return [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+
+
+def version_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """What differs in two tables of versions: "name before -> after"."""
+    return [f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}" for name in unequal(before, after)]
+
+
 def unequal_settings(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """The keys whose values differ between runs, sorted: without the runs' names and the sources that a run lacks."""
     names = [{_source_of(key) for key in keys} for keys in settings]
     lacking = set.union(*names) - set.intersection(*names)
-    return [
-        key
-        for key in sorted(set[str]().union(*settings))
-        if key != "run"
-        and _source_of(key) not in lacking
-        and any(values.get(key) != settings[0].get(key) for values in settings[1:])
-    ]
+    keys = {key for values in settings[1:] for key in unequal(settings[0], values)}
+    return sorted(key for key in keys if key != "run" and _source_of(key) not in lacking)
 
 
 def config_differences(layouts: tuple[Layout, Layout]) -> list[Difference]:

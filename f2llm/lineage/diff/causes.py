@@ -6,23 +6,13 @@ from types import MappingProxyType
 from typing import Any
 
 from f2llm.runs.manifests import Job
-from f2llm.runs.settings import flat, shown
+from f2llm.runs.settings import flat, shown, unequal, version_changes
 
 # Keys of variants, e.g. `embedded-07a04ed5`: the same artefact of two runs lies below different ones.
 VARIANT = re.compile(r"-[0-9a-f]{8}(?=\.json|$)")
 SOURCES = "sources"  # key of settings by source, and of lists of their names
 # Params that say the name or place of a run or how it is worked on, and decide nothing.
-WITHOUT_EFFECT = (
-    "run",
-    "store",
-    "processes",
-    "nodes",
-    "threads",
-    "candidates",
-    "variants",
-    "backbone_folder",
-    "reason",
-)
+WITHOUT_EFFECT = frozenset("run store processes nodes threads candidates variants backbone_folder reason".split())
 
 
 class Causes:
@@ -70,18 +60,14 @@ class Causes:
         """Yield what a job and its counterpart were given that differs: settings, code, and causes of their inputs."""
         yield from param_differences(before, after, alone=self._alone)
         if before.code != after.code:
-            versions = [
-                f"{name} {before.versions.get(name, 'none')} -> {after.versions.get(name, 'none')}"
-                for name in sorted({*before.versions, *after.versions})
-                if before.versions.get(name) != after.versions.get(name)
-            ]
+            versions = version_changes(before.versions, after.versions)
             yield f"code of {before.rule}" + (f" (or versions: {', '.join(versions)})" if versions else "")
         sides = [
             {self.same(name, side): sha256 for name, sha256 in job.inputs.items()}
             for side, job in enumerate((before, after))
         ]
-        for name in sorted({*sides[0], *sides[1]}):
-            if sides[0].get(name) != sides[1].get(name) and not name.startswith("results/lineage/"):
+        for name in unequal(*sides):
+            if not name.startswith("results/lineage/"):
                 # A file of a source that one run lacks has no cause but that.
                 lacking = [self._alone[part] for part in name.split("/") if part in self._alone][:1]
                 made = name in self._makers[0] and name in self._makers[1]
@@ -94,10 +80,9 @@ def param_differences(job: Job, other: Job, *, alone: Mapping[str, str] = Mappin
     `alone` maps sources that one run lacks to what is said in place of all their settings.
     """
     before, after = dict(flat(job.params)), dict(flat(other.params))
-    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     differences = []
-    for key in keys:
-        if {key.split(".")[0], key.split(".")[-1]} & {*WITHOUT_EFFECT}:
+    for key in unequal(before, after):
+        if {key.split(".")[0], key.split(".")[-1]} & WITHOUT_EFFECT:
             continue
         values = before.get(key), after.get(key)
         explained = [alone[name] for name in _sources_behind(key, values, alone)]

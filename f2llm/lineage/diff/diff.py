@@ -10,8 +10,8 @@ from f2llm.lineage.trace.backward import REMEDY
 from f2llm.records.scores import points_of, read_result, score_files
 from f2llm.records.sql import ask
 from f2llm.runs.layout import Layout, read_layout
-from f2llm.runs.manifests import Job, jobs_of, read_jobs
-from f2llm.runs.settings import Difference, config_differences
+from f2llm.runs.manifests import jobs_of, read_jobs
+from f2llm.runs.settings import Difference, config_differences, unequal, version_changes
 
 MOST_CAUSES = 6
 
@@ -38,10 +38,16 @@ def diff_runs(before: Path, run: str, after: Path, other: str) -> list[Differenc
     layouts = read_layout(before, run=run), read_layout(after, run=other)
     jobs = jobs_of(read_jobs(before), run), jobs_of(read_jobs(after), other)
     causes = Causes(jobs, names=(run, other))
+    before_code, after_code = ({job.rule: job.code for job in side} for side in jobs)
+    versions = [{key: value for job in side for key, value in job.versions.items()} for side in jobs]
     return [
         *config_differences(layouts),
-        *(Difference("code", what, []) for what in _code(jobs)),
-        *(Difference("versions", what, []) for what in _versions(jobs)),
+        *(
+            Difference("code", f"{rule}: {before_code[rule]} -> {after_code[rule]}", [])
+            for rule in unequal(before_code, after_code)
+            if rule in before_code and rule in after_code
+        ),
+        *(Difference("versions", what, []) for what in version_changes(*versions)),
         *_sources(layouts, causes),
         *_tuples(layouts, causes),
         *_plan(layouts, causes),
@@ -79,22 +85,6 @@ def tuple_changes(layouts: tuple[Layout, Layout], source: str) -> TupleChange:
     sql = f"SELECT count(*) FROM ({negatives}) a JOIN ({negatives}) b USING (tuple_id) WHERE a.own != b.own"
     changed = ask(sql, [paths[0]], [corpora[0]], [paths[1]], [corpora[1]])[0][0]
     return TupleChange(source, *counts, added, removed, changed)
-
-
-def _code(jobs: tuple[Sequence[Job], Sequence[Job]]) -> list[str]:
-    before, after = ({job.rule: job.code for job in side} for side in jobs)
-    both = sorted({*before} & {*after})
-    return [f"{rule}: {before[rule]} -> {after[rule]}" for rule in both if before[rule] != after[rule]]
-
-
-def _versions(jobs: tuple[Sequence[Job], Sequence[Job]]) -> list[str]:
-    before, after = ({key: value for job in side for key, value in job.versions.items()} for side in jobs)
-    names = sorted({*before, *after})
-    return [
-        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
 
 
 def _common_sources(layouts: tuple[Layout, Layout]) -> list[str]:
@@ -137,10 +127,8 @@ def _plan(layouts: tuple[Layout, Layout], causes: Causes) -> Iterator[Difference
 
 def _scores(layouts: tuple[Layout, Layout], causes: Causes) -> Iterator[Difference]:
     points = [_points(layout) for layout in layouts]
-    for task in sorted({*points[0], *points[1]}):
+    for task in unequal(*points):
         before, after = (scores.get(task) for scores in points)
-        if before == after:
-            continue
         what = f"{task}: {_shown(before)} -> {_shown(after)}"
         if before is None or after is None:
             yield Difference("scores", what, [])

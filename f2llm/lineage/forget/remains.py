@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from f2llm.config.exclusions import Exclusion
 from f2llm.errors import InputError
@@ -10,8 +10,8 @@ from f2llm.lineage.forget.files import Copy, copies, own_files, own_pages
 from f2llm.lineage.forget.holders import Holder, Needles, find_holders
 from f2llm.lineage.forget.learners import Learner, learners_of, learners_of_source
 from f2llm.lineage.trace.backward import trace_tuple
-from f2llm.lineage.trace.find import QUERY, TUPLE, TracedId
-from f2llm.lineage.trace.forward import TextTrace, places_of, row_of, trace_text
+from f2llm.lineage.trace.find import TUPLE, TracedId
+from f2llm.lineage.trace.forward import IN_ID, TextTrace, places_of, trace_text, uses_of
 from f2llm.models.prompts import format_query
 from f2llm.records.files import SEPARATOR
 from f2llm.records.ids import TASKS, doc_id, query_id
@@ -52,14 +52,17 @@ def remains_of(
             exclusions.append(Exclusion(source=traced.source, id=traced.id.hex(), reason=reason))
             fully_removed.append(traced)
             continue
-        places = places_of(layout, traced)
+        places = places_of(layout, traced.source, [traced.id])[traced.kind, traced.id]
         own = [place for place in places if place.row == row[1] and place.file.endswith(row[0])]
         exclusions += [Exclusion(source=traced.source, file=place.file, row=place.row, reason=reason) for place in own]
         if len(own) == len(places):
             fully_removed.append(traced)
     traces = [trace_text(layout, traced, most=0) for traced in fully_removed]
     texts = list(dict.fromkeys(trace.text for trace in traces))
-    ids = _ids_of(texts) | {traced.id for traced in fully_removed} | _tuples(layout, fully_removed)
+    ids = _ids_of(texts)
+    for traced in fully_removed:
+        # Ids of tuples are made from those of their query and positive.
+        ids |= {traced.id, *(tuple_id for tuple_id, part in uses_of(layout, traced) if part in IN_ID)}
     vectors = frozenset(_vector_ids(layout, texts))
     files = _files(layout, fully_removed)
     learners = learners_of(layout.results, fully_removed)
@@ -74,7 +77,12 @@ def remains_of(
         needles=Needles(texts, sorted(ids)),
         vectors=vectors,
         holders=holders,
-        raw=[path for name in files for path in own_files(layout, name) if _name(layout, name, path) in files[name]],
+        raw=[
+            path
+            for name, names in files.items()
+            for path in own_files(layout, name)
+            if str(path.relative_to(layout.source(name) / "raw")) in names
+        ],
         copies=copies(layout, files),
         learners=learners,
         traces=traces,
@@ -87,9 +95,14 @@ def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
     folders = source_folders(layout.results, name)
     inside = [Holder(path, "all of it") for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     raw = own_files(layout, name)
-    texts = _texts(layout, name)
+    # As the source is now, and as it was curated and mined for any run.
+    queries = (f"sources/{name}/queries.parquet", f"curated/*/{name}/queries.parquet")
+    corpora = (f"sources/{name}/corpus.parquet", f"curated/*/{name}/corpus.parquet")
+    texts = _cells(layout, "text", *queries, *corpora)
+    # Not all ids of queries and tuples follow from single texts.
+    ids = _cells(layout, "query_id", *queries) | _cells(layout, "tuple_id", f"mined/*/{name}/tuples.parquet")
     vectors = frozenset(_vector_ids(layout, texts))
-    needles = Needles([], _ids_of(texts) | _ids_in(layout, name), texts)
+    needles = Needles([], _ids_of(texts) | ids, texts)
     known = {holder.path for holder in inside}
     matches = find_holders(_searched(layout), needles._replace(ids=needles.ids | vectors))
     outside = [holder for holder in matches if holder.path not in known]
@@ -126,25 +139,18 @@ def remains_lines(remains: Remains, *, results: Path) -> list[str]:
     lines = [f"{trace.role} {trace.id} of {trace.source}, in {trace.tuples:,} tuples" for trace in remains.traces]
     learned = sorted(path for learner in remains.learners for path in learner.made)
     lines += [f"learned from it   {path.relative_to(results)}" for path in learned]
-    lines += [f"holds it          {_short(holder.path, results)}: {holder.where}" for holder in remains.holders]
-    lines += [f"came from         {_short(path, results)}" for path in remains.raw]
-    lines += [f"came from         {_short(copy.path, results)}{_kept(copy)}" for copy in remains.copies]
-    lines += [f"to be deleted     {_short(path, results)}: no job makes it again" for path in remains.pages]
-    lines += [f"to exclude        {_excluded(exclusion)}" for exclusion in remains.exclusions]
+    checkout = results.parent
+    lines += [f"holds it          {path.relative_to(checkout)}: {where}" for path, where in remains.holders]
+    lines += [f"came from         {path.relative_to(checkout)}" for path in remains.raw]
+    for path, users in remains.copies:
+        kept = f": kept for {', '.join(users)}" if users else ""
+        lines.append(f"came from         {path.relative_to(checkout)}{kept}")
+    lines += [f"to be deleted     {path.relative_to(checkout)}: no job makes it again" for path in remains.pages]
+    for exclusion in remains.exclusions:
+        text = f"text {exclusion.id}" if exclusion.id else "all of it"
+        excluded = f"row {exclusion.row} of {exclusion.file}" if exclusion.file else text
+        lines.append(f"to exclude        {exclusion.source}: {excluded}")
     return lines
-
-
-def _excluded(exclusion: Exclusion) -> str:
-    text = f"text {exclusion.id}" if exclusion.id else "all of it"
-    return f"{exclusion.source}: {f'row {exclusion.row} of {exclusion.file}' if exclusion.file else text}"
-
-
-def _short(path: Path, results: Path) -> str:
-    return str(path.relative_to(results.parent))
-
-
-def _kept(copy: Copy) -> str:
-    return f": kept for {', '.join(copy.users)}" if copy.users else ""
 
 
 def _searched(layout: Layout) -> list[Path]:
@@ -162,20 +168,6 @@ def _ids_of(texts: Iterable[str]) -> set[bytes]:
     return {identity for text in texts for identity in (doc_id(text), *(query_id(task, text) for task in TASKS))}
 
 
-def _tuples(layout: Layout, named: Sequence[TracedId]) -> set[bytes]:
-    """Ids of the tuples that have a text as their query or positive: they are made from its id."""
-    ids: set[bytes] = set()
-    for traced in named:
-        path = [layout.mined(traced.source) / "tuples.parquet"]
-        if traced.kind == QUERY:
-            rows = ask("SELECT tuple_id FROM read_parquet(?) WHERE query_id = ?", path, traced.id)
-        else:
-            sql = "SELECT tuple_id FROM read_parquet(?) WHERE positive_row = ?"
-            rows = ask(sql, path, row_of(layout, traced))
-        ids |= {identity for (identity,) in rows}
-    return ids
-
-
 def _vector_ids(layout: Layout, texts: Iterable[str]) -> set[bytes]:
     """Ids of the texts as encoders read them: with the prompts of the retriever and of the backbone."""
     models = (layout.retriever, layout.backbone)
@@ -189,34 +181,16 @@ def _vector_ids(layout: Layout, texts: Iterable[str]) -> set[bytes]:
     return ids
 
 
-def _texts(layout: Layout, name: str) -> set[str]:
-    """The texts of a source as it is now, and as it was curated for any run."""
-    folders = [layout.source(name), *sorted(layout.results.glob(f"curated/*/{name}"))]
-    tables = [folder / f"{table}.parquet" for folder in folders for table in ("corpus", "queries")]
-    paths = [path for path in tables if path.is_file()]
-    return {text for (text,) in ask("SELECT text FROM read_parquet(?)", paths)} if paths else set()
-
-
-def _ids_in(layout: Layout, name: str) -> set[bytes]:
-    """Ids of a source's queries and, of all runs, tuples: not all of them follow from single texts."""
-    tables = [("query_id", f"sources/{name}/queries.parquet"), ("query_id", f"curated/*/{name}/queries.parquet")]
-    tables.append(("tuple_id", f"mined/*/{name}/tuples.parquet"))
-    ids: set[bytes] = set()
-    for column, pattern in tables:
-        paths = sorted(layout.results.glob(pattern))
-        rows = ask(f"SELECT {column} FROM read_parquet(?)", paths) if paths else []
-        ids |= {identity for (identity,) in rows}
-    return ids
+def _cells(layout: Layout, column: str, *patterns: str) -> set[Any]:
+    """The distinct cells of a column in all tables below the results that the patterns name."""
+    paths = [path for pattern in patterns for path in sorted(layout.results.glob(pattern))]
+    return {cell for (cell,) in ask(f"SELECT {column} FROM read_parquet(?)", paths)} if paths else set()
 
 
 def _files(layout: Layout, named: Iterable[TracedId]) -> dict[str, set[str]]:
     """Map sources to the names of the fetched files that some texts came from."""
     files: dict[str, set[str]] = {}
     for traced in named:
-        names = (place.file.split(SEPARATOR)[0] for place in places_of(layout, traced))
-        files.setdefault(traced.source, set()).update(names)
+        places = places_of(layout, traced.source, [traced.id])[traced.kind, traced.id]
+        files.setdefault(traced.source, set()).update(place.file.split(SEPARATOR)[0] for place in places)
     return dict(sorted(files.items()))
-
-
-def _name(layout: Layout, source: str, path: Path) -> str:
-    return str(path.relative_to(layout.source(source) / "raw"))

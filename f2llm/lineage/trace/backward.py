@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.lineage.trace.find import PASSAGE, QUERY, TracedId, nearest_ids
-from f2llm.lineage.trace.forward import FileRow
+from f2llm.lineage.trace.forward import FileRow, places_of
 from f2llm.lineage.trace.seen import Seen, seen_by, steps_of
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.scores import points_of, read_result, score_files
 from f2llm.records.sql import ask, rows_at
-from f2llm.runs.layout import RUN_FILE, Layout, read_layout, read_manifest, runs_in
-from f2llm.runs.manifests import Job, read_jobs, upstream
+from f2llm.runs.layout import RUN_FILE, Layout, read_layout, read_manifest, runs_in, value_in
+from f2llm.runs.manifests import read_jobs, upstream
 from f2llm.runs.run_file import MODEL_FILE
 
 REMEDY = "delete it and run `snakemake --cores all` in the checkout, which evaluates again"
@@ -96,9 +96,9 @@ def trace_tuple(layout: Layout, traced: TracedId) -> TupleTrace:
         )
     parts = [("query", *queries[query_row]), ("positive", *passages[positive_row])]
     parts += [(f"negative ({kind})", *passages[row]) for row, kind in zip(negative_rows, kinds, strict=True)]
-    places = _places(layout, traced.source, [identity for _, identity, _ in parts])
+    places = places_of(layout, traced.source, [identity for _, identity, _ in parts])
     texts = [
-        TracedText(role, identity.hex(), text, places.get((identity, QUERY if role == "query" else PASSAGE), []))
+        TracedText(role, identity.hex(), text, places[QUERY if role == "query" else PASSAGE, identity])
         for role, identity, text in parts
     ]
     steps = [step for _, step in steps_of(layout, traced.source, [traced.id])]
@@ -111,18 +111,6 @@ def trace_tuple(layout: Layout, traced: TracedId) -> TupleTrace:
         steps=steps,
         seen=seen_by(layout, steps),
     )
-
-
-def _places(layout: Layout, source: str, ids: list[bytes]) -> dict[tuple[bytes, str], list[FileRow]]:
-    """Map (id, role) to every place of the fetched files that it came from."""
-    sql = (
-        'SELECT id, role, file, "row", field FROM read_parquet(?) WHERE id IN (SELECT unnest(?)) '
-        'ORDER BY file, "row", field'
-    )
-    places: dict[tuple[bytes, str], list[FileRow]] = {}
-    for identity, role, *place in ask(sql, [layout.source(source) / "origins.parquet"], ids):
-        places.setdefault((identity, role), []).append(FileRow(*place))
-    return places
 
 
 def trace_step(layout: Layout, step: int) -> list[StepRow]:
@@ -162,7 +150,7 @@ def trace_model(results: Path, folder: Path) -> ModelTrace:
         raise InputError(f"{folder}: holds no {MODEL_FILE}, so it is no model that this project trained")
     model, runs = _read_model_file(path), runs_in(results)
     plan = model["digests"].get("plan")
-    planned = [run for run in runs if plan and _plan_of(results, run) == plan]
+    planned = [run for run in runs if plan and value_in(results / "runs" / run / RUN_FILE, "plan_sha256") == plan]
     if not planned:
         raise InputError(f"{folder}: its plan is that of no run in {results}; runs here: {', '.join(runs)}")
     run = _trainer_of(folder, model, results=results, planned=planned)
@@ -197,15 +185,6 @@ def _read_model_file(path: Path) -> dict[str, Any]:
             f"{path}: is not what training wrote ({type(error).__name__}: {error}); take the model's folder as it was "
             "made, or run `snakemake --cores all train` again"
         ) from None
-
-
-def _plan_of(results: Path, run: str) -> str | None:
-    """Hash of a run's plan; None for a foreign run.json, or one of another version: it is not of the run sought."""
-    try:
-        plan: str | None = read_json(results / "runs" / run / RUN_FILE)["plan_sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return plan
 
 
 def _digests(results: Path, run: str) -> dict[str, Any]:
@@ -246,7 +225,10 @@ def _trace_output(results: Path, output: str, *, path: Path, run: str | None, sc
     """What lies behind an output, named as manifests name it; `path` is where it was found."""
     chain = upstream(read_jobs(results), [output])
     read = {output, *(name for job in chain for name in job.inputs)}
-    jobs = [_chain_job(job, read) for job in chain]
+    jobs = [
+        ChainJob(job.rule, job.unit, job.code, {name: sha256 for name, sha256 in job.outputs.items() if name in read})
+        for job in chain
+    ]
     if run is None:
         return ModelTrace(str(path), None, score, [], 0, jobs)
     layout = read_layout(results, run=run)
@@ -255,8 +237,3 @@ def _trace_output(results: Path, output: str, *, path: Path, run: str | None, sc
     sources = [(name, licences[name], count) for name, count in ask(sql, [layout.plan])]
     steps = ask("SELECT count(DISTINCT step) FROM read_parquet(?)", [layout.plan])[0][0]
     return ModelTrace(str(path), run, score, sources, steps, jobs)
-
-
-def _chain_job(job: Job, read: set[str]) -> ChainJob:
-    outputs = {path: digest for path, digest in job.outputs.items() if path in read}
-    return ChainJob(job.rule, job.unit, job.code, outputs)

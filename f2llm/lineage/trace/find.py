@@ -2,7 +2,7 @@
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from f2llm.runs.layout import Layout
 
 TUPLE, QUERY, PASSAGE = "tuple", "query", "passage"
 COLUMNS = {TUPLE: "tuple_id", QUERY: "query_id", PASSAGE: "doc_id"}
+TEXT_TABLES = {QUERY: "queries.parquet", PASSAGE: "corpus.parquet"}
 NEAREST = 3
 IDS_AT_ONCE = 65_536
 
@@ -32,8 +33,7 @@ def tables(layout: Layout, kind: str) -> list[Path]:
     """The tables of all sources that hold the ids of one kind: normalised texts, or tuples."""
     if kind == TUPLE:
         return [layout.mined(source.name) / "tuples.parquet" for source in layout.sources]
-    name = "queries" if kind == QUERY else "corpus"
-    return [layout.source(source.name) / f"{name}.parquet" for source in layout.sources]
+    return [layout.source(source.name) / TEXT_TABLES[kind] for source in layout.sources]
 
 
 def find_ids(layout: Layout, ids: Sequence[bytes], *, kinds: Sequence[str] = (TUPLE, QUERY, PASSAGE)) -> list[TracedId]:
@@ -108,7 +108,7 @@ def find_text(layout: Layout, text: str) -> list[TracedId]:
     return [TracedId(QUERY, Path(name).parent.name, identity) for name, identity in rows] + by_id
 
 
-def find_row(layout: Layout, file: str, row: int, *, source: str | None = None) -> list[TracedId]:
+def find_row(layout: Layout, file: str, row: int) -> list[TracedId]:
     """The queries and passages that came from a row of a fetched file, 0-based as origins.parquet has it.
 
     `file` may be the end of a name, such as a member of an archive.
@@ -116,8 +116,7 @@ def find_row(layout: Layout, file: str, row: int, *, source: str | None = None) 
     Raises:
         InputError: no source has a text of this row.
     """
-    names = [source] if source else [known.name for known in layout.sources]
-    paths = [layout.source(name) / "origins.parquet" for name in names]
+    paths = [layout.source(source.name) / "origins.parquet" for source in layout.sources]
     sql = (
         "SELECT DISTINCT filename, role, id FROM read_parquet(?, filename = true) "
         'WHERE "row" = ? AND ends_with(file, ?) ORDER BY filename, role DESC, id'
@@ -138,7 +137,8 @@ def find_licence(layout: Layout, licence: str) -> list[str]:
     wanted = licence.lower()
     names = [name for name, own in licences.items() if any(part.startswith(wanted) for part in own.lower().split())]
     if not names:
-        raise InputError(f"licence {licence!r}: no source of the run has it; there are: {_listed(licences.values())}")
+        known = ", ".join(sorted({*licences.values()}))
+        raise InputError(f"licence {licence!r}: no source of the run has it; there are: {known}")
     return names
 
 
@@ -162,7 +162,3 @@ def _rows_there_are(paths: list[Path], file: str) -> str:
         return f"rows that gave texts end at {max(last.values()):,}, and adapters leave some out"
     nearest = difflib.get_close_matches(file, [name for name, _ in known], n=NEAREST, cutoff=0.0)
     return f"nearest files: {', '.join(nearest)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(set(names)))

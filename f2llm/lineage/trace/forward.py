@@ -1,9 +1,10 @@
 """From a text or a source forward: removed or kept, in which tuples, seen by which steps, models and scores."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from f2llm.lineage.trace.find import QUERY, TracedId
+from f2llm.lineage.trace.find import COLUMNS, QUERY, TEXT_TABLES, TracedId
 from f2llm.lineage.trace.seen import Seen, remade, seen_by, steps_of
 from f2llm.records.sql import ask, require
 from f2llm.runs.layout import Layout, read_manifest
@@ -71,11 +72,10 @@ class SourceTrace(NamedTuple):
 
 def trace_text(layout: Layout, traced: TracedId, *, most: int) -> TextTrace:
     """Follow a query or passage to what became of it, with at most `most` of the tuples that it is in."""
-    table, column = ("queries", "query_id") if traced.kind == QUERY else ("corpus", "doc_id")
     columns = "text, split" if traced.kind == QUERY else "text, NULL"
-    sql = f"SELECT {columns} FROM read_parquet(?) WHERE {column} = ?"
-    text, split = ask(sql, [layout.source(traced.source) / f"{table}.parquet"], traced.id)[0]
-    uses = _uses(layout, traced)
+    sql = f"SELECT {columns} FROM read_parquet(?) WHERE {COLUMNS[traced.kind]} = ?"
+    text, split = ask(sql, [layout.source(traced.source) / TEXT_TABLES[traced.kind]], traced.id)[0]
+    uses = uses_of(layout, traced)
     steps_of_tuple = _steps(layout, traced, uses)
     return TextTrace(
         source=traced.source,
@@ -84,7 +84,7 @@ def trace_text(layout: Layout, traced: TracedId, *, most: int) -> TextTrace:
         id=traced.id.hex(),
         text=text,
         split=split,
-        places=places_of(layout, traced),
+        places=places_of(layout, traced.source, [traced.id])[traced.kind, traced.id],
         removed=_removals(layout, traced),
         gave_none=_rejections(layout, traced),
         tuples=len(uses),
@@ -116,11 +116,16 @@ def _source(layout: Layout, name: str, steps: Mapping[int, int]) -> SourceTrace:
     return SourceTrace(name, manifest["licence"]["id"], manifest["files"], *counts, sum(steps.values()), seen)
 
 
-def places_of(layout: Layout, traced: TracedId) -> list[FileRow]:
-    """Every place of the fetched files that a query or passage came from."""
-    sql = 'SELECT file, "row", field FROM read_parquet(?) WHERE id = ? AND role = ? ORDER BY file, "row", field'
-    rows = ask(sql, [layout.source(traced.source) / "origins.parquet"], traced.id, traced.kind)
-    return [FileRow(*row) for row in rows]
+def places_of(layout: Layout, source: str, ids: Collection[bytes]) -> dict[tuple[str, bytes], list[FileRow]]:
+    """Every place of the fetched files that the queries and passages of some ids came from, by (kind, id)."""
+    sql = (
+        'SELECT role, id, file, "row", field FROM read_parquet(?) WHERE id IN (SELECT unnest(?)) '
+        'ORDER BY file, "row", field'
+    )
+    places: defaultdict[tuple[str, bytes], list[FileRow]] = defaultdict(list)
+    for role, identity, *place in ask(sql, [layout.source(source) / "origins.parquet"], list(ids)):
+        places[role, identity].append(FileRow(*place))
+    return places
 
 
 def _removals(layout: Layout, traced: TracedId) -> list[Removal]:
@@ -139,13 +144,13 @@ def _rejections(layout: Layout, traced: TracedId) -> list[str]:
     return [reason for (reason,) in ask(sql, [layout.mined(traced.source) / "rejected.parquet"], traced.id)]
 
 
-def _uses(layout: Layout, traced: TracedId) -> list[tuple[bytes, str]]:
+def uses_of(layout: Layout, traced: TracedId) -> list[tuple[bytes, str]]:
     """(Id, part) of the tuples that a text is in, by row; as a positive before as a negative."""
     path = layout.mined(traced.source) / "tuples.parquet"
     if traced.kind == QUERY:
         sql = "SELECT tuple_id, 'query' FROM read_parquet(?, file_row_number = true)"
         return ask(f"{sql} WHERE query_id = ? ORDER BY file_row_number", [path], traced.id)
-    row = row_of(layout, traced)
+    row = _row_of(layout, traced)
     if row is None:
         return []
     sql = (
@@ -157,7 +162,7 @@ def _uses(layout: Layout, traced: TracedId) -> list[tuple[bytes, str]]:
     return ask(sql, [path], row)
 
 
-def row_of(layout: Layout, traced: TracedId) -> int | None:
+def _row_of(layout: Layout, traced: TracedId) -> int | None:
     """Row of a passage in the curated corpus, None where curation removed it."""
     sql = "SELECT file_row_number FROM read_parquet(?, file_row_number = true) WHERE doc_id = ?"
     rows = ask(sql, [layout.curated(traced.source) / "corpus.parquet"], traced.id)
@@ -166,7 +171,7 @@ def row_of(layout: Layout, traced: TracedId) -> int | None:
 
 def _steps(layout: Layout, traced: TracedId, uses: Sequence[tuple[bytes, str]]) -> dict[bytes, list[int]]:
     """Map the ids of tuples to the steps that saw the text; a negative is seen only where the plan drew it."""
-    corpus_row = None if traced.kind == QUERY else row_of(layout, traced)
+    corpus_row = None if traced.kind == QUERY else _row_of(layout, traced)
     if corpus_row is None or remade(layout, traced.source):
         # Rows of the plan cannot be trusted; ids can, but an id is made of query and positive, not of negatives.
         rows = steps_of(layout, traced.source, [identity for identity, part in uses if part in IN_ID])
@@ -177,7 +182,7 @@ def _steps(layout: Layout, traced: TracedId, uses: Sequence[tuple[bytes, str]]) 
         )
         ids = [identity for identity, _ in uses]
         rows = ask(sql, [layout.plan], traced.source, ids, corpus_row) if uses else []
-    steps: dict[bytes, list[int]] = {}
+    steps: defaultdict[bytes, list[int]] = defaultdict(list)
     for identity, step in rows:
-        steps.setdefault(identity, []).append(step)
+        steps[identity].append(step)
     return steps

@@ -1,5 +1,6 @@
 """Checks of what no job declares and what carries hashes of its own: checkpoints, logs and stored vectors."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -17,7 +18,8 @@ from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import ID_BYTES
 from f2llm.records.schemas.train import METRICS, VALIDATION
 from f2llm.records.terms import terms_of
-from f2llm.runs.manifests import RESULTS
+from f2llm.runs.layout import value_in
+from f2llm.runs.manifests import named
 from f2llm.runs.run_file import CHECKPOINT_FILE, MODEL_FILE
 from f2llm.vectors.fill import DESCRIPTION, store_key
 from f2llm.vectors.store import NAME_DIGITS, SUFFIXES
@@ -31,13 +33,13 @@ def cache_checks(
     """One check for each checkpoint and log in a run's folder, and for each encoder and shard of some stores."""
     checks: list[Callable[[], Finding]] = []
     for path in sorted((run / "checkpoints").glob("*/step_*")):
-        if sample.takes(_name(path, results)):
+        name = named(path, results=results)
+        if sample.takes(name):
             checks.append(partial(check_checkpoint, path, model=run / "model" / MODEL_FILE, results=results))
         else:
-            unhashed = Finding(UNHASHED, _name(path, results), "no size is recorded of its files")
-            checks.append(partial(Finding, *unhashed))
+            checks.append(partial(Finding, UNHASHED, name, "no size is recorded of its files"))
     for path in (path for folder in stores for path in sorted(folder.rglob("shard_*.json"))):
-        check = check_shard if sample.takes(_name(path, results)) else check_shard_size
+        check = check_shard if sample.takes(named(path, results=results)) else check_shard_size
         checks.append(partial(check, path, results=results))
     for path in (path for folder in stores for path in sorted(folder.rglob(DESCRIPTION))):
         checks.append(partial(check_encoder, path, results=results))
@@ -48,92 +50,88 @@ def cache_checks(
 
 def check_checkpoint(path: Path, *, model: Path, results: Path) -> Finding:
     """Whether a checkpoint has the files and hashes that it was saved with, and is of the model's training."""
-    name = _name(path, results)
+    name = named(path, results=results)
     try:
         saved = read_json(path / CHECKPOINT_FILE)
         files = dict(saved["files"])
-        wrong = [file for file, sha256 in files.items() if not _has(path / file, sha256)]
+        wrong = [
+            file for file, sha256 in files.items() if not (path / file).is_file() or sha256_file(path / file) != sha256
+        ]
         identity = saved["identity"]
-        named = path.name == f"step_{saved['step']:06d}" and path.parent.name == digest(identity)
-        wrong += [] if named else [CHECKPOINT_FILE]
+        if path.name != f"step_{saved['step']:06d}" or path.parent.name != digest(identity):
+            wrong.append(CHECKPOINT_FILE)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Finding(CHANGED, f"{name}/{CHECKPOINT_FILE}", f"cannot be read ({type(error).__name__})")
     wrong += [file.name for file in sorted(path.iterdir()) if file.name not in {*files, CHECKPOINT_FILE}]
     if wrong:
         return Finding(CHANGED, f"{name}/{wrong[0]}", "is not as it was saved")
-    if _digests(model) != identity:
+    if value_in(model, "digests") != identity:
         return Finding(UNCHECKED, name, "its files are as saved, but it is of another training than the model")
     return Finding(INTACT, name, "as it was saved")
 
 
-def _digests(model: Path) -> object:
-    try:
-        return read_json(model)["digests"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _readable(check: Callable[..., Finding]) -> Callable[..., Finding]:
+    """A check of a file that is told the file's name, and finds a file changed that cannot be read."""
+
+    @functools.wraps(check)
+    def checked(path: Path, *others: Path, results: Path) -> Finding:
+        name = named(path, results=results)
+        try:
+            return check(name, path, *others)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+            return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
+
+    return checked
 
 
-def check_log(path: Path, table: Path, *, results: Path) -> Finding:
+@_readable
+def check_log(name: str, path: Path, table: Path) -> Finding:
     """Whether the rows that training appended are those of the table that was made of them."""
-    name = _name(path, results)
     if not table.is_file():
         return Finding(UNCHECKED, name, f"carries no hash, and {table.name} is not there to compare it with")
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        rows = pq.read_table(table)
-        # Older runs have a column a term, in the schema of their time.
-        is_long = rows.schema.names == LOGS[path.stem].names
-        noted = terms_of(lines, schema=LOGS[path.stem]) if is_long else pa.Table.from_pylist(lines, schema=rows.schema)
-        same = noted.equals(rows)
-    except (ValueError, KeyError, pa.ArrowException, OSError) as error:
-        return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = pq.read_table(table)
+    # Older runs have a column a term, in the schema of their time.
+    is_long = rows.schema.names == LOGS[path.stem].names
+    noted = terms_of(lines, schema=LOGS[path.stem]) if is_long else pa.Table.from_pylist(lines, schema=rows.schema)
+    same = noted.equals(rows)
     if not same and path.parent.parent.exists() and len(list(path.parent.parent.glob("*/*.jsonl"))) > len(LOGS):
         return Finding(UNCHECKED, name, "several trainings have logs here, and the table is of one of them")
     return Finding(INTACT if same else CHANGED, name, f"{'has' if same else 'has not'} the rows of {table.name}")
 
 
-def check_encoder(path: Path, *, results: Path) -> Finding:
-    """Return whether the description of a store's encoder is the one that its folder is named by."""
-    name = _name(path, results)
-    try:
-        about = read_json(path)
-        model = about.pop("model")
-        same = path.parent.name == store_key(about)
-        same = same and path.parent.parent.name.startswith(f"{model}-")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
+@_readable
+def check_encoder(name: str, path: Path) -> Finding:
+    """Whether the description of a store's encoder is the one that its folder is named by."""
+    description = read_json(path)
+    model = description.pop("model")
+    same = path.parent.name == store_key(description) and path.parent.parent.name.startswith(f"{model}-")
     return Finding(INTACT if same else CHANGED, name, f"is {'' if same else 'not '}what its folder is named by")
 
 
-def check_shard(path: Path, *, results: Path) -> Finding:
+@_readable
+def check_shard(name: str, path: Path) -> Finding:
     """Whether a shard of vectors has the content that its name is the hash of."""
-    name = _name(path, results)
-    try:
-        described = read_json(path)
-        ids = path.with_suffix(".ids").read_bytes()
-        rows = b"".join(file.read_bytes() for file in _row_files(path)[:1])
-        named = hashlib.sha256(described["key"].encode() + ids + rows).hexdigest()[:NAME_DIGITS]
-        wrong = [
-            file
-            for file, content, key in (("ids", ids, "ids_sha256"), ("rows", rows, "sha256"))
-            if hashlib.sha256(content).hexdigest() != described[key]
-        ]
-        fits = _has_sizes(described, ids=len(ids), rows=len(rows))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
-    if wrong or named != path.stem.removeprefix("shard_") or not fits:
+    described = read_json(path)
+    ids = path.with_suffix(".ids").read_bytes()
+    rows = b"".join(file.read_bytes() for file in _row_files(path)[:1])
+    digits = hashlib.sha256(described["key"].encode() + ids + rows).hexdigest()[:NAME_DIGITS]
+    wrong = [
+        file
+        for file, content, key in (("ids", ids, "ids_sha256"), ("rows", rows, "sha256"))
+        if hashlib.sha256(content).hexdigest() != described[key]
+    ]
+    fits = _has_sizes(described, ids=len(ids), rows=len(rows))
+    if wrong or digits != path.stem.removeprefix("shard_") or not fits:
         return Finding(CHANGED, name, f"its {' and '.join(wrong) or 'description'} changed since it was written")
     return Finding(INTACT, name, "as it was written")
 
 
-def check_shard_size(path: Path, *, results: Path) -> Finding:
+@_readable
+def check_shard_size(name: str, path: Path) -> Finding:
     """Whether the files of a shard of vectors have the size that it says they have."""
-    name = _name(path, results)
-    try:
-        rows = sum(file.stat().st_size for file in _row_files(path))
-        fits = _has_sizes(read_json(path), ids=path.with_suffix(".ids").stat().st_size, rows=rows)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Finding(CHANGED, name, f"cannot be read ({type(error).__name__})")
+    rows = sum(file.stat().st_size for file in _row_files(path))
+    fits = _has_sizes(read_json(path), ids=path.with_suffix(".ids").stat().st_size, rows=rows)
     return Finding(UNHASHED if fits else CHANGED, name, f"its files have {'' if fits else 'not '}the size that it says")
 
 
@@ -146,11 +144,3 @@ def _has_sizes(described: dict[str, Any], *, ids: int, rows: int) -> bool:
     """Say whether a shard's description fits the bytes of its two files."""
     count, dim = described["count"], described["dim"]
     return ids == ID_BYTES * count and rows in (dtype.itemsize * count * dim for dtype in SUFFIXES)
-
-
-def _has(path: Path, sha256: str) -> bool:
-    return path.is_file() and sha256_file(path) == sha256
-
-
-def _name(path: Path, results: Path) -> str:
-    return str(Path(RESULTS, path.relative_to(results)))

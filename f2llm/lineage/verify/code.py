@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from f2llm.errors import InputError
 from f2llm.jobs.code import ROOT, result_versions
 from f2llm.lineage.verify.findings import INTACT, UNCHECKED, Finding
 from f2llm.runs.manifests import Job
+from f2llm.runs.settings import unequal
 
 SCRIPTS = "workflow/scripts"
 NEEDED = ("f2llm", SCRIPTS)
@@ -59,19 +60,14 @@ def code_findings(jobs: Sequence[Job], *, commit: str | None) -> list[Finding]:
         if job.code == now:
             finding = Finding(INTACT, name, f"{job.code}, that of {where}")
         else:
-            others = _differing(job.versions, versions)
+            others = [
+                f"{name} {job.versions.get(name, 'none')} then, {versions.get(name, 'none')} now"
+                for name in unequal(job.versions, versions)
+            ]
             why = f"; versions differ too: {', '.join(others)}" if others else ""
             finding = Finding(UNCHECKED, name, f"{job.code}, in {where} {now or 'there is none'}{why}")
         findings[name, job.code or ""] = finding
     return [findings[key] for key in sorted(findings)]
-
-
-def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return [
-        f"{name} {then.get(name, 'none')} then, {now.get(name, 'none')} now"
-        for name in sorted({*then, *now})
-        if then.get(name) != now.get(name)
-    ]
 
 
 def _digests(wanted: Sequence[tuple[str, ...]], *, commit: str | None) -> list[str | None]:

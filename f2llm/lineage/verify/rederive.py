@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from f2llm.config.sources import Source
-from f2llm.lineage.trace.find import PASSAGE, QUERY, TUPLE
+from f2llm.lineage.trace.find import COLUMNS, PASSAGE, QUERY, TEXT_TABLES, TUPLE
+from f2llm.lineage.trace.forward import FileRow, places_of
 from f2llm.records.ids import keyed_hash, tuple_id
 from f2llm.records.sql import ask, rows_at
 from f2llm.runs.layout import Layout
@@ -57,7 +58,7 @@ def rederive(layout: Layout, *, tuples: int, removed: int, seed: int, reread: Re
         if not drawn:
             continue
         ids = {identity for item in drawn for _, identity, _ in item.parts}
-        mentions, places = reread(source, ids), _origins(layout, source.name, ids)
+        mentions, places = reread(source, ids), places_of(layout, source.name, ids)
         for item in drawn:
             faults = item.faults + [fault for part in item.parts if (fault := _fault(part, mentions, places))]
             differences += [f"{item.kind} {item.id.hex()} of {item.source}: {fault}" for fault in faults]
@@ -69,7 +70,7 @@ def rederive(layout: Layout, *, tuples: int, removed: int, seed: int, reread: Re
 def _fault(
     part: Part,
     mentions: Mapping[tuple[str, bytes], Sequence[Mentioned]],
-    places: Mapping[tuple[str, bytes], set[tuple[str, int, str]]],
+    places: Mapping[tuple[str, bytes], Sequence[FileRow]],
 ) -> str:
     role, identity, text = part
     own = mentions.get((role, identity), [])
@@ -77,7 +78,7 @@ def _fault(
         return f"{role} {identity.hex()} is not in the raw files"
     if any(mention.text.encode() != text.encode() for mention in own):
         return f"{role} {identity.hex()} has another text in the raw files"
-    if {(mention.file, mention.row, mention.field) for mention in own} != places.get((role, identity), set()):
+    if {(mention.file, mention.row, mention.field) for mention in own} != set(places[role, identity]):
         return f"{role} {identity.hex()} is at other places of the raw files"
     return ""
 
@@ -114,17 +115,8 @@ def _removed(layout: Layout, count: int, seed: int) -> list[Sampled]:
     chosen = sorted(known, key=lambda row: (keyed_hash(seed, "rederive removed", row[1]), row))[:count]
     sample = []
     for name, identity, role, reason in chosen:
-        table, column = ("queries", "query_id") if role == QUERY else ("corpus", "doc_id")
-        sql = f"SELECT text FROM read_parquet(?) WHERE {column} = ?"
-        rows = ask(sql, [layout.source(name) / f"{table}.parquet"], identity)
+        sql = f"SELECT text FROM read_parquet(?) WHERE {COLUMNS[role]} = ?"
+        rows = ask(sql, [layout.source(name) / TEXT_TABLES[role]], identity)
         faults = ([] if rows else ["is not in the normalised table"]) + ([] if reason else ["has no reason"])
         sample.append(Sampled(REMOVED_ROW, name, identity, [(role, identity, text) for (text,) in rows], faults))
     return sample
-
-
-def _origins(layout: Layout, source: str, ids: Collection[bytes]) -> dict[tuple[str, bytes], set[tuple[str, int, str]]]:
-    sql = 'SELECT role, id, file, "row", field FROM read_parquet(?) WHERE id IN (SELECT unnest(?))'
-    places: dict[tuple[str, bytes], set[tuple[str, int, str]]] = {}
-    for role, identity, *place in ask(sql, [layout.source(source) / "origins.parquet"], list(ids)):
-        places.setdefault((role, identity), set()).add(tuple(place))
-    return places

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.errors import InputError
-from f2llm.records.files import read_json
+from f2llm.runs.layout import value_in
 
 # What a run itself made: plan, run.json, model, scores and what passes them on, cards, manifests, report. Checkpoints
 # are sampled.
@@ -47,8 +47,5 @@ def hash_sample(folder: Path, *, share: float) -> HashSample:
     """
     if not 0 <= share <= 1:
         raise InputError(f"share {share:g} of hashes: it is not between 0 and 1; name one such as 0.1")
-    try:
-        seed = int(read_json(folder / "run.json")["settings"]["seed"])
-    except (OSError, ValueError, KeyError, TypeError):  # a changed run.json is found by its own hash
-        seed = 0
-    return HashSample(share, seed)
+    seed = value_in(folder / "run.json", "settings", "seed")  # a changed run.json is found by its own hash
+    return HashSample(share, seed or 0)

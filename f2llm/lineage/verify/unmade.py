@@ -1,11 +1,11 @@
 """Files of a run that no job declares, and caches that its jobs filled and that hold nothing any more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from f2llm.lineage.verify.findings import UNCHECKED, Finding
 from f2llm.records.files import TIMESTAMP
-from f2llm.runs.manifests import RESULTS, Job, local
+from f2llm.runs.manifests import RESULTS, Job, local, named
 
 STAGES = ("curated", "mined")
 LEAST_DEPTH = 3  # parts of the path of a folder that is looked into: results, stage, variant or run
@@ -19,7 +19,7 @@ def undeclared_files(folder: Path, own: Sequence[Job], every: Sequence[Job], *, 
     declared = {local(output, results=results) for job in own for output in job.outputs}
     for path in sorted(folder.iterdir()):
         if path not in declared and path.name != "checkpoints":
-            yield Finding(UNCHECKED, str(Path(RESULTS, path.relative_to(results))), "no job declares it")
+            yield Finding(UNCHECKED, named(path, results=results), "no job declares it")
     known = {name for job in every for output in job.outputs for name in (output, *_folders_of(output))}
     looked_into = (*STAGES, f"scores/{folder.name}", f"cards/{folder.name}")
     prefixes = tuple(f"{RESULTS}/{stage}/" for stage in looked_into)
@@ -32,9 +32,11 @@ def undeclared_files(folder: Path, own: Sequence[Job], every: Sequence[Job], *, 
                 yield Finding(UNCHECKED, name, "no job declares it")
 
 
-def emptied_caches(folder: Path, own: Sequence[Job], *, results: Path) -> Iterator[Finding]:
-    """Yield the folders of vectors and checkpoints that a run's jobs filled and that hold none any more."""
-    stores = {job.params["store"]: job for job in own if isinstance(job.params.get("store"), str)}
+def emptied_caches(folder: Path, own: Sequence[Job], *, stores: Mapping[str, Job], results: Path) -> Iterator[Finding]:
+    """Yield the folders of vectors and checkpoints that a run's jobs filled and that hold none any more.
+
+    `stores` maps the folders of vectors, as manifests name them, to a job that filled them.
+    """
     for name, job in sorted(stores.items()):
         if next(local(name, results=results).rglob("shard_*.json"), None) is None:
             yield Finding(UNCHECKED, name, f"its vectors are gone; {job.rule} put them there")

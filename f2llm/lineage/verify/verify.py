@@ -19,7 +19,7 @@ from f2llm.lineage.verify.sample import EVERYTHING, HashSample
 from f2llm.lineage.verify.unmade import emptied_caches, undeclared_files
 from f2llm.records.files import MANIFEST, bytes_of, read_json, sha256_file, sha256_path
 from f2llm.runs.layout import run_folder
-from f2llm.runs.manifests import REPORTS, RESULTS, Job, Manifests, jobs_beside, jobs_of, local, read_manifests
+from f2llm.runs.manifests import REPORTS, Job, jobs_beside, jobs_of, local, named, read_manifests
 
 TEMPORARY = ("embed_part", "mine_part")  # rules whose outputs are deleted once they were read
 THREADS = 4
@@ -73,38 +73,22 @@ def verify_files(results: str | Path, run: str, *, sample: HashSample = EVERYTHI
     reports = [job for job in every if job.rule in REPORTS and job not in own]
     checks: list[Callable[[], Finding]] = []
     for recorded in _recorded(own, makers, shared, results=results):
-        if sample.takes(recorded.name):
-            checks.append(partial(_compare, recorded, makers=makers, reports=reports))
-        else:
-            checks.append(partial(_compare_size, recorded, makers=makers))
-    checks += cache_checks(folder, stores=_stores(own, results), results=results, sample=sample)
+        hashed = sample.takes(recorded.name)
+        checks.append(partial(_compare, recorded, hashed=hashed, maker=makers.get(recorded.name), reports=reports))
+    filled = {job.params["store"]: job for job in own if isinstance(job.params.get("store"), str)}
+    stores = [local(name, results=results) for name in sorted(filled)]
+    checks += cache_checks(folder, stores=stores, results=results, sample=sample)
     with ThreadPoolExecutor(THREADS) as pool:
         findings = list(pool.map(lambda check: check(), checks))
     # Then what follows from the manifests alone: who read other bytes, and files that no manifest names.
     findings += _readers(own, makers, made={output for job in every for output in job.outputs}, shared=shared)
     findings += _readers_beside(beside, makers, _makers(every))
     findings += undeclared_files(folder, own, every, results=results)
-    findings += emptied_caches(folder, own, results=results)
-    return [*findings, *_unread(manifests, results)]
-
-
-def _unread(manifests: Manifests, results: Path) -> Iterator[Finding]:
-    """Yield the files among the manifests that tell this version nothing."""
-    for path in manifests.foreign:
-        yield Finding(UNCHECKED, _as_named(path, results), "no manifest that this version reads")
-    for path, error in manifests.newer.items():
-        yield Finding(UNCHECKED, _as_named(path, results), error.faults[0].removeprefix(f"{path}: "))
-
-
-def _as_named(path: Path, results: Path) -> str:
-    """Name a path below results as manifests do."""
-    return str(Path(RESULTS, path.relative_to(results)))
-
-
-def _stores(jobs: Sequence[Job], results: Path) -> list[Path]:
-    """The folders of vectors that jobs read or wrote."""
-    named = {job.params["store"] for job in jobs if isinstance(job.params.get("store"), str)}
-    return [local(name, results=results) for name in sorted(named)]
+    findings += emptied_caches(folder, own, stores=filled, results=results)
+    # And the files among the manifests that tell this version nothing.
+    unread = dict.fromkeys(manifests.foreign, "no manifest that this version reads")
+    unread |= {path: error.faults[0].removeprefix(f"{path}: ") for path, error in manifests.newer.items()}
+    return [*findings, *(Finding(UNCHECKED, named(path, results=results), what) for path, what in unread.items())]
 
 
 def _makers(jobs: Iterable[Job]) -> dict[str, Job]:
@@ -131,10 +115,16 @@ def _written_by_others(every: Sequence[Job], own: Sequence[Job]) -> set[str]:
     return set(SCOREBOARD) if boards and not any(job in own for job in boards) else set()
 
 
-def _compare(recorded: _Recorded, *, makers: Mapping[str, Job], reports: Sequence[Job]) -> Finding:
-    """Hash a file or folder; `reports` are those of other runs, which write the same pages."""
+def _compare(recorded: _Recorded, *, hashed: bool, maker: Job | None, reports: Sequence[Job]) -> Finding:
+    """Compare the hash of a file or folder, or else its size; `reports` of other runs write the same pages."""
     if not recorded.path.exists():
-        return _missing(recorded, makers.get(recorded.name))
+        return _missing(recorded, maker)
+    if not hashed:
+        if recorded.size is None:
+            return Finding(UNHASHED, recorded.name, f"is there; {recorded.by} recorded no size")
+        if bytes_of(recorded.path) != recorded.size:
+            return Finding(CHANGED, recorded.name, f"has another size than {recorded.by} recorded")
+        return Finding(UNHASHED, recorded.name, f"has the size that {recorded.by} recorded")
     sha256 = sha256_path(recorded.path)
     if sha256 == recorded.sha256:
         return Finding(INTACT, recorded.name, f"as {recorded.by} recorded")
@@ -142,16 +132,6 @@ def _compare(recorded: _Recorded, *, makers: Mapping[str, Job], reports: Sequenc
     if later is not None:
         return Finding(UNCHECKED, recorded.name, f"is that of run {later.path.stem}, which was made since")
     return Finding(CHANGED, recorded.name, f"is not what {recorded.by} recorded{_changed_inside(recorded)}")
-
-
-def _compare_size(recorded: _Recorded, *, makers: Mapping[str, Job]) -> Finding:
-    if not recorded.path.exists():
-        return _missing(recorded, makers.get(recorded.name))
-    if recorded.size is None:
-        return Finding(UNHASHED, recorded.name, f"is there; {recorded.by} recorded no size")
-    if bytes_of(recorded.path) != recorded.size:
-        return Finding(CHANGED, recorded.name, f"has another size than {recorded.by} recorded")
-    return Finding(UNHASHED, recorded.name, f"has the size that {recorded.by} recorded")
 
 
 def _missing(recorded: _Recorded, maker: Job | None) -> Finding:

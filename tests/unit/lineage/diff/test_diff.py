@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -119,7 +120,7 @@ def test_settings_that_differ_are_named_and_threads_are_none(two):
 def test_tuples_added_removed_and_with_other_negatives_are_counted(two, tmp_path):
     layouts = (
         read_layout(two, run="toyrun"),
-        read_layout(two, run="other")._replace(variants={"curated": "c-1", "mined": "m-2"}),
+        replace(read_layout(two, run="other"), variants={"curated": "c-1", "mined": "m-2"}),
     )
     table = pq.read_table(layouts[0].mined("toy") / "tuples.parquet")
     layouts[1].mined("toy").mkdir(parents=True)
