@@ -19,11 +19,10 @@ from f2llm.publish.croissant import write_croissant
 from f2llm.publish.energy import JobEnergy, assumptions, estimate_energy
 from f2llm.publish.licences import hub_name
 from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard, score_table
-from f2llm.publish.statement import statement
 from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas.publish import ENERGY
 from f2llm.records.tables import write_rows
-from f2llm.runs.funnel import Funnel, read_funnel
+from f2llm.runs.funnel import Funnel, read_contamination, read_funnel
 from f2llm.runs.gaps import NoGaps
 from f2llm.runs.layout import Layout, read_layout
 from f2llm.runs.manifests import newest, read_content
@@ -61,7 +60,7 @@ def write_cards(
     try:
         funnel = read_funnel(layout, jobs=manifests, gaps=NoGaps(layout.results))
         texts = {
-            "statement": statement(layout, funnel, manifests, curate=curate),
+            "statement": _statement(layout, funnel, manifests, curate=curate),
             "energy": energy_text(estimates, energy=energy),
         }
         body = _body(layout.of_run("model") / CARD)
@@ -190,6 +189,43 @@ def _data_card(
         "retriever_licence": canonical(layout.retriever.licence.id),
     }
     return str(DatasetCard.from_template(data, template_path=str(TEMPLATES / "data_card.md.j2"), **fields, **texts))
+
+
+def _statement(
+    layout: Layout, funnel: Sequence[Funnel], manifests: Sequence[Mapping[str, Any]], *, curate: Curate
+) -> str:
+    """What the model is trained on; `manifests` are those of the run's jobs.
+
+    Every count of `funnel` that is used must be known: it is read without gaps.
+    """
+    unclear = sum(source.licence.commercial != "yes" for source in layout.sources)
+    barred = [f"{len(layout.barred)} sources are left out by the licence policy."] if layout.barred else []
+    return " ".join(
+        [
+            f"{sum(row.trained for row in funnel):,} tuples of a query, a positive and hard negatives, from "
+            f"{sum(row.trained > 0 for row in funnel)} sources, and nothing else; "
+            f"{sum(row.tuples for row in funnel):,} were mined.",
+            f"{unclear} of {len(layout.sources)} sources do not clearly allow commercial use.",
+            *barred,
+            _contamination(layout, manifests, curate=curate),
+        ]
+    )
+
+
+def _contamination(layout: Layout, manifests: Sequence[Mapping[str, Any]], *, curate: Curate) -> str:
+    """Which evaluation texts were found in the sources, dropped and left, in words."""
+    policy = curate.decontaminate.policy
+    if policy == "off":
+        return "Evaluation texts were not looked for among the sources' texts (policy of decontamination: off)."
+    tasks = read_contamination(layout, manifests)
+    dropped = [task.dropped for task in tasks if task.dropped]
+    reported = [kept for task in tasks if (kept := task.reported + task.corpus)]
+    return (
+        f"Policy of decontamination: {policy}. Rows with texts of {len(dropped)} evaluation tasks were found and "
+        f"dropped ({sum(dropped):,} findings); rows with texts of {len(reported)} tasks were found and reported, not "
+        f"dropped ({sum(reported):,} findings, {sum(task.corpus for task in tasks):,} of them equal to a passage "
+        "that a task searches)."
+    )
 
 
 def _count_cells(row: Funnel, source: Source) -> list[str]:

@@ -12,11 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from f2llm.jobs.code import ROOT
-from f2llm.publish.crate_files import CrateFiles
+from f2llm.publish.crate_files import CrateFiles, add_entity, add_licence
 from f2llm.publish.crate_steps import Steps
 from f2llm.publish.licences import licence_url
 from f2llm.records.files import atomic_folder, sha256_file
@@ -50,14 +49,17 @@ def write_crate(
     manifests = {str(path): read_content(path) for path in sorted(map(str, jobs))}
     crate = ROCrate(version=VERSION)
     _describe_root(crate, layout, published=newest(manifests))
-    files = CrateFiles(crate, layout, archive=_archive(layout))
+    # The arcp authority of a run is a UUID made from its run.json.
+    authority = uuid.uuid5(uuid.NAMESPACE_OID, sha256_file(layout.of_run("run.json")))
+    files = CrateFiles(crate, layout, archive=f"arcp://uuid,{authority}/")
     files.add_raw()
     workflow = _add_workflow(crate)
     steps = Steps(crate, workflow, files)
     for path, manifest in manifests.items():
         kept = crate.add_file(path, f"jobs/{_below_jobs(path)}", properties={"encodingFormat": "application/json"})
         steps.add_job(_below_jobs(path).removesuffix(".json"), manifest, kept)
-    steps.finish(produced=_products(layout))
+    produced = {"model": f"results/runs/{run}/model", "plan": f"results/runs/{run}/plan.parquet"}
+    steps.finish(produced=produced | {"scoreboard": "results/scores/scoreboard.parquet"})
     for card in sorted(path for path in Path(cards).iterdir() if path.suffix in (".md", ".json")):
         crate.add_file(card, f"cards/{card.name}", properties={"name": card.stem.replace("_", " ")})
     with atomic_folder(folder) as aside:
@@ -68,7 +70,7 @@ def write_crate(
 
 def _describe_root(crate: ROCrate, layout: Layout, *, published: datetime) -> None:
     profiles = [
-        crate.add(ContextEntity(crate, url, properties={"@type": "CreativeWork", "name": name, "version": _tail(url)}))
+        add_entity(crate, url, {"@type": "CreativeWork", "name": name, "version": url.rsplit("/", 1)[1]})
         for url, name in PROFILES.items()
     ]
     crate.root_dataset["conformsTo"] = profiles
@@ -78,9 +80,9 @@ def _describe_root(crate: ROCrate, layout: Layout, *, published: datetime) -> No
         f"files of {len(layout.sources)} sources to its scores. The data themselves are not in this crate."
     )
     crate.datePublished = published
-    crate.license = _licence(crate, CODE_LICENCE)
+    crate.license = add_licence(crate, CODE_LICENCE)
     author = {"@type": "Organization", "name": "The F2LLM pipeline authors"}
-    crate.root_dataset["author"] = crate.add(ContextEntity(crate, "#authors", properties=author))
+    crate.root_dataset["author"] = add_entity(crate, "#authors", author)
 
 
 def _add_workflow(crate: ROCrate) -> Any:  # noqa: ANN401 - an entity of rocrate
@@ -90,36 +92,10 @@ def _add_workflow(crate: ROCrate) -> Any:  # noqa: ANN401 - an entity of rocrate
         properties={"@type": WORKFLOW, "name": "F2LLM pipeline", "license": {"@id": licence_url(CODE_LICENCE)}},
     )  # fmt: skip
     for path in sorted(path for pattern in CODE for path in ROOT.glob(pattern)):
-        crate.add_file(path, str(path.relative_to(ROOT)), properties={"encodingFormat": _format(path)})
+        kind = {"encodingFormat": "text/x-python" if path.suffix == ".py" else "text/plain"}
+        crate.add_file(path, str(path.relative_to(ROOT)), properties=kind)
     return workflow
-
-
-def _format(path: Path) -> str:
-    return "text/x-python" if path.suffix == ".py" else "text/plain"
-
-
-def _licence(crate: ROCrate, licence: str) -> Any:  # noqa: ANN401 - an entity of rocrate
-    properties = {"@type": "CreativeWork", "name": licence, "identifier": licence}
-    return crate.add(ContextEntity(crate, licence_url(licence), properties=properties))
-
-
-def _products(layout: Layout) -> dict[str, str]:
-    """What a run is made for: name -> path as the manifests have it."""
-    return {
-        "model": f"results/runs/{layout.run}/model",
-        "plan": f"results/runs/{layout.run}/plan.parquet",
-        "scoreboard": "results/scores/scoreboard.parquet",
-    }
-
-
-def _archive(layout: Layout) -> str:
-    """The arcp authority of a run: a UUID made from its run.json."""
-    return f"arcp://uuid,{uuid.uuid5(uuid.NAMESPACE_OID, sha256_file(layout.of_run('run.json')))}/"
 
 
 def _below_jobs(path: str) -> str:
     return path.partition("lineage/jobs/")[2] or Path(path).name
-
-
-def _tail(url: str) -> str:
-    return url.rsplit("/", 1)[1]

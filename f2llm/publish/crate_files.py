@@ -24,6 +24,18 @@ FORMATS = {
 }
 
 
+def add_entity(crate: ROCrate, identity: str, properties: Mapping[str, Any]) -> ContextEntity:
+    """The entity of this id, added to the crate if it is not there."""
+    return crate.get(identity) or crate.add(ContextEntity(crate, identity, properties=dict(properties)))
+
+
+def add_licence(crate: ROCrate, licence: str, *, note: str = "") -> ContextEntity:
+    """The entity of a single SPDX licence; the note goes to one of our own."""
+    properties = {"@type": "CreativeWork", "name": licence, "identifier": licence}
+    properties |= {"description": note} if note and licence.startswith(OWN) else {}
+    return add_entity(crate, licence_url(licence), properties)
+
+
 class CrateFiles:
     """Entities of files and folders by their path in the results; equal paths are one entity."""
 
@@ -39,7 +51,8 @@ class CrateFiles:
         """Add the raw files of all sources under the URIs where they come from, with the licences of their stanzas."""
         for path in sorted((self._layout.results / "sources").glob("*/manifest.json")):
             manifest = read_json(path)
-            licences = self._licences(manifest["licence"])
+            licence = manifest["licence"]
+            licences = [add_licence(self._crate, name, note=licence.get("note", "")) for name in named(licence["id"])]
             self._raw[path.parent.name] = [self._raw_file(file, licences) for file in manifest["files"]]
 
     def raw(self, source: str) -> list[ContextEntity]:
@@ -72,24 +85,11 @@ class CrateFiles:
         }
         return self._part(_uri(file, archive=self._archive), properties)
 
-    def _licences(self, licence: Mapping[str, Any]) -> list[ContextEntity]:
-        """An entity for each licence of an SPDX expression; the stanza's note goes to those of our own."""
-        entities = []
-        for name in named(licence["id"]):
-            properties = {"@type": "CreativeWork", "name": name, "identifier": name}
-            if name.startswith(OWN) and licence.get("note"):
-                properties["description"] = licence["note"]
-            uri = licence_url(name)
-            known = self._crate.get(uri)
-            entities.append(known or self._crate.add(ContextEntity(self._crate, uri, properties=properties)))
-        return entities
-
     def _part(self, uri: str, properties: Mapping[str, Any]) -> ContextEntity:
         """Add an entity and say at the root that it is part of the crate."""
-        known = self._crate.get(uri)
-        if known:
+        if known := self._crate.get(uri):
             return known
-        entity = self._crate.add(ContextEntity(self._crate, uri, properties=dict(properties)))
+        entity = add_entity(self._crate, uri, properties)
         self._crate.root_dataset.append_to("hasPart", entity)
         return entity
 

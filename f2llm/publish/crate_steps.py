@@ -8,7 +8,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
-from f2llm.publish.crate_files import CrateFiles
+from f2llm.publish.crate_files import CrateFiles, add_entity
 
 COMPLETED = "http://schema.org/CompletedActionStatus"
 SECOND, MEGABYTE = "https://qudt.org/vocab/unit/SEC", "https://qudt.org/vocab/unit/MebiBYTE"
@@ -139,7 +139,7 @@ class Steps:
 
     def _add(self, identity: str, properties: Mapping[str, Any]) -> ContextEntity:
         kind = {"@type": properties["@type"]}
-        entity = self._crate.add(ContextEntity(self._crate, identity, properties=kind))
+        entity = add_entity(self._crate, identity, kind)
         for key in sorted(properties.keys() - kind.keys()):
             entity[key] = _single(properties[key])
         return entity

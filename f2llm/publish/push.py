@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_path
-from f2llm.runs.manifests import FOLDER, read_content
+from f2llm.runs.manifests import FOLDER, read_content, read_jobs
 from f2llm.runs.withheld import leaks
 
 TOKEN = "HF_TOKEN"
@@ -42,7 +42,7 @@ def plan_push(results: str | Path, run: str) -> list[Upload]:
         for path in sorted(model.rglob("*"))
         if path.is_file() and path.name not in LEFT_OUT
     ]
-    outputs = _declared_outputs(Path(results)) if scores.is_dir() else set()
+    outputs = {output for job in read_jobs(results) for output in job.outputs} if scores.is_dir() else set()
     uploads += [
         Upload(path, f"{SCORES}/{path.name}")
         for path in sorted(scores.glob("*.json"))
@@ -50,23 +50,14 @@ def plan_push(results: str | Path, run: str) -> list[Upload]:
     ]
     card = _scored_card(Path(results), run, model=model)
     uploads = [Upload(card, CARD) if card and upload.name == CARD else upload for upload in uploads]
-    faults = [fault for upload in uploads for fault in _leaks(upload.path)]
+    faults = [
+        f"{upload.path}: contains a user or host name, a home folder or a token; remove it"
+        for upload in uploads
+        if _leaks(upload.path)
+    ]
     if faults:
         raise InputError(faults)
     return uploads
-
-
-def _declared_outputs(results: Path) -> set[str]:
-    """The paths of all outputs that the manifests of jobs declare."""
-    outputs: set[str] = set()
-    for path in sorted((results / FOLDER).rglob("*.json")):
-        try:
-            outputs.update(read_content(path)["outputs"])
-        except InputError:  # of a newer format
-            raise
-        except (ValueError, KeyError, TypeError):  # foreign, or of another version
-            continue
-    return outputs
 
 
 def _scored_card(results: Path, run: str, *, model: Path) -> Path | None:
@@ -128,9 +119,6 @@ def push_lines(uploads: Sequence[Upload]) -> list[str]:
     return [*lines, f"{sum(upload.path.stat().st_size for upload in uploads):13,}  bytes in {len(uploads)} files"]
 
 
-def _leaks(path: Path) -> list[str]:
-    if path.suffix not in TEXT_SUFFIXES or path.name == "tokenizer.json":
-        return []
-    if not leaks(path.read_text(encoding="utf-8", errors="replace")):
-        return []
-    return [f"{path}: contains a user or host name, a home folder or a token; remove it"]
+def _leaks(path: Path) -> bool:
+    is_text = path.suffix in TEXT_SUFFIXES and path.name != "tokenizer.json"
+    return is_text and leaks(path.read_text(encoding="utf-8", errors="replace"))

@@ -18,7 +18,9 @@ def results(tmp_path):
     write_json(tmp_path / "scores/toy/Good.json", {})
     write_json(tmp_path / "scores/toy/Foreign.json", {})
     outputs = {"results/scores/toy/Good.json": "a" * 64}
-    write_json(tmp_path / "lineage/jobs/evaluate_run/toy.json", {"outputs": outputs})
+    job = {"rule": "evaluate_run", "outputs": outputs, "code": None, "seconds": 1.0}
+    job |= dict.fromkeys(("inputs", "params", "wildcards", "versions", "counts"), {})
+    write_json(tmp_path / "lineage/jobs/evaluate_run/toy.json", job)
     return tmp_path
 
 
