@@ -7,7 +7,7 @@ same files, adapter and settings, and a guide for others.
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,7 +70,7 @@ class ExpectedRows:
     def __init__(self, run: Run, *, results: str | Path = "results", lock: str | Path = LOCK) -> None:
         self.run, self.results = run, Path(results)
         self.curation, self.mining = curation_key(run), mining_key(run)
-        self._digests: dict[tuple[str, str], str] = {}
+        self._known_digests: dict[str, dict[str, str]] = {}
         self._lock: dict[str, Any] = read_json(lock) if Path(lock).is_file() else {}
 
     def stamps(self, source: Source) -> tuple[int, ...]:
@@ -82,15 +82,13 @@ class ExpectedRows:
     def normalised(self, source: Source) -> SourceRows | None:
         """Rows of a source as it is read, all splits."""
         return (
-            on_disk(self.results / "sources" / source.name)
-            or self._recorded("normalised", source.name, self._reading_digest(source))
-            or _stated(source)
+            on_disk(self.results / "sources" / source.name) or self._recorded("normalised", source) or _stated(source)
         )
 
     def curated(self, source: Source) -> SourceRows | None:
         """Training rows of a source, within its caps."""
         known = on_disk(self.results / "curated" / self.curation / source.name)
-        known = known or self._recorded("curated", source.name, self._curated_digest(source))
+        known = known or self._recorded("curated", source)
         if known and known.how != "about":
             return known
         # No table and no record of these settings: the rows as read, cut as the split and the caps will cut them.
@@ -101,20 +99,16 @@ class ExpectedRows:
         queries = _within(round(whole.queries * share), source.max_queries)
         # A class or topic keeps its texts with its queries.
         passages = _within(queries if source.shape == "clustering" else whole.passages, source.max_passages)
-        return SourceRows(
-            queries=queries,
-            passages=passages,
-            query_mb=whole.query_mb * queries / max(1, whole.queries),
-            passage_mb=whole.passage_mb * passages / max(1, whole.passages),
-            how="about",
-        )
+        query_mb = whole.query_mb * queries / max(1, whole.queries)
+        passage_mb = whole.passage_mb * passages / max(1, whole.passages)
+        return SourceRows(queries, passages, query_mb, passage_mb, "about")
 
     def tuples(self, source: Source) -> SourceRows | None:
         """Mined tuples of a source, as `queries`."""
         path = self.results / "mined" / self.mining / source.name / "tuples.parquet"
         with contextlib.suppress(OSError, ValueError):
             return SourceRows(_footer(str(path), path.stat().st_mtime_ns)[0], 0, 0.0, 0.0, "table")
-        recorded = self._recorded("mined", source.name, self._mined_digest(source))
+        recorded = self._recorded("mined", source)
         curated = self.curated(source)
         if (recorded and recorded.how != "about") or curated is None:
             return recorded
@@ -171,13 +165,13 @@ class ExpectedRows:
         }
         for source in (*self.run.sources, *self.run.heldout_sources):
             if whole := on_disk(self.results / "sources" / source.name):
-                entry = _entry(reading_digest(source), whole) | {"raw_mb": round(self.raw_mb(source) or 0.0, 3)}
-                lock["normalised"][source.name] = entry
+                entry = _entry(self._digests(source)["normalised"], whole)
+                lock["normalised"][source.name] = entry | {"raw_mb": round(self.raw_mb(source) or 0.0, 3)}
         for source in self.run.sources:
             curated, tuples = self.curated(source), self.tuples(source)
             if curated and tuples and tuples.how == "table":
-                lock["curated"][source.name] = _entry(self._curated_digest(source), curated)
-                lock["mined"][source.name] = _entry(self._mined_digest(source), tuples)
+                lock["curated"][source.name] = _entry(self._digests(source)["curated"], curated)
+                lock["mined"][source.name] = _entry(self._digests(source)["mined"], tuples)
         for model in (self.run.backbone, self.run.retriever):
             if geometry := self.geometry(model):
                 files_mb = round(self.model_files_mb(model) or 0.0, 3)
@@ -194,27 +188,21 @@ class ExpectedRows:
             return sum(file["bytes"] for file in read_json(self.results / kind / name / "manifest.json")["files"]) / MB
         return None
 
-    def _reading_digest(self, source: Source) -> str:
-        return self._kept("normalised", source, lambda: reading_digest(source))
+    def _digests(self, source: Source) -> Mapping[str, str]:
+        """Digests of what decides the rows of a source, by stage; kept, since many jobs ask for them."""
+        if source.name not in self._known_digests:
+            # Of the rows as read: its files, adapter and options.
+            reading = digest([source.fetch, source.adapter, source.options, source.held_out])
+            curated = digest([self.curation, source.max_queries, source.max_passages, reading])
+            mined = digest([self.mining, curated])
+            self._known_digests[source.name] = {"normalised": reading, "curated": curated, "mined": mined}
+        return self._known_digests[source.name]
 
-    def _curated_digest(self, source: Source) -> str:
-        caps = (source.max_queries, source.max_passages)
-        return self._kept("curated", source, lambda: digest([self.curation, *caps, self._reading_digest(source)]))
-
-    def _mined_digest(self, source: Source) -> str:
-        return self._kept("mined", source, lambda: digest([self.mining, self._curated_digest(source)]))
-
-    def _kept(self, stage: str, source: Source, make: Callable[[], str]) -> str:
-        key = (stage, source.name)
-        if key not in self._digests:
-            self._digests[key] = make()
-        return self._digests[key]
-
-    def _recorded(self, stage: str, name: str, key: str) -> SourceRows | None:
-        entry: Mapping[str, Any] | None = self._lock.get(stage, {}).get(name)
+    def _recorded(self, stage: str, source: Source) -> SourceRows | None:
+        entry: Mapping[str, Any] | None = self._lock.get(stage, {}).get(source.name)
         if entry is None:
             return None
-        how = "recorded" if entry["digest"] == key else "about"
+        how = "recorded" if entry["digest"] == self._digests(source)[stage] else "about"
         return SourceRows(entry["queries"], entry["passages"], entry["query_mb"], entry["passage_mb"], how)
 
 
@@ -229,11 +217,6 @@ def on_disk(folder: str | Path) -> SourceRows | None:
     except (OSError, ValueError):
         return None
     return SourceRows(queries, passages, query_bytes / MB, corpus_bytes / MB, "table")
-
-
-def reading_digest(source: Source) -> str:
-    """Digest of what decides the rows of a source: its files, adapter and options."""
-    return digest([source.fetch, source.adapter, source.options, source.held_out])
 
 
 def _changed(path: str) -> int:

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 from pathlib import Path
 
 from f2llm.config.benchmarks import FILE_SUFFIXES, SEARCHED, Task
@@ -37,17 +36,14 @@ def task_rows(task: Task) -> int:
     if task.mteb:
         return task.mteb.texts
     if task.data:
-        return sum(_file_rows(str(path), os.stat(path).st_mtime_ns) for path in _tables(Path(task.data)))
+        # An absent folder has no tables, and the job that reads it reports that.
+        tables = [path for path in sorted(Path(task.data).glob("*")) if path.suffix in FILE_SUFFIXES]
+        return sum(_file_rows(str(path), path.stat().st_mtime_ns) for path in tables)
     return (task.queries or UNSTATED_TEXTS) + (task.passages or 0) + (task.train_texts or 0)
 
 
 def _jobs(source: Source, rows: int, rows_per_job: int) -> int:
     return min(MOST_JOBS, max(1, math.ceil(rows / rows_per_job))) if source.searched else 1
-
-
-def _tables(folder: Path) -> list[Path]:
-    """Tables of a folder; an absent folder has none, and the job that reads it reports that."""
-    return [path for path in sorted(folder.glob("*")) if path.suffix in FILE_SUFFIXES]
 
 
 @functools.lru_cache(maxsize=1000)

@@ -26,42 +26,34 @@ class Piece(NamedTuple):
 def side_by_side(left: str, right: str) -> tuple[list[Piece], list[Piece]]:
     """Both texts in pieces, from a little before their first difference."""
     left_words, right_words = _words(left), _words(right)
-    keys = [_key(word) for word in left_words], [_key(word) for word in right_words]
-    same = next(
-        (place for place, pair in enumerate(zip(*keys, strict=False)) if pair[0] != pair[1]), min(map(len, keys))
-    )
-    start = max(0, min(same - WORDS_BEFORE, max(len(left_words), len(right_words)) - WORDS_SHOWN))
-    return _marked((left_words, right_words), keys, starts=(start, start))
+    pairs = zip(_keys(left_words), _keys(right_words), strict=False)
+    shorter, longer = sorted((len(left_words), len(right_words)))
+    same = next((place for place, (left_key, right_key) in enumerate(pairs) if left_key != right_key), shorter)
+    start = max(0, min(same - WORDS_BEFORE, longer - WORDS_SHOWN))
+    return _marked((left_words, right_words), starts=(start, start))
 
 
 def found_inside(text: str, part: str) -> tuple[list[Piece], list[Piece]]:
     """A text, from a little before where it has the most of `part`, and `part`, both in pieces."""
     words, wanted = _words(text), _words(part)
-    keys = [_key(word) for word in words], [_key(word) for word in wanted]
-    match = SequenceMatcher(None, *keys, autojunk=False).find_longest_match()
-    return _marked((words, wanted), keys, starts=(max(0, match.a - match.b - WORDS_BEFORE), 0))
+    match = SequenceMatcher(None, _keys(words), _keys(wanted), autojunk=False).find_longest_match()
+    return _marked((words, wanted), starts=(max(0, match.a - match.b - WORDS_BEFORE), 0))
 
 
 def _words(text: str) -> list[str]:
-    found = _WORD.findall(text, 0, 20 * MOST_WORDS)
-    return found[:MOST_WORDS]
+    return _WORD.findall(text, 0, 20 * MOST_WORDS)[:MOST_WORDS]
 
 
-def _key(word: str) -> str:
-    return word.strip().casefold()
+def _keys(words: Sequence[str]) -> list[str]:
+    """What of words is compared."""
+    return [word.strip().casefold() for word in words]
 
 
-def _marked(
-    words: tuple[Sequence[str], Sequence[str]],
-    keys: tuple[Sequence[str], Sequence[str]],
-    *,
-    starts: tuple[int, int],
-) -> tuple[list[Piece], list[Piece]]:
+def _marked(words: tuple[Sequence[str], Sequence[str]], *, starts: tuple[int, int]) -> tuple[list[Piece], list[Piece]]:
     windows = [slice(start, start + WORDS_SHOWN) for start in starts]
-    shown = [part[window] for part, window in zip(words, windows, strict=True)]
-    cut = [part[window] for part, window in zip(keys, windows, strict=True)]
+    shown = [side_words[window] for side_words, window in zip(words, windows, strict=True)]
     pieces: tuple[list[Piece], list[Piece]] = ([], [])
-    for tag, a, b, c, d in SequenceMatcher(None, *cut, autojunk=False).get_opcodes():
+    for tag, a, b, c, d in SequenceMatcher(None, *map(_keys, shown), autojunk=False).get_opcodes():
         for side, (start, end) in enumerate(((a, b), (c, d))):
             if start < end:
                 pieces[side].append(Piece("".join(shown[side][start:end]), tag != "equal"))

@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 def funnel_bars(stages: Mapping[str, Sequence[int | None]], *, sources: Sequence[str]) -> str:
     """Horizontal bars, one group a source, on a logarithmic axis; no bar where the count is None."""
-    figure, axes = _figure(8.2, 0.5 * len(sources) + 0.8)
+    figure, (axes,) = _panels(height=0.5 * len(sources) + 0.8)
     height = 0.86 / len(stages)
     for number, (stage, counts) in enumerate(stages.items()):
         places = [row + (number - (len(stages) - 1) / 2) * height for row in range(len(sources))]
@@ -57,7 +57,7 @@ def score_histograms(
     histograms: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, edges: Sequence[float] | NDArray[np.float64]
 ) -> str:
     """A panel for each source with the scores of (positives, hard negatives), as counts between `edges`."""
-    figure, panels = _panels(list(histograms), height=1.5)
+    figure, panels = _panels(len(histograms), height=1.5, above=0.45)
     for (name, (positives, negatives)), axes in zip(histograms.items(), panels, strict=True):
         for counts, colour, label in ((negatives, QUIET, "hard negatives"), (positives, STRONG, "positives")):
             total = max(1, sum(counts))
@@ -70,7 +70,7 @@ def score_histograms(
 
 def curves(lines: Mapping[str, Mapping[str, Line]], *, zero: bool = False) -> str:
     """A panel for each source with its named lines; all panels share their axes, from 0 where `zero`."""
-    figure, panels = _panels(list(lines), height=1.45, share=True)
+    figure, panels = _panels(len(lines), height=1.45, above=0.45, share=True)
     colours = (STRONG, THIRD, QUIET, *COLOURS[2:])
     for (name, named), axes in zip(lines.items(), panels, strict=True):
         for (label, line), colour in zip(named.items(), itertools.cycle(colours), strict=False):
@@ -94,7 +94,7 @@ def differences(
 
     A group maps rows to (points, low, high, more than chance); hollow marks may be chance.
     """
-    figure, axes = _figure(8.2, 0.34 * len(rows) + 1.0)
+    figure, (axes,) = _panels(height=0.34 * len(rows) + 1.0)
     axes.axvline(0, color=INK, linewidth=0.8)
     labelled: set[str] = set()
     for number, (group, cells) in enumerate(groups.items()):
@@ -121,7 +121,7 @@ def differences(
 
 def scatter(groups: Mapping[str, Sequence[Place]], *, name: str) -> str:
     """A map of points; each group is an element with the id `{name}-{number}`, each point says its text."""
-    figure, axes = _figure(8.2, 5.6)
+    figure, (axes,) = _panels(height=5.6)
     for number, (group, points) in enumerate(groups.items()):
         xs, ys, _ = zip(*points, strict=True)
         looks = {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[(number // len(COLOURS)) % len(MARKS)]}
@@ -149,18 +149,24 @@ def _titled(svg: str, group: str, texts: Sequence[str]) -> str:
     return svg[:start] + re.sub(r"(<use\b[^>]*?)/>", titled, body) + svg[start + len(body) :]
 
 
-def _panels(names: Sequence[str], *, height: float, share: bool = False):  # noqa: ANN202 - matplotlib objects
+def _panels(count: int = 1, *, height: float, above: float = 0.0, share: bool = False):  # noqa: ANN202 - matplotlib objects
+    """A figure of `count` panels, each `height` inches high, with room `above` them for a legend."""
     from matplotlib.figure import Figure
 
-    wide = max(1, min(PANELS_A_ROW, len(names)))
-    high = max(1, -(-len(names) // wide))
-    figure = Figure(figsize=(8.2, height * high + 0.45), layout="constrained")
+    wide = max(1, min(PANELS_A_ROW, count))
+    high = max(1, -(-count // wide))
+    figure = Figure(figsize=(8.2, height * high + above), layout="constrained")
     panels = figure.subplots(high, wide, squeeze=False, sharex=share, sharey=share).ravel()
     for axes in panels:
-        _quiet(axes)
-    for axes in panels[len(names) :]:
+        axes.tick_params(colors=INK, labelsize=7)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+        for name, spine in axes.spines.items():
+            spine.set_visible(name in ("left", "bottom"))
+            spine.set_color(INK)
+    for axes in panels[count:]:
         axes.set_visible(False)
-    return figure, panels[: len(names)]
+    return figure, panels[:count]
 
 
 def _legend(figure, panels) -> None:  # noqa: ANN001 - matplotlib objects
@@ -168,24 +174,6 @@ def _legend(figure, panels) -> None:  # noqa: ANN001 - matplotlib objects
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), **LEGEND, ncols=3, loc="outside upper left")
-
-
-def _figure(width: float, height: float):  # noqa: ANN202 - a pair of matplotlib objects
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    _quiet(axes)
-    return figure, axes
-
-
-def _quiet(axes) -> None:  # noqa: ANN001 - a matplotlib object
-    axes.tick_params(colors=INK, labelsize=7)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(INK)
 
 
 def _svg(figure: object) -> str:

@@ -1,6 +1,6 @@
 """What rows, texts or a source have left behind: every file that holds them, and what to exclude for good."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,17 +8,26 @@ from f2llm.config.exclusions import Exclusion
 from f2llm.errors import InputError
 from f2llm.lineage.forget.files import Copy, copies, own_files, own_pages
 from f2llm.lineage.forget.holders import Holder, Needles, find_holders
-from f2llm.lineage.forget.learners import Learner, learners_of, learners_of_source
 from f2llm.lineage.trace.backward import trace_tuple
 from f2llm.lineage.trace.find import TUPLE, TracedId
 from f2llm.lineage.trace.forward import IN_ID, TextTrace, places_of, trace_text, uses_of
+from f2llm.lineage.trace.seen import Seen, seen_by
 from f2llm.models.prompts import format_query
 from f2llm.records.files import SEPARATOR
 from f2llm.records.ids import TASKS, doc_id, query_id
 from f2llm.records.sql import ask
-from f2llm.runs.layout import Layout
+from f2llm.runs.layout import Layout, read_layout, runs_in
+from f2llm.runs.run_file import PLAN_FILE
 
 TOKENS = "tokens of its texts"
+
+
+class Learner(NamedTuple):
+    """A run that saw something in training, with its plan and what it made since."""
+
+    run: str
+    plan: Path
+    made: list[Path]  # checkpoints and models
 
 
 class Remains(NamedTuple):
@@ -32,7 +41,6 @@ class Remains(NamedTuple):
     copies: list[Copy]  # of these, and where else they lie
     learners: list[Learner]
     traces: list[TextTrace]
-    pages: list[Path]  # that no job makes again
 
 
 def remains_of(
@@ -65,7 +73,7 @@ def remains_of(
         ids |= {traced.id, *(tuple_id for tuple_id, part in uses_of(layout, traced) if part in IN_ID)}
     vectors = frozenset(_vector_ids(layout, texts))
     files = _files(layout, fully_removed)
-    learners = learners_of(layout.results, fully_removed)
+    learners = _learners_of(layout.results, fully_removed)
     holders = _with_plans(find_holders(_searched(layout), Needles(texts, ids | vectors)), learners)
     holders += [
         Holder(path, TOKENS)
@@ -86,7 +94,6 @@ def remains_of(
         copies=copies(layout, files),
         learners=learners,
         traces=traces,
-        pages=own_pages(layout.results),
     )
 
 
@@ -106,7 +113,7 @@ def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
     known = {holder.path for holder in inside}
     matches = find_holders(_searched(layout), needles._replace(ids=needles.ids | vectors))
     outside = [holder for holder in matches if holder.path not in known]
-    learners = learners_of_source(layout.results, name)
+    learners = _learners_of_source(layout.results, name)
     return Remains(
         exclusions=[Exclusion(source=name, reason=reason)],
         needles=needles,
@@ -116,7 +123,6 @@ def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
         copies=copies(layout, {name: None}),
         learners=learners,
         traces=[],
-        pages=own_pages(layout.results),
     )
 
 
@@ -145,7 +151,7 @@ def remains_lines(remains: Remains, *, results: Path) -> list[str]:
     for path, users in remains.copies:
         kept = f": kept for {', '.join(users)}" if users else ""
         lines.append(f"came from         {path.relative_to(checkout)}{kept}")
-    lines += [f"to be deleted     {path.relative_to(checkout)}: no job makes it again" for path in remains.pages]
+    lines += [f"to be deleted     {path.relative_to(checkout)}: no job makes it again" for path in own_pages(results)]
     for exclusion in remains.exclusions:
         text = f"text {exclusion.id}" if exclusion.id else "all of it"
         excluded = f"row {exclusion.row} of {exclusion.file}" if exclusion.file else text
@@ -194,3 +200,42 @@ def _files(layout: Layout, named: Iterable[TracedId]) -> dict[str, set[str]]:
         places = places_of(layout, traced.source, [traced.id])[traced.kind, traced.id]
         files.setdefault(traced.source, set()).update(place.file.split(SEPARATOR)[0] for place in places)
     return dict(sorted(files.items()))
+
+
+def _learners_of(results: Path, named: Sequence[TracedId]) -> list[Learner]:
+    """All runs that saw texts in training; one whose tables are gone may have seen them, and is among them."""
+
+    def seen(layout: Layout) -> Iterable[Seen]:
+        names = {source.name for source in layout.sources}
+        return [trace_text(layout, traced, most=0).seen for traced in named if traced.source in names]
+
+    return _learners(results, seen)
+
+
+def _learners_of_source(results: Path, name: str) -> list[Learner]:
+    """All runs that saw a source in training; one whose plan is gone may have seen it, and is among them."""
+    sql = "SELECT DISTINCT step FROM read_parquet(?) WHERE source = ?"
+
+    def seen(layout: Layout) -> Iterable[Seen]:
+        if name not in {source.name for source in layout.sources}:
+            return []
+        return [seen_by(layout, [step for (step,) in ask(sql, [layout.plan], name)])]
+
+    return _learners(results, seen)
+
+
+def _learners(results: Path, seen: Callable[[Layout], Iterable[Seen]]) -> list[Learner]:
+    learners = []
+    for run in runs_in(results):
+        folder = results / "runs" / run
+        try:
+            traces = [trace for trace in seen(read_layout(results, run=run)) if trace.steps]
+            learned = bool(traces)
+            names = {path for trace in traces for path in (*trace.checkpoints, *trace.models)}
+            made = [results / path for path in sorted(names)]
+        except InputError:  # its tables cannot be read: whatever it made may have learned from it
+            made = [path for path in (*sorted(folder.glob("checkpoints/*/step_*")), folder / "model") if path.is_dir()]
+            learned = bool(made)
+        if learned:
+            learners.append(Learner(run, folder / PLAN_FILE, made))
+    return learners

@@ -1,11 +1,11 @@
-"""Checks of what no job declares and what carries hashes of its own: checkpoints, logs and stored vectors."""
+"""What no job declares: checkpoints, logs and stored vectors, which carry hashes of their own, and foreign files."""
 
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -14,16 +14,18 @@ import pyarrow.parquet as pq
 from f2llm.config.build import digest
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
-from f2llm.records.files import read_json, sha256_file
+from f2llm.records.files import TIMESTAMP, read_json, sha256_file
 from f2llm.records.ids import ID_BYTES
 from f2llm.records.schemas.train import METRICS, VALIDATION
 from f2llm.records.terms import terms_of
 from f2llm.runs.layout import value_in
-from f2llm.runs.manifests import named
+from f2llm.runs.manifests import RESULTS, Job, local, named
 from f2llm.runs.run_file import CHECKPOINT_FILE, MODEL_FILE
 from f2llm.vectors.fill import DESCRIPTION, store_key
 from f2llm.vectors.store import NAME_DIGITS, SUFFIXES
 
+STAGES = ("curated", "mined")
+LEAST_DEPTH = 3  # parts of the path of a folder that is looked into: results, stage, variant or run
 LOGS = {"metrics": METRICS, "validation": VALIDATION}  # of one training
 
 
@@ -144,3 +146,44 @@ def _has_sizes(described: dict[str, Any], *, ids: int, rows: int) -> bool:
     """Say whether a shard's description fits the bytes of its two files."""
     count, dim = described["count"], described["dim"]
     return ids == ID_BYTES * count and rows in (dtype.itemsize * count * dim for dtype in SUFFIXES)
+
+
+def undeclared_files(folder: Path, own: Sequence[Job], every: Sequence[Job], *, results: Path) -> Iterator[Finding]:
+    """Yield the files that no job declared: in a run's folder, among its scores, cards, curated and mined tables.
+
+    `own` are the run's jobs, `every` those of all runs.
+    """
+    declared = {local(output, results=results) for job in own for output in job.outputs}
+    for path in sorted(folder.iterdir()):
+        if path not in declared and path.name != "checkpoints":
+            yield Finding(UNCHECKED, named(path, results=results), "no job declares it")
+    known = {name for job in every for output in job.outputs for name in (output, *_folders_of(output))}
+    looked_into = (*STAGES, f"scores/{folder.name}", f"cards/{folder.name}")
+    prefixes = tuple(f"{RESULTS}/{stage}/" for stage in looked_into)
+    outputs = {output for job in own for output in job.outputs if output.startswith(prefixes)}
+    for holder in sorted({holder for output in outputs for holder in _folders_of(output)}):
+        place = local(holder, results=results)
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            name = f"{holder}/{path.name}"
+            if name not in known and path.name != TIMESTAMP:
+                yield Finding(UNCHECKED, name, "no job declares it")
+
+
+def emptied_caches(folder: Path, own: Sequence[Job], *, stores: Mapping[str, Job], results: Path) -> Iterator[Finding]:
+    """Yield the folders of vectors and checkpoints that a run's jobs filled and that hold none any more.
+
+    `stores` maps the folders of vectors, as manifests name them, to a job that filled them.
+    """
+    for name, job in sorted(stores.items()):
+        if next(local(name, results=results).rglob("shard_*.json"), None) is None:
+            yield Finding(UNCHECKED, name, f"its vectors are gone; {job.rule} put them there")
+    trained = any(job.rule == "train_model" and f"{RESULTS}/runs/{folder.name}/model" in job.outputs for job in own)
+    if trained and next((folder / "checkpoints").glob("*/step_*"), None) is None:
+        yield Finding(
+            UNCHECKED, f"{RESULTS}/runs/{folder.name}/checkpoints", "its checkpoints are gone; train_model saved them"
+        )
+
+
+def _folders_of(output: str) -> list[str]:
+    """The folders that an output lies in, up to that of its run or variant."""
+    return [str(folder) for folder in PurePosixPath(output).parents if len(folder.parts) >= LEAST_DEPTH]

@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.lineage.verify.caches import cache_checks
+from f2llm.lineage.verify.caches import cache_checks, emptied_caches, undeclared_files
 from f2llm.lineage.verify.code import code_findings
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
-from f2llm.lineage.verify.unmade import emptied_caches, undeclared_files
 from f2llm.records.files import MANIFEST, bytes_of, read_json, sha256_file, sha256_path
 from f2llm.runs.layout import run_folder
 from f2llm.runs.manifests import REPORTS, Job, jobs_beside, jobs_of, local, named, read_manifests

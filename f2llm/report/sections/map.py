@@ -1,8 +1,7 @@
 """Section: a map of the sources, where the retriever puts a sample of their texts in two dimensions."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,20 +100,13 @@ def _sampled(layout: Layout, source: str, *, each: int) -> list[_Sample]:
         count = count_rows(path)
         wanted = {number * count // each for number in range(each)} if count > each else set(range(count))
         rows = [row for _, row in sorted(rows_at(path, column, wanted).items())]
-        samples += _with_vectors(rows, source=source, role=role, manifest=manifest, store=store)
+        prompt = manifest[f"{role}_prompt"]
+        ids = [doc_id(format_query(prompt, instruction=manifest["instruction"], text=text)) for _, text in rows]
+        samples += [
+            ((source, role, identity.hex(), " ".join(text[:MOST_CHARACTERS].split())), vector)
+            for (identity, text), vector in zip(rows, store.get(ids) if ids else (), strict=True)
+        ]
     return samples
-
-
-def _with_vectors(
-    rows: Sequence[tuple[bytes, str]], *, source: str, role: str, manifest: dict[str, Any], store: VectorStore
-) -> list[_Sample]:
-    prompt = manifest["query_prompt" if role == "query" else "passage_prompt"]
-    ids = [doc_id(format_query(prompt, instruction=manifest["instruction"], text=text)) for _, text in rows]
-    vectors = store.get(ids) if ids else ()
-    return [
-        ((source, role, identity.hex(), " ".join(text[:MOST_CHARACTERS].split())), vector)
-        for (identity, text), vector in zip(rows, vectors, strict=True)
-    ]
 
 
 def _neighbours(sampled: Map) -> list[tuple]:
