@@ -15,19 +15,7 @@ from f2llm.records.terms import read_terms
 from f2llm.report import figures
 from f2llm.report.page import write_page
 from f2llm.report.sections.training import read_training
-from f2llm.report.tables import (
-    COUNT,
-    GAIN,
-    LONG,
-    LOSS,
-    POINTS,
-    SECONDS,
-    TEXT,
-    Column,
-    ReportTable,
-    columns,
-    write_tables,
-)
+from f2llm.report.tables import COUNT, GAIN, LONG, LOSS, POINTS, SECONDS, TEXT, ReportTable, columns, write_tables
 from f2llm.runs.funnel import read_planned
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout, read_layout
@@ -37,18 +25,18 @@ from f2llm.runs.withheld import withheld
 MOST_POINTS = 120  # of the loss of a run
 MOST_CHANGES = 8  # of a run that are listed; the table of settings has all
 RUNS = (
-    Column("run", "run", TEXT),
-    Column("mean", "mean score", POINTS),
-    Column("difference", "to the first", GAIN),
+    *columns(TEXT, "run"),
+    *columns(POINTS, mean="mean score"),
+    *columns(GAIN, difference="to the first"),
     *columns(COUNT, "sources", tuples="tuples trained on", planned="rows of the plan", steps="steps", tokens="tokens"),
-    Column("seconds", "seconds in steps", SECONDS),
+    *columns(SECONDS, seconds="seconds in steps"),
     *columns(LOSS, loss="last loss", held_out="held-out loss"),
 )
 SCORES = (
     *columns(TEXT, "task", model="run"),
-    Column("score", "score", POINTS),
+    *columns(POINTS, "score"),
     *columns(GAIN, points="to the first", low="from", high="to"),
-    Column("verdict", "", TEXT),
+    *columns(TEXT, verdict=""),
 )
 
 
@@ -191,7 +179,7 @@ def _changes(runs: Mapping[str, ComparedRun]) -> dict[str, list[str]]:
 def _settings(runs: Mapping[str, ComparedRun]) -> ReportTable:
     """The settings that are not the same in all runs, with their values."""
     known = {name: run.settings for name, run in runs.items() if run.settings}
-    shown = [Column("setting", "setting", TEXT), *columns(LONG, *known)]
+    shown = [*columns(TEXT, "setting"), *columns(LONG, *known)]
     keys = unequal_settings(list(known.values())) if known else []
     rows = [(key, *(withheld(str(values.get(key, ""))) for values in known.values())) for key in keys]
     return ReportTable(shown, rows)
@@ -211,14 +199,15 @@ def _sources(runs: Mapping[str, ComparedRun]) -> ReportTable:
         )
         for source in names
     ]
-    return ReportTable([Column("source", "source", TEXT), *columns(COUNT, **tuples), *columns(LOSS, **losses)], rows)
+    return ReportTable([*columns(TEXT, "source"), *columns(COUNT, **tuples), *columns(LOSS, **losses)], rows)
 
 
 def _grid(names: Sequence[str], scores: Sequence[Compared], origins: Mapping[str, str]) -> ReportTable:
     """The scores with three columns for each run after the first, for the page alone; means of tasks come last."""
-    shown = [*columns(TEXT, "task", source="drawn from"), Column(names[0], names[0], POINTS)]
+    shown = [*columns(TEXT, "task", source="drawn from"), *columns(POINTS, names[0])]
     for name in names[1:]:
-        shown += [Column(name, name, POINTS), Column(f"to_{name}", "difference", GAIN), Column(f"is_{name}", "", TEXT)]
+        shown += columns(POINTS, name) + columns(GAIN, **{f"to_{name}": "difference"})
+        shown += columns(TEXT, **{f"is_{name}": ""})
     cells = {(row.task, row.model): row for row in scores}
     tasks = sorted(dict.fromkeys(row.task for row in scores), key=lambda task: task in MEANS)
     rows = []

@@ -21,7 +21,7 @@ from f2llm.report.sections.removed import removed_section
 from f2llm.report.sections.scores import means_of, scores_section
 from f2llm.report.sections.training import training_section
 from f2llm.report.sections.tuples import tuples_section
-from f2llm.report.tables import LONG, SCORE, TEXT, Column, ReportTable, write_csv, write_tables
+from f2llm.report.tables import LONG, SCORE, TEXT, ReportTable, columns, write_csv, write_tables
 from f2llm.runs.funnel import read_funnel
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout, read_layout
@@ -43,13 +43,13 @@ SECTIONS: Mapping[str, Callable[[ReportedRun], Section]] = {
     "environment": environment_section,
 }
 OVERVIEW = (
-    Column("name", "what", TEXT),
-    Column("value", "value", SCORE),
-    Column("unit", "unit", TEXT),
-    Column("note", "note", LONG),
+    *columns(TEXT, name="what"),
+    *columns(SCORE, "value"),
+    *columns(TEXT, "unit"),
+    *columns(LONG, "note"),
 )
-NO_SCORES = (Column("task", "task", TEXT),)
-WARNINGS = (Column("section", "section", TEXT), Column("warning", "warning", LONG))
+NO_SCORES = columns(TEXT, "task")
+WARNINGS = (*columns(TEXT, "section"), *columns(LONG, "warning"))
 
 
 def build_report(

@@ -99,14 +99,10 @@ def read_layout(results: str | Path, *, run: str) -> Layout:
         content: dict[str, Any] = read_json(path)
         # Nothing where the estimate is gone or an older version wrote it.
         shown = value_in(path.with_name(ESTIMATE_FILE), "stanzas") or {}
-        return Layout(
-            **vars(_reader_settings(content["settings"], shown)),
-            results=Path(results),
-            run=run,
-            variants=content["variants"],
-            planned={source["name"]: source for source in content.get("sources", [])},
-            content=content,
-        )
+        settings = vars(_reader_settings(content["settings"], shown))
+        planned = {source["name"]: source for source in content.get("sources", [])}
+        place = {"results": Path(results), "run": run, "variants": content["variants"]}
+        return Layout(**settings, **place, planned=planned, content=content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not as this version writes it ({type(error).__name__}: {error}); it was made by another version "

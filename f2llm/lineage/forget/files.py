@@ -20,10 +20,14 @@ class Copy(NamedTuple):
     users: list[str]
 
 
-def own_files(layout: Layout, name: str) -> list[Path]:
-    """The fetched files of a source as its jobs read them."""
-    folder = layout.source(name) / "raw"
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".snakemake"))
+def own_files(layout: Layout, files: Mapping[str, Collection[str] | None]) -> list[Path]:
+    """Fetched files as the jobs of their sources read them: those of `files`, as `copies` takes them."""
+    paths = []
+    for name, names in files.items():
+        folder = layout.source(name) / "raw"
+        fetched = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        paths += [path for path in fetched if names is None or str(path.relative_to(folder)) in names]
+    return [path for path in paths if not path.name.startswith(".snakemake")]
 
 
 def copies(layout: Layout, files: Mapping[str, Collection[str] | None]) -> list[Copy]:

@@ -1,6 +1,6 @@
 """What rows, texts or a source have left behind: every file that holds them, and what to exclude for good."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +73,11 @@ def remains_of(
         ids |= {traced.id, *(tuple_id for tuple_id, part in uses_of(layout, traced) if part in IN_ID)}
     vectors = frozenset(_vector_ids(layout, texts))
     files = _files(layout, fully_removed)
-    learners = _learners_of(layout.results, fully_removed)
+
+    def seen(other: Layout, names: Collection[str]) -> list[Seen]:
+        return [trace_text(other, traced, most=0).seen for traced in fully_removed if traced.source in names]
+
+    learners = _learners(layout.results, seen)
     holders = _with_plans(find_holders(_searched(layout), Needles(texts, ids | vectors)), learners)
     holders += [
         Holder(path, TOKENS)
@@ -85,12 +89,7 @@ def remains_of(
         needles=Needles(texts, sorted(ids)),
         vectors=vectors,
         holders=holders,
-        raw=[
-            path
-            for name, names in files.items()
-            for path in own_files(layout, name)
-            if str(path.relative_to(layout.source(name) / "raw")) in names
-        ],
+        raw=own_files(layout, files),
         copies=copies(layout, files),
         learners=learners,
         traces=traces,
@@ -101,7 +100,7 @@ def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
     """Find what is left of a whole source: all below folders of its name, and what else holds its texts or ids."""
     folders = source_folders(layout.results, name)
     inside = [Holder(path, "all of it") for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    raw = own_files(layout, name)
+    raw = own_files(layout, {name: None})
     # As the source is now, and as it was curated and mined for any run.
     queries = (f"sources/{name}/queries.parquet", f"curated/*/{name}/queries.parquet")
     corpora = (f"sources/{name}/corpus.parquet", f"curated/*/{name}/corpus.parquet")
@@ -113,7 +112,12 @@ def remains_of_source(layout: Layout, name: str, *, reason: str) -> Remains:
     known = {holder.path for holder in inside}
     matches = find_holders(_searched(layout), needles._replace(ids=needles.ids | vectors))
     outside = [holder for holder in matches if holder.path not in known]
-    learners = _learners_of_source(layout.results, name)
+
+    def seen(other: Layout, names: Collection[str]) -> list[Seen]:
+        sql = "SELECT DISTINCT step FROM read_parquet(?) WHERE source = ?"
+        return [seen_by(other, [step for (step,) in ask(sql, [other.plan], name)])] if name in names else []
+
+    learners = _learners(layout.results, seen)
     return Remains(
         exclusions=[Exclusion(source=name, reason=reason)],
         needles=needles,
@@ -202,34 +206,17 @@ def _files(layout: Layout, named: Iterable[TracedId]) -> dict[str, set[str]]:
     return dict(sorted(files.items()))
 
 
-def _learners_of(results: Path, named: Sequence[TracedId]) -> list[Learner]:
-    """All runs that saw texts in training; one whose tables are gone may have seen them, and is among them."""
+def _learners(results: Path, seen: Callable[[Layout, Collection[str]], Sequence[Seen]]) -> list[Learner]:
+    """All runs that saw something in training; one whose tables are gone may have seen it, and is among them.
 
-    def seen(layout: Layout) -> Iterable[Seen]:
-        names = {source.name for source in layout.sources}
-        return [trace_text(layout, traced, most=0).seen for traced in named if traced.source in names]
-
-    return _learners(results, seen)
-
-
-def _learners_of_source(results: Path, name: str) -> list[Learner]:
-    """All runs that saw a source in training; one whose plan is gone may have seen it, and is among them."""
-    sql = "SELECT DISTINCT step FROM read_parquet(?) WHERE source = ?"
-
-    def seen(layout: Layout) -> Iterable[Seen]:
-        if name not in {source.name for source in layout.sources}:
-            return []
-        return [seen_by(layout, [step for (step,) in ask(sql, [layout.plan], name)])]
-
-    return _learners(results, seen)
-
-
-def _learners(results: Path, seen: Callable[[Layout], Iterable[Seen]]) -> list[Learner]:
+    `seen` says what a run, of which the names of its sources are given, made of it.
+    """
     learners = []
     for run in runs_in(results):
         folder = results / "runs" / run
         try:
-            traces = [trace for trace in seen(read_layout(results, run=run)) if trace.steps]
+            layout = read_layout(results, run=run)
+            traces = [trace for trace in seen(layout, {source.name for source in layout.sources}) if trace.steps]
             learned = bool(traces)
             names = {path for trace in traces for path in (*trace.checkpoints, *trace.models)}
             made = [results / path for path in sorted(names)]

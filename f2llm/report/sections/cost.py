@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, SECONDS, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, SECONDS, TEXT, ReportTable, columns
 from f2llm.runs.manifests import peak_memory_of, stage_of, unit_of
 
 # A person wants to read few lines: stages that are added to another.
@@ -12,15 +12,15 @@ ADDED_TO = {"models": "fetch", "normalise": "fetch", "embed": "mine", "tokenise"
 STAGES = ("fetch", "curate", "mine", "train", "evaluate")
 LONGEST_SHOWN = 10
 COSTS = (
-    Column("stage", "stage", TEXT),
-    Column("jobs", "jobs", COUNT),
-    Column("seconds", "seconds", SECONDS),
-    Column("peak_memory_mb", "peak memory (MB)", COUNT),
+    *columns(TEXT, "stage"),
+    *columns(COUNT, "jobs"),
+    *columns(SECONDS, "seconds"),
+    *columns(COUNT, peak_memory_mb="peak memory (MB)"),
 )
 LONGEST = (
     *columns(TEXT, "rule", unit="of"),
-    Column("seconds", "seconds", SECONDS),
-    Column("peak_memory_mb", "peak memory (MB)", COUNT),
+    *columns(SECONDS, "seconds"),
+    *columns(COUNT, peak_memory_mb="peak memory (MB)"),
 )
 
 

@@ -3,10 +3,10 @@
 from collections import Counter
 
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, LONG, TEXT, Column, ReportTable
+from f2llm.report.tables import COUNT, LONG, TEXT, ReportTable, columns
 from f2llm.runs.withheld import withheld
 
-ENVIRONMENT = (Column("name", "what", TEXT), Column("value", "value", LONG), Column("jobs", "jobs", COUNT))
+ENVIRONMENT = (*columns(TEXT, name="what"), *columns(LONG, "value"), *columns(COUNT, "jobs"))
 
 
 def environment_section(run: ReportedRun) -> Section:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from f2llm.records.files import read_json
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section, in_words
-from f2llm.report.tables import COUNT, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, TEXT, ReportTable, columns
 from f2llm.runs.funnel import Funnel
 
 RELEASED = (
-    Column("source", "source", TEXT),
+    *columns(TEXT, "source"),
     *columns(COUNT, common="both", ours_only="ours only", theirs_only="theirs only", same_positive="same positive"),
     *columns(COUNT, negatives_common="negatives: both", negatives_ours="ours", negatives_theirs="theirs"),
 )
@@ -19,7 +19,7 @@ FUNNEL = (
     *columns(COUNT, "raw", "normalised", held_out="held out", training="for training", exact="after exact"),
     *columns(COUNT, near="after near", clean="after contaminated", curated="curated", mined="mined", tuples="tuples"),
     *columns(COUNT, "trained", planned="rows of the plan", published="published", passages="passages"),
-    Column("passages_curated", "searched", COUNT),
+    *columns(COUNT, passages_curated="searched"),
 )
 SHOWN_STAGES = ("raw", "normalised", "exact", "near", "clean", "mined", "trained")
 MOSTLY_DROPPED = 0.5  # share of a source's tuples lost in mining that the report warns about

@@ -8,7 +8,7 @@ from f2llm.config.models import Model
 from f2llm.config.sources import Source
 from f2llm.records.files import read_json
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, LONG, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, LONG, TEXT, ReportTable, columns
 from f2llm.runs.withheld import withheld
 
 CREDIT = "name the authors"
@@ -34,11 +34,11 @@ TERMS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )
 LICENCES = (
     *columns(TEXT, "name", "use", "licence", "commercial"),
-    Column("obligations", "asks for", LONG),
-    Column("tuples", "tuples trained on", COUNT),
+    *columns(LONG, obligations="asks for"),
+    *columns(COUNT, tuples="tuples trained on"),
     *columns(LONG, files="files (sha256)", note="note and reference", citation="cite"),
 )
-OBLIGATIONS = (Column("obligation", "obligation", TEXT), Column("names", "because of", LONG))
+OBLIGATIONS = (*columns(TEXT, "obligation"), *columns(LONG, names="because of"))
 FILES_NAMED = 3
 
 

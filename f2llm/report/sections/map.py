@@ -13,7 +13,7 @@ from f2llm.records.sql import rows_at
 from f2llm.records.tables import count_rows
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, ReportTable, columns
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout
 from f2llm.vectors.store import VectorStore
@@ -47,15 +47,15 @@ class Map(NamedTuple):
 _Sample = tuple[tuple[str, str, str, str], NDArray[np.floating]]  # the first fields of a point, and its vector
 MAP = (
     *columns(TEXT, "source", "role", "id"),
-    Column("text", "text", LONG),
+    *columns(LONG, "text"),
     *columns(SCORE, "x", "y"),
 )
 NEIGHBOURS = (
-    Column("source", "source", TEXT),
-    Column("points", "texts", COUNT),
-    Column("within", "cosine within", SCORE),
-    Column("nearest", "nearest source", TEXT),
-    Column("between", "cosine to it", SCORE),
+    *columns(TEXT, "source"),
+    *columns(COUNT, points="texts"),
+    *columns(SCORE, within="cosine within"),
+    *columns(TEXT, nearest="nearest source"),
+    *columns(SCORE, between="cosine to it"),
 )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from f2llm.records.tables import read_batches
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section, in_words, read_each
-from f2llm.report.tables import COUNT, LONG, SCORE, SHARE, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, LONG, SCORE, SHARE, TEXT, ReportTable, columns
 from f2llm.runs.funnel import Funnel
 from f2llm.runs.layout import Layout
 
@@ -22,16 +22,16 @@ BANDS = (1, 5, 20)  # last ranks, counted from 1
 SCORES = np.linspace(-0.2, 1.0, 41)
 
 MINING = (
-    Column("source", "source", TEXT),
+    *columns(TEXT, "source"),
     *columns(COUNT, "kept", rejected="dropped"),
-    Column("reasons", "reasons", LONG),
+    *columns(LONG, "reasons"),
     *columns(SCORE, mean_positive="mean score of positives", mean_negative="of hard negatives"),
-    Column("recall", "approximate index", TEXT),
+    *columns(TEXT, recall="approximate index"),
 )
 HISTOGRAMS = (
     *columns(TEXT, "source", "kind"),
     *columns(SCORE, low="from", high="to"),
-    Column("count", "scores", COUNT),
+    *columns(COUNT, count="scores"),
 )
 
 
@@ -83,7 +83,7 @@ def mining_tables(sources: Sequence[Mining]) -> dict[str, ReportTable]:
     ]
     return {
         "mining": ReportTable(MINING, rows),
-        "ranks": ReportTable([Column("source", "source", TEXT), *shares], ranks),
+        "ranks": ReportTable([*columns(TEXT, "source"), *shares], ranks),
         "score_histograms": ReportTable(HISTOGRAMS, bins),
     }
 

@@ -17,7 +17,7 @@ from f2llm.records.ids import keyed_hash
 from f2llm.records.tables import ID, read_batches, read_table
 from f2llm.report.excerpts import MOST_CHARACTERS, Piece, found_inside, shown_rows, side_by_side
 from f2llm.report.parts import ReportedRun, Section, read_each
-from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, ReportTable, columns
 from f2llm.runs.funnel import Contamination, read_contamination
 from f2llm.runs.layout import Layout
 
@@ -28,21 +28,21 @@ PAIRS_SHOWN = 20  # of sources with texts in common
 MOST_READ = 40_000  # characters of a text that is compared with another
 REMOVED = (
     *columns(TEXT, "source", role="what", stage="stage", reason="reason"),
-    Column("rows", "rows", COUNT),
+    *columns(COUNT, "rows"),
 )
 REMOVED_EXAMPLES = (
     *columns(TEXT, "source", role="what", stage="stage", reason="reason"),
     *columns(LONG, "text", kept_text="what stands in for it"),
-    Column("similarity", "similarity", SCORE),
-    Column("evidence", "evidence", TEXT),
+    *columns(SCORE, "similarity"),
+    *columns(TEXT, "evidence"),
 )
 CONTAMINATION = (
-    Column("task", "task", TEXT),
+    *columns(TEXT, "task"),
     *columns(COUNT, dropped="rows dropped", reported="rows reported", evaluation_texts="evaluation texts found"),
-    Column("corpus", "equal to a corpus text", COUNT),
-    Column("sources", "rows by source", LONG),
+    *columns(COUNT, corpus="equal to a corpus text"),
+    *columns(LONG, sources="rows by source"),
 )
-SHARED = (Column("role", "what", TEXT), Column("sources", "sources", TEXT), Column("texts", "texts", COUNT))
+SHARED = (*columns(TEXT, role="what", sources="sources"), *columns(COUNT, "texts"))
 
 
 class Clusters(NamedTuple):
@@ -168,11 +168,11 @@ def _clusters_table(rows: Iterable[tuple]) -> ReportTable:
         f"size_{low}": f"of {low}" if high == low + 1 else f"of {low} to {high - 1}" for low, high in pairwise(SIZES)
     }
     shown = (
-        Column("source", "source", TEXT),
+        *columns(TEXT, "source"),
         *columns(COUNT, "clusters", removed="texts removed"),
         *columns(COUNT, **sizes, **{f"size_{SIZES[-1]}": f"of {SIZES[-1]} and more"}),
-        Column("largest", "largest", COUNT),
-        Column("text", "kept of the largest", LONG),
+        *columns(COUNT, "largest"),
+        *columns(LONG, text="kept of the largest"),
     )
     return ReportTable(shown, [row for row in rows if row[1]])
 

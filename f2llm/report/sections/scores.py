@@ -5,7 +5,7 @@ from typing import Any
 
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, GAIN, LONG, POINTS, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, GAIN, LONG, POINTS, TEXT, ReportTable, columns
 
 IN_DOMAIN = "in-domain"
 ROLES = {
@@ -19,18 +19,18 @@ ROLES = {
 MEANS = (
     *columns(TEXT, "model", role="what"),
     *columns(POINTS, task="mean of tasks", task_type="mean of types", in_domain="in-domain"),
-    Column("untrained", "untrained (zero-shot)", POINTS),
+    *columns(POINTS, untrained="untrained (zero-shot)"),
 )
 DIFFERENCES = (
     *columns(TEXT, "task", "domain", other="this run less"),
     *columns(GAIN, "points", low="from", high="to"),
-    Column("items", "items", COUNT),
-    Column("verdict", "", TEXT),
+    *columns(COUNT, "items"),
+    *columns(TEXT, verdict=""),
 )
 BESIDE = (
     *columns(TEXT, "model", kind="from"),
-    Column("task", "mean of tasks", POINTS),
-    Column("reference", "reference", LONG),
+    *columns(POINTS, task="mean of tasks"),
+    *columns(LONG, "reference"),
 )
 REAL, CHANCE = "more than chance", "may be chance"
 
@@ -40,7 +40,7 @@ def score_tables(summary: Mapping[str, Any]) -> dict[str, ReportTable]:
     models = [model["model"] for model in summary["models"]]
     score_columns = [
         *columns(TEXT, "task", "type", "domain", "metric"),
-        *(Column(model, model, POINTS) for model in models),
+        *columns(POINTS, *models),
         *columns(GAIN, gain_over_last="gain (last)", gain_over_mean="gain (mean)"),
     ]
     rows = [

@@ -11,7 +11,7 @@ from f2llm.records.schemas.train import LOSS_PREFIX, METRICS, VALIDATION
 from f2llm.records.terms import read_terms
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section
-from f2llm.report.tables import COUNT, LOSS, SECONDS, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, LOSS, SECONDS, TEXT, ReportTable, columns
 
 MOST_POINTS = 80  # of a curve; of more batches, neighbours are averaged in blocks
 EDGE = 0.1  # share of the batches of a source over which the first and the last loss are means
@@ -43,11 +43,11 @@ class SourceTraining(NamedTuple):
 
 
 TRAINING = (
-    Column("source", "source", TEXT),
+    *columns(TEXT, "source"),
     *columns(COUNT, "batches", "tokens"),
     *columns(LOSS, first="loss, first tenth", last="loss, last tenth"),
-    Column("tokens_per_second", "tokens/s", SECONDS),
-    Column("held_out", "held-out tuples", COUNT),
+    *columns(SECONDS, tokens_per_second="tokens/s"),
+    *columns(COUNT, held_out="held-out tuples"),
     *columns(LOSS, held_out_before="their loss before", held_out_after="after"),
 )
 
@@ -76,10 +76,10 @@ def training_tables(
 ) -> dict[str, ReportTable]:
     """The tables `training` and `curves`; the latter has a column for the whole loss and for each of `losses`."""
     shown = (
-        Column("source", "source", TEXT),
+        *columns(TEXT, "source"),
         *columns(COUNT, "step", "batches"),
-        *(Column(name, name.replace("_", " "), LOSS) for name in ("loss", *losses)),
-        Column("tokens_per_second", "tokens/s", SECONDS),
+        *columns(LOSS, **{name: name.replace("_", " ") for name in ("loss", *losses)}),
+        *columns(SECONDS, tokens_per_second="tokens/s"),
     )
     points = [
         (curve.source, int(step), int(count), *(None if np.isnan(value) else float(value) for value in values))
@@ -127,7 +127,7 @@ def training_section(run: ReportedRun) -> Section:
         "throughput": _plot(curves, {SPEED: "tokens/s"}),
     }
     tables = tuple(f"results/runs/{run.layout.run}/{name}.parquet" for name in ("metrics", "validation"))
-    return Section(training_tables(rows, curves, losses=losses), plots, {"train": run.layout.train}, tables)
+    return Section(training_tables(rows, curves, losses=losses), plots, also=tables)
 
 
 def _plot(curves: Sequence[Curve], labels: Mapping[str, str]) -> str:

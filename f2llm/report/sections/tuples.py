@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from f2llm.records.tables import count_rows, read_batches
 from f2llm.report.excerpts import shown_rows, texts_at
 from f2llm.report.parts import REASONS, ReportedRun, Section, read_each
-from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, Column, ReportTable, columns
+from f2llm.report.tables import COUNT, LONG, SCORE, TEXT, ReportTable, columns
 from f2llm.runs.layout import Layout
 
 TUPLES_SHOWN = 25  # of a source, where the sources are few
@@ -18,15 +18,15 @@ MOST_NEGATIVES = 10  # of a shown tuple
 REJECTED_SHOWN = 8  # pairs of a source for each reason
 TUPLES = (
     *columns(TEXT, "source", tuple_id="tuple"),
-    Column("kind", "kind", TEXT),  # query | positive | mined | given | drawn
-    Column("text", "text", LONG),
-    Column("score", "score", SCORE),
-    Column("rank", "rank", COUNT),
+    *columns(TEXT, "kind"),  # query | positive | mined | given | drawn
+    *columns(LONG, "text"),
+    *columns(SCORE, "score"),
+    *columns(COUNT, "rank"),
 )
 REJECTED = (
     *columns(TEXT, "source", reason="why"),
     *columns(LONG, "query", "positive"),
-    Column("score", "score", SCORE),
+    *columns(SCORE, "score"),
     *columns(COUNT, "rank", "candidates", kept="passed"),
 )
 
