@@ -11,7 +11,7 @@ import gzip
 import io
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -60,7 +60,7 @@ class RawFile:
                 stream = _open_member(self._zip(), outer, stack, self.where(outer))
             for depth, name in enumerate(inner, 1):
                 where = self.where(SEPARATOR.join([outer, *inner[:depth]]))
-                nested = io.BytesIO(_read_up_to(stream, MOST_NESTED_BYTES, where=where))
+                nested = io.BytesIO(_limited(stream, MOST_NESTED_BYTES, where).read())
                 stream = _open_member(stack.enter_context(_open_zip(nested, where)), name, stack, where)
             yield stack.enter_context(_unpacked(stream, member or self.name, self.most_bytes, self.where(member)))
 
@@ -85,6 +85,13 @@ class RawFile:
         if self._archive is None:
             self._archive = _open_zip(self.path, self.name)
         return self._archive
+
+
+@contextlib.contextmanager
+def raw_files(folder: str | Path, names: Iterable[str]) -> Iterator[list[RawFile]]:
+    """Yield the files `names` of a source's raw folder; their archives are closed at the end of the block."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(RawFile(Path(folder, name), name=name))) for name in names]
 
 
 def _open_zip(file: Path | BinaryIO, where: str) -> zipfile.ZipFile:
@@ -113,12 +120,11 @@ def _unpacked(stream: IO[bytes], name: str, most_bytes: int, where: str) -> Bina
         stream = bz2.BZ2File(stream)
     elif name.endswith(".gz"):
         stream = gzip.GzipFile(fileobj=stream)
+    return _limited(stream, most_bytes, where)
+
+
+def _limited(stream: IO[bytes], most_bytes: int, where: str) -> BinaryIO:
     return io.BufferedReader(_Limited(stream, most_bytes, where), READ_BYTES)
-
-
-def _read_up_to(stream: IO[bytes], most_bytes: int, *, where: str) -> bytes:
-    with io.BufferedReader(_Limited(stream, most_bytes, where), READ_BYTES) as limited:
-        return limited.read()
 
 
 class _Limited(io.RawIOBase):

@@ -3,7 +3,6 @@
 Only the store of fetched files and the lock file are written.
 """
 
-import contextlib
 import itertools
 import tempfile
 from collections import Counter
@@ -15,7 +14,7 @@ from f2llm.config.sources import Source
 from f2llm.config.stanzas import read_stanza
 from f2llm.errors import InputError
 from f2llm.sources.adapters import check_adapters, read_records
-from f2llm.sources.archives import RawFile
+from f2llm.sources.archives import raw_files
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import Fetched, fetch_files
 from f2llm.sources.pins import PINS
@@ -52,15 +51,12 @@ def check_source(
     """
     source = load_source(name, stanzas=stanzas)
     cache.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(tempfile.TemporaryDirectory(prefix=".check-", suffix=".part", dir=cache))
+    with tempfile.TemporaryDirectory(prefix=".check-", suffix=".part", dir=cache) as raw:
         files = fetch_files(source.fetch, raw, owner=f"source {source.name}", cache=cache, pins=pins)
-        opened = [RawFile(Path(raw) / file.name, name=file.name) for file in files]
-        for file in opened:
-            stack.callback(file.close)
-        all_records = read_records(opened, name=source.name, adapter=source.adapter, options=source.options)
-        records = list(itertools.islice(all_records, rows))
-        complete = next(all_records, None) is None
+        with raw_files(raw, [file.name for file in files]) as opened:
+            all_records = read_records(opened, name=source.name, adapter=source.adapter, options=source.options)
+            records = list(itertools.islice(all_records, rows))
+            complete = next(all_records, None) is None
     return _summary(source, files, records, complete=complete)
 
 

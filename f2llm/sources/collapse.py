@@ -1,10 +1,10 @@
 """Merge all mentions of a query, wherever they stand in a source, into one row of the table of queries."""
 
-import functools
+import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -14,7 +14,7 @@ from f2llm.sources.staging import POSITIVE
 
 BATCH_ROWS = 4096
 TRAIN = "train"
-_FIRST = itemgetter(0)
+_ID = itemgetter(0)
 
 
 class QueryMention(NamedTuple):
@@ -49,7 +49,7 @@ class MergedQuery(NamedTuple):
 
 
 def merge(
-    mentions: Iterable[QueryMention], links: Iterable[PassageLink], *, labels: Mapping[str, bytes], held_out: bool
+    mentions: Sequence[QueryMention], links: Sequence[PassageLink], *, labels: Mapping[str, bytes], held_out: bool
 ) -> MergedQuery:
     """The row of one query, from all its mentions and all passages that they name.
 
@@ -57,7 +57,6 @@ def merge(
     is a positive; for classification (`labels`: label -> doc_id) they are the other labels. The
     smallest group stands for all and decides the split, unless nothing is held out; a grade is the mean of all grades.
     """
-    mentions, links = list(mentions), list(links)
     first = mentions[0]
     positives = sorted({link.doc_id for link in links if link.kind == POSITIVE})
     candidates = [*labels.values(), *(link.doc_id for link in links if link.kind != POSITIVE)]
@@ -70,34 +69,24 @@ def merge(
 
 
 def merge_queries(
-    mentions: Iterable[pa.RecordBatch],
-    links: Iterable[pa.RecordBatch],
-    *,
-    labels: Mapping[str, bytes],
-    held_out: bool,
+    mentions: Iterable[pa.RecordBatch], links: Iterable[pa.RecordBatch], *, labels: Mapping[str, bytes], held_out: bool
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table of queries from mentions and links, both sorted by query_id.
 
     Links of one query are in the order of their kind, then of the source. One query is in memory at a time.
     """
-    merge_query = functools.partial(merge, labels=labels, held_out=held_out)
-    rows = _merged(_rows(mentions, QueryMention), _rows(links, PassageLink), merge_query)
+    together = heapq.merge(_rows(mentions, QueryMention), _rows(links, PassageLink), key=_ID)
+    rows = _merged(together, labels=labels, held_out=held_out)
     while block := list(itertools.islice(rows, BATCH_ROWS)):
         yield pa.RecordBatch.from_pylist([row._asdict() for row in block], schema=QUERIES)
 
 
-def _merged(
-    mentions: Iterator[QueryMention], links: Iterator[PassageLink], merge_query: Callable[..., MergedQuery]
-) -> Iterator[MergedQuery]:
-    # A merge join: both sides are sorted by query_id, and every link is of a query that has a mention.
-    linked = itertools.groupby(links, key=_FIRST)
-    linked_id, its_links = next(linked, (None, iter(())))
-    for query, its_mentions in itertools.groupby(mentions, key=_FIRST):
-        if linked_id == query:
-            yield merge_query(its_mentions, its_links)
-            linked_id, its_links = next(linked, (None, iter(())))
-        else:
-            yield merge_query(its_mentions, ())
+def _merged(rows: Iterable[QueryMention | PassageLink], **settings: Any) -> Iterator[MergedQuery]:  # noqa: ANN401
+    # Sorted by query_id, mentions before links; every link is of a query that has a mention.
+    for _, group in itertools.groupby(rows, key=_ID):
+        both = list(group)
+        mentions = [row for row in both if isinstance(row, QueryMention)]
+        yield merge(mentions, both[len(mentions) :], **settings)
 
 
 def _rows(batches: Iterable[pa.RecordBatch], kind: type[NamedTuple]) -> Iterator[tuple]:

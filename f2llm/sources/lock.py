@@ -46,7 +46,12 @@ def lock_files(
         for place, entry in before.items():
             lock.replace(*place, entry=entry)
         raise
-    return [change for place in places for change in _changes(place[1], before[place], after=lock.entry(*place))]
+    changes = []
+    for place in places:
+        old, new = _facts(place[1], before[place]), _facts(place[1], lock.entry(*place))
+        whats = sorted(old.keys() | new.keys())
+        changes += [LockChange(what, old.get(what, ""), new.get(what, "")) for what in whats]
+    return [change for change in changes if change.before != change.after]
 
 
 def lock_run(run: Run, *, names: Sequence[str], refresh: bool, results: str | Path = "results") -> Iterator[str]:
@@ -79,17 +84,6 @@ def place_of(fetch: Fetch) -> tuple[str, str] | None:
     return ("http", fetch.url) if fetch.kind == "http" and not fetch.sha256 else None
 
 
-def _changes(key: str, before: Mapping[str, Any], *, after: Mapping[str, Any]) -> list[LockChange]:
-    """Commit and sha256s that differ."""
-    old, new = _facts(before), _facts(after)
-    return [
-        LockChange(f"{key}{fact}", old.get(fact, ""), new.get(fact, ""))
-        for fact in sorted(old.keys() | new.keys())
-        if old.get(fact, "") != new.get(fact, "")
-    ]
-
-
-def _facts(entry: Mapping[str, Any]) -> dict[str, str]:
-    facts = {f": {path}": sha256 for path, sha256 in entry.get("files", {}).items()}
-    facts |= {f": {key}": entry[key] for key in ("revision", "sha256") if key in entry}
-    return facts
+def _facts(key: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    facts = {f"{key}: {path}": sha256 for path, sha256 in entry.get("files", {}).items()}
+    return facts | {f"{key}: {fact}": entry[fact] for fact in ("revision", "sha256") if fact in entry}

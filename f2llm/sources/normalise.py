@@ -8,7 +8,6 @@ A graded pair (sts) is one row of queries: text = first text, positives = the se
 `query_id` is that of "first U+001F second", because one first text has several graded partners.
 """
 
-import contextlib
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from f2llm.records.files import clear_left_overs, read_json
 from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
 from f2llm.records.tables import write_table
 from f2llm.sources.adapters import read_records
-from f2llm.sources.archives import RawFile
+from f2llm.sources.archives import RawFile, raw_files
 from f2llm.sources.collapse import merge_queries
 from f2llm.sources.exclude import without_excluded
 from f2llm.sources.records import PASSAGE, QUERY
@@ -81,10 +80,7 @@ def normalise_source(
     try:
         if "skipped" in content:
             return _write_empty(folder, content["skipped"])
-        with contextlib.ExitStack() as stack:
-            files = [RawFile(Path(raw) / entry["name"], name=entry["name"]) for entry in content["files"]]
-            for file in files:
-                stack.callback(file.close)
+        with raw_files(raw, [entry["name"] for entry in content["files"]]) as files:
             return _normalise(source, files, folder=folder, staging=staging, memory_mb=memory_mb)
     except InputError as error:
         if on_error != "skip":

@@ -1,6 +1,5 @@
 """Read raw files once more: the texts that the adapter gives today, to be compared with those in the tables."""
 
-import contextlib
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import NamedTuple
 from f2llm.records.files import read_json
 from f2llm.records.sql import database
 from f2llm.sources.adapters import read_records
-from f2llm.sources.archives import RawFile
+from f2llm.sources.archives import raw_files
 from f2llm.sources.exclude import without_excluded
 from f2llm.sources.normalise import Reading
 from f2llm.sources.records import PASSAGE, QUERY
@@ -39,18 +38,19 @@ def read_again(
     Raises:
         InputError: a raw file is missing or not what the adapter expects.
     """
-    with tempfile.TemporaryDirectory() as staging, contextlib.ExitStack() as stack:
-        files = [RawFile(Path(raw) / entry["name"], name=entry["name"]) for entry in read_json(manifest)["files"]]
-        for file in files:
-            stack.callback(file.close)
+    names = [entry["name"] for entry in read_json(manifest)["files"]]
+    mentions: dict[tuple[str, bytes], list[Mention]] = {}
+    with (
+        tempfile.TemporaryDirectory() as staging,
+        raw_files(raw, names) as files,
+        database(memory_mb=MEMORY_MB) as engine,
+    ):
         records = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
         if source.exclude:
             records = without_excluded(records, source.exclude, task=source.task)
         stage_records(records, Path(staging), task=source.task, source=source.name)
-        mentions: dict[tuple[str, bytes], list[Mention]] = {}
-        connection = stack.enter_context(database(memory_mb=MEMORY_MB))
         for role, table, column in ((QUERY, "queries", "query_id"), (PASSAGE, "passages", "doc_id")):
-            rows = connection.execute(
+            rows = engine.execute(
                 f'SELECT {column}, text, file, "row", field FROM read_parquet(?) '
                 f"WHERE {column} IN (SELECT unnest(?)) ORDER BY ALL",
                 [str(Path(staging) / f"{table}.parquet"), list(ids)],

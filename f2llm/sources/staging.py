@@ -4,12 +4,12 @@ Three Parquet files: `passages` and `queries`, one row a mention of a text, and 
 each passage that a query names. `record` numbers the records in the order of the adapter.
 """
 
+import contextlib
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ MOST_CHARACTERS = 1_000_000  # of a text; what is longer is a fault of the data
 BATCH_CHARACTERS = 16 << 20  # a batch is written earlier when its texts are long
 PAIR_SEPARATOR = "\x1f"  # between the two texts that make the id of a graded pair
 POSITIVE, NEGATIVE, LATER_NEGATIVE = 0, 1, 2  # kinds of links, in the order of a query's negatives
+StagedRow = tuple[str, tuple[Any, ...]]  # name of the file, and the row without its `record`
 RECORDS_OF = {"retrieval": (Passage, Query), "classification": (Labelled,), "clustering": (Labelled,), "sts": (Pair,)}
 _PLACE = [("file", pa.string()), ("row", pa.int64()), ("field", pa.string())]
 SCHEMAS = {
@@ -61,64 +62,90 @@ def stage_records(records: Iterable[Record], folder: Path, *, task: str, source:
     Raises:
         InputError: the adapter yields records that do not fit the task.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(Counter(), {QUERY: Counter(), PASSAGE: Counter()})
-    with _Writer(folder) as writer:
+    waiting: dict[str, list[tuple[Any, ...]]] = {name: [] for name in SCHEMAS}
+    characters = 0
+    with contextlib.ExitStack() as stack:
+        files = {
+            name: stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema))
+            for name, schema in SCHEMAS.items()
+        }
         for number, record in enumerate(records):
             if isinstance(record, Skipped):
                 staged.read[record.role] += record.count
                 staged.skipped[record.role][record.reason] += record.count
             elif isinstance(record, RECORDS_OF[task]):
-                _STAGE[type(record)](record, number, task, writer, staged)
+                for name, row in _ROWS_OF[type(record)](record, task, staged):
+                    waiting[name].append((number, *row))
+                characters += len(record.text)
+                if characters > BATCH_CHARACTERS or max(map(len, waiting.values())) >= BATCH_ROWS:
+                    _write(files, waiting)
+                    characters = 0
             else:
                 fitting = " and ".join(kind.__name__ for kind in RECORDS_OF[task])
                 raise InputError(
                     f"source {source}: the adapter yields {type(record).__name__} records, a {task} source is made of "
                     f"{fitting}; choose another adapter or task"
                 )
+        _write(files, waiting)
     return staged
 
 
-def _stage_passage(record: Passage, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
+def _write(files: Mapping[str, pq.ParquetWriter], waiting: Mapping[str, list[tuple[Any, ...]]]) -> None:
+    for name, rows in waiting.items():
+        if rows:
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            files[name].write_batch(pa.record_batch(columns, schema=SCHEMAS[name]))
+            rows.clear()
+
+
+def _rows_of_passage(record: Passage, task: str, staged: Staged) -> Iterator[StagedRow]:
     if _count_mention(PASSAGE, staged, record.text):
-        writer.passage(number, record.key, record.text, record.file, record.row, record.field)
+        yield _passage(record.key, record.text, record.file, record.row, record.field)
 
 
-def _stage_query(record: Query, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
+def _rows_of_query(record: Query, task: str, staged: Staged) -> Iterator[StagedRow]:
     if _count_mention(QUERY, staged, record.text):
-        identity = query_id(task, record.text)
-        writer.query(number, identity, record.text, None, None, record.group, record.file, record.row, record.field)
+        identity, place = query_id(task, record.text), (record.file, record.row)
+        yield "queries", (identity, _nfc(record.text), None, None, record.group, *place, record.field)
         named = ((POSITIVE, record.positives), (NEGATIVE, record.negatives), (LATER_NEGATIVE, record.later_negatives))
         for kind, keys in named:
             for ordinal, key in enumerate(keys):
-                writer.link(number, identity, kind, ordinal, key, record.file, record.row)
+                yield "links", (identity, kind, ordinal, key, *place)
 
 
-def _stage_labelled(record: Labelled, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
+def _rows_of_labelled(record: Labelled, task: str, staged: Staged) -> Iterator[StagedRow]:
     if not _count_mention(QUERY, staged, record.text, record.label):
         return
-    identity, place = query_id(task, record.text), (record.file, record.row)
-    writer.query(number, identity, record.text, _nfc(record.label), None, record.group, *place, record.field)
+    identity, label, place = query_id(task, record.text), _nfc(record.label), (record.file, record.row)
+    yield "queries", (identity, _nfc(record.text), label, None, record.group, *place, record.field)
     staged.read[PASSAGE] += 1
     if task == "classification":
-        writer.passage(number, _nfc(record.label), record.label, *place, record.label_field)
-        writer.link(number, identity, POSITIVE, 0, _nfc(record.label), *place)
+        yield _passage(label, label, *place, record.label_field)
+        yield "links", (identity, POSITIVE, 0, label, *place)
     else:
-        writer.passage(number, identity.hex(), record.text, *place, record.field)
+        yield _passage(identity.hex(), record.text, *place, record.field)
 
 
-def _stage_pair(record: Pair, number: int, task: str, writer: "_Writer", staged: Staged) -> None:
+def _rows_of_pair(record: Pair, task: str, staged: Staged) -> Iterator[StagedRow]:
     fault = "" if math.isfinite(record.grade) else "grade is not a number"
     if not _count_mention(QUERY, staged, record.text, record.other, fault=fault):
         return
     identity, key = query_id(task, f"{record.text}{PAIR_SEPARATOR}{record.other}"), doc_id(record.other).hex()
-    place = (record.file, record.row, record.field)
-    writer.query(number, identity, record.text, None, record.grade, record.group, *place)
+    place = (record.file, record.row)
+    yield "queries", (identity, _nfc(record.text), None, record.grade, record.group, *place, record.field)
     staged.read[PASSAGE] += 1
-    writer.passage(number, key, record.other, record.file, record.other_row, record.other_field)
-    writer.link(number, identity, POSITIVE, 0, key, record.file, record.row)
+    yield _passage(key, record.other, record.file, record.other_row, record.other_field)
+    yield "links", (identity, POSITIVE, 0, key, *place)
 
 
-_STAGE = {Passage: _stage_passage, Query: _stage_query, Labelled: _stage_labelled, Pair: _stage_pair}
+_ROWS_OF = {Passage: _rows_of_passage, Query: _rows_of_query, Labelled: _rows_of_labelled, Pair: _rows_of_pair}
+
+
+def _passage(key: str, text: str, *place: str | int) -> StagedRow:
+    text = _nfc(text)
+    return "passages", (key, doc_id(text), text, content_key(text), *place)
 
 
 def _count_mention(role: str, staged: Staged, *texts: str, fault: str = "") -> bool:
@@ -146,49 +173,3 @@ def _text_fault(text: str) -> str:
 
 def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
-
-
-class _Writer:
-    """Buffers rows of the three files and writes them in batches."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._files = {name: pq.ParquetWriter(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
-        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in SCHEMAS}
-        self._characters = 0
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        for name, file in self._files.items():
-            if kind is None:
-                self._flush(name)
-            file.close()
-
-    def passage(self, number: int, key: str, text: str, *place: str | int) -> None:
-        text = _nfc(text)
-        self._add("passages", (number, key, doc_id(text), text, content_key(text), *place), len(text))
-
-    def query(self, number: int, identity: bytes, text: str, *rest: str | float | None) -> None:
-        self._add("queries", (number, identity, _nfc(text), *rest), len(text))
-
-    def link(self, number: int, identity: bytes, kind: int, ordinal: int, key: str, *place: str | int) -> None:
-        self._add("links", (number, identity, kind, ordinal, key, *place), 0)
-
-    def _add(self, name: str, row: tuple[Any, ...], characters: int) -> None:
-        self._rows[name].append(row)
-        self._characters += characters
-        if self._characters > BATCH_CHARACTERS:
-            for table in SCHEMAS:
-                self._flush(table)
-        elif len(self._rows[name]) >= BATCH_ROWS:
-            self._flush(name)
-
-    def _flush(self, name: str) -> None:
-        rows, self._rows[name] = self._rows[name], []
-        if not any(self._rows.values()):
-            self._characters = 0
-        if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            self._files[name].write_batch(pa.record_batch(columns, schema=SCHEMAS[name]))

@@ -8,7 +8,7 @@ import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from f2llm.config.fetch import Fetch
@@ -187,17 +187,9 @@ def _download_checked(url: str, partial: PartialFile, *, pinned: str, what: str)
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects; the token goes along on the same host only."""
 
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        redirected = super().redirect_request(req, fp, code, msg, headers, newurl)
+    def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:  # noqa: ANN401
+        redirected = super().redirect_request(req, *answer)
         token = req.unredirected_hdrs.get("Authorization")
-        if redirected is not None and token and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
+        if redirected is not None and token and urlsplit(redirected.full_url)[:2] == urlsplit(req.full_url)[:2]:
             redirected.add_unredirected_header("Authorization", token)
         return redirected
