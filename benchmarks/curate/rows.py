@@ -67,7 +67,8 @@ def curate_here(folder: str, setting: Setting) -> dict[str, Any]:
     from f2llm.config.curate import Across, Curate, Decontaminate, Near
     from f2llm.curate import passages
     from f2llm.curate.output import Outputs
-    from f2llm.curate.source import NormalisedTables, Scope, curate_source
+    from f2llm.curate.shared import SourceTables
+    from f2llm.curate.source import Scope, curate_source
 
     passages.ROWS_PER_BATCH = setting.rows_per_part
     near = Near(policy="drop", min_words=20, threshold=0.8, report_threshold=0.7, permutations=120, bands=20,
@@ -78,7 +79,7 @@ def curate_here(folder: str, setting: Setting) -> dict[str, Any]:
     out = Outputs(*(top / "out" / f"{name}.parquet" for name in TABLES))
     began = cpu_seconds()
     counts = curate_source(
-        NormalisedTables(top / "corpus.parquet", top / "queries.parquet"), out, evaluation_texts="", earlier={},
+        SourceTables(top / "corpus.parquet", top / "queries.parquet"), out, evaluation_texts="", earlier={},
         held_out={}, in_part=[], source=source, settings=settings, seed=0, threads=setting.threads,
     )  # fmt: skip
     return {

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from f2llm.curate.decontaminate import EvaluationTexts, Hits
+from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.folder import PARQUET, audited_files
 from f2llm.curate.passages import comparable
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.records.files import clear_left_overs, write_json
+from f2llm.records.sql import ask
 from f2llm.records.tables import write_table
 
 TEXTS_PER_PART = 1024
@@ -81,7 +82,7 @@ def audit_folder(
     if absent := sorted(set(fields) - set(tally.fields)):
         absent, seen = ", ".join(map(repr, absent)), ", ".join(sorted(tally.seen))
         raise InputError(f"{folder}: no row has text in the field {absent}; name some of those that have: {seen}")
-    content = tally.summary(files=len(files), hits=count)
+    content = _summary(tally, Path(hits), files=len(files), count=count)
     write_json(summary, content)
     for task, hit in content["tasks"].items():
         logger.info("%s: %d texts in %d rows hit %d evaluation texts", task, *hit.values())
@@ -89,42 +90,33 @@ def audit_folder(
 
 
 class _Tally:
-    """Counts of what was read and what hit, for the summary."""
+    """Counts of what was read, for the summary."""
 
     def __init__(self) -> None:
         self.fields: Counter[str] = Counter()  # field -> texts matched
         self.seen: set[str] = set()  # fields with text, matched or not
-        self.corpora: Counter[str] = Counter()
-        self._rows: dict[str, set[tuple[str, int]]] = {}
-        self._texts: dict[str, set[int]] = {}
-        self._hits: Counter[str] = Counter()
-        self._short = 0
+        self.corpora: Counter[str] = Counter()  # task -> texts that equal one of its retrieval corpus
 
-    def add(self, cells: Sequence[AuditedText], hits: Hits, tasks: Sequence[str]) -> None:
-        for position, text, drops, task in zip(
-            hits.position.tolist(), hits.text.tolist(), hits.drops.tolist(), tasks, strict=True
-        ):
-            if drops:
-                self._hits[task] += 1
-                self._rows.setdefault(task, set()).add(cells[position][:2])
-                self._texts.setdefault(task, set()).add(text)
-            self._short += not drops
 
-    def summary(self, *, files: int, hits: int) -> dict[str, Any]:
-        tasks = {
-            task: {"texts": self._hits[task], "rows": len(self._rows[task]), "evaluation_texts": len(self._texts[task])}
-            for task in sorted(self._hits)
-        }
-        return {
-            "files": files,
-            "texts": sum(self.fields.values()),
-            "texts_by_field": dict(sorted(self.fields.items())),
-            "hits": hits - self._short,
-            "hits_too_short_to_count": self._short,
-            "rows_hit": len(set().union(*self._rows.values())),
-            "tasks": tasks,
-            "equal_to_corpus_texts": dict(sorted(self.corpora.items())),
-        }
+def _summary(tally: _Tally, hits: Path, *, files: int, count: int) -> dict[str, Any]:
+    tasks = ask(
+        'SELECT task, count(*), count(DISTINCT (file, "row")), count(DISTINCT test_text) FROM read_parquet(?) '
+        "WHERE counts GROUP BY task ORDER BY task",
+        [hits],
+    )
+    ((counting, rows),) = ask(
+        'SELECT count_if(counts), count(DISTINCT (file, "row")) FILTER (counts) FROM read_parquet(?)', [hits]
+    )
+    return {
+        "files": files,
+        "texts": tally.fields.total(),
+        "texts_by_field": dict(sorted(tally.fields.items())),
+        "hits": counting,
+        "hits_too_short_to_count": count - counting,
+        "rows_hit": rows,
+        "tasks": {task: dict(zip(("texts", "rows", "evaluation_texts"), hit, strict=True)) for task, *hit in tasks},
+        "equal_to_corpus_texts": dict(sorted(tally.corpora.items())),
+    }
 
 
 def _hit_tables(
@@ -138,25 +130,12 @@ def _hit_tables(
     for cells in _batches(top, files, fields, tally):
         forms = [comparable(cell.text) for cell in cells]
         hits = evaluation.match(forms)
-        places = evaluation.places(hits.text.tolist())
         tally.fields.update(cell.field for cell in cells)
         tally.corpora.update({task: count for task, count in evaluation.in_corpora(forms).items() if count})
-        tally.add(cells, hits, [place.task for place in places])
         bar.advance(len(cells))
-        hit_cells = [cells[position] for position in hits.position.tolist()]
-        yield pa.Table.from_pylist(
-            [
-                {
-                    **cell._asdict(), "task": place.task, "split": place.split, "test_id": place.id,
-                    "test_field": place.field, "rule": rule, "containment": share, "counts": counts,
-                    "test_text": place.text,
-                }
-                for cell, place, rule, share, counts in zip(
-                    hit_cells, places, hits.rule.tolist(), hits.containment.tolist(), hits.drops.tolist(), strict=True
-                )
-            ],
-            AUDIT_HITS,
-        )  # fmt: skip
+        hit_cells = [cells[position]._asdict() for position in hits.position.tolist()]
+        own = {name: [cell[name] for cell in hit_cells] for name in AuditedText._fields}
+        yield pa.table(own | evaluation.columns(hits))
 
 
 def _batches(top: Path, files: Sequence[Path], fields: Sequence[str], tally: _Tally) -> Iterator[list[AuditedText]]:

@@ -11,11 +11,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from f2llm.curate.evaluation_texts import GRAM, RunIndex, TextOrigin, read_index
 from f2llm.curate.passages import comparable_key
-from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
+from f2llm.curate.shingles import (
+    Ints,
+    Mask,
+    Ragged,
+    bounded_slices,
+    distinct,
+    find_all,
+    group_starts,
+    joined,
+    runs_from,
+    windows,
+    word_hashes,
+)  # fmt: skip
 from f2llm.records.text_keys import spaced
 
 PAIRS_PER_PART = 4_000_000  # (training text, evaluation text, gram) looked at in one go
@@ -28,13 +41,13 @@ class Hits(NamedTuple):
     Best: highest containment, then equal texts, then the first by (task, split, field, id).
     """
 
-    position: NDArray[np.int64]  # in the batch
-    text: NDArray[np.int64]  # number of the evaluation text
+    position: Ints  # in the batch
+    text: Ints  # number of the evaluation text
     containment: NDArray[np.float64]  # 1 for the rules that ask for the whole text
     rule: NDArray[np.str_]  # equal | run | 5-grams
-    drops: NDArray[np.bool_]  # False: too short an evaluation text to tell a copy from a common word
+    drops: Mask  # False: too short an evaluation text to tell a copy from a common word
 
-    def where(self, mask: NDArray[np.bool_]) -> "Hits":
+    def where(self, mask: Mask) -> "Hits":
         """The hits under the mask."""
         return Hits(*(column[mask] for column in self))
 
@@ -61,6 +74,18 @@ class EvaluationTexts:
         """Where evaluation texts are from, by their numbers."""
         return self._index.places.take(texts)
 
+    def columns(self, hits: Hits) -> dict[str, pa.Array]:
+        """What tables say of hits: which text of which task is found, by which rule, and whether that counts."""
+        places = self.places(hits.text.tolist())
+        of_texts = {"task": "task", "split": "split", "test_id": "id", "test_field": "field", "test_text": "text"}
+        return {
+            name: pa.array([getattr(place, key) for place in places], pa.string()) for name, key in of_texts.items()
+        } | {
+            "rule": pa.array(hits.rule.tolist(), pa.string()),
+            "containment": pa.array(hits.containment, pa.float32()),
+            "counts": pa.array(hits.drops),
+        }
+
     def match(self, forms: Sequence[str]) -> Hits:
         """Hits of training texts, given in their comparable forms."""
         # Texts that are equal, at any length.
@@ -72,16 +97,12 @@ class EvaluationTexts:
             hits += [(*pair, RUN) for pair in _containments(windows(words, size=index.size), index, at_least=1.0)]
         grams = windows(words, size=GRAM)
         hits += [(*pair, GRAMS) for pair in _containments(grams, long, at_least=self.containment)]
-        position = np.concatenate([hit[0] for hit in hits])
-        text = np.concatenate([hit[1] for hit in hits]).astype(np.int64)
-        share = np.concatenate([hit[2] for hit in hits])
+        position, text, share = joined([hit[:3] for hit in hits], np.int64, np.int64, np.float64)
         rule = np.concatenate([np.full(len(hit[0]), hit[3], "U7") for hit in hits])
         # The first of each (position, task) in the order of `Hits` is the best one.
         task = self._index.tasks[text]
         order = np.lexsort((text, rule != EQUAL, -share, task, position))
-        first = np.ones(len(order), bool)
-        first[1:] = (np.diff(position[order]) != 0) | (np.diff(task[order]) != 0)
-        best = order[first]
+        best = order[group_starts(position[order], task[order])]
         drops = self._index.words[text[best]] >= self.min_words
         return Hits(position[best], text[best], share[best], rule[best], drops)
 
@@ -102,11 +123,7 @@ class EvaluationTexts:
     def _equal_hits(self, forms: Sequence[str]) -> tuple[NDArray, NDArray, NDArray, str]:
         """(position, evaluation text, containment) of equal texts, and the rule; one form may be in several tasks."""
         wanted = np.fromiter((comparable_key(form) for form in forms), np.uint64, len(forms))
-        filled = np.fromiter((bool(form) for form in forms), bool, len(forms))
-        starts = np.searchsorted(self._index.keys, wanted, side="left")
-        counts = np.where(filled, np.searchsorted(self._index.keys, wanted, side="right") - starts, 0)
-        ends = np.cumsum(counts)
-        places = np.arange(counts.sum()) + np.repeat(starts - (ends - counts), counts)
+        counts, places = find_all(self._index.keys, wanted)  # empty forms are in no index
         return np.repeat(np.arange(len(forms)), counts), self._index.texts[places], np.ones(len(places)), EQUAL
 
 
@@ -114,14 +131,12 @@ def best_dropping(hits: Hits) -> Hits:
     """For every training text the one hit that drops it: the best over all tasks."""
     hits = hits.where(hits.drops)
     order = np.lexsort((hits.text, hits.rule != EQUAL, -hits.containment, hits.position))
-    first = np.ones(len(order), bool)
-    first[1:] = np.diff(hits.position[order]) != 0
-    return Hits(*(column[order[first]] for column in hits))
+    return Hits(*(column[order[group_starts(hits.position[order])]] for column in hits))
 
 
 def _containments(
     grams: Ragged, index: RunIndex, *, at_least: float
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+) -> Iterator[tuple[Ints, Ints, NDArray[np.float64]]]:
     """Yield (position, evaluation text, share of its grams found) for shares of `at_least` and more.
 
     Training texts are looked at in parts, so that memory stays bounded however common a gram is.
@@ -135,25 +150,17 @@ def _containments(
     hit = index.grams[places] == grams.values
     owners, places = owners[hit], places[hit]
     counts = np.diff(index.offsets)[places]
-    total = np.concatenate([[0], np.cumsum(counts)])
-    start = 0
-    while start < len(owners):
-        # Whole training texts: a part ends where the owner changes.
-        wanted = int(np.searchsorted(total, total[start] + PAIRS_PER_PART, side="right")) - 1
-        end = int(np.searchsorted(owners, owners[min(max(wanted, start + 1), len(owners)) - 1], side="right"))
-        yield _shares(owners[start:end], places[start:end], index, at_least=at_least)
-        start = end
+    pairs = np.bincount(owners, counts, len(grams.offsets) - 1).astype(np.int64)  # of each training text
+    for rows in bounded_slices(pairs, most=PAIRS_PER_PART):
+        part = slice(*np.searchsorted(owners, [rows.start, rows.stop]))
+        yield _shares(owners[part], places[part], index, at_least=at_least)
 
 
-def _shares(
-    owners: NDArray[np.int64], places: NDArray[np.int64], index: RunIndex, *, at_least: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def _shares(owners: Ints, places: Ints, index: RunIndex, *, at_least: float) -> tuple[Ints, Ints, NDArray[np.float64]]:
     """As `_containments`, for training texts that are whole: gram i of row `owners` is number `places` of the index."""
     # Every gram is repeated for each evaluation text that has it; the pairs that come up are counted.
     counts = index.offsets[places + 1] - index.offsets[places]
-    ends = np.cumsum(counts)
-    within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
-    texts = index.texts[np.repeat(index.offsets[places], counts) + within]
+    texts = index.texts[runs_from(index.offsets[places], counts)]
     pairs, shared = np.unique(np.repeat(owners, counts) * len(index.needed) + texts, return_counts=True)
     position, text = pairs // len(index.needed), pairs % len(index.needed)
     share = shared / index.needed[text]

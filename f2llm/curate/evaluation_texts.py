@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from f2llm.curate.passages import comparable, comparable_key
-from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
+from f2llm.curate.shingles import Ints, Mask, Ragged, distinct, group_starts, joined, offsets_of, windows, word_hashes
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.records.files import atomic_folder, read_json, write_json
 from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.sql import ask
-from f2llm.records.tables import count_rows, read_batches, read_metadata
+from f2llm.records.tables import count_rows, numbered, read_batches, read_metadata
 from f2llm.records.text_keys import spaced
 
 GRAM = 5  # words
@@ -42,7 +42,7 @@ class RunIndex(NamedTuple):
 
     size: int  # words of a run
     grams: NDArray[np.uint64]  # sorted, distinct
-    offsets: NDArray[np.int64]
+    offsets: Ints
     texts: NDArray[np.int32]
     needed: NDArray[np.int32]  # by text: distinct grams it has
 
@@ -193,11 +193,8 @@ def _sorted_rows(paths: Sequence[Path], *, store: Store, query_like: Collection[
 
 
 def _counts(rows: Path) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
-    for batch in read_batches(rows, columns=["task", "scored"]):
-        for task, scored in zip(batch["task"].to_pylist(), batch["scored"].to_pylist(), strict=True):
-            counts.setdefault(task, {"texts": 0, "corpus": 0})["texts" if scored else "corpus"] += 1
-    return counts
+    counts = ask("SELECT task, count_if(scored), count_if(NOT scored) FROM read_parquet(?) GROUP BY task", [rows])
+    return {task: {"texts": texts, "corpus": corpus} for task, texts, corpus in counts}
 
 
 def _write(rows: Path, folder: Path, *, tasks: Sequence[str]) -> int:
@@ -217,7 +214,7 @@ def _write(rows: Path, folder: Path, *, tasks: Sequence[str]) -> int:
     return int(chosen.sum())
 
 
-def _hashed(rows: Path, tasks: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.bool_]]:
+def _hashed(rows: Path, tasks: Sequence[str]) -> list[NDArray]:
     """By row: hash of the comparable form (0 for none), number of the task, whether it is scored."""
     numbers = {name: number for number, name in enumerate(tasks)}
     parts = []
@@ -228,27 +225,23 @@ def _hashed(rows: Path, tasks: Sequence[str]) -> tuple[NDArray[np.uint64], NDArr
             task = np.fromiter((numbers[name] for name in batch["task"].to_pylist()), np.int32, len(forms))
             parts.append((keys, task, batch["scored"].to_numpy(zero_copy_only=False).astype(bool)))
             bar.advance(len(forms))
-    kinds = (np.uint64, np.int32, bool)
-    columns = zip(*parts, strict=True) if parts else ((), (), ())
-    return tuple(np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True))
+    return joined(parts, np.uint64, np.int32, bool)
 
 
-def _first(keys: NDArray[np.uint64], task: NDArray[np.int32], scored: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _first(keys: NDArray[np.uint64], task: NDArray[np.int32], scored: Mask) -> Ints:
     """The first row of every (task, form) that is scored."""
     rows = np.flatnonzero(scored & (keys != 0))
     order = rows[np.lexsort((rows, keys[rows], task[rows]))]
-    first = np.ones(len(order), bool)
-    first[1:] = (np.diff(keys[order]) != 0) | (np.diff(task[order]) != 0)
-    return order[first]
+    return order[group_starts(keys[order], task[order])]
 
 
-def _write_runs(rows: Path, folder: Path, *, chosen: NDArray[np.bool_]) -> None:
+def _write_runs(rows: Path, folder: Path, *, chosen: Mask) -> None:
     """Write the chosen texts and the inverted index of their runs."""
     runs: dict[str, list[Ragged]] = {name: [] for name in SIZES}
-    words, start = [np.zeros(0, np.int32)], 0
+    words = [np.zeros(0, np.int32)]
     with pa.OSFile(str(folder / "texts.arrow"), "wb") as sink, pa.ipc.new_file(sink, TEXT_ORIGIN) as writer:
-        for batch in read_batches(rows, columns=TEXT_ORIGIN.names, rows=ROWS_PER_BATCH):
-            batch, start = batch.filter(pa.array(chosen[start : start + len(batch)])), start + len(batch)
+        for start, batch in numbered(read_batches(rows, columns=TEXT_ORIGIN.names, rows=ROWS_PER_BATCH)):
+            batch = batch.filter(pa.array(chosen[start : start + len(batch)]))
             writer.write_table(pa.Table.from_batches([batch]).select(TEXT_ORIGIN.names).cast(TEXT_ORIGIN))
             hashed = word_hashes([spaced(comparable(text)) for text in batch["text"].to_pylist()])
             words.append(np.diff(hashed.offsets).astype(np.int32))
@@ -261,10 +254,10 @@ def _write_runs(rows: Path, folder: Path, *, chosen: NDArray[np.bool_]) -> None:
         _write_index(runs.pop(name), folder, name=name)
 
 
-def _only(rows: Ragged, chosen: NDArray[np.bool_]) -> Ragged:
+def _only(rows: Ragged, chosen: Mask) -> Ragged:
     """The rows, those that are not chosen emptied."""
     counts = np.where(chosen, np.diff(rows.offsets), 0)
-    return Ragged(rows.values[chosen[rows.owners()]], np.concatenate([[0], np.cumsum(counts)]))
+    return Ragged(rows.values[chosen[rows.owners()]], offsets_of(counts))
 
 
 def _write_index(parts: Sequence[Ragged], folder: Path, *, name: str) -> None:
@@ -275,6 +268,6 @@ def _write_index(parts: Sequence[Ragged], folder: Path, *, name: str) -> None:
     order = np.argsort(values, kind="stable")  # owners rise within a gram
     grams, counts = np.unique(values, return_counts=True)
     np.save(folder / f"grams-{name}.npy", grams)
-    np.save(folder / f"offsets-{name}.npy", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    np.save(folder / f"offsets-{name}.npy", offsets_of(counts))
     np.save(folder / f"texts-{name}.npy", owners[order])
     np.save(folder / f"needed-{name}.npy", needed)

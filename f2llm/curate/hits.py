@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from f2llm.curate.decontaminate import EvaluationTexts, Hits, best_dropping
-from f2llm.curate.ledger import CONTAMINATED, Ledger
+from f2llm.curate.ledger import Cause, Ledger
 from f2llm.curate.passages import Passages
 from f2llm.curate.queries import Queries
+from f2llm.curate.shingles import Ints, joined
 from f2llm.records.schemas.curate import HITS
-from f2llm.records.tables import read_batches, write_table
+from f2llm.records.tables import numbered, read_batches, write_table
 
 
 class HitLog:
@@ -24,7 +24,7 @@ class HitLog:
 
     def match(
         self,
-        parts: Iterator[tuple[NDArray[np.int64], list[str]]],
+        parts: Iterator[tuple[Ints, list[str]]],
         evaluation: EvaluationTexts,
         *,
         ledger: Ledger,
@@ -48,16 +48,12 @@ class HitLog:
                 best = best_dropping(hits)
                 hit = rows[best.position]
                 evidence = dict(zip(hit.tolist(), evaluation.evidence(best), strict=True))
-                ledger.remove(hit, CONTAMINATED, similarity=best.containment, evidence=evidence)
+                ledger.remove(hit, Cause.CONTAMINATED, similarity=best.containment, evidence=evidence)
         return dict(sorted(counts.items()))
 
     def hits(self) -> Hits:
         """All hits; position is the row of the table."""
-        kinds = (np.int64, np.int64, np.float64, "U7", bool)
-        columns = zip(*self._parts, strict=True) if self._parts else ((),) * len(kinds)
-        return Hits(
-            *(np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True))
-        )
+        return Hits(*joined(self._parts, np.int64, np.int64, np.float64, "U7", bool))
 
 
 def write_hits(
@@ -71,24 +67,17 @@ def write_hits(
 
     def tables() -> Iterator[pa.Table]:
         if evaluation is not None:
-            rows = _numbered(passages[1].path)
+            rows = numbered(read_batches(passages[1].path, columns=["doc_id", "text"], rows=1024))
             yield from _joined(passages[0].hits(), rows, role="passage", evaluation=evaluation)
-            rows = queries[1].batches(columns=["query_id", "text"])
+            rows = ((rows[0], batch) for rows, batch in queries[1].batches(columns=["query_id", "text"]))
             yield from _joined(queries[0].hits(), rows, role="query", evaluation=evaluation)
 
     return write_table(path, schema=HITS, rows=tables())
 
 
-def _numbered(path: Path) -> Iterator[tuple[NDArray[np.int64], pa.RecordBatch]]:
-    start = 0
-    for batch in read_batches(path, columns=["doc_id", "text"], rows=1024):
-        yield np.arange(start, start + len(batch)), batch
-        start += len(batch)
-
-
 def _joined(
     hits: Hits,
-    batches: Iterator[tuple[NDArray[np.int64], pa.RecordBatch]],
+    batches: Iterator[tuple[int, pa.RecordBatch]],
     *,
     role: str,
     evaluation: EvaluationTexts,
@@ -96,25 +85,12 @@ def _joined(
     """Yield the hits beside the rows that they are in; `hits` come by rising position."""
     if not len(hits.position):
         return
-    for rows, batch in batches:
-        part = slice(*np.searchsorted(hits.position, [rows[0], rows[-1] + 1]))
+    for first, batch in batches:
+        part = slice(*np.searchsorted(hits.position, [first, first + len(batch)]))
         if part.start == part.stop:
             continue
         batch_hits = Hits(*(column[part] for column in hits))
-        places = evaluation.places(batch_hits.text.tolist())
-        hit_rows = batch.take(pa.array(batch_hits.position - rows[0]))
-        yield pa.table(
-            {
-                "id": hit_rows.column(0),
-                "role": pa.repeat(role, len(hit_rows)),
-                "task": pa.array([place.task for place in places], pa.string()),
-                "split": pa.array([place.split for place in places], pa.string()),
-                "test_id": pa.array([place.id for place in places], pa.string()),
-                "field": pa.array([place.field for place in places], pa.string()),
-                "rule": pa.array(batch_hits.rule.tolist(), pa.string()),
-                "containment": pa.array(batch_hits.containment, pa.float32()),
-                "dropped": pa.array(batch_hits.drops),
-                "text": hit_rows.column(1),
-                "test_text": pa.array([place.text for place in places], pa.string()),
-            }
-        )
+        hit_rows = batch.take(pa.array(batch_hits.position - first))
+        columns = evaluation.columns(batch_hits)
+        own = {"id": hit_rows.column(0), "role": pa.repeat(role, len(hit_rows)), "text": hit_rows.column(1)}
+        yield pa.table(columns | own | {"field": columns["test_field"], "dropped": columns["counts"]})

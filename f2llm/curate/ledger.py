@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from enum import Enum
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from f2llm.curate.shingles import Ints, Mask
 from f2llm.records.schemas.curate import REMOVED
 from f2llm.records.tables import NO_ROW
 
@@ -15,39 +16,27 @@ ROWS_PER_BATCH = 65_536
 KEPT = 0
 
 
-class Cause(NamedTuple):
+class Cause(Enum):
     """Stage and reason of a removal, as they stand in removed.parquet."""
 
-    stage: str
-    reason: str
+    HELD_OUT_QUERY = "split", "equal to a held-out query"
+    NO_TRAINING_TEXT = "split", "not the text of a training row"
+    EQUAL_TEXT = "exact", "equal text"
+    CONTRADICTION = "exact", "equal texts with different labels"
+    EARLIER_SOURCE = "across", "equal to a query of an earlier source"
+    NEAR_COPY = "near", "near copy"
+    CONTAMINATED = "decontaminate", "found in the evaluation texts"
+    POSITIVES_CONTAMINATED = "decontaminate", "all its positives are found in the evaluation texts"
+    NO_POSITIVE = "positive", "no positive"
+    EQUAL_POSITIVE = "positive", "equal to its only positive"
+    BEYOND_MAX_QUERIES = "sample", "beyond max_queries"
+    BEYOND_MAX_PASSAGES = "sample", "beyond max_passages"
+
+    def __init__(self, stage: str, reason: str) -> None:
+        self.stage, self.reason = stage, reason
 
 
-HELD_OUT_QUERY = Cause("split", "equal to a held-out query")
-NO_TRAINING_TEXT = Cause("split", "not the text of a training row")
-EQUAL_TEXT = Cause("exact", "equal text")
-CONTRADICTION = Cause("exact", "equal texts with different labels")
-EARLIER_SOURCE = Cause("across", "equal to a query of an earlier source")
-NEAR_COPY = Cause("near", "near copy")
-CONTAMINATED = Cause("decontaminate", "found in the evaluation texts")
-POSITIVES_CONTAMINATED = Cause("decontaminate", "all its positives are found in the evaluation texts")
-NO_POSITIVE = Cause("positive", "no positive")
-EQUAL_POSITIVE = Cause("positive", "equal to its only positive")
-BEYOND_MAX_QUERIES = Cause("sample", "beyond max_queries")
-BEYOND_MAX_PASSAGES = Cause("sample", "beyond max_passages")
-CAUSES = (
-    HELD_OUT_QUERY,
-    NO_TRAINING_TEXT,
-    EQUAL_TEXT,
-    CONTRADICTION,
-    EARLIER_SOURCE,
-    NEAR_COPY,
-    CONTAMINATED,
-    POSITIVES_CONTAMINATED,
-    NO_POSITIVE,
-    EQUAL_POSITIVE,
-    BEYOND_MAX_QUERIES,
-    BEYOND_MAX_PASSAGES,
-)
+CAUSES = tuple(Cause)
 
 
 class Ledger:
@@ -64,17 +53,17 @@ class Ledger:
         self.evidence: dict[int, str] = {}
 
     @property
-    def live(self) -> NDArray[np.bool_]:
+    def live(self) -> Mask:
         """A mask [rows] of what is still kept."""
         return self.cause == KEPT
 
     def remove(
         self,
-        rows: NDArray[np.int64],
+        rows: Ints,
         cause: Cause,
         *,
-        stand_in: NDArray[np.int64] | None = None,
-        similarity: NDArray[np.floating] | None = None,
+        stand_in: Ints | None = None,
+        similarity: NDArray | None = None,
         evidence: Mapping[int, str] | None = None,
     ) -> None:
         """Remove distinct live `rows`; the other arrays are aligned with them, `evidence` is by row."""
@@ -87,7 +76,7 @@ class Ledger:
             self.similarity[rows] = similarity
         self.evidence.update(evidence or {})
 
-    def mirror(self, other: "Ledger", *, rows: NDArray[np.int64], other_rows: NDArray[np.int64]) -> None:
+    def mirror(self, other: "Ledger", *, rows: Ints, other_rows: Ints) -> None:
         """Remove here what `other` has removed, for tables whose rows are the same texts.
 
         `rows` and `other_rows` are aligned and each distinct: the same text here and there.
@@ -106,7 +95,7 @@ class Ledger:
                 evidence={int(row_of[row]): text for row, text in evidence.items()},
             )
 
-    def final(self) -> NDArray[np.int64]:
+    def final(self) -> Ints:
         """For every row the row that stands in for it at last; itself if kept or lost."""
         target = np.where(self.stand_in == NO_ROW, np.arange(len(self.cause)), self.stand_in)
         # A stand-in may be removed by a later stage for another; following the chain in steps that double is short.
@@ -125,7 +114,7 @@ class Ledger:
                 nested.setdefault(cause.stage, {})[cause.reason] = removed[code]
         return nested
 
-    def batches(self, ids: pa.Array, *, role: str, among: NDArray[np.bool_] | None = None) -> Iterator[pa.Table]:
+    def batches(self, ids: pa.Array, *, role: str, among: Mask | None = None) -> Iterator[pa.Table]:
         """Yield the removed rows as tables of schema REMOVED, in row order."""
         chosen = ~self.live if among is None else ~self.live & among
         gone = np.flatnonzero(chosen)

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from f2llm.curate.passages import Passages
+from f2llm.curate.shingles import Ints, Mask, find_all, offsets_of
 from f2llm.errors import InputError
 from f2llm.records.tables import NO_ROW
 
@@ -14,14 +14,14 @@ from f2llm.records.tables import NO_ROW
 class Links(NamedTuple):
     """Pairs (query row, passage row), sorted by query, within a query in the source's order."""
 
-    query: NDArray[np.int64]
-    passage: NDArray[np.int64]
+    query: Ints
+    passage: Ints
 
-    def where(self, mask: NDArray[np.bool_]) -> "Links":
+    def where(self, mask: Mask) -> "Links":
         """The links under the mask."""
         return Links(self.query[mask], self.passage[mask])
 
-    def retargeted(self, *, queries: NDArray[np.int64], passages: NDArray[np.int64]) -> "Links":
+    def retargeted(self, *, queries: Ints, passages: Ints) -> "Links":
         """Distinct links with every row replaced by its stand-in (arrays by row).
 
         Of several links that become one, the first stays; the order is that of the rows they come from.
@@ -33,21 +33,20 @@ class Links(NamedTuple):
         first = np.sort(np.unique(keys, return_index=True)[1])
         return Links(query[first], passage[first])
 
-    def keys(self, passages: int) -> NDArray[np.int64]:
+    def keys(self, passages: int) -> Ints:
         """One number a link, to look links up by; `passages` is the number of passages."""
         return self.query * passages + self.passage
 
-    def has(self, queries: int) -> NDArray[np.bool_]:
+    def has(self, queries: int) -> Mask:
         """Mask of the queries that have a link; `queries` is the number of queries."""
         return np.bincount(self.query, minlength=queries) > 0
 
-    def column(self, rows: NDArray[np.int64], ids: pa.Array) -> pa.Array:
+    def column(self, rows: Ints, ids: pa.Array) -> pa.Array:
         """The list column of passage ids for distinct query `rows`."""
-        starts = np.searchsorted(self.query, rows, side="left")
-        counts = np.searchsorted(self.query, rows, side="right") - starts
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), ids.take(pa.array(self.passage[places])))
+        counts, places = find_all(self.query, rows)
+        return pa.ListArray.from_arrays(
+            pa.array(offsets_of(counts), pa.int32()), ids.take(pa.array(self.passage[places]))
+        )
 
 
 def read_links(table: pa.Table, column: str, passages: Passages) -> Links:
@@ -57,7 +56,6 @@ def read_links(table: pa.Table, column: str, passages: Passages) -> Links:
         InputError: an id is not in the corpus.
     """
     lists = table[column].combine_chunks()
-    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
     lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     query = np.repeat(np.arange(len(lists)), lengths)
     ids = lists.flatten()

@@ -5,7 +5,6 @@ canonical rank (0 is the best), an edge (a, b) has a < b. Settings and their mea
 docs/curation.md.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,18 @@ from numpy.typing import NDArray
 from f2llm.config.curate import Near
 from f2llm.curate.guard import ALIKE, COPIES, ComparedText, difference
 from f2llm.curate.passages import Passages
-from f2llm.curate.shingles import MULTIPLIER, Ragged, char_shingles, distinct, shared
+from f2llm.curate.shingles import (
+    MULTIPLIER,
+    Hashes,
+    Ints,
+    Mask,
+    Ragged,
+    bounded_slices,
+    char_shingles,
+    distinct,
+    joined,
+    shared,
+)  # fmt: skip
 from f2llm.curate.store import RowFile, reserve
 from f2llm.jobs.progress import Progress
 from f2llm.records.tables import NO_ROW
@@ -33,8 +43,8 @@ UNGUARDED = "unguarded"
 class Edges(NamedTuple):
     """Verified pairs of alike passages, by corpus row; `left` ranks better. Sorted by rank of right, then left."""
 
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
+    left: Ints
+    right: Ints
     similarity: NDArray[np.float64]  # exact Jaccard of the character 5-grams of the E2 forms
     kind: NDArray[np.str_]  # the guard's word for the difference
 
@@ -57,7 +67,7 @@ def signatures(shingles: Ragged, *, permutations: int) -> NDArray[np.uint32]:
     return np.array(matrix.to_rows(), np.uint32).reshape(-1, permutations)
 
 
-def band_keys(signatures_NP: NDArray[np.uint32], *, bands: int) -> NDArray[np.uint64]:
+def band_keys(signatures_NP: NDArray[np.uint32], *, bands: int) -> Hashes:
     """64-bit keys [B, N] of the bands of the signatures; P must be a multiple of B."""
     bands_NBR = signatures_NP.reshape(len(signatures_NP), bands, -1).astype(np.uint64)  # R values of each band
     keys = np.repeat(np.arange(1, bands + 1, dtype=np.uint64)[:, None], len(bands_NBR), axis=1)
@@ -66,7 +76,7 @@ def band_keys(signatures_NP: NDArray[np.uint32], *, bands: int) -> NDArray[np.ui
     return keys
 
 
-def bucket_pairs(members: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def bucket_pairs(members: Ints) -> tuple[Ints, Ints]:
     """Candidate pairs (a < b) of one bucket; `members` are ranks in rising order.
 
     Large buckets (boilerplate, templates) would give a quadratic number of pairs, so there the LEADERS best ranks are
@@ -85,8 +95,8 @@ def bucket_pairs(members: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray
 def find_near(
     passages: Passages,
     *,
-    eligible: NDArray[np.bool_],
-    preferred: NDArray[np.bool_],
+    eligible: Mask,
+    preferred: Mask,
     settings: Near,
     folder: Path,
 ) -> NearCopies:
@@ -103,12 +113,12 @@ def find_near(
     return _verified(passages, rows, candidates, settings=settings, folder=folder)
 
 
-def droppable(edges: Edges, *, threshold: float) -> NDArray[np.bool_]:
+def droppable(edges: Edges, *, threshold: float) -> Mask:
     """Mask of the edges that may drop a passage: similar enough, and copies of each other."""
     return (edges.similarity >= threshold) & np.isin(edges.kind, [*COPIES, UNGUARDED])
 
 
-def dropping_edges(edges: Edges, *, drops: NDArray[np.bool_], rows: int) -> NDArray[np.int64]:
+def dropping_edges(edges: Edges, *, drops: Mask, rows: int) -> Ints:
     """For every corpus row the edge that drops it, NO_ROW for rows that are kept.
 
     Passages are visited in canonical order; one is dropped only for an edge of `drops` to a
@@ -125,7 +135,7 @@ def dropping_edges(edges: Edges, *, drops: NDArray[np.bool_], rows: int) -> NDAr
     return chosen
 
 
-def _candidates(passages: Passages, rows: NDArray[np.int64], *, settings: Near, folder: Path) -> NDArray[np.int64]:
+def _candidates(passages: Passages, rows: Ints, *, settings: Near, folder: Path) -> Ints:
     """Distinct candidate pairs of ranks, each as a * N + b, in rising order."""
     total = len(rows)
     if total < 2:
@@ -149,25 +159,23 @@ def _candidates(passages: Passages, rows: NDArray[np.int64], *, settings: Near, 
     return pairs
 
 
-def _band_pairs(keys_N: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _band_pairs(keys_N: Hashes) -> list[Ints]:
     """Candidate pairs (a, b) of ranks that have the same key in one band."""
     # Sorting puts the members of a bucket side by side; a stable sort keeps them in the order of their ranks.
     order = np.argsort(keys_N, kind="stable")
     bounds = np.concatenate([[0], np.flatnonzero(np.diff(keys_N[order])) + 1, [len(order)]])
     sizes = np.diff(bounds)
-    pairs = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    pairs = []
     # Small buckets, which are many, go through numpy together, one round for each size.
     for size in np.unique(sizes[(sizes > 1) & (sizes <= ALL_PAIRS)]).tolist():
         members_KS = order[bounds[:-1][sizes == size][:, None] + np.arange(size)]
         left, right = np.triu_indices(size, 1)
         pairs.append((members_KS[:, left].ravel(), members_KS[:, right].ravel()))
     pairs += [bucket_pairs(order[bounds[bucket] : bounds[bucket + 1]]) for bucket in np.flatnonzero(sizes > ALL_PAIRS)]
-    return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
+    return joined(pairs, np.int64, np.int64)
 
 
-def _verified(
-    passages: Passages, rows: NDArray[np.int64], candidates: NDArray[np.int64], *, settings: Near, folder: Path
-) -> NearCopies:
+def _verified(passages: Passages, rows: Ints, candidates: Ints, *, settings: Near, folder: Path) -> NearCopies:
     """The candidates whose exact Jaccard reaches the report threshold and that the guard finds alike."""
     left_rank, right_rank = np.divmod(candidates, max(len(rows), 1))
     left, right = rows[left_rank], rows[right_rank]
@@ -183,9 +191,7 @@ def _verified(
     return NearCopies(edges, candidates=len(candidates), look_alikes=len(close) - len(chosen))
 
 
-def _similarities(
-    passages: Passages, left: NDArray[np.int64], right: NDArray[np.int64], *, at_least: float, folder: Path
-) -> NDArray[np.float64]:
+def _similarities(passages: Passages, left: Ints, right: Ints, *, at_least: float, folder: Path) -> NDArray[np.float64]:
     """Exact Jaccard of every pair, 0 where the sizes alone put it below `at_least`."""
     stored = np.unique(np.concatenate([left, right]))
     similarity = np.zeros(len(left))
@@ -202,7 +208,7 @@ def _similarities(
         large = np.maximum(sizes[left_place], sizes[right_place])
         # |A and B| <= small and |A or B| >= large, so a Jaccard of t needs small >= t * large.
         pairs = np.flatnonzero(small >= at_least * large)
-        for bounds in _bounded_slices(large[pairs]):
+        for bounds in bounded_slices(large[pairs], most=SHINGLES_PER_PART, rows=PAIRS_PER_PART):
             chosen = pairs[bounds]
             common = shared(shingles.rows(left_place[chosen]), shingles.rows(right_place[chosen]))
             similarity[chosen] = common / (small[chosen] + large[chosen] - common)
@@ -210,18 +216,7 @@ def _similarities(
     return similarity
 
 
-def _bounded_slices(sizes: NDArray[np.int64]) -> Iterator[slice]:
-    """Yield slices of at most SHINGLES_PER_PART shingles and PAIRS_PER_PART pairs, or of one pair."""
-    total, start = np.cumsum(sizes), 0
-    while start < len(sizes):
-        before = total[start] - sizes[start]
-        end = int(np.searchsorted(total, before + SHINGLES_PER_PART, side="right"))
-        end = min(max(end, start + 1), start + PAIRS_PER_PART)
-        yield slice(start, end)
-        start = end
-
-
-def _differences(passages: Passages, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.str_]:
+def _differences(passages: Passages, left: Ints, right: Ints) -> NDArray[np.str_]:
     """The guard's word for every pair; the texts of PAIRS_PER_PART pairs are in memory at a time."""
     kinds: list[str] = []
     for start in range(0, len(left), PAIRS_PER_PART):

@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from f2llm.curate.ledger import Ledger
 from f2llm.curate.links import Links
 from f2llm.curate.near import Edges
 from f2llm.curate.passages import Passages
 from f2llm.curate.queries import Queries
+from f2llm.curate.shingles import Mask
 from f2llm.records.schemas.curate import NEAR, REMOVED
 from f2llm.records.schemas.sources import CORPUS, QUERIES
-from f2llm.records.tables import count_rows, read_batches, write_table
+from f2llm.records.tables import count_rows, numbered, read_batches, write_table
 
 
 class Outputs(NamedTuple):
@@ -28,13 +28,13 @@ class Outputs(NamedTuple):
     hits: str | Path
 
 
-def write_passages(path: str | Path, passages: Passages, live: NDArray[np.bool_]) -> int:
+def write_passages(path: str | Path, passages: Passages, live: Mask) -> int:
     """Write the live passages and return their number."""
     return write_table(path, schema=CORPUS, rows=_live_batches(passages.path, live))
 
 
 def write_queries(
-    path: str | Path, queries: Queries, live: NDArray[np.bool_], *, positives: Links, negatives: Links, ids: pa.Array
+    path: str | Path, queries: Queries, live: Mask, *, positives: Links, negatives: Links, ids: pa.Array
 ) -> int:
     """Write the live queries with their settled links and return their number; `ids` are the passages'."""
     order = np.lexsort((positives.passage, positives.query))  # a row's place is its id's place
@@ -57,7 +57,7 @@ def write_removed(path: str | Path, *, passages: tuple[Ledger, pa.Array], querie
     return write_table(path, schema=REMOVED, rows=(batch for part in parts for batch in part))
 
 
-def write_near(path: str | Path, edges: Edges, *, live: NDArray[np.bool_], ids: pa.Array) -> int:
+def write_near(path: str | Path, edges: Edges, *, live: Mask, ids: pa.Array) -> int:
     """Write the near pairs of which both passages are live, each once, the lower id first."""
     kept = live[edges.left] & live[edges.right]
     lower, upper = np.minimum(edges.left, edges.right)[kept], np.maximum(edges.left, edges.right)[kept]
@@ -77,8 +77,6 @@ def check_account(*, rows: int, kept: int, ledger: Ledger, path: str | Path) -> 
         raise AssertionError(f"{path}: {rows} rows in, {kept} kept, {removed} removed, {count_rows(path)} written")
 
 
-def _live_batches(path: Path, live: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
-    start = 0
-    for batch in read_batches(path):
+def _live_batches(path: Path, live: Mask) -> Iterator[pa.RecordBatch]:
+    for start, batch in numbered(read_batches(path)):
         yield batch.filter(pa.array(live[start : start + len(batch)]))
-        start += len(batch)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
 from f2llm.curate.guard import ComparedText, signs_of
+from f2llm.curate.shingles import Ints, Mask, bounded_slices
 from f2llm.curate.store import Store
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
-from f2llm.records.tables import ID, NO_ROW, read_batches
+from f2llm.records.tables import ID, NO_ROW, numbered, read_batches, read_table
 from f2llm.records.text_keys import e1_text, e2_text
 
 ROWS_PER_BATCH = 1024
@@ -38,8 +38,7 @@ class Passages:
 
     def __init__(self, path: str | Path, *, store: Store, where: str) -> None:
         self.path, self.where = store.in_order(path, key="doc_id"), where
-        ids = pq.read_table(self.path, columns=["doc_id"])["doc_id"].combine_chunks().cast(ID)
-        self.ids: pa.Array = ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
+        self.ids: pa.Array = read_table(self.path, columns=["doc_id"])["doc_id"].combine_chunks().cast(ID)
         self._sortable = sortable(self.ids)
         check_distinct(self.ids, name="doc_id", where=where)
         self.words = np.zeros(len(self), np.int32)  # of the E2 form
@@ -51,7 +50,7 @@ class Passages:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows(self, ids: pa.Array) -> NDArray[np.int64]:
+    def rows(self, ids: pa.Array) -> Ints:
         """The row of each id, NO_ROW for ids that are not in the corpus."""
         if len(self) == 0 or len(ids) == 0:
             return np.full(len(ids), NO_ROW, np.int64)
@@ -59,16 +58,15 @@ class Passages:
         places = np.minimum(np.searchsorted(self._sortable, wanted), len(self) - 1)
         return np.where(self._sortable[places] == wanted, places, NO_ROW)
 
-    def read(self, live: NDArray[np.bool_]) -> None:
+    def read(self, live: Mask) -> None:
         """Normalise the texts of the live rows once, for all that compares them."""
         schema = pa.schema([("words", pa.large_string()), ("signs", pa.large_string())])
-        start = 0
         with (
             pa.OSFile(str(self._file), "wb") as sink,
             pa.ipc.new_file(sink, schema) as writer,
             Progress(f"{self.where}: normalise", total=int(live.sum()), unit="passages") as bar,
         ):
-            for batch in read_batches(self.path, columns=["text", "content_key"], rows=ROWS_PER_BATCH):
+            for start, batch in numbered(read_batches(self.path, columns=["text", "content_key"], rows=ROWS_PER_BATCH)):
                 texts = batch["text"].to_pylist()
                 chosen = live[start : start + len(texts)].tolist()
                 forms, signs = [""] * len(texts), [""] * len(texts)
@@ -80,16 +78,13 @@ class Passages:
                 self.length[place] = [len(form) for form in forms]
                 self.content_keys[place] = [bytes.fromhex(key) for key in batch["content_key"].to_pylist()]
                 self.keys[place] = [comparable_key(form) for form in forms]
-                both = pa.record_batch(
-                    [pa.array(forms, pa.large_string()), pa.array(signs, pa.large_string())], schema=schema
-                )
+                both = pa.record_batch([forms, signs], schema=schema)
                 # Batches of the file are the pieces that `compared` reads whole, so they are bounded by characters.
-                for piece in _bounded_slices(self.length[place]):
+                for piece in bounded_slices(self.length[place], most=CHARACTERS_PER_PART):
                     writer.write_batch(both[piece])
-                start += len(texts)
                 bar.advance(sum(chosen))
 
-    def compared(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], list[ComparedText]]]:
+    def compared(self, rows: Ints) -> Iterator[tuple[Ints, list[ComparedText]]]:
         """Yield (rows, their compared forms) in bounded parts; `rows` must be sorted. Needs `read`."""
         if len(rows) == 0:
             return
@@ -102,16 +97,6 @@ class Passages:
                 batch = file.get_batch(index).take(pa.array(batch_rows - starts[index]))
                 pairs = zip(batch["words"].to_pylist(), batch["signs"].to_pylist(), strict=True)
                 yield batch_rows, [ComparedText(words, signs) for words, signs in pairs]
-
-
-def _bounded_slices(lengths: NDArray[np.int32]) -> Iterator[slice]:
-    """Yield slices of texts of at most CHARACTERS_PER_PART characters, or of one text."""
-    total, start = np.cumsum(lengths, dtype=np.int64), 0
-    while start < len(lengths):
-        before = total[start] - lengths[start]
-        end = max(int(np.searchsorted(total, before + CHARACTERS_PER_PART, side="right")), start + 1)
-        yield slice(start, end)
-        start = end
 
 
 def check_distinct(ids: pa.Array, *, name: str, where: str) -> None:

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2llm.curate.links import Links
 from f2llm.curate.near import Edges
+from f2llm.curate.shingles import Hashes, Ints, Mask, find_all
 
 
 class SettledLinks(NamedTuple):
@@ -14,9 +14,9 @@ class SettledLinks(NamedTuple):
 
     positives: Links
     negatives: Links
-    never: NDArray[np.bool_]  # had none to begin with
-    contaminated: NDArray[np.bool_]  # all were removed with the evaluation texts
-    equal: NDArray[np.bool_]  # the only one left says the same as the query
+    never: Mask  # had none to begin with
+    contaminated: Mask  # all were removed with the evaluation texts
+    equal: Mask  # the only one left says the same as the query
     lost: dict[int, int]  # contaminated query -> its first removed positive
     counts: dict[str, int]  # list entries dropped, by cause
 
@@ -25,9 +25,9 @@ def settle_positives(
     *,
     positives: Links,
     negatives: Links,
-    live: NDArray[np.bool_],
-    query_keys: NDArray[np.uint64],
-    passage_keys: NDArray[np.uint64],
+    live: Mask,
+    query_keys: Hashes,
+    passage_keys: Hashes,
     near: Links,
 ) -> SettledLinks:
     """The positives and negatives that queries may keep, and the queries that lost all their positives.
@@ -68,7 +68,7 @@ def settle_positives(
     )
 
 
-def near_links(edges: Edges, *, final: NDArray[np.int64]) -> Links:
+def near_links(edges: Edges, *, final: Ints) -> Links:
     """Near edges as links in both directions between the passages that stand for their ends, sorted."""
     left, right = final[edges.left], final[edges.right]
     links = np.unique(np.stack([np.concatenate([left, right]), np.concatenate([right, left])], axis=1), axis=0)
@@ -76,11 +76,8 @@ def near_links(edges: Edges, *, final: NDArray[np.int64]) -> Links:
     return Links(links[:, 0], links[:, 1])
 
 
-def _near_keys(positives: Links, near: Links, passages: int) -> NDArray[np.int64]:
+def _near_keys(positives: Links, near: Links, passages: int) -> Ints:
     """Keys of (query, passage near to one of its positives)."""
     # A join of positives with near edges: each positive is repeated for each passage near to it.
-    starts = np.searchsorted(near.query, positives.passage, side="left")
-    counts = np.searchsorted(near.query, positives.passage, side="right") - starts
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    neighbours = near.passage[np.repeat(starts, counts) + within]
-    return np.repeat(positives.query, counts) * passages + neighbours
+    counts, places = find_all(near.query, positives.passage)
+    return np.repeat(positives.query, counts) * passages + near.passage[places]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,22 +9,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from f2llm.curate.passages import check_distinct, comparable
+from f2llm.curate.shingles import Ints, Mask, group_starts
 from f2llm.curate.store import Store
 from f2llm.records.ids import doc_id
 from f2llm.records.schemas.sources import QUERIES
-from f2llm.records.tables import ID, read_batches, read_table
+from f2llm.records.tables import ID, numbered, read_batches, read_table
 from f2llm.records.text_keys import content_key
 
 ROWS_PER_BATCH = 1024
 TRAIN = "train"
 NO_LABEL = -1
-
-
-class EqualQueries(NamedTuple):
-    """Queries with equal E1 texts, by row."""
-
-    first: NDArray[np.int64]  # the row that stands for the group; itself if alone
-    contradicts: NDArray[np.bool_]  # the labels of the group differ
 
 
 class Queries:
@@ -45,7 +38,7 @@ class Queries:
         check_distinct(self.ids, name="query_id", where=where)
         self.keys = np.zeros(len(self), "S16")  # E1 keys
         for rows, texts in self.texts():
-            self.keys[rows] = [bytes.fromhex(content_key(text)) for text in texts]
+            self.keys[rows] = _e1_keys(texts)
         labels = self.column("label").dictionary_encode()
         self.labels = labels.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False)  # equal numbers, equal labels
 
@@ -54,44 +47,45 @@ class Queries:
 
     def column(self, name: str) -> pa.Array:
         """One column in one piece."""
-        column = self.table[name].combine_chunks()
-        return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+        return self.table[name].combine_chunks()
 
-    def equal(self, live: NDArray[np.bool_], *, order: NDArray[np.int64]) -> EqualQueries:
-        """Live queries grouped by E1 text; the one with the lowest `order` [rows] stands for its group."""
+    def equal(self, live: Mask, *, order: Ints) -> tuple[Ints, Mask]:
+        """For each query the live one that stands for all with its E1 text, itself if alone; and whose labels differ.
+
+        Of a group the query with the lowest `order` [rows] stands for it.
+        """
         first, contradicts = np.arange(len(self)), np.zeros(len(self), bool)
         rows = np.flatnonzero(live)
         # Sorted by key, equal texts lie side by side; within a group the one that stands for it comes first.
         rows = rows[np.lexsort((order[rows], self.keys[rows]))]
-        starts = np.concatenate([[0], np.flatnonzero(self.keys[rows][1:] != self.keys[rows][:-1]) + 1, [len(rows)]])
+        starts = np.append(np.flatnonzero(group_starts(self.keys[rows])), len(rows))
         for group in np.flatnonzero(np.diff(starts) > 1).tolist():
             members = rows[starts[group] : starts[group + 1]]
             first[members] = members[0]
             contradicts[members] = (self.labels[members] != self.labels[members[0]]).any()
-        return EqualQueries(first, contradicts)
+        return first, contradicts
 
     def doc_ids(self) -> pa.Array:
         """Ids that the query texts have as passages."""
         return pa.array([doc_id(text) for _, texts in self.texts() for text in texts], pa.binary(16))
 
-    def comparable(self, live: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+    def comparable(self, live: Mask) -> Iterator[tuple[Ints, list[str]]]:
         """Yield (rows, comparable forms) of the live rows in bounded parts."""
         for rows, texts in self.texts():
             chosen = live[rows]
             if chosen.any():
                 yield rows[chosen], [comparable(text) for text, keep in zip(texts, chosen, strict=True) if keep]
 
-    def texts(self) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+    def texts(self) -> Iterator[tuple[Ints, list[str]]]:
         """Yield (rows, texts) in bounded parts."""
         for rows, batch in self.batches(columns=["text"]):
             yield rows, batch["text"].to_pylist()
 
-    def batches(self, *, columns: Sequence[str] | None = None) -> Iterator[tuple[NDArray[np.int64], pa.RecordBatch]]:
+    def batches(self, *, columns: Sequence[str] | None = None) -> Iterator[tuple[Ints, pa.RecordBatch]]:
         """Yield (rows, the table's columns) in bounded parts."""
-        start = row = 0
-        for batch in read_batches(self.path, columns=columns, rows=ROWS_PER_BATCH):
+        row = 0
+        for start, batch in numbered(read_batches(self.path, columns=columns, rows=ROWS_PER_BATCH)):
             train = batch.filter(pa.array(self._train[start : start + len(batch)]))
-            start += len(batch)
             if len(train):
                 yield np.arange(row, row + len(train)), train
                 row += len(train)
@@ -99,11 +93,12 @@ class Queries:
 
 def query_keys(path: str | Path) -> NDArray[np.bytes_]:
     """E1 keys of all queries of a table, 16 bytes each."""
-    keys = [
-        np.array([bytes.fromhex(content_key(text)) for text in batch["text"].to_pylist()], "S16")
-        for batch in read_batches(path, columns=["text"], rows=ROWS_PER_BATCH)
-    ]
-    return np.concatenate([np.zeros(0, "S16"), *keys])
+    batches = read_batches(path, columns=["text"], rows=ROWS_PER_BATCH)
+    return np.concatenate([_e1_keys([]), *(_e1_keys(batch["text"].to_pylist()) for batch in batches)])
+
+
+def _e1_keys(texts: Sequence[str]) -> NDArray[np.bytes_]:
+    return np.array([bytes.fromhex(content_key(text)) for text in texts], "S16")
 
 
 def held_out_queries(paths: Mapping[str, str | Path], *, in_part: Collection[str]) -> dict[str, str]:

@@ -2,16 +2,14 @@
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from f2llm.curate.shingles import Ints, Mask
 from f2llm.records.ids import keyed_hash
 
 STAGE = "sample"
 
 
-def beyond(
-    ids: pa.Array, *, live: NDArray[np.bool_], always: NDArray[np.bool_], most: int | None, seed: int
-) -> NDArray[np.int64]:
+def beyond(ids: pa.Array, *, live: Mask, always: Mask, most: int | None, seed: int) -> Ints:
     """Live rows that do not fit into `most`; rows of `always` are never among them.
 
     The order is that of the keyed hashes of (seed, "sample", id). With more than `most` rows
@@ -21,7 +19,5 @@ def beyond(
     room = len(rows) if most is None else max(most - int((live & always).sum()), 0)
     if room >= len(rows):
         return np.zeros(0, np.int64)
-    hashes = np.fromiter(
-        (keyed_hash(seed, STAGE, row_id) for row_id in ids.take(pa.array(rows)).to_pylist()), np.uint64, len(rows)
-    )
+    hashes = np.array([keyed_hash(seed, STAGE, row_id) for row_id in ids.take(pa.array(rows)).to_pylist()], np.uint64)
     return np.sort(rows[np.lexsort((rows, hashes))[room:]])

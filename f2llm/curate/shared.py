@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from f2llm.curate.store import Store, scratch
@@ -16,19 +15,18 @@ from f2llm.records.schemas.curate import SHARED
 from f2llm.records.tables import ID, count_rows, read_batches, write_table
 from f2llm.records.text_keys import content_key
 
-ROLES = ("passage", "query")  # of the tables of `Curated`
 KEYS = pa.schema([("role", pa.string()), ("content_key", pa.string()), ("source", pa.string()), ("id", ID)])
 
 
-class Curated(NamedTuple):
-    """The curated tables of a source."""
+class SourceTables(NamedTuple):
+    """The corpus and the queries of a source, as normalised or as curated."""
 
     corpus: str | Path
     queries: str | Path
 
 
 def find_shared(
-    curated: Mapping[str, Curated], *, table: str | Path, summary: str | Path, memory_mb: int
+    curated: Mapping[str, SourceTables], *, table: str | Path, summary: str | Path, memory_mb: int
 ) -> dict[str, Any]:
     """Write the texts (E1) that at least two sources have (schema SHARED) and how many each two share.
 
@@ -42,7 +40,7 @@ def find_shared(
             for batch in _keys(curated):
                 writer.write_table(batch)
         groups = _grouped(keys, store=store)
-        rows = _with_texts(groups, curated, store=store)
+        rows = _with_texts(groups, curated, store=store) if curated else groups
         count = write_table(table, schema=SHARED, rows=read_batches(rows))
     pairs: Counter[tuple[str, str, str]] = Counter()
     for batch in read_batches(table, columns=["role", "sources"]):
@@ -55,7 +53,7 @@ def find_shared(
     return {"sources": len(curated), "shared_texts": count, "pairs": len(listed)}
 
 
-def _keys(curated: Mapping[str, Curated]) -> Iterator[pa.Table]:
+def _keys(curated: Mapping[str, SourceTables]) -> Iterator[pa.Table]:
     for name in sorted(curated):
         for batch in read_batches(curated[name].corpus, columns=["doc_id", "content_key"]):
             yield _key_rows("passage", batch["content_key"], name, batch["doc_id"])
@@ -83,28 +81,22 @@ def _grouped(keys: Path, *, store: Store) -> Path:
     return target
 
 
-def _with_texts(groups: Path, curated: Mapping[str, Curated], *, store: Store) -> Path:
+def _with_texts(groups: Path, curated: Mapping[str, SourceTables], *, store: Store) -> Path:
     """The table of `_grouped` with the text that the first source has."""
-    texts, target = store.folder / "texts.parquet", store.folder / "rows.parquet"
-    schema = pa.schema([("role", pa.string()), ("id", ID), ("source", pa.string()), ("text", pa.string())])
-    with pq.ParquetWriter(texts, schema) as writer:
-        for name in sorted(curated):
-            for role, path, column in zip(ROLES, curated[name], ("doc_id", "query_id"), strict=True):
-                wanted = store.engine.execute(
-                    "SELECT ids[1] FROM read_parquet($groups) WHERE role = $role AND sources[1] = $name",
-                    {"groups": str(groups), "role": role, "name": name},
-                ).fetchall()
-                ids = pa.array([row_id for (row_id,) in wanted], ID)
-                for batch in read_batches(path, columns=[column, "text"]) if len(ids) else ():
-                    chosen = batch.filter(pc.is_in(batch[column].cast(ID), ids))
-                    fixed = pa.repeat(role, len(chosen)), pa.repeat(name, len(chosen))
-                    columns = [fixed[0], chosen[column].cast(ID), fixed[1], chosen["text"]]
-                    writer.write_table(pa.table(columns, schema=schema))
+    target, names = store.folder / "rows.parquet", sorted(curated)
+    paths = {role: [str(getattr(curated[name], role)) for name in names] for role in ("corpus", "queries")}
+    files = [*paths["corpus"], *paths["queries"]]
+    store.engine.register("files", pa.table({"filename": pa.array(files, pa.string()), "source": names * 2}))
     store.engine.execute(
-        """COPY (SELECT f.role, f.content_key, f.sources, f.ids, t.text FROM read_parquet($groups) f
-                 JOIN read_parquet($texts) t ON t.role = f.role AND t.source = f.sources[1] AND t.id = f.ids[1]
-                 ORDER BY f.role, f.content_key) TO $target (FORMAT parquet)""",
-        {"groups": str(groups), "texts": str(texts), "target": str(target)},
+        """COPY (SELECT g.role, g.content_key, g.sources, g.ids, t.text FROM read_parquet($groups) g
+                 JOIN (SELECT 'passage' AS role, doc_id AS id, text, filename
+                       FROM read_parquet($corpus, filename = true)
+                       UNION ALL SELECT 'query', query_id, text, filename
+                       FROM read_parquet($queries, filename = true)) t
+                 ON t.role = g.role AND t.id = g.ids[1]
+                 JOIN files f ON f.filename = t.filename AND f.source = g.sources[1]
+                 ORDER BY g.role, g.content_key) TO $target (FORMAT parquet)""",
+        {"groups": str(groups), "target": str(target), **paths},
     )
     if count_rows(target) != count_rows(groups):
         raise AssertionError(f"{count_rows(groups)} shared texts found, {count_rows(target)} of them read")

@@ -4,31 +4,36 @@ Legend: a `Ragged` holds the values of all rows one after the other; row i is
 `values[offsets[i]:offsets[i + 1]]`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: odd, well mixed (Knuth, TAOCP 3, 6.4)
 FINALISERS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))  # MurmurHash3 fmix64
 SHIFT = np.uint64(33)
 
 
+Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
+
+
 class Ragged(NamedTuple):
     """Rows of 64-bit hashes of different lengths in one flat array."""
 
-    values: NDArray[np.uint64]
-    offsets: NDArray[np.int64]
+    values: Hashes
+    offsets: Ints
 
-    def row(self, index: int) -> NDArray[np.uint64]:
+    def row(self, index: int) -> Hashes:
         """The values of one row."""
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
-    def owners(self) -> NDArray[np.int64]:
+    def owners(self) -> Ints:
         """For every value the row that it belongs to."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
@@ -37,7 +42,7 @@ def char_shingles(texts: Sequence[str], *, size: int) -> Ragged:
     """Hashes of all runs of `size` characters; a shorter text is one shingle by itself."""
     padded = [text.ljust(size, "\0") for text in texts]
     codes = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32)
-    return windows(Ragged(codes, _offsets([len(text) for text in padded])), size=size)
+    return windows(Ragged(codes, offsets_of([len(text) for text in padded])), size=size)
 
 
 def word_hashes(texts: Sequence[str]) -> Ragged:
@@ -47,13 +52,11 @@ def word_hashes(texts: Sequence[str]) -> Ragged:
     words = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
     words = pc.fill_null(words, []) if words.null_count else words
     encoded = words.flatten().dictionary_encode()  # each distinct word is hashed once
-    hashes = np.fromiter(
-        (xxhash.xxh3_64_intdigest(word.encode()) for word in encoded.dictionary.to_pylist()), np.uint64
-    )
+    hashes = np.array([xxhash.xxh3_64_intdigest(word.encode()) for word in encoded.dictionary.to_pylist()], np.uint64)
     counts = np.diff(words.offsets.to_numpy())
     values = hashes[encoded.indices.to_numpy()] if len(hashes) else np.zeros(0, np.uint64)
     filled = np.fromiter((bool(text) for text in texts), bool, len(texts))  # an empty text has no word
-    return Ragged(values[np.repeat(filled, counts)], _offsets(counts * filled))
+    return Ragged(values[np.repeat(filled, counts)], offsets_of(counts * filled))
 
 
 def windows(rows: Ragged, *, size: int) -> Ragged:
@@ -73,7 +76,7 @@ def windows(rows: Ragged, *, size: int) -> Ragged:
     for back in range(1, size):
         ends = rows.offsets[1:] - back
         inside[ends[(ends >= rows.offsets[:-1]) & (ends < room)]] = False
-    return Ragged(_mix(hashed[inside]), _offsets(counts))
+    return Ragged(_mix(hashed[inside]), offsets_of(counts))
 
 
 def distinct(rows: Ragged) -> Ragged:
@@ -81,14 +84,13 @@ def distinct(rows: Ragged) -> Ragged:
     values, offsets = rows.values.copy(), rows.offsets
     for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         values[start:end].sort()
-    first = np.ones(len(values), bool)
-    first[1:] = values[1:] != values[:-1]
+    first = group_starts(values)
     first[offsets[:-1][np.diff(offsets) > 0]] = True
-    kept = _offsets(first)
+    kept = offsets_of(first)
     return Ragged(values[first], kept[offsets])
 
 
-def shared(left: Ragged, right: Ragged) -> NDArray[np.int64]:
+def shared(left: Ragged, right: Ragged) -> Ints:
     """How many values row i of `left` and row i of `right` have in common; rows as of `distinct`.
 
     Values are compared by their upper 63 bits, which sparse matrices take for column numbers.
@@ -107,13 +109,50 @@ def shared(left: Ragged, right: Ragged) -> NDArray[np.int64]:
     return np.diff(matrix(left).multiply(matrix(right)).indptr).astype(np.int64)
 
 
-def _offsets(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+def group_starts(*columns: NDArray) -> Mask:
+    """Mask of the rows that differ from the one before them in any of the columns; the first row does."""
+    first = np.ones(len(columns[0]), bool)
+    first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return first
+
+
+def runs_from(starts: Ints, counts: Ints) -> Ints:
+    """The numbers starts[i], starts[i] + 1, ..., counts[i] of them, for every i in turn."""
+    ends = np.cumsum(counts)
+    return np.arange(counts.sum()) + np.repeat(starts - (ends - counts), counts)
+
+
+def find_all(values: NDArray, wanted: NDArray) -> tuple[Ints, Ints]:
+    """How often each of `wanted` is among the sorted `values`, and the places where, one after the other."""
+    starts = np.searchsorted(values, wanted, side="left")
+    counts = np.searchsorted(values, wanted, side="right") - starts
+    return counts, runs_from(starts, counts)
+
+
+def joined(parts: Sequence[Sequence[NDArray]], *kinds: DTypeLike) -> list[NDArray]:
+    """The columns of all parts, which may be none, one after the other; `kinds` are their types."""
+    columns = zip(*parts, strict=True) if parts else ((),) * len(kinds)
+    return [np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True)]
+
+
+def bounded_slices(sizes: NDArray, *, most: int, rows: int | None = None) -> Iterator[slice]:
+    """Yield slices whose sizes sum up to at most `most`, of at most `rows` rows, or of one row."""
+    total, start = np.cumsum(sizes, dtype=np.int64), 0
+    while start < len(sizes):
+        end = int(np.searchsorted(total, total[start] - sizes[start] + most, side="right"))
+        end = min(max(end, start + 1), start + (rows or len(sizes)))
+        yield slice(start, end)
+        start = end
+
+
+def offsets_of(counts: Sequence[int] | NDArray) -> Ints:
+    """Where each row of so many values begins, and where the last ends."""
     offsets = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     return offsets
 
 
-def _mix(hashed: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(hashed: Hashes) -> Hashes:
     for factor in FINALISERS:
         hashed ^= hashed >> SHIFT
         hashed *= factor

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2llm.config.curate import Curate
-from f2llm.curate import ledger as causes
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.hits import HitLog, write_hits
-from f2llm.curate.ledger import Ledger
+from f2llm.curate.ledger import Cause, Ledger
 from f2llm.curate.links import Links, read_links
 from f2llm.curate.near import Edges, droppable, dropping_edges, find_near
 from f2llm.curate.output import Outputs, check_account, write_near, write_passages, write_queries, write_removed
@@ -25,6 +23,8 @@ from f2llm.curate.passages import Passages, comparable_key
 from f2llm.curate.positives import near_links, settle_positives
 from f2llm.curate.queries import NO_LABEL, Queries, held_out_queries, query_keys
 from f2llm.curate.sample import beyond
+from f2llm.curate.shared import SourceTables
+from f2llm.curate.shingles import Ints, Mask
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.records.files import clear_left_overs
@@ -33,13 +33,6 @@ from f2llm.records.tables import NO_ROW
 KEY_BYTES = 16
 NO_EDGES = Edges(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.float64, "U9")))
 logger = logging.getLogger(__name__)
-
-
-class NormalisedTables(NamedTuple):
-    """The two tables of a source as normalised."""
-
-    corpus: str | Path
-    queries: str | Path
 
 
 class Scope(NamedTuple):
@@ -52,7 +45,7 @@ class Scope(NamedTuple):
 
 
 def curate_source(
-    tables: NormalisedTables,
+    tables: SourceTables,
     outputs: Outputs,
     *,
     evaluation_texts: str | Path,
@@ -111,7 +104,7 @@ class _Curation:
     """The state of one source on its way through the stages."""
 
     def __init__(
-        self, tables: NormalisedTables, *, store: Store, source: Scope, settings: Curate, held_out: Mapping[str, str]
+        self, tables: SourceTables, *, store: Store, source: Scope, settings: Curate, held_out: Mapping[str, str]
     ) -> None:
         self.source, self.settings, self.store, self.held_out = source, settings, store, held_out
         self.passages = Passages(tables.corpus, store=store, where=source.name)
@@ -128,7 +121,7 @@ class _Curation:
         self.links = dict(self.given)
         self.own_passage = self._own_passages() if source.task == "clustering" else None
 
-    def _own_passages(self) -> NDArray[np.int64]:
+    def _own_passages(self) -> Ints:
         """The passage that is the text of each query: in clustering sources queries and corpus are the same texts."""
         rows = self.passages.rows(self.queries.doc_ids())
         if (rows == NO_ROW).any():
@@ -136,16 +129,11 @@ class _Curation:
             raise InputError(f"{self.source.name}: the text of query {query} is not in the corpus; normalise it again")
         return rows
 
-    def _mirror_to_passages(self) -> None:
-        """Remove the passages of removed queries, where both are the same texts."""
+    def _mirror(self) -> None:
+        """Remove the passages of removed queries and the queries of removed passages, where both are the same texts."""
         if self.own_passage is not None:
             rows = np.arange(len(self.queries))
             self.passage_ledger.mirror(self.query_ledger, rows=self.own_passage, other_rows=rows)
-
-    def _mirror_to_queries(self) -> None:
-        """Remove the queries of removed passages, where both are the same texts."""
-        if self.own_passage is not None:
-            rows = np.arange(len(self.queries))
             self.query_ledger.mirror(self.passage_ledger, rows=rows, other_rows=self.own_passage)
 
     def split(self) -> None:
@@ -154,29 +142,29 @@ class _Curation:
         owners = [self.held_out.get(key.ljust(KEY_BYTES, b"\0").hex()) for key in self.queries.keys]
         rows = np.array([row for row, owner in enumerate(owners) if owner is not None], np.int64)
         evidence = {int(row): f"held-out query of {owners[row]}" for row in rows}
-        self.query_ledger.remove(rows, causes.HELD_OUT_QUERY, evidence=evidence)
+        self.query_ledger.remove(rows, Cause.HELD_OUT_QUERY, evidence=evidence)
         if self.own_passage is not None:
             # The texts of held-out rows lie in the same corpus; as passages they would be trained on all the same.
             foreign = np.ones(len(self.passages), bool)
             foreign[self.own_passage] = False
-            self.passage_ledger.remove(np.flatnonzero(foreign), causes.NO_TRAINING_TEXT)
-        self._mirror_to_passages()
+            self.passage_ledger.remove(np.flatnonzero(foreign), Cause.NO_TRAINING_TEXT)
+        self._mirror()
 
     def exact(self) -> None:
         """Collapse equal texts; equal texts with different labels contradict each other and go."""
         # The lowest id stays; in clustering sources that of the passage, so that both tables keep the same text.
         order = np.arange(len(self.queries)) if self.own_passage is None else self.own_passage
-        equal = self.queries.equal(self.query_ledger.live, order=order)
-        self.query_ledger.remove(np.flatnonzero(equal.contradicts), causes.CONTRADICTION)
-        rows = np.flatnonzero(~equal.contradicts & (equal.first != np.arange(len(self.queries))))
-        self.query_ledger.remove(rows, causes.EQUAL_TEXT, stand_in=equal.first[rows], similarity=np.ones(len(rows)))
-        self._mirror_to_passages()
+        first, contradicts = self.queries.equal(self.query_ledger.live, order=order)
+        self.query_ledger.remove(np.flatnonzero(contradicts), Cause.CONTRADICTION)
+        rows = np.flatnonzero(~contradicts & (first != np.arange(len(first))))
+        self.query_ledger.remove(rows, Cause.EQUAL_TEXT, stand_in=first[rows], similarity=np.ones(len(rows)))
+        self._mirror()
         # Label names of classification are never removed, and passages of clustering went with their queries.
         if self.source.task in ("retrieval", "sts"):
             live = self.passage_ledger.live
             first = self.store.equal_rows(self.passages.path, key="content_key", live=live)
             rows = np.flatnonzero(live & (first != np.arange(len(first))))
-            self.passage_ledger.remove(rows, causes.EQUAL_TEXT, stand_in=first[rows], similarity=np.ones(len(rows)))
+            self.passage_ledger.remove(rows, Cause.EQUAL_TEXT, stand_in=first[rows], similarity=np.ones(len(rows)))
 
     def across(self, earlier: Mapping[str, str | Path]) -> None:
         """Remove queries that an earlier source has; passages stay, since others are searched among them."""
@@ -184,8 +172,8 @@ class _Curation:
             repeated = np.isin(self.queries.keys, query_keys(earlier[name]))
             rows = np.flatnonzero(self.query_ledger.live & repeated)
             evidence = dict.fromkeys(rows.tolist(), f"query of {name}")
-            self.query_ledger.remove(rows, causes.EARLIER_SOURCE, evidence=evidence)
-        self._mirror_to_passages()
+            self.query_ledger.remove(rows, Cause.EARLIER_SOURCE, evidence=evidence)
+        self._mirror()
 
     def near(self) -> None:
         """Find near copies among long passages and, if that is the policy, drop them. Label texts are left alone."""
@@ -210,20 +198,20 @@ class _Curation:
         if near.policy == "drop":
             self.passage_ledger.remove(
                 rows,
-                causes.NEAR_COPY,
+                Cause.NEAR_COPY,
                 stand_in=copies.edges.left[edge[rows]],
                 similarity=copies.edges.similarity[edge[rows]],
                 evidence=dict(zip(rows.tolist(), copies.edges.kind[edge[rows]].tolist(), strict=True)),
             )
-            self._mirror_to_queries()
+            self._mirror()
 
-    def _is_positive(self) -> NDArray[np.bool_]:
+    def _is_positive(self) -> Mask:
         """Mask of the passages that are a positive of a training query."""
         positive = np.zeros(len(self.passages), bool)
         positive[self._resolved("positives").passage] = True
         return positive
 
-    def _same_label(self, edges: Edges) -> NDArray[np.bool_]:
+    def _same_label(self, edges: Edges) -> Mask:
         """Mask of the edges whose ends are of one class; a label tells look-alikes apart."""
         labels = np.full(len(self.passages), NO_LABEL)
         if self.own_passage is not None:
@@ -257,7 +245,7 @@ class _Curation:
             self.counts["contaminated_passages"] = self.passage_hits.match(
                 parts, self.evaluation, ledger=self.passage_ledger, dropping=dropping
             )
-            self._mirror_to_queries()
+            self._mirror()
 
     def positives(self) -> None:
         """Remap positives and negatives to the rows that were kept, and remove queries that have none left."""
@@ -274,20 +262,20 @@ class _Curation:
         if self.own_passage is not None:
             return  # the miner draws the positives of clustering texts from their class
         live = self.query_ledger.live
-        self.query_ledger.remove(np.flatnonzero(live & settled.never), causes.NO_POSITIVE)
+        self.query_ledger.remove(np.flatnonzero(live & settled.never), Cause.NO_POSITIVE)
         self.query_ledger.remove(
             np.flatnonzero(live & settled.contaminated),
-            causes.POSITIVES_CONTAMINATED,
+            Cause.POSITIVES_CONTAMINATED,
             evidence={query: self.passage_ledger.evidence[passage] for query, passage in settled.lost.items()},
         )
-        self.query_ledger.remove(np.flatnonzero(live & settled.equal), causes.EQUAL_POSITIVE)
+        self.query_ledger.remove(np.flatnonzero(live & settled.equal), Cause.EQUAL_POSITIVE)
 
     def sample(self, seed: int) -> None:
         """Keep at most max_queries queries and max_passages passages; what a kept query names always stays."""
         live = self.query_ledger.live
         none = np.zeros(len(live), bool)
         rows = beyond(self.queries.ids, live=live, always=none, most=self.source.max_queries, seed=seed)
-        self.query_ledger.remove(rows, causes.BEYOND_MAX_QUERIES)
+        self.query_ledger.remove(rows, Cause.BEYOND_MAX_QUERIES)
         if self.source.task == "classification":
             return
         # A tuple without its positive is worth nothing, so what kept queries name goes beyond any cap.
@@ -298,7 +286,7 @@ class _Curation:
             needed[self.own_passage[self.query_ledger.live]] = True
         live = self.passage_ledger.live
         rows = beyond(self.passages.ids, live=live, always=needed, most=self.source.max_passages, seed=seed)
-        self.passage_ledger.remove(rows, causes.BEYOND_MAX_PASSAGES)
+        self.passage_ledger.remove(rows, Cause.BEYOND_MAX_PASSAGES)
 
     def write(self, outputs: Outputs) -> dict[str, Any]:
         """Write the tables and return the counts of the job."""

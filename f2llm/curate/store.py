@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from f2llm.curate.shingles import Ragged
+from f2llm.curate.shingles import Ints, Mask, Ragged
 from f2llm.records.sql import database
 from f2llm.records.tables import NO_ROW
 
@@ -41,7 +40,7 @@ class Store(NamedTuple):
         self.engine.execute(query, {"path": str(path)})
         return target
 
-    def equal_rows(self, path: Path, *, key: str, live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def equal_rows(self, path: Path, *, key: str, live: Mask) -> Ints:
         """For every row the first live row with the same `key`, NO_ROW for rows that are not live."""
         self.engine.register("live", pa.table({"row": np.flatnonzero(live)}))
         repeated = self.engine.execute(
@@ -86,7 +85,7 @@ class RowFile:
     def __init__(self, path: Path) -> None:
         self._file = open(path, "w+b")  # noqa: SIM115 - closed by __exit__
         self._sizes = [np.zeros(1, np.int64)]
-        self._offsets: NDArray[np.int64] | None = None
+        self._offsets: Ints | None = None
 
     def __enter__(self) -> "RowFile":
         return self
@@ -101,14 +100,14 @@ class RowFile:
         self._offsets = None
 
     @property
-    def offsets(self) -> NDArray[np.int64]:
+    def offsets(self) -> Ints:
         """Where each row begins, in values, and where the last ends."""
         if self._offsets is None:
             self._file.flush()
             self._offsets = np.cumsum(np.concatenate(self._sizes))
         return self._offsets
 
-    def rows(self, wanted: NDArray[np.int64]) -> Ragged:
+    def rows(self, wanted: Ints) -> Ragged:
         """Read rows in the order of `wanted`, which may repeat."""
         starts, ends = self.offsets[wanted] * 8, self.offsets[wanted + 1] * 8
         handle = self._file.fileno()

@@ -80,6 +80,14 @@ def read_batches(
         yield from file.iter_batches(rows, columns=None if columns is None else list(columns))
 
 
+def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield each batch of a table behind the number of its first row."""
+    first = 0
+    for batch in batches:
+        yield first, batch
+        first += len(batch)
+
+
 def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a whole table; for tables that config bounds (queries of a source, tuples, reports)."""
     with pq.ParquetFile(path) as file:

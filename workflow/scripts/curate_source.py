@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.config.curate import Curate
-from f2llm.curate.source import NormalisedTables, Outputs, Scope, curate_source
+from f2llm.curate.shared import SourceTables
+from f2llm.curate.source import Outputs, Scope, curate_source
 from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ with job(snakemake) as counts:
     out = snakemake.output
     counts.update(
         curate_source(
-            NormalisedTables(corpus=snakemake.input.corpus, queries=snakemake.input.queries),
+            SourceTables(corpus=snakemake.input.corpus, queries=snakemake.input.queries),
             Outputs(out.corpus, out.queries, out.removed, out.near, out.hits),
             evaluation_texts=snakemake.input.evaluation_texts,
             earlier=dict(zip(snakemake.params.earlier, snakemake.input.earlier, strict=True)),

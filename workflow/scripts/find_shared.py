@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from f2llm.curate.shared import Curated, find_shared
+from f2llm.curate.shared import SourceTables, find_shared
 from f2llm.jobs.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as counts:
-    tables = map(Curated, snakemake.input.corpus, snakemake.input.queries)
+    tables = map(SourceTables, snakemake.input.corpus, snakemake.input.queries)
     counts.update(
         find_shared(
             dict(zip(snakemake.params.sources, tables, strict=True)),

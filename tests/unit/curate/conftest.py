@@ -10,7 +10,8 @@ import pytest
 from f2llm.config.curate import Across, Curate, Decontaminate, Near
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.evaluation_texts import index_texts
-from f2llm.curate.source import NormalisedTables, Outputs, Scope, curate_source
+from f2llm.curate.shared import SourceTables
+from f2llm.curate.source import Outputs, Scope, curate_source
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas.sources import CORPUS, QUERIES
 from f2llm.records.schemas.tasks import TEXTS
@@ -175,7 +176,7 @@ def curate(tmp_path):
         (folder / ".corpus.parquet.here-1.part").write_text("left by a killed job")
         paths = Outputs(*(folder / f"{name}.parquet" for name in Outputs._fields))
         counts = curate_source(
-            NormalisedTables(folder / "in_corpus", folder / "in_queries"), paths, evaluation_texts=folder / "index",
+            SourceTables(folder / "in_corpus", folder / "in_queries"), paths, evaluation_texts=folder / "index",
             earlier={name: folder / f"earlier_{name}" for name in earlier or {}}, held_out={"other": folder / "other_queries"}, in_part=["other"], source=Scope(**{"name": "toy", "task": task, "max_queries": None, "max_passages": None} | (caps or {})),
             settings=settings(**changes), seed=0, threads=threads,
         )  # fmt: skip

@@ -15,7 +15,8 @@ CHILD = """
 import importlib, json, os, signal, sys
 from f2llm.config.build import build
 from f2llm.config.run import Curate
-from f2llm.curate.source import NormalisedTables, Outputs, Scope, curate_source
+from f2llm.curate.shared import SourceTables
+from f2llm.curate.source import Outputs, Scope, curate_source
 
 given = json.loads(sys.argv[1])
 if given["point"]:
@@ -31,7 +32,7 @@ if given["point"]:
 
     setattr(owner, name, killed)
 curate_source(
-    NormalisedTables(*given["tables"]), Outputs(*given["outputs"]), evaluation_texts=given["index"], earlier={},
+    SourceTables(*given["tables"]), Outputs(*given["outputs"]), evaluation_texts=given["index"], earlier={},
     held_out={},
     in_part=[], source=Scope("toy", "retrieval", 10, 25), settings=build(Curate, given["settings"]), seed=0,
 )

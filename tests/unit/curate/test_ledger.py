@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from f2llm.curate.ledger import BEYOND_MAX_QUERIES, EQUAL_TEXT, NEAR_COPY, Ledger
+from f2llm.curate.ledger import Cause, Ledger
 from f2llm.records.schemas.curate import REMOVED
 
 IDS = pa.array([bytes([at]) * 16 for at in range(5)], pa.binary(16))
@@ -10,24 +10,26 @@ IDS = pa.array([bytes([at]) * 16 for at in range(5)], pa.binary(16))
 
 def test_a_row_is_removed_once():
     ledger = Ledger(3)
-    ledger.remove(np.array([1]), EQUAL_TEXT, stand_in=np.array([0]))
+    ledger.remove(np.array([1]), Cause.EQUAL_TEXT, stand_in=np.array([0]))
     assert ledger.live.tolist() == [True, False, True]
     with pytest.raises(AssertionError, match="removed twice"):
-        ledger.remove(np.array([0, 1]), NEAR_COPY)
+        ledger.remove(np.array([0, 1]), Cause.NEAR_COPY)
 
 
 def test_stand_ins_are_followed_to_the_last():
     ledger = Ledger(5)
-    ledger.remove(np.array([3]), EQUAL_TEXT, stand_in=np.array([2]))
-    ledger.remove(np.array([2]), NEAR_COPY, stand_in=np.array([0]))
-    ledger.remove(np.array([4]), BEYOND_MAX_QUERIES)
+    ledger.remove(np.array([3]), Cause.EQUAL_TEXT, stand_in=np.array([2]))
+    ledger.remove(np.array([2]), Cause.NEAR_COPY, stand_in=np.array([0]))
+    ledger.remove(np.array([4]), Cause.BEYOND_MAX_QUERIES)
     assert ledger.final().tolist() == [0, 1, 0, 0, 4]
 
 
 def test_removed_rows_are_written_as_they_were_entered():
     ledger = Ledger(5)
-    ledger.remove(np.array([3]), NEAR_COPY, stand_in=np.array([2]), similarity=np.array([0.5]), evidence={3: "insert"})
-    ledger.remove(np.array([1]), BEYOND_MAX_QUERIES)
+    ledger.remove(
+        np.array([3]), Cause.NEAR_COPY, stand_in=np.array([2]), similarity=np.array([0.5]), evidence={3: "insert"}
+    )
+    ledger.remove(np.array([1]), Cause.BEYOND_MAX_QUERIES)
 
     (table,) = ledger.batches(IDS, role="query")
 
@@ -41,8 +43,10 @@ def test_removed_rows_are_written_as_they_were_entered():
 
 def test_a_mirrored_removal_names_the_rows_of_its_own_table():
     ledger, other = Ledger(3), Ledger(4)
-    other.remove(np.array([3]), NEAR_COPY, stand_in=np.array([1]), similarity=np.array([0.9]), evidence={3: "same"})
-    other.remove(np.array([2]), BEYOND_MAX_QUERIES)
+    other.remove(
+        np.array([3]), Cause.NEAR_COPY, stand_in=np.array([1]), similarity=np.array([0.9]), evidence={3: "same"}
+    )
+    other.remove(np.array([2]), Cause.BEYOND_MAX_QUERIES)
     rows, other_rows = np.array([0, 1, 2]), np.array([3, 1, 0])  # the other's row 2 has no counterpart
 
     for _ in range(2):  # a second time changes nothing

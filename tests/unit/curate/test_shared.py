@@ -1,6 +1,6 @@
 import pytest
 
-from f2llm.curate.shared import Curated, find_shared
+from f2llm.curate.shared import SourceTables, find_shared
 from f2llm.records.files import read_json
 from f2llm.records.ids import doc_id
 from f2llm.records.tables import read_table
@@ -13,7 +13,7 @@ def find(tmp_path, write_corpus_rows, write_query_rows):
             write_corpus_rows(tmp_path / f"{name}_corpus", passages)
             write_query_rows(tmp_path / f"{name}_queries", queries)
         counts = find_shared(
-            {name: Curated(tmp_path / f"{name}_corpus", tmp_path / f"{name}_queries") for name in sources},
+            {name: SourceTables(tmp_path / f"{name}_corpus", tmp_path / f"{name}_queries") for name in sources},
             table=tmp_path / "out" / "shared.parquet", summary=tmp_path / "out" / "shared.json", memory_mb=100,
         )  # fmt: skip
         return (
