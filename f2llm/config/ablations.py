@@ -1,9 +1,10 @@
 """Runs that differ from one run in one thing each: what `ablate` of its config asks for."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
+
+from f2llm.config.build import merged
 
 LEAVE_ONE_OUT = "leave_one_source_out"
 # Keys of a config that decide a model: all runs of an ablation are scored alike, so that scores can be compared.
@@ -34,7 +35,7 @@ def changes_of(ablate: str | Sequence[Mapping[str, Any]] | None, *, sources: Seq
 
 def changed_config(config: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """The config of a changed run: another name, other values, without the keys for the main run alone."""
-    changed = _merged(config, {key: value for key, value in change.set.items() if key in MAY_CHANGE})
+    changed = merged(config, {key: value for key, value in change.set.items() if key in MAY_CHANGE})
     return {key: value for key, value in changed.items() if key not in OF_MAIN_RUN} | {"run": _name(config, change)}
 
 
@@ -45,11 +46,3 @@ def names_of_changed(config: Mapping[str, Any]) -> list[str]:
 
 def _name(config: Mapping[str, Any], change: Change) -> str:
     return f"{config['run']}-{change.name}"
-
-
-def _merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = deepcopy(dict(config))
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else deepcopy(value)
-    return merged

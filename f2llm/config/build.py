@@ -40,6 +40,17 @@ def part(record: object, kind: type) -> dict[str, Any]:
     return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(kind)}
 
 
+def merged(content: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with the keys of `more`, mappings within mappings likewise."""
+    inner = {
+        key: merged(content[key], value)
+        if isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
+        else value
+        for key, value in more.items()
+    }
+    return {**content, **inner}
+
+
 def _value(hint: Any, value: Any) -> Any:  # noqa: ANN401 - type hints are values here
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
+from f2llm.config.build import merged
 from f2llm.errors import InputError
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
@@ -21,6 +22,7 @@ SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Faults of these keywords leave the value usable: a key too many or too few.
 _KEYS_ONLY = ("additionalProperties", "required")
+FORMATS = FormatChecker(formats=())  # that the schemas name: `spdx`, an expression of known licence ids
 _LOOKS_LIKE_A_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
@@ -69,16 +71,7 @@ def _joined(schema: Any, *, beside: Path, folder: Path) -> Any:  # noqa: ANN401 
     target = (beside / schema["$ref"]).resolve()
     if not target.is_relative_to(folder.resolve()):
         raise InputError(f"{beside}: $ref {schema['$ref']!r} leads out of {folder}; move the file there")
-    return _added(read_schema(target, folder=folder), joined)
-
-
-def _added(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` with the keys of `more`, mappings within mappings likewise."""
-    inner = {
-        key: _added(schema[key], value) if isinstance(value, Mapping) and key in schema else value
-        for key, value in more.items()
-    }
-    return {**schema, **inner}
+    return merged(read_schema(target, folder=folder), joined)
 
 
 def check(content: Any, *, schema: Mapping[str, Any], where: str) -> list[str]:  # noqa: ANN401
@@ -121,7 +114,7 @@ def with_defaults(content: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN4
 
 
 def _errors(content: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:  # noqa: ANN401
-    return Draft202012Validator(schema, format_checker=_formats()).iter_errors(content)
+    return Draft202012Validator(schema, format_checker=FORMATS).iter_errors(content)
 
 
 def _not_finite(content: Any, place: str = "") -> Iterator[tuple[str, float]]:  # noqa: ANN401
@@ -133,16 +126,9 @@ def _not_finite(content: Any, place: str = "") -> Iterator[tuple[str, float]]:  
         yield from _not_finite(value, f"{place}.{key}" if place else str(key))
 
 
-@functools.cache
-def _formats() -> FormatChecker:
-    """The formats that the schemas name: `spdx`, an expression of known licence ids."""
-    formats = FormatChecker(formats=())
-
-    @formats.checks("spdx", raises=InvalidLicenseExpression)
-    def spdx(value: object) -> bool:
-        return not isinstance(value, str) or not value or bool(canonicalize_license_expression(value))
-
-    return formats
+@FORMATS.checks("spdx", raises=InvalidLicenseExpression)
+def _is_spdx(value: object) -> bool:
+    return not isinstance(value, str) or not value or bool(canonicalize_license_expression(value))
 
 
 def _explain(error: ValidationError) -> Iterator[str]:

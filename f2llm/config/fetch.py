@@ -36,7 +36,7 @@ class Order:
     """The part of a stanza that decides the fetched files and their manifest."""
 
     name: str
-    task: str
+    task: Literal["retrieval", "classification", "clustering", "sts"]
     licence: Licence
     fetch: tuple[Fetch, ...]
 

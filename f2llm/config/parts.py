@@ -26,10 +26,10 @@ ESTIMATED_OF_FETCH = ("kind", "package", "version", "path", "repository", "revis
 
 def training_settings(run: Run) -> dict[str, Any]:
     """The settings of a run that decide its training, as plain JSON: `f2llm.runs.run_file.Settings`."""
-    content = plain({name: getattr(run, name) for name in ("run", "seed", "barred")})
+    content = _chosen(run, ("run", "seed", "barred"))
     content |= {"sources": [part(source, TrainedSource) for source in run.sources]}
     content |= {"backbone": part(run.backbone, TrainedModel), "retriever": part(run.retriever, EncodingModel)}
-    return content | plain({name: getattr(run, name) for name in ("curate", "mine", "tokens", "train")})
+    return content | _chosen(run, ("curate", "mine", "tokens", "train"))
 
 
 def shown_stanzas(run: Run) -> dict[str, dict[str, Any]]:
@@ -38,7 +38,7 @@ def shown_stanzas(run: Run) -> dict[str, dict[str, Any]]:
     return {
         "sources": {source.name: shown_source(source) for source in (*run.sources, *run.heldout_sources)},
         "models": {
-            role: {name: plain(getattr(model, name)) for name in SHOWN_OF_MODEL} | {"fetch": _place(model.fetch)}
+            role: _chosen(model, SHOWN_OF_MODEL) | {"fetch": _chosen(model.fetch, SHOWN_OF_FETCH)}
             for role, model in models.items()
         },
     }
@@ -46,7 +46,7 @@ def shown_stanzas(run: Run) -> dict[str, dict[str, Any]]:
 
 def shown_source(source: Source) -> dict[str, Any]:
     """The keys of a source's stanza that pages and cards show."""
-    return _chosen(source, SHOWN_OF_SOURCE, source.fetch, SHOWN_OF_FETCH)
+    return _chosen(source, SHOWN_OF_SOURCE) | {"fetch": [_chosen(place, SHOWN_OF_FETCH) for place in source.fetch]}
 
 
 def estimated_run(run: Run) -> dict[str, Any]:
@@ -63,19 +63,13 @@ def estimated_run(run: Run) -> dict[str, Any]:
 
 
 def _estimated(source: Source) -> dict[str, Any]:
-    return _chosen(source, ESTIMATED_OF_SOURCE, source.fetch, ESTIMATED_OF_FETCH)
+    places = [_chosen(place, ESTIMATED_OF_FETCH) for place in source.fetch]
+    return _chosen(source, ESTIMATED_OF_SOURCE) | {"fetch": places}
 
 
 def _estimated_model(model: Model) -> dict[str, Any]:
-    return _chosen(model, ESTIMATED_OF_MODEL, (model.fetch,), ESTIMATED_OF_FETCH)
+    return _chosen(model, ESTIMATED_OF_MODEL) | {"fetch": [_chosen(model.fetch, ESTIMATED_OF_FETCH)]}
 
 
-def _place(fetch: Fetch) -> dict[str, Any]:
-    return {name: plain(getattr(fetch, name)) for name in SHOWN_OF_FETCH}
-
-
-def _chosen(
-    stanza: Source | Model, names: Iterable[str], fetch: Iterable[Fetch], names_of_fetch: Iterable[str]
-) -> dict[str, Any]:
-    places = [{name: plain(getattr(place, name)) for name in names_of_fetch} for place in fetch]
-    return {name: plain(getattr(stanza, name)) for name in names} | {"fetch": places}
+def _chosen(record: Run | Source | Model | Fetch, names: Iterable[str]) -> dict[str, Any]:
+    return {name: plain(getattr(record, name)) for name in names}

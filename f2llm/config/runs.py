@@ -4,9 +4,9 @@ A config names one run, `ablate` adds runs that differ from it in one thing each
 variant keys in a job's paths say which runs share it. Nothing here knows the engine: wildcards are any mapping.
 """
 
-from collections.abc import Callable, ItemsView, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 from f2llm.config.build import part, plain
 from f2llm.config.models import Model
@@ -14,13 +14,8 @@ from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.config.variants import keys_of
 
-
-class Wildcards(Protocol):
-    """What the paths of a job say: `{"source": "msmarco", "curation": "mteb-0a1b2c3d"}` and the like."""
-
-    def items(self) -> ItemsView[str, str]:
-        """Names and values."""
-        ...
+# What the paths of a job say: `{"source": "msmarco", "curation": "mteb-0a1b2c3d"}` and the like.
+Wildcards = Mapping[str, str]
 
 
 class Runs:

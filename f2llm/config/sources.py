@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from f2llm.config.fetch import Fetch
-from f2llm.config.rights import Licence
+from f2llm.config.fetch import Order
+from f2llm.config.train import TrainedSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +26,12 @@ class Status:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(Order, TrainedSource):
     """One stanza of config/sources."""
 
-    name: str
-    task: Literal["retrieval", "classification", "clustering", "sts"]
-    fetch: tuple[Fetch, ...]
     adapter: str
     options: dict[str, Any]
-    instruction: str
-    licence: Licence
-    reference: str
     group: str
-    ready: bool
     held_out: bool
     train: bool
     in_domain: tuple[str, ...]

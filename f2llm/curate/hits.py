@@ -1,5 +1,6 @@
 """The evaluation texts that a source contains: one entry for each of its rows and each task that the row hits."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,15 +65,13 @@ def write_hits(
     evaluation: EvaluationTexts | None,
 ) -> int:
     """Write all hits with both texts: passages before queries, each by id and task. Texts are streamed."""
-
-    def tables() -> Iterator[pa.Table]:
-        if evaluation is not None:
-            rows = numbered(read_batches(passages[1].path, columns=["doc_id", "text"], rows=1024))
-            yield from _joined(passages[0].hits(), rows, role="passage", evaluation=evaluation)
-            rows = ((rows[0], batch) for rows, batch in queries[1].batches(columns=["query_id", "text"]))
-            yield from _joined(queries[0].hits(), rows, role="query", evaluation=evaluation)
-
-    return write_table(path, schema=HITS, rows=tables())
+    rows_of_queries = ((rows[0], batch) for rows, batch in queries[1].batches(columns=["query_id", "text"]))
+    sides = (
+        ("passage", passages[0], numbered(read_batches(passages[1].path, columns=["doc_id", "text"], rows=1024))),
+        ("query", queries[0], rows_of_queries),
+    )
+    tables = (_joined(log.hits(), rows, role=role, evaluation=evaluation) for role, log, rows in sides)
+    return write_table(path, schema=HITS, rows=itertools.chain.from_iterable(tables))
 
 
 def _joined(

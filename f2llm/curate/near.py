@@ -49,14 +49,6 @@ class Edges(NamedTuple):
     kind: NDArray[np.str_]  # the guard's word for the difference
 
 
-class NearCopies(NamedTuple):
-    """The outcome of the search for near copies in one source."""
-
-    edges: Edges
-    candidates: int  # pairs that share a MinHash band
-    look_alikes: int  # pairs above the report threshold that the guard refused
-
-
 def signatures(shingles: Ragged, *, permutations: int) -> NDArray[np.uint32]:
     """R-MinHash signatures [N, P] of all rows; every row must have a shingle."""
     from rensa import RMinHash
@@ -99,8 +91,8 @@ def find_near(
     preferred: Mask,
     settings: Near,
     folder: Path,
-) -> NearCopies:
-    """Verified near copies among the eligible passages (masks over the rows of the corpus).
+) -> tuple[Edges, dict[str, int]]:
+    """Verified near copies among the eligible passages (masks over the rows of the corpus), and counts.
 
     Passages of fewer than `min_words` words are left out: read by eye, 20 of 20 pairs of short texts at Jaccard 0.8
     were different things. `preferred` marks the positives of training queries. Scratch files lie in `folder`.
@@ -175,7 +167,9 @@ def _band_pairs(keys_N: Hashes) -> list[Ints]:
     return joined(pairs, np.int64, np.int64)
 
 
-def _verified(passages: Passages, rows: Ints, candidates: Ints, *, settings: Near, folder: Path) -> NearCopies:
+def _verified(
+    passages: Passages, rows: Ints, candidates: Ints, *, settings: Near, folder: Path
+) -> tuple[Edges, dict[str, int]]:
     """The candidates whose exact Jaccard reaches the report threshold and that the guard finds alike."""
     left_rank, right_rank = np.divmod(candidates, max(len(rows), 1))
     left, right = rows[left_rank], rows[right_rank]
@@ -188,7 +182,8 @@ def _verified(passages: Passages, rows: Ints, candidates: Ints, *, settings: Nea
     chosen = close[alike]
     order = np.lexsort((left_rank[chosen], right_rank[chosen]))  # as `dropping_edges` visits them
     edges = Edges(left[chosen][order], right[chosen][order], similarity[chosen][order], kinds[alike][order])
-    return NearCopies(edges, candidates=len(candidates), look_alikes=len(close) - len(chosen))
+    # Candidates are pairs that share a band; look-alikes are those above the report threshold that the guard refused.
+    return edges, {"near_candidates": len(candidates), "look_alikes_kept": len(close) - len(chosen)}
 
 
 def _similarities(passages: Passages, left: Ints, right: Ints, *, at_least: float, folder: Path) -> NDArray[np.float64]:

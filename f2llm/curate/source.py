@@ -181,35 +181,26 @@ class _Curation:
         if near.policy == "off" or self.source.task == "classification":
             return
         # Of two copies the positive is the better one to keep: its query then keeps the passage that it names.
-        copies = find_near(
-            self.passages,
-            eligible=self.passage_ledger.live,
-            preferred=self._is_positive(),
-            settings=near,
-            folder=self.store.folder,
+        preferred = np.isin(np.arange(len(self.passages)), self._resolved("positives").passage)
+        live = self.passage_ledger.live
+        edges, counts = find_near(
+            self.passages, eligible=live, preferred=preferred, settings=near, folder=self.store.folder
         )
-        self.edges = copies.edges
-        self.counts |= {"near_candidates": copies.candidates, "look_alikes_kept": copies.look_alikes}
+        self.edges = edges
         # All edges above the report threshold serve the miner; only sure copies of one class may drop a passage.
-        drops = droppable(copies.edges, threshold=near.threshold) & self._same_label(copies.edges)
-        edge = dropping_edges(copies.edges, drops=drops, rows=len(self.passages))
+        drops = droppable(edges, threshold=near.threshold) & self._same_label(edges)
+        edge = dropping_edges(edges, drops=drops, rows=len(self.passages))
         rows = np.flatnonzero(edge != NO_ROW)
-        self.counts["near_copies"] = len(rows)
+        self.counts |= counts | {"near_copies": len(rows)}
         if near.policy == "drop":
             self.passage_ledger.remove(
                 rows,
                 Cause.NEAR_COPY,
-                stand_in=copies.edges.left[edge[rows]],
-                similarity=copies.edges.similarity[edge[rows]],
-                evidence=dict(zip(rows.tolist(), copies.edges.kind[edge[rows]].tolist(), strict=True)),
+                stand_in=edges.left[edge[rows]],
+                similarity=edges.similarity[edge[rows]],
+                evidence=dict(zip(rows.tolist(), edges.kind[edge[rows]].tolist(), strict=True)),
             )
             self._mirror()
-
-    def _is_positive(self) -> Mask:
-        """Mask of the passages that are a positive of a training query."""
-        positive = np.zeros(len(self.passages), bool)
-        positive[self._resolved("positives").passage] = True
-        return positive
 
     def _same_label(self, edges: Edges) -> Mask:
         """Mask of the edges whose ends are of one class; a label tells look-alikes apart."""
@@ -273,8 +264,7 @@ class _Curation:
     def sample(self, seed: int) -> None:
         """Keep at most max_queries queries and max_passages passages; what a kept query names always stays."""
         live = self.query_ledger.live
-        none = np.zeros(len(live), bool)
-        rows = beyond(self.queries.ids, live=live, always=none, most=self.source.max_queries, seed=seed)
+        rows = beyond(self.queries.ids, live=live, always=np.zeros_like(live), most=self.source.max_queries, seed=seed)
         self.query_ledger.remove(rows, Cause.BEYOND_MAX_QUERIES)
         if self.source.task == "classification":
             return

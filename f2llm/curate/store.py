@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,11 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from f2llm.curate.shingles import Ints, Mask, Ragged
 from f2llm.records.sql import database
-from f2llm.records.tables import NO_ROW
+from f2llm.records.tables import NO_ROW, read_batches
 
 
 class Store(NamedTuple):
@@ -25,19 +25,12 @@ class Store(NamedTuple):
 
     def in_order(self, path: str | Path, *, key: str) -> Path:
         """The table at `path` sorted by `key`: `path` itself, or a scratch copy where its rows are in another order."""
-        last = b""
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=[key]):
-                ids = batch[key].to_pylist()
-                if any(left > right for left, right in zip([last, *ids], ids, strict=False)):
-                    return self._sorted(path, key=key)
-                last = ids[-1] if ids else last
-        return Path(path)
-
-    def _sorted(self, path: str | Path, *, key: str) -> Path:
+        ids = (identity for batch in read_batches(path, columns=[key]) for identity in batch[key].to_pylist())
+        if all(left <= right for left, right in itertools.pairwise(ids)):
+            return Path(path)
         target = self.folder / f"by_{key}.parquet"
-        query = f"COPY (SELECT * FROM read_parquet($path) ORDER BY {key}) TO '{_quoted(target)}' (FORMAT parquet)"
-        self.engine.execute(query, {"path": str(path)})
+        query = f"COPY (SELECT * FROM read_parquet($path) ORDER BY {key}) TO $target (FORMAT parquet)"
+        self.engine.execute(query, {"path": str(path), "target": str(target)})
         return target
 
     def equal_rows(self, path: Path, *, key: str, live: Mask) -> Ints:
@@ -65,7 +58,8 @@ def scratch(folder: str | Path, *, memory_mb: int, threads: int) -> Iterator[Sto
     import duckdb
 
     folder = Path(folder)
-    clear(folder)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     try:
         file, spill = folder / "engine.duckdb", folder / "spill"
@@ -130,13 +124,3 @@ def reserve(path: Path, size: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, size)
             except OSError as error:
                 raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
-
-
-def clear(folder: Path) -> None:
-    """Delete a scratch folder and what is in it, if it is there."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
