@@ -18,22 +18,18 @@ def without_excluded(records: Iterable[Record], exclusions: Sequence[Exclusion],
         if isinstance(record, Skipped):
             yield record
         elif _places(record) & rows or (ids and _ids(record, task) & ids):
-            role = PASSAGE if isinstance(record, Passage) else QUERY
-            yield Skipped(EXCLUDED, record.file, record.row, role)
+            yield Skipped(EXCLUDED, record.file, record.row, PASSAGE if isinstance(record, Passage) else QUERY)
         else:
             yield record
 
 
 def _places(record: Passage | Query | Labelled | Pair) -> set[tuple[str, int | None]]:
-    places: set[tuple[str, int | None]] = {(record.file, record.row)}
-    return places | {(record.file, record.other_row)} if isinstance(record, Pair) else places
+    rows = (record.row, record.other_row) if isinstance(record, Pair) else (record.row,)
+    return {(record.file, row) for row in rows}
 
 
 def _ids(record: Passage | Query | Labelled | Pair, task: str) -> set[bytes]:
     """All ids that the texts of a record may have, as passage or as query."""
-    if isinstance(record, Pair):
-        texts = [record.text, record.other]
-        pair_ids = {query_id(task, f"{record.text}{PAIR_SEPARATOR}{record.other}")}
-    else:
-        texts, pair_ids = [record.text], set()
-    return pair_ids | {doc_id(text) for text in texts} | {query_id(task, text) for text in texts}
+    texts = [record.text, record.other] if isinstance(record, Pair) else [record.text]
+    pair = PAIR_SEPARATOR.join(texts)  # of a single text the text itself
+    return {doc_id(text) for text in texts} | {query_id(task, text) for text in (pair, *texts)}

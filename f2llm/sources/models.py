@@ -71,6 +71,10 @@ def prepare_model(
 
 def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, where: str) -> dict[str, Any]:
     """Write weights, config and tokenizer as a plain folder; return their counts."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     dense = check_modules(origin, pooling=model.pooling, where=where)
     load = _load_gguf if model.format == "gguf" else _load_folder
     loaded = load(origin, layers=model.layers, where=where)
@@ -137,7 +141,6 @@ def _load_gguf(file: Path, *, layers: int | None, where: str) -> "PreTrainedMode
     from transformers import AutoConfig, AutoModel
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-    _silence_transformers()
     config = _keep_layers(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), layers, where=where)
     model = AutoModel.from_config(config, dtype=torch.float32)
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that has no switch
@@ -152,7 +155,6 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
     import torch
     from transformers import AutoConfig, AutoModel
 
-    _silence_transformers()
     names = [path.name for path in folder.iterdir()]
     if not any(name.endswith(".safetensors") for name in names):
         pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
@@ -228,10 +230,3 @@ def _normalise_folder(folder: Path) -> None:
         if content.get("tokenizer_class") == "TokenizersBackend":  # the name in transformers 5; this one both know
             content["tokenizer_class"] = "PreTrainedTokenizerFast"
         write_json(folder / name, {key: value for key, value in content.items() if key not in NOISE})
-
-
-def _silence_transformers() -> None:
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

@@ -21,12 +21,7 @@ AT_ONCE = 16
 TOLERATED = (405, 416, 429)
 
 
-class PlaceReply(NamedTuple):
-    """How a place answered: the stanza that names it, its URL or host, and the fault ("" if there is none)."""
-
-    owner: str
-    where: str
-    fault: str
+Reply = tuple[str, str]  # how a place answered: its URL or host, and the fault ("" if there is none)
 
 
 class Reach(NamedTuple):
@@ -58,17 +53,17 @@ def reach(
                 questions.setdefault(_question_key(fetch), (owner, fetch))
     if ask and questions:
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            faults += _grouped_faults(threads.map(lambda pair: _reply_of(*pair), questions.values()))
+            replies = threads.map(_reply_of, [fetch for _, fetch in questions.values()])
+            faults += _grouped_faults(zip((owner for owner, _ in questions.values()), replies, strict=True))
     return Reach(stored, len(questions), tuple(faults))
 
 
-def _grouped_faults(replies: Iterable[PlaceReply]) -> list[str]:
+def _grouped_faults(replies: Iterable[tuple[str, Reply]]) -> list[str]:
     """One line a place and fault: a host that is down is reported once, not for sixty sources."""
     owners: dict[tuple[str, str], list[str]] = {}
-    for reply in replies:
-        if reply.fault:
-            owners.setdefault((reply.where, reply.fault), []).append(reply.owner)
-    return [f"{', '.join(names)}: {where}: {fault}" for (where, fault), names in owners.items()]
+    for owner, reply in replies:
+        owners.setdefault(reply, []).append(owner)
+    return [f"{', '.join(names)}: {where}: {fault}" for (where, fault), names in owners.items() if fault]
 
 
 def is_stored(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> bool:
@@ -87,31 +82,30 @@ def _question_key(fetch: Fetch) -> str:
     return hub.pin_key(fetch) if fetch.kind == "hub" else fetch.url
 
 
-def _reply_of(owner: str, fetch: Fetch) -> PlaceReply:
+def _reply_of(fetch: Fetch) -> Reply:
     if fetch.kind == "package":
         code, output = run_pip(["index", "versions", fetch.package, "--disable-pip-version-check"])
         last = " ".join(output.strip().splitlines()[-1:])
         fault = f"does not have {fetch.package}, or does not answer ({last}); check pip's settings"
-        return PlaceReply(owner, "the package index", fault if code else "")
+        return "the package index", fault if code else ""
     if fetch.kind == "hub":
         revision = quote(fetch.revision or fetch.branch or hub.MAIN, safe="")
         urls = [f"{hub.endpoint()}/api/{fetch.repository_type}s/{fetch.repository}/revision/{revision}"]
         advice = "HF_TOKEN is for repositories with terms, HF_ENDPOINT for a mirror of the hub"
     else:
         urls, advice = [fetch.url, *fetch.mirrors], "correct `url`, or add a mirror"
-    replies = [_request_head(url, owner=owner, advice=advice) for url in urls]
-    return next((reply for reply in replies if not reply.fault), replies[0])
+    replies = [_request_head(url, advice=advice) for url in urls]
+    return next((reply for reply in replies if not reply[1]), replies[0])
 
 
-def _request_head(url: str, *, owner: str, advice: str) -> PlaceReply:
+def _request_head(url: str, *, advice: str) -> Reply:
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": web.USER_AGENT})
     if hub.token() and url.startswith(f"{hub.endpoint()}/"):
         request.add_unredirected_header("Authorization", f"Bearer {hub.token()}")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            return PlaceReply(owner, url, "")
+            return url, ""
     except urllib.error.HTTPError as error:
-        return PlaceReply(owner, url, "" if error.code in TOLERATED else f"answers {error.code}; {advice}")
+        return url, "" if error.code in TOLERATED else f"answers {error.code}; {advice}"
     except (OSError, ValueError) as error:
-        host = urlsplit(url).netloc
-        return PlaceReply(owner, host, f"does not answer ({getattr(error, 'reason', error)}); {advice}")
+        return urlsplit(url).netloc, f"does not answer ({getattr(error, 'reason', error)}); {advice}"

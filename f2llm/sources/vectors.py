@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +25,6 @@ ROWS = 4096
 KEY_DIGITS = 12
 MANIFEST = "vectors.json"
 _HEX = re.compile(f"[0-9a-f]{{{2 * ID_BYTES}}}")
-
-
-class _Batch(NamedTuple):
-    ids: list[bytes]
-    rows_ND: NDArray[np.float32]
 
 
 def store_vectors(origin: str | Path, folder: str | Path, *, where: str) -> dict[str, int]:
@@ -52,16 +46,16 @@ def store_vectors(origin: str | Path, folder: str | Path, *, where: str) -> dict
     for role in ROLES:
         store, ids = VectorStore(Path(folder, role), key=key), [as_ids([])]
         for file in files[role]:
-            for batch in _batches(file, dim=dim, where=f"{where}: {file.name}"):
-                dim = batch.rows_ND.shape[1]
-                ids.append(as_ids(batch.ids))
-                store.put(batch.ids, batch.rows_ND, precision="float16")
+            for batch_ids, rows_ND in _batches(file, dim=dim, where=f"{where}: {file.name}"):
+                dim = rows_ND.shape[1]
+                ids.append(as_ids(batch_ids))
+                store.put(batch_ids, rows_ND, precision="float16")
         counts[role] = _count_distinct(np.concatenate(ids), where=f"{where}: {role}*.parquet")
     write_json(Path(folder, MANIFEST), {"key": key, "dim": dim} | counts)
     return counts | {"dimensions": dim}
 
 
-def _batches(file: Path, *, dim: int, where: str) -> Iterator[_Batch]:
+def _batches(file: Path, *, dim: int, where: str) -> Iterator[tuple[list[bytes], NDArray[np.float32]]]:
     with pq.ParquetFile(file) as table:
         names = table.schema_arrow.names
         name = next((name for name in ("id", "text") if name in names), None)
@@ -74,7 +68,7 @@ def _batches(file: Path, *, dim: int, where: str) -> Iterator[_Batch]:
             ids = _parse_ids(batch[name].to_pylist(), name, first=first, where=where)
             rows_ND = _unit_rows(batch["vector"], dim=dim, first=first, where=where)
             dim, first = rows_ND.shape[1], first + len(ids)
-            yield _Batch(ids, rows_ND)
+            yield ids, rows_ND
 
 
 def _parse_ids(values: list[object], column: str, *, first: int, where: str) -> list[bytes]:
@@ -88,17 +82,19 @@ def _parse_ids(values: list[object], column: str, *, first: int, where: str) -> 
 def _unit_rows(vectors: pa.Array, *, dim: int, first: int, where: str) -> NDArray[np.float32]:
     lengths = vectors.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     dim = dim or int(lengths[0])
-    wrong = np.flatnonzero(lengths != dim)
-    if len(wrong) or not dim:
-        row = int(wrong[0]) if len(wrong) else 0
+    wrong = (lengths != dim) | (dim == 0)
+    if wrong.any():
+        row = int(wrong.argmax())
         raise InputError(
             f"{where}: row {first + row}: its vector has {lengths[row]} numbers, others have {dim}; mend the file"
         )
     rows_ND = np.asarray(vectors.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(-1, dim)
     norms_N = np.linalg.norm(rows_ND.astype(np.float64), axis=1)
-    bad = np.flatnonzero(~(np.isfinite(norms_N) & (norms_N > 0)))
-    if len(bad):
-        raise InputError(f"{where}: row {first + bad[0]}: its vector is zero or not finite; mend or remove it")
+    bad = ~(np.isfinite(norms_N) & (norms_N > 0))
+    if bad.any():
+        raise InputError(
+            f"{where}: row {first + int(bad.argmax())}: its vector is zero or not finite; mend or remove it"
+        )
     return (rows_ND / norms_N[:, None]).astype(np.float32)
 
 

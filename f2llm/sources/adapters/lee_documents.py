@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from f2llm.errors import InputError
 from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.words import one_line
+from f2llm.sources.formats.fields import one_line
 from f2llm.sources.records import Pair
 
 

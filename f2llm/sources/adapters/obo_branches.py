@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.obo import Term, terms
+from f2llm.sources.formats.obo import terms
 from f2llm.sources.records import Labelled, Skipped
 
 
@@ -18,21 +18,15 @@ def obo_branches(files: Sequence[RawFile], *, member: str, root: str) -> Iterato
         parents = {term.id: term.parents for term in live}
         branches = {term.id: term.name for term in live if root in term.parents}
         for term in live:
-            reason = _reason_to_skip(term, parents, branches)
-            if reason:
-                yield Skipped(reason, where, term.row)
+            above = _above(term.id, parents, branches)
+            if not term.definition:
+                yield Skipped("term has no definition", where, term.row)
+            elif term.id in branches:
+                yield Skipped("term is itself a branch", where, term.row)
+            elif len(above) != 1:
+                yield Skipped(f"term is below {'several branches' if above else 'no branch'}", where, term.row)
             else:
-                label = branches[_above(term.id, parents, branches).pop()]
-                yield Labelled(term.definition, label, term.id, where, term.row, "def", "is_a")
-
-
-def _reason_to_skip(term: Term, parents: Mapping[str, tuple[str, ...]], branches: Mapping[str, str]) -> str:
-    if not term.definition:
-        return "term has no definition"
-    if term.id in branches:
-        return "term is itself a branch"
-    count = len(_above(term.id, parents, branches))
-    return {0: "term is below no branch", 1: ""}.get(count, "term is below several branches")
+                yield Labelled(term.definition, branches[above.pop()], term.id, where, term.row, "def", "is_a")
 
 
 def _above(term: str, parents: Mapping[str, tuple[str, ...]], branches: Mapping[str, str]) -> set[str]:
@@ -40,11 +34,9 @@ def _above(term: str, parents: Mapping[str, tuple[str, ...]], branches: Mapping[
     reached, seen, todo = set(), set(), [term]
     while todo:
         current = todo.pop()
-        if current in seen:
-            continue
-        seen.add(current)
         if current in branches:
             reached.add(current)
-        else:
+        elif current not in seen:
             todo += parents.get(current, ())
+        seen.add(current)
     return reached

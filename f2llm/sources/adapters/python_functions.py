@@ -9,11 +9,10 @@ from f2llm.sources.records import Passage, Query, Skipped
 
 def python_functions(files: Sequence[RawFile], *, packages: Sequence[str]) -> Iterator[Passage | Query | Skipped]:
     """Yield the functions of each file's package (a folder in the wheel, one for each file); split by file path."""
-    for file, package in zip(files, packages, strict=True):
-        for function in functions(file, prefix=f"{package}/"):
-            if isinstance(function, Skipped):
-                yield function
-                continue
-            key = f"{function.file}:{function.row}"
-            yield Passage(key, function.code, function.file, function.row, "code")
-            yield Query(function.summary, (key,), (), function.member, function.file, function.row, "docstring")
+    for function in functions(files, packages):
+        if isinstance(function, Skipped):
+            yield function
+            continue
+        key = f"{function.file}:{function.row}"
+        yield Passage(key, function.code, function.file, function.row, "code")
+        yield Query(function.summary, (key,), (), function.member, function.file, function.row, "docstring")

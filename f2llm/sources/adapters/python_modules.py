@@ -11,14 +11,13 @@ LEVELS = 2  # of the path: package and module or subpackage
 
 def python_modules(files: Sequence[RawFile], *, packages: Sequence[str]) -> Iterator[Labelled | Skipped]:
     """Yield summaries with labels such as "sympy.core"; split by file path, as `python_functions`."""
-    for file, package in zip(files, packages, strict=True):
-        for function in functions(file, prefix=f"{package}/"):
-            if isinstance(function, Skipped):
-                yield function
-                continue
-            module = ".".join(function.member.removesuffix(".py").split("/")[:LEVELS])
-            if module.endswith(".__init__"):
-                yield Skipped("function lies in the package itself, in no module", function.file, function.row)
-            else:
-                place = (function.file, function.row, "docstring", "module")
-                yield Labelled(function.summary, module, function.member, *place)
+    for function in functions(files, packages):
+        if isinstance(function, Skipped):
+            yield function
+            continue
+        module = ".".join(function.member.removesuffix(".py").split("/")[:LEVELS])
+        if module.endswith(".__init__"):
+            yield Skipped("function lies in the package itself, in no module", function.file, function.row)
+        else:
+            place = (function.file, function.row, "docstring", "module")
+            yield Labelled(function.summary, module, function.member, *place)

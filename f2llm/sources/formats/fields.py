@@ -1,13 +1,12 @@
-"""Fields of generic rows: which column, what is text, what is missing, and how groups are written.
+"""Fields of generic rows: which column, what is text, what is missing, how groups are written. And text cleaning.
 
 A column may be a path into nested values: "answers.text" is the key `text` of `answers`, of each of
 them where that is a list. Several columns ("title" and "text") make one text.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from f2llm.sources.formats.words import one_line
 
 Columns = str | Sequence[str]
 
@@ -73,6 +72,25 @@ def structs_of(value: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - a value
         columns = [column if isinstance(column, list) else [column] for column in value.values()]
         return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def one_line(text: str | None) -> str:
+    """The text with all white space collapsed to single spaces; "" for None."""
+    return " ".join((text or "").split())
+
+
+def first_words(text: str, count: int | None) -> str:
+    """The text on one line, cut to its first `count` words; None cuts nothing."""
+    return " ".join(text.split()[:count])
+
+
+def number_in(text: str) -> float | None:
+    """The finite number that a text spells; None for any other text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - a value of a row

@@ -4,11 +4,11 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.words import one_line
+from f2llm.sources.formats.fields import one_line
 from f2llm.sources.records import Skipped
 
 LEAST_SUMMARY_WORDS = 4
@@ -29,11 +29,12 @@ class Function(NamedTuple):
     code: str  # without the docstring
 
 
-def functions(file: RawFile, *, prefix: str) -> Iterator[Function | Skipped]:
-    """Yield the documented functions of all modules below `prefix`, tests left out; reasons for the others."""
-    for member in file.members(prefix=prefix, suffix=".py"):
-        if "/tests/" not in member:
-            yield from _functions_of(file, member)
+def functions(files: Sequence[RawFile], packages: Sequence[str]) -> Iterator[Function | Skipped]:
+    """Yield the documented functions of each file's package (a folder), tests left out; reasons for the others."""
+    for file, package in zip(files, packages, strict=True):
+        for member in file.members(prefix=f"{package}/", suffix=".py"):
+            if "/tests/" not in member:
+                yield from _functions_of(file, member)
 
 
 def _functions_of(file: RawFile, member: str) -> Iterator[Function | Skipped]:
