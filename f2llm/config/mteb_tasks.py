@@ -49,27 +49,29 @@ def with_mteb(
     all taken; an entry of `tasks` with the key `mteb` names a task, or changes one of the benchmark. `ask` is
     `registry`, or `answer` where mteb is loaded in this process anyway.
     """
-    named = [task for task in content["tasks"] if task.get("mteb")]
-    faults = _faults(content, where=where)
-    content = dict(content) | {
-        "tasks": [({"batch": ""} if task.get("data") else {}) | task for task in content["tasks"]]
-    }
-    if faults or not (named or content["mteb"]):
-        return content, faults
-    known = (ask or registry)(content["mteb"], [task["mteb"] for task in named])
-    faults = [f"{where}: {fault}" for fault in known["faults"]]
-    if faults:
-        return dict(content), faults
-    content = dict(content) | {"tasks": _whole(content, known)}
+    faults = _faults(content)
+    tasks = [({"batch": ""} if task.get("data") else {}) | task for task in content["tasks"]]
+    content = dict(content) | {"tasks": tasks}
+    named = [task["mteb"] for task in tasks if task.get("mteb")]
+    if not faults and (named or content["mteb"]):
+        known = (ask or registry)(content["mteb"], named)
+        faults = known["faults"]
+        if not faults:
+            content["tasks"], faults = _described_tasks(content, known)
+    return content, [f"{where}: {fault}" for fault in faults]
+
+
+def _described_tasks(content: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """All tasks of a stanza with what mteb knows of them, and their faults."""
     whole = {part: name for name, parts in known["parts"].items() for part in parts}
-    tasks = []
-    for task in content["tasks"]:
+    tasks, faults = [], []
+    for task in _whole(content, known):
         if task.get("mteb"):
             described = known["tasks"][task["mteb"]] | {"part_of": whole.get(task["mteb"], "")}
             task, task_faults = _filled(task, described)
-            faults += [f"{where}: {fault}" for fault in task_faults]
+            faults += task_faults
         tasks.append(task)
-    return content | {"tasks": tasks}, faults + [f"{where}: {fault}" for fault in _brought_twice(tasks)]
+    return tasks, faults + _brought_twice(tasks)
 
 
 def _brought_twice(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -124,30 +126,27 @@ def registry(benchmark: str, tasks: Sequence[str], *, cache: Path = CACHE) -> di
     return answered
 
 
-def _faults(content: Mapping[str, Any], *, where: str) -> list[str]:
+def _faults(content: Mapping[str, Any]) -> list[str]:
     """Faults of the entries of `tasks` that a schema cannot say well."""
     faults = []
     if not content["tasks"] and not content["mteb"]:
-        faults.append(f"{where}: there is no task; list `tasks`, or name a benchmark of mteb in `mteb`")
+        faults.append("there is no task; list `tasks`, or name a benchmark of mteb in `mteb`")
     for place, task in enumerate(content["tasks"]):
         name = task.get("name") or task.get("mteb") or f"number {place + 1}"
         kinds = [key for key in ("source", "mteb", "data") if task.get(key)]
         if len(kinds) != 1:
-            faults.append(
-                f"{where}: task {name}: give one of source, mteb and data (here: {', '.join(kinds) or 'none'})"
-            )
+            faults.append(f"task {name}: give one of source, mteb and data (here: {', '.join(kinds) or 'none'})")
             continue
-        faults += [f"{where}: task {name}: {fault}" for fault in _key_faults(task, kinds[0])]
+        faults += [f"task {name}: {fault}" for fault in _key_faults(task, kinds[0])]
         needed = {"source": ("name", "type", "split"), "data": ("name", "type"), "mteb": ()}[kinds[0]]
-        faults += [f"{where}: task {name}: key {key!r} is missing; add it" for key in needed if key not in task]
+        faults += [f"task {name}: key {key!r} is missing; add it" for key in needed if key not in task]
         if kinds[0] == "source" and task.get("type") in ("reranking", "pairs", "summarisation"):
-            faults.append(f"{where}: task {name}: {task['type']} is not drawn from sources; give its files in `data`")
+            faults.append(f"task {name}: {task['type']} is not drawn from sources; give its files in `data`")
         if name in LEFT_OUT:
-            faults.append(f"{where}: task {name}: a file beside the scores is named so; give the task another name")
+            faults.append(f"task {name}: a file beside the scores is named so; give the task another name")
     names = [task.get("name") or task.get("mteb") for task in content["tasks"]]
     return faults + [
-        f"{where}: task {name} is listed twice; list it once"
-        for name in sorted({n for n in names if n and names.count(n) > 1})
+        f"task {name} is listed twice; list it once" for name in sorted({n for n in names if n and names.count(n) > 1})
     ]
 
 
@@ -203,15 +202,12 @@ def answer(benchmark: str, wanted: Sequence[str]) -> dict[str, Any]:
     import mteb
 
     faults: list[str] = []
-    names, tasks = [], {}
-    if benchmark:
-        try:
-            for task in mteb.get_benchmark(benchmark).tasks:
-                names.append(task.metadata.name)
-                tasks[task.metadata.name] = task
-        except KeyError:
-            known = [entry.name for entry in mteb.get_benchmarks()]
-            faults.append(_unknown("benchmark", benchmark, known))
+    tasks: dict[str, Any] = {}
+    try:
+        tasks = {task.metadata.name: task for task in mteb.get_benchmark(benchmark).tasks} if benchmark else {}
+    except KeyError:
+        faults.append(_unknown("benchmark", benchmark, [entry.name for entry in mteb.get_benchmarks()]))
+    names = list(tasks)
     for name in wanted:
         if name not in tasks:
             try:
@@ -259,12 +255,13 @@ def _described(task: Any) -> dict[str, Any]:  # noqa: ANN401 - mteb's AbsTask
 
 def _texts(statistics: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Split -> subset -> rows; the subset "" counts all of them."""
-    rows = {}
-    for split, content in statistics.items():
-        parts = content.get("hf_subset_descriptive_stats") or {}
-        counts = {name: part.get("num_samples") or 0 for name, part in parts.items()}
-        rows[split] = {"": content.get("num_samples") or 0} | counts
-    return rows
+    return {
+        split: {
+            name: part.get("num_samples") or 0
+            for name, part in ({"": content} | (content.get("hf_subset_descriptive_stats") or {})).items()
+        }
+        for split, content in statistics.items()
+    }
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, CEILING, CUT, OTHER, RUN, Candidate
@@ -33,12 +33,11 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
     stanzas = {scored.model: scored for scored in run.evaluate.models}
     compared = [
         *own_candidates(run),
-        _candidate(run, name=f"{backbone.name}-last", role=BASE_LAST, folder=base, pooling="last"),
-        _candidate(run, name=f"{backbone.name}-mean", role=BASE_MEAN, folder=base, pooling="mean"),
+        _candidate(run, backbone, name=f"{backbone.name}-last", role=BASE_LAST, folder=base, pooling="last"),
+        _candidate(run, backbone, name=f"{backbone.name}-mean", role=BASE_MEAN, folder=base, pooling="mean"),
     ]
     if retriever.format != "vectors":
-        unchanged = ScoredModel(model=retriever.name, max_length=None, precision=None, dimensions=())
-        compared += _scored(run, retriever, stanzas.get(retriever.name, unchanged), role=CEILING)
+        compared += _scored(run, retriever, stanzas.get(retriever.name), role=CEILING)
     compared += [
         candidate
         for model in run.scored_models
@@ -55,8 +54,7 @@ def candidates(run: Run) -> tuple[Candidate, ...]:
 def own_candidates(run: Run) -> list[Candidate]:
     """The trained model of `run`, followed by those with its vectors cut to fewer dimensions."""
     folder = f"results/runs/{run.run}/model"
-    whole = _candidate(run, name=run.run, role=RUN, folder=folder, pooling=run.backbone.pooling)
-    return _with_cuts(whole, run.evaluate.dimensions)
+    return _with_cuts(_candidate(run, run.backbone, name=run.run, role=RUN, folder=folder), run.evaluate.dimensions)
 
 
 def jobs(run: Run) -> tuple[ScoringRule, ...]:
@@ -91,23 +89,22 @@ def score_paths(run: Run, *, folder: str) -> list[str]:
     return [str(Path(folder, model.name, f"{task.name}.json")) for model in candidates(run) for task in tasks]
 
 
-def _candidate(run: Run, *, name: str, role: str, folder: str, pooling: str) -> Candidate:
-    """The run's model or its base, with length and precision from `evaluate`."""
+def _candidate(run: Run, model: Model, **own: Any) -> Candidate:  # noqa: ANN401 - fields of a candidate
+    """A network as the stanza of `model` says; length and precision are those of `evaluate`, if `own` has no others."""
     return Candidate(
-        name=name, role=role, folder=folder, pooling=pooling, query_prompt=run.backbone.query_prompt,
-        max_length=run.evaluate.max_length, precision=run.evaluate.precision,
+        **{
+            "pooling": model.pooling, "query_prompt": model.query_prompt, "passage_prompt": model.passage_prompt,
+            "max_length": run.evaluate.max_length, "precision": run.evaluate.precision,
+        } | {key: value for key, value in own.items() if value is not None}
     )  # fmt: skip
 
 
-def _scored(run: Run, model: Model, scored: ScoredModel, *, role: str) -> list[Candidate]:
-    """A model beside the run, and its cuts; length and precision as `scored` says, or else as `evaluate`."""
-    candidate = Candidate(
-        name=model.name, role=role, folder=f"results/models/{model.name}/model", pooling=model.pooling,
-        query_prompt=model.query_prompt, passage_prompt=model.passage_prompt,
-        max_length=scored.max_length or run.evaluate.max_length,
-        precision=scored.precision or run.evaluate.precision,
-    )  # fmt: skip
-    return _with_cuts(candidate, scored.dimensions)
+def _scored(run: Run, model: Model, scored: ScoredModel | None, *, role: str) -> list[Candidate]:
+    """A model beside the run, and its cuts; `scored` may have another length and precision for it."""
+    folder = f"results/models/{model.name}/model"
+    own = {"max_length": scored.max_length, "precision": scored.precision} if scored else {}
+    candidate = _candidate(run, model, name=model.name, role=role, folder=folder, **own)
+    return _with_cuts(candidate, scored.dimensions if scored else ())
 
 
 def _with_cuts(candidate: Candidate, dimensions: tuple[int, ...]) -> list[Candidate]:

@@ -96,14 +96,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 def clear_asides(path: str | Path) -> None:
     """Delete what killed jobs left half-written of the file or folder `path`; only its one writer may call this."""
-    path = Path(path)
-    for aside in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    clear_left_overs(Path(path).parent, pattern=f".{glob.escape(Path(path).name)}.*.part")
 
 
-def clear_left_overs(folder: str | Path) -> None:
+def clear_left_overs(folder: str | Path, *, pattern: str = ".*.part") -> None:
     """Delete what killed jobs left aside in `folder`; only the one job that writes there may call this."""
-    for path in Path(folder).glob(".*.part"):
+    for path in Path(folder).glob(pattern):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -77,7 +77,7 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table in batches of at most `rows` rows; memory is one row group."""
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(rows, columns=None if columns is None else list(columns))
+        yield from file.iter_batches(rows, columns=columns and list(columns))
 
 
 def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -91,7 +91,7 @@ def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Record
 def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a whole table; for tables that config bounds (queries of a source, tuples, reports)."""
     with pq.ParquetFile(path) as file:
-        return file.read(columns=None if columns is None else list(columns))
+        return file.read(columns=columns and list(columns))
 
 
 def count_rows(path: str | Path) -> int:

@@ -9,9 +9,8 @@ REMOVED = pa.schema(
     [
         pa.field("id", ID, nullable=False),
         pa.field("role", pa.string(), nullable=False),  # query | passage
-        pa.field(
-            "stage", pa.string(), nullable=False
-        ),  # split | exact | across | near | decontaminate | positive | sample
+        # split | exact | across | near | decontaminate | positive | sample
+        pa.field("stage", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),  # one short sentence, the same for the same cause
         pa.field("kept_id", ID),  # the row that stands in for it
         pa.field("similarity", pa.float32()),  # exact Jaccard or containment, 0..1
@@ -29,9 +28,8 @@ HITS = pa.schema(
         pa.field("test_id", pa.string(), nullable=False),  # of the evaluation text in the task
         pa.field("field", pa.string(), nullable=False),  # query | text | corpus (of tasks whose corpus is query-like)
         pa.field("rule", pa.string(), nullable=False),  # equal | run | 5-grams
-        pa.field(
-            "containment", pa.float32(), nullable=False
-        ),  # share of the evaluation text's 5-grams; 1 for the others
+        # share of the evaluation text's 5-grams; 1 for the others
+        pa.field("containment", pa.float32(), nullable=False),
         pa.field("dropped", pa.bool_(), nullable=False),  # False: reported only
         pa.field("text", pa.string(), nullable=False),  # of the row
         pa.field("test_text", pa.string(), nullable=False),

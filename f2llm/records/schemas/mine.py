@@ -16,9 +16,8 @@ TUPLES = pa.schema(
         pa.field("positive_rank", pa.int32()),
         pa.field("negative_rows", pa.list_(pa.int32()), nullable=False),
         pa.field("negative_scores", pa.list_(pa.float32()), nullable=False),
-        pa.field(
-            "negative_ranks", pa.list_(pa.int32()), nullable=False
-        ),  # 1-based rank among candidates, null if drawn
+        # 1-based rank among candidates, null if drawn
+        pa.field("negative_ranks", pa.list_(pa.int32()), nullable=False),
         pa.field("negative_kinds", pa.list_(pa.string()), nullable=False),  # given | mined | drawn
     ]
 )
