@@ -53,12 +53,7 @@ class AuditedText(NamedTuple):
 
 
 def audit_folder(
-    folder: str | Path,
-    *,
-    fields: Sequence[str],
-    evaluation: EvaluationTexts,
-    hits: str | Path,
-    summary: str | Path,
+    folder: str | Path, *, fields: Sequence[str], evaluation: EvaluationTexts, hits: str | Path, summary: str | Path
 ) -> dict[str, Any]:
     """Write every (text, task) hit of the rows below `folder` (schema AUDIT_HITS) and a summary; return counts.
 
@@ -120,12 +115,7 @@ def _summary(tally: _Tally, hits: Path, *, files: int, count: int) -> dict[str, 
 
 
 def _hit_tables(
-    top: Path,
-    files: Sequence[Path],
-    fields: Sequence[str],
-    evaluation: EvaluationTexts,
-    tally: _Tally,
-    bar: Progress,
+    top: Path, files: Sequence[Path], fields: Sequence[str], evaluation: EvaluationTexts, tally: _Tally, bar: Progress
 ) -> Iterator[pa.Table]:
     for cells in _batches(top, files, fields, tally):
         forms = [comparable(cell.text) for cell in cells]

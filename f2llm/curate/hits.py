@@ -24,12 +24,7 @@ class HitLog:
         self._parts: list[Hits] = []
 
     def match(
-        self,
-        parts: Iterator[tuple[Ints, list[str]]],
-        evaluation: EvaluationTexts,
-        *,
-        ledger: Ledger,
-        dropping: bool,
+        self, parts: Iterator[tuple[Ints, list[str]]], evaluation: EvaluationTexts, *, ledger: Ledger, dropping: bool
     ) -> dict[str, int]:
         """Add the hits of (rows, comparable forms), and remove their rows from the ledger if they are `dropping`.
 
@@ -75,11 +70,7 @@ def write_hits(
 
 
 def _joined(
-    hits: Hits,
-    batches: Iterator[tuple[int, pa.RecordBatch]],
-    *,
-    role: str,
-    evaluation: EvaluationTexts,
+    hits: Hits, batches: Iterator[tuple[int, pa.RecordBatch]], *, role: str, evaluation: EvaluationTexts
 ) -> Iterator[pa.Table]:
     """Yield the hits beside the rows that they are in; `hits` come by rising position."""
     if not len(hits.position):

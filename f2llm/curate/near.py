@@ -85,12 +85,7 @@ def bucket_pairs(members: Ints) -> tuple[Ints, Ints]:
 
 
 def find_near(
-    passages: Passages,
-    *,
-    eligible: Mask,
-    preferred: Mask,
-    settings: Near,
-    folder: Path,
+    passages: Passages, *, eligible: Mask, preferred: Mask, settings: Near, folder: Path
 ) -> tuple[Edges, dict[str, int]]:
     """Verified near copies among the eligible passages (masks over the rows of the corpus), and counts.
 

@@ -22,13 +22,7 @@ class SettledLinks(NamedTuple):
 
 
 def settle_positives(
-    *,
-    positives: Links,
-    negatives: Links,
-    live: Mask,
-    query_keys: Hashes,
-    passage_keys: Hashes,
-    near: Links,
+    *, positives: Links, negatives: Links, live: Mask, query_keys: Hashes, passage_keys: Hashes, near: Links
 ) -> SettledLinks:
     """The positives and negatives that queries may keep, and the queries that lost all their positives.
 
