@@ -21,10 +21,11 @@ from f2llm.config.fetch import Fetch
 from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, check_member_name, read_json, sha256_file, write_json
+from f2llm.sources import pins
 from f2llm.sources.cache import CACHE, link
 from f2llm.sources.fetch import local_files
 from f2llm.sources.hub import LISTING
-from f2llm.sources.pins import PINS, Pins
+from f2llm.sources.pins import PINS
 
 LIST = "bundle.json"
 CONFIG = "config/config.yaml"
@@ -49,8 +50,6 @@ def make_bundle(
     stanzas: Iterable[str],
     root: str | Path,
     folder: str | Path,
-    cache: Path = CACHE,
-    pins: Path = PINS,
 ) -> dict[str, int]:
     """Write the bundle of a run to `folder`; return how many files and bytes it holds.
 
@@ -63,11 +62,11 @@ def make_bundle(
         faults = []
         for entry in entries:
             for stored in _store_paths(read_json(entry.manifest)["files"]) if entry.manifest else ():
-                if (cache / stored).is_file():
-                    link(cache / stored, aside / "fetched" / stored)
+                if (CACHE / stored).is_file():
+                    link(CACHE / stored, aside / "fetched" / stored)
                 else:
                     faults.append(
-                        f"{entry.kind} {entry.name}: {cache / stored} is gone; delete {entry.manifest} and run again: "
+                        f"{entry.kind} {entry.name}: {CACHE / stored} is gone; delete {entry.manifest} and run again: "
                         "it is fetched anew"
                     )
             for place in entry.fetch:
@@ -77,8 +76,8 @@ def make_bundle(
             raise InputError(faults)
         for name in stanzas:
             _copy(Path(root, name), aside / "config" / name)
-        if pins.is_file():
-            _copy(pins, aside / "config" / pins.name)
+        if PINS.is_file():
+            _copy(PINS, aside / "config" / PINS.name)
         settings = {key: value for key, value in config.items() if key != "stanzas"}
         (aside / CONFIG).parent.mkdir(exist_ok=True)
         (aside / CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
@@ -88,7 +87,7 @@ def make_bundle(
         return {"files": len(files), "bytes": sum(path.stat().st_size for path in files.values())}
 
 
-def open_bundle(folder: str | Path, *, cache: Path = CACHE, pins: Path = PINS) -> list[str]:
+def open_bundle(folder: str | Path) -> list[str]:
     """Put a bundle's files where a run in the working directory looks for them; return the new paths.
 
     All files are checked first. Existing files stay; one with other content is a fault, but for the lock file,
@@ -110,15 +109,15 @@ def open_bundle(folder: str | Path, *, cache: Path = CACHE, pins: Path = PINS) -
     ]
     if damaged:
         raise InputError(damaged[:MOST_FAULTS])
-    places = {name: place for name in listed if (place := _target_of(name, folder, cache=cache, pins=pins))}
+    places = {name: place for name in listed if (place := _target_of(name, folder))}
     differing = [
         f"{place}: there is another file of this name; move it away, or open the bundle in a fresh checkout"
         for name, place in places.items()
-        if place.is_file() and sha256_file(place) != listed[name] and place != pins
+        if place.is_file() and sha256_file(place) != listed[name] and place != PINS
     ]
     if differing:
         raise InputError(differing[:MOST_FAULTS])
-    _merge_lock(folder / "config" / pins.name, cache=cache, pins=pins)
+    _merge_lock(folder / "config" / PINS.name)
     new = [name for name, place in places.items() if not place.is_file()]
     for name in new:
         with atomic_path(places[name]) as aside:
@@ -132,16 +131,16 @@ def _copy(origin: Path, path: Path) -> None:
     shutil.copyfile(origin, path)
 
 
-def _target_of(name: str, folder: Path, *, cache: Path, pins: Path) -> Path | None:
+def _target_of(name: str, folder: Path) -> Path | None:
     """Path at which a file of the bundle belongs; None for those that are only read."""
     top, _, rest = name.partition("/")
     if name == CONFIG:
         run = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")).get("run", "bundle")
         check_member_name(f"{run}.yaml", where=str(folder / CONFIG))
-        return pins.parent / f"bundle-{run}.yaml"
+        return PINS.parent / f"bundle-{run}.yaml"
     if top == "config":
-        return None if rest == pins.name else pins.parent / rest
-    return {"fetched": cache / rest, "local": Path(rest)}.get(top)
+        return None if rest == PINS.name else PINS.parent / rest
+    return {"fetched": CACHE / rest, "local": Path(rest)}.get(top)
 
 
 def _store_paths(files: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -156,21 +155,21 @@ def _store_paths(files: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(set(paths))
 
 
-def _merge_lock(theirs: Path, *, cache: Path, pins: Path) -> None:
+def _merge_lock(theirs: Path) -> None:
     """Add the bundle's locked entries to ours; if any differ, name all of them and write nothing."""
     if not theirs.is_file():
         return
-    ours, content = Pins(pins, cache=cache), yaml.safe_load(theirs.read_text(encoding="utf-8")) or {}
+    content = yaml.safe_load(theirs.read_text(encoding="utf-8")) or {}
     entries = [(kind, key, entry) for kind, places in content.items() for key, entry in places.items()]
     faults = [
-        f"{pins}: {key}: locked here otherwise than in the bundle; open the bundle in a fresh checkout"
+        f"{PINS}: {key}: locked here otherwise than in the bundle; open the bundle in a fresh checkout"
         for kind, key, entry in entries
-        if ours.entry(kind, key) not in ({}, entry)
+        if pins.entry(kind, key) not in ({}, entry)
     ]
     if faults:
         raise InputError(faults[:MOST_FAULTS])
     for kind, key, entry in entries:
-        ours.replace(kind, key, entry=entry)
+        pins.replace(kind, key, entry)
 
 
 def _rights_table(entries: Sequence[BundleEntry]) -> str:

@@ -34,9 +34,9 @@ class Stored(NamedTuple):
 
 
 @contextlib.contextmanager
-def host_slot(url: str, *, cache: Path = CACHE) -> Iterator[None]:
+def host_slot(url: str) -> Iterator[None]:
     """Hold one of the few connections to the host of `url`; wait until one is free."""
-    folder = cache / ".hosts"
+    folder = CACHE / ".hosts"
     folder.mkdir(parents=True, exist_ok=True)
     host = (urlsplit(url).hostname or "unknown").replace(":", "_")
     slots = [folder / f"{host}.{number}" for number in range(CONNECTIONS_PER_HOST)]

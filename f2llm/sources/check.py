@@ -17,7 +17,6 @@ from f2llm.sources.adapters import check_adapters, read_records
 from f2llm.sources.archives import raw_files
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import Fetched, fetch_files
-from f2llm.sources.pins import PINS
 from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped
 from f2llm.sources.staging import RECORDS_OF
 
@@ -40,9 +39,7 @@ class SourceCheck(NamedTuple):
     warnings: list[str]
 
 
-def check_source(
-    name: str, *, stanzas: Path = STANZAS, rows: int = ROWS, cache: Path = CACHE, pins: Path = PINS
-) -> SourceCheck:
+def check_source(name: str, *, stanzas: Path = STANZAS, rows: int = ROWS) -> SourceCheck:
     """Check the source `name` of the folder `stanzas`, or the stanza in the file `name`, on its first `rows` records.
 
     Raises:
@@ -50,9 +47,9 @@ def check_source(
             fits the task.
     """
     source = load_source(name, stanzas=stanzas)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".check-", suffix=".part", dir=cache) as raw:
-        files = fetch_files(source.fetch, raw, owner=f"source {source.name}", cache=cache, pins=pins)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".check-", suffix=".part", dir=CACHE) as raw:
+        files = fetch_files(source.fetch, raw, owner=f"source {source.name}")
         with raw_files(raw, [file.name for file in files]) as opened:
             all_records = read_records(opened, name=source.name, adapter=source.adapter, options=source.options)
             records = list(itertools.islice(all_records, rows))

@@ -21,7 +21,6 @@ from f2llm.records.locks import locked
 from f2llm.sources import hub, web
 from f2llm.sources.cache import CACHE, PART, Stored, link
 from f2llm.sources.packages import download_wheel
-from f2llm.sources.pins import PINS, Pins
 from f2llm.sources.retry import is_offline
 
 logger = logging.getLogger(__name__)
@@ -38,9 +37,7 @@ class Fetched(NamedTuple):
     sha256: str
 
 
-def fetch_source(
-    source: Order, *, raw: str | Path, manifest: str | Path, on_error: str, cache: Path = CACHE, pins: Path = PINS
-) -> dict[str, Any]:
+def fetch_source(source: Order, *, raw: str | Path, manifest: str | Path, on_error: str) -> dict[str, Any]:
     """Put the files of a source into the folder `raw`, write the manifest, and return the counts.
 
     The manifest holds source, task, licence and `files`, a list of `Fetched`. With `on_error` "skip"
@@ -54,7 +51,7 @@ def fetch_source(
     clear_left_overs(Path(raw).parent)
     with atomic_folder(raw) as aside:
         try:
-            files = fetch_files(source.fetch, aside, owner=f"source {source.name}", cache=cache, pins=pins)
+            files = fetch_files(source.fetch, aside, owner=f"source {source.name}")
         except InputError as error:
             if on_error != "skip":
                 raise
@@ -66,9 +63,7 @@ def fetch_source(
     return {"files": len(files), "bytes": sum(file.bytes for file in files)} | counts
 
 
-def fetch_files(
-    fetch: Sequence[Fetch], folder: str | Path, *, owner: str, cache: Path = CACHE, pins: Path = PINS
-) -> list[Fetched]:
+def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str) -> list[Fetched]:
     """Put all files of a stanza into `folder`, checked, and return what they are.
 
     `owner` ("source icd_term") names the stanza in errors. Paths of kind `local` are relative to
@@ -78,12 +73,11 @@ def fetch_files(
         InputError: a file is missing, has another hash than is pinned, or has the name of another
             file of the same stanza; offline: one fault for each file that would have to be fetched.
     """
-    known = Pins(pins, cache=cache)
     if is_offline():
-        _refuse_missing(fetch, owner=owner, cache=cache, pins=known)
+        _refuse_missing(fetch, owner=owner)
     fetched: list[Fetched] = []
     for place in fetch:
-        files = _fetch_place(place, Path(folder), owner=owner, cache=cache, pins=known)
+        files = _fetch_place(place, Path(folder), owner=owner)
         taken = {file.name for file in fetched} & {file.name for file in files}
         if taken:
             raise InputError(f"{owner}: two files are named {min(taken)!r}; rename one of them")
@@ -91,43 +85,43 @@ def fetch_files(
     return fetched
 
 
-def _fetch_place(fetch: Fetch, folder: Path, *, owner: str, cache: Path, pins: Pins) -> list[Fetched]:
+def _fetch_place(fetch: Fetch, folder: Path, *, owner: str) -> list[Fetched]:
     if fetch.kind == "local":
         return _copy_local(fetch, folder, owner)
     name, version = fetch.package, fetch.version
     if fetch.kind == "package":
-        wheel = cached_wheel(fetch, owner=owner, cache=cache)
+        wheel = cached_wheel(fetch, owner=owner)
         stored = [Stored(wheel, wheel.name, fetch.sha256)]
     elif fetch.kind == "hub":
-        version, stored = hub.hub_files(fetch, owner=owner, cache=cache, pins=pins)
+        version, stored = hub.hub_files(fetch, owner=owner)
         name = f"{fetch.repository_type}s/{fetch.repository}"
     else:
-        name, stored = fetch.url, [web.web_file(fetch, owner=owner, cache=cache, pins=pins)]
+        name, stored = fetch.url, [web.web_file(fetch, owner=owner)]
     for file in stored:
         link(file.path, folder / file.name)
     return [Fetched(fetch.kind, name, version, file.name, file.path.stat().st_size, file.sha256) for file in stored]
 
 
-def _refuse_missing(fetch: Sequence[Fetch], *, owner: str, cache: Path, pins: Pins) -> None:
+def _refuse_missing(fetch: Sequence[Fetch], *, owner: str) -> None:
     """Raise one InputError that names all files that only the network has."""
     faults: list[str] = []
     for item in fetch:
         if item.kind == "hub":
-            faults += hub.missing_offline(item, cache=cache, pins=pins, owner=owner)
-        elif item.kind == "http" and not web.is_stored(item, cache=cache, pins=pins):
+            faults += hub.missing_offline(item, owner=owner)
+        elif item.kind == "http" and not web.is_stored(item):
             faults.append(f"{owner}: {web.missing_offline(item)}")
     if faults:
         raise InputError(faults)
 
 
-def cached_wheel(fetch: Fetch, *, owner: str, cache: Path = CACHE) -> Path:
+def cached_wheel(fetch: Fetch, *, owner: str) -> Path:
     """Path of a wheel in the cache; it is downloaded if it is missing or damaged.
 
     One process at a time fills an entry; the others wait for it. A process that dies meanwhile
     leaves a folder that the next one clears.
     """
-    entry, partial = cache / fetch.sha256, cache / f".{fetch.sha256}{PART}"
-    with locked(cache / f".{fetch.sha256}.lock"):
+    entry, partial = CACHE / fetch.sha256, CACHE / f".{fetch.sha256}{PART}"
+    with locked(CACHE / f".{fetch.sha256}.lock"):
         for wheel in sorted(entry.glob("*.whl")):
             if sha256_file(wheel) == fetch.sha256:
                 return wheel

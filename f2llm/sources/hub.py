@@ -20,9 +20,8 @@ from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.records.files import check_member_name, read_json, write_json
 from f2llm.records.locks import locked
-from f2llm.sources import web
-from f2llm.sources.cache import Stored, host_slot
-from f2llm.sources.pins import Pins
+from f2llm.sources import pins, web
+from f2llm.sources.cache import CACHE, Stored, host_slot
 from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 
 ENDPOINT = "https://huggingface.co"
@@ -48,31 +47,31 @@ def pin_key(fetch: Fetch) -> str:
     return f"{fetch.repository_type}s/{fetch.repository}@{fetch.revision or fetch.branch or MAIN}"
 
 
-def hub_files(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> tuple[str, list[Stored]]:
+def hub_files(fetch: Fetch, *, owner: str) -> tuple[str, list[Stored]]:
     """The commit and the files of a repository that the stanza names, verified, in the order of their paths.
 
     Raises:
         InputError: no such repository, commit or file, no access, bytes that are not those of the
             listing or the lock file; offline: one fault for each file that is not in the store.
     """
-    store = _store_of(fetch, cache)
+    store = _store_of(fetch)
     with locked(store / ".lock"):
-        commit = fetch.revision or pins.revision(pin_key(fetch)) or _commit_of_branch(fetch, owner=owner, cache=cache)
-        entries = _listing(fetch, store / commit, commit=commit, owner=owner, cache=cache)
+        commit = fetch.revision or pins.revision(pin_key(fetch)) or _commit_of_branch(fetch, owner=owner)
+        entries = _listing(fetch, store / commit, commit=commit, owner=owner)
         entries = _matching(entries, fetch, owner=owner)
         stored = []
         for entry in progress(entries, f"fetch {fetch.repository}", total=len(entries), unit="files"):
-            sha256 = _fetch_verified(fetch, entry, store / commit, commit=commit, owner=owner, cache=cache)
+            sha256 = _fetch_verified(fetch, entry, store / commit, commit=commit, owner=owner)
             stored.append(Stored(store / commit / "files" / entry.path, entry.path, sha256))
         hashes = {file.name: file.sha256 for file in stored}
         pins.record_repository(pin_key(fetch), revision=commit, files=hashes, owner=owner)
         return commit, stored
 
 
-def missing_offline(fetch: Fetch, *, cache: Path, pins: Pins, owner: str) -> list[str]:
+def missing_offline(fetch: Fetch, *, owner: str) -> list[str]:
     """One line for each file that cannot be had without the network."""
     commit = fetch.revision or pins.revision(pin_key(fetch))
-    folder = _store_of(fetch, cache) / (commit or "unknown")
+    folder = _store_of(fetch) / (commit or "unknown")
     where = f"{owner}: {pin_key(fetch)}"
     if not (folder / LISTING).is_file():
         return [f"{where}: {pattern} {OFFLINE}" for pattern in fetch.files]
@@ -80,23 +79,22 @@ def missing_offline(fetch: Fetch, *, cache: Path, pins: Pins, owner: str) -> lis
     return [f"{where}: {entry.path} {OFFLINE}" for entry in entries if not (folder / "files" / entry.path).is_file()]
 
 
-def _store_of(fetch: Fetch, cache: Path) -> Path:
-    return cache / "hub" / f"{fetch.repository_type}s--{fetch.repository.replace('/', '--')}"
+def _store_of(fetch: Fetch) -> Path:
+    return CACHE / "hub" / f"{fetch.repository_type}s--{fetch.repository.replace('/', '--')}"
 
 
-def _commit_of_branch(fetch: Fetch, *, owner: str, cache: Path) -> str:
+def _commit_of_branch(fetch: Fetch, *, owner: str) -> str:
     """The commit that the branch points to now."""
     branch = fetch.branch or MAIN
     commit = _ask_hub(
         lambda api: api.repo_info(fetch.repository, repo_type=fetch.repository_type, revision=branch).sha,
         what=f"{owner}: {fetch.repository}",
-        cache=cache,
     )
     logger.info("%s: %s: %s is %s now, which is locked", owner, fetch.repository, branch, commit)
     return commit
 
 
-def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str, cache: Path) -> list[Entry]:
+def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str) -> list[Entry]:
     """All files of the commit, as the hub lists them; asked once."""
     if not (folder / LISTING).is_file():
         entries = _ask_hub(
@@ -108,7 +106,6 @@ def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str, cache: Path
                 if hasattr(file, "blob_id")
             ],
             what=f"{owner}: {fetch.repository}@{commit}",
-            cache=cache,
         )
         write_json(folder / LISTING, sorted(entries))
     return _read_listing(folder)
@@ -139,7 +136,7 @@ def _matching(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Ent
     return matching
 
 
-def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: str, cache: Path) -> str:
+def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: str) -> str:
     """Put the file into the store, unless it lies there undamaged; return its sha256."""
     path = folder / "files" / entry.path
     if path.is_file():
@@ -152,7 +149,7 @@ def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, ow
         raise InputError(f"{owner}: {fetch.repository}: {entry.path} {OFFLINE}")
     partial = web.PartialFile(folder / "parts" / f"{entry.blob}-{path.name}")
     what = f"{owner}: {fetch.repository}@{commit}: {entry.path}"
-    with host_slot(endpoint(), cache=cache):
+    with host_slot(endpoint()):
         sha256 = retried(lambda: _download(fetch, entry, partial, commit=commit, what=what), what=what)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.replace(partial.path, path)
@@ -207,7 +204,7 @@ def token() -> str:
     return os.environ.get("HF_TOKEN", "").strip()
 
 
-def _ask_hub(question: Callable[[Any], Any], *, what: str, cache: Path) -> Any:  # noqa: ANN401 - what the client's API answers
+def _ask_hub(question: Callable[[Any], Any], *, what: str) -> Any:  # noqa: ANN401 - what the client's API answers
     """The hub API's answer to `question`; failures that may pass are tried again."""
     from huggingface_hub import HfApi
 
@@ -222,7 +219,7 @@ def _ask_hub(question: Callable[[Any], Any], *, what: str, cache: Path) -> Any: 
 
     if is_offline():
         raise InputError(f"{what}: the hub must be asked, and HF_HUB_OFFLINE forbids it; unset it")
-    with host_slot(endpoint(), cache=cache):
+    with host_slot(endpoint()):
         return retried(ask, what=what)
 
 

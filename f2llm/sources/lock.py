@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from f2llm.config.fetch import Fetch
 from f2llm.config.run import Run
 from f2llm.errors import InputError
+from f2llm.sources import pins
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import fetch_files
 from f2llm.sources.hub import pin_key
-from f2llm.sources.pins import PINS, Pins
 
 
 class LockChange(NamedTuple):
@@ -22,9 +22,7 @@ class LockChange(NamedTuple):
     after: str
 
 
-def lock_files(
-    fetch: Sequence[Fetch], *, owner: str, refresh: bool, cache: Path = CACHE, pins: Path = PINS
-) -> list[LockChange]:
+def lock_files(fetch: Sequence[Fetch], *, owner: str, refresh: bool) -> list[LockChange]:
     """Fetch the files of a stanza, lock what it leaves open, and return what that changed.
 
     With `refresh` the entries of its places are forgotten first, so that an open revision becomes the
@@ -33,22 +31,22 @@ def lock_files(
     Raises:
         InputError: a file cannot be fetched; without `refresh`, it is not the one that is locked.
     """
-    lock, places = Pins(pins, cache=cache), [place for item in fetch if (place := place_of(item))]
-    before = {place: lock.entry(*place) for place in places}
-    cache.mkdir(parents=True, exist_ok=True)
+    places = [place for item in fetch if (place := place_of(item))]
+    before = {place: pins.entry(*place) for place in places}
+    CACHE.mkdir(parents=True, exist_ok=True)
     try:
         if refresh:
             for place in places:
-                lock.replace(*place, entry={})
-        with tempfile.TemporaryDirectory(prefix=".lock-", suffix=".part", dir=cache) as folder:
-            fetch_files(fetch, folder, owner=owner, cache=cache, pins=pins)
+                pins.replace(*place, {})
+        with tempfile.TemporaryDirectory(prefix=".lock-", suffix=".part", dir=CACHE) as folder:
+            fetch_files(fetch, folder, owner=owner)
     except BaseException:
         for place, entry in before.items():
-            lock.replace(*place, entry=entry)
+            pins.replace(*place, entry)
         raise
     changes = []
     for place in places:
-        old, new = _facts(place[1], before[place]), _facts(place[1], lock.entry(*place))
+        old, new = _facts(place[1], before[place]), _facts(place[1], pins.entry(*place))
         whats = sorted(old.keys() | new.keys())
         changes += [LockChange(what, old.get(what, ""), new.get(what, "")) for what in whats]
     return [change for change in changes if change.before != change.after]

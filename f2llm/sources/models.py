@@ -19,7 +19,7 @@ from f2llm.models.sentence_modules import check_modules, store_dense
 from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer
 from f2llm.records.files import atomic_folder, check_member_name, clear_left_overs, sha256_path, write_json
 from f2llm.sources.archives import RawFile
-from f2llm.sources.fetch import CACHE, Fetched, fetch_files
+from f2llm.sources.fetch import Fetched, fetch_files
 from f2llm.sources.vectors import store_vectors
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ NOISE = (
 )  # fmt: skip
 
 
-def prepare_model(
-    model: FetchedModel, *, folder: str | Path, manifest: str | Path, cache: Path = CACHE
-) -> dict[str, Any]:
+def prepare_model(model: FetchedModel, *, folder: str | Path, manifest: str | Path) -> dict[str, Any]:
     """Fetch, verify and convert a model; write its folder and its manifest; return counts.
 
     Raises:
@@ -57,7 +55,7 @@ def prepare_model(
     clear_left_overs(Path(folder).parent)
     with atomic_folder(folder) as aside:
         work = aside / "work"
-        files = fetch_files([model.fetch], work / "raw", owner=where, cache=cache)
+        files = fetch_files([model.fetch], work / "raw", owner=where)
         origin = _unpack(model, files, work, where=where)
         if model.format == "vectors":
             counts = store_vectors(origin, aside, where=where)

@@ -18,81 +18,83 @@ from f2llm.records.locks import locked
 from f2llm.sources.cache import CACHE
 
 PINS = Path("config/sources.lock.yaml")
+GUARD = CACHE / ".pins.lock"
 HEADER = "# Written by the first fetch. To bring a source or model up to date: f2llm lock --refresh NAME\n"
 
 
-class Pins:
-    """The lock file at `path`; read anew each time, as other jobs add to it."""
+def revision(repository: str) -> str:
+    """The commit of `repository` ("datasets/owner/name@branch"); "" if it is not locked."""
+    return entry("hub", repository).get("revision", "")
 
-    def __init__(self, path: Path = PINS, *, cache: Path = CACHE) -> None:
-        self.path, self._guard = path, cache / ".pins.lock"
 
-    def revision(self, repository: str) -> str:
-        """The commit of `repository` ("datasets/owner/name@branch"); "" if it is not locked."""
-        return self.entry("hub", repository).get("revision", "")
+def sha256_of_url(url: str) -> str:
+    """The sha256 of the file of `url`; "" if it is not locked."""
+    return entry("http", url).get("sha256", "")
 
-    def sha256_of_url(self, url: str) -> str:
-        """The sha256 of the file of `url`; "" if it is not locked."""
-        return self.entry("http", url).get("sha256", "")
 
-    def record_repository(self, repository: str, *, revision: str, files: Mapping[str, str], owner: str) -> None:
-        """Lock the commit and the sha256s of `files` (path -> sha256); others of the repository stay.
+def record_repository(repository: str, *, revision: str, files: Mapping[str, str], owner: str) -> None:
+    """Lock the commit and the sha256s of `files` (path -> sha256); others of the repository stay.
 
-        Raises:
-            InputError: one of them is locked otherwise.
-        """
-        with locked(self._guard):
-            before = self.entry("hub", repository)
-            known = before.get("files", {})
-            faults = [
-                self._changed(f"{owner}: {repository}: {path}", sha256, known[path])
-                for path, sha256 in files.items()
-                if known.get(path, sha256) != sha256
-            ]
-            if before.get("revision", revision) != revision:
-                faults.append(self._changed(f"{owner}: {repository}: commit", revision, before["revision"], what=""))
-            if faults:
-                raise InputError(faults)
-            entry = {"revision": revision, "files": dict(sorted({**known, **files}.items()))}
-            self._write("hub", repository, entry)
+    Raises:
+        InputError: one of them is locked otherwise.
+    """
+    with locked(GUARD):
+        before = entry("hub", repository)
+        known = before.get("files", {})
+        faults = [
+            _changed(f"{owner}: {repository}: {path}", sha256, known[path])
+            for path, sha256 in files.items()
+            if known.get(path, sha256) != sha256
+        ]
+        if before.get("revision", revision) != revision:
+            faults.append(_changed(f"{owner}: {repository}: commit", revision, before["revision"], what=""))
+        if faults:
+            raise InputError(faults)
+        _write("hub", repository, {"revision": revision, "files": dict(sorted({**known, **files}.items()))})
 
-    def record_url(self, url: str, *, sha256: str, bytes: int, owner: str) -> None:  # noqa: A002
-        """Lock the file of a URL.
 
-        Raises:
-            InputError: it is locked with another sha256.
-        """
-        with locked(self._guard):
-            before = self.entry("http", url).get("sha256", sha256)
-            if before != sha256:
-                raise InputError(self._changed(f"{owner}: {url}", sha256, before))
-            self._write("http", url, {"sha256": sha256, "bytes": bytes})
+def record_url(url: str, *, sha256: str, bytes: int, owner: str) -> None:  # noqa: A002
+    """Lock the file of a URL.
 
-    def replace(self, kind: str, key: str, *, entry: Mapping[str, Any]) -> None:
-        """Put `entry` in the place of what is locked; an empty one forgets it."""
-        with locked(self._guard):
-            if entry != self.entry(kind, key):
-                self._write(kind, key, entry)
+    Raises:
+        InputError: it is locked with another sha256.
+    """
+    with locked(GUARD):
+        before = entry("http", url).get("sha256", sha256)
+        if before != sha256:
+            raise InputError(_changed(f"{owner}: {url}", sha256, before))
+        _write("http", url, {"sha256": sha256, "bytes": bytes})
 
-    def _changed(self, where: str, actual: str, known: str, *, what: str = "sha256 ") -> str:
-        return (
-            f"{where}: {what}is {actual}, {self.path} says {known}; it has changed: look at it, then take the "
-            "new one on purpose with `f2llm lock --refresh NAME`"
-        )
 
-    def _content(self) -> dict[str, Any]:
-        return (read_yaml(self.path) if self.path.is_file() else None) or {}
+def replace(kind: str, key: str, new: Mapping[str, Any]) -> None:
+    """Put `new` in the place of what is locked; an empty one forgets it."""
+    with locked(GUARD):
+        if new != entry(kind, key):
+            _write(kind, key, new)
 
-    def entry(self, kind: str, key: str) -> dict[str, Any]:
-        """Locked facts of a place (kind hub | http); empty if there are none."""
-        return self._content().get(kind, {}).get(key, {})
 
-    def _write(self, kind: str, key: str, entry: Mapping[str, Any]) -> None:
-        """Write one entry, the guard being held; nothing is touched if it is there already."""
-        content = self._content()
-        if content.get(kind, {}).get(key) == entry:
-            return
-        content.setdefault(kind, {})[key] = dict(entry)
-        content = {kind: {key: entry for key, entry in places.items() if entry} for kind, places in content.items()}
-        with atomic_path(self.path) as aside:
-            aside.write_text(HEADER + yaml.safe_dump(content, sort_keys=True, width=120), encoding="utf-8")
+def _changed(where: str, actual: str, known: str, *, what: str = "sha256 ") -> str:
+    return (
+        f"{where}: {what}is {actual}, {PINS} says {known}; it has changed: look at it, then take the "
+        "new one on purpose with `f2llm lock --refresh NAME`"
+    )
+
+
+def _content() -> dict[str, Any]:
+    return (read_yaml(PINS) if PINS.is_file() else None) or {}
+
+
+def entry(kind: str, key: str) -> dict[str, Any]:
+    """Locked facts of a place (kind hub | http); empty if there are none."""
+    return _content().get(kind, {}).get(key, {})
+
+
+def _write(kind: str, key: str, new: Mapping[str, Any]) -> None:
+    """Write one entry, the guard being held; nothing is touched if it is there already."""
+    content = _content()
+    if content.get(kind, {}).get(key) == new:
+        return
+    content.setdefault(kind, {})[key] = dict(new)
+    content = {kind: {key: facts for key, facts in places.items() if facts} for kind, places in content.items()}
+    with atomic_path(PINS) as aside:
+        aside.write_text(HEADER + yaml.safe_dump(content, sort_keys=True, width=120), encoding="utf-8")

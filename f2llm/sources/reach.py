@@ -4,7 +4,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -13,7 +12,6 @@ from f2llm.sources import hub, web
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import local_files
 from f2llm.sources.packages import run_pip
-from f2llm.sources.pins import PINS, Pins
 
 TIMEOUT_SECONDS = 15
 AT_ONCE = 16
@@ -32,22 +30,20 @@ class Reach(NamedTuple):
     faults: tuple[str, ...]
 
 
-def reach(
-    orders: Sequence[tuple[str, Sequence[Fetch]]], *, cache: Path = CACHE, pins: Path = PINS, ask: bool = True
-) -> Reach:
+def reach(orders: Sequence[tuple[str, Sequence[Fetch]]], *, ask: bool = True) -> Reach:
     """How many places of `orders` ("source NAME", its places) are stored, and a fault for each that does not answer.
 
     Local paths must exist; URLs and repositories get a HEAD request; the first package asks for the whole index.
     Without `ask` the network is left alone, and what is not stored counts as asked.
     """
-    known, questions, stored, faults = Pins(pins, cache=cache), {}, 0, []
+    questions, stored, faults = {}, 0, []
     for owner, places in orders:
         for fetch in places:
             if fetch.kind == "local":
                 stored += 1
                 if not local_files(fetch.path):
                     faults.append(f"{owner}: {fetch.path} is not there; put it there or correct `path`")
-            elif is_stored(fetch, owner=owner, cache=cache, pins=known):
+            elif is_stored(fetch, owner=owner):
                 stored += 1
             else:
                 questions.setdefault(_question_key(fetch), (owner, fetch))
@@ -66,13 +62,13 @@ def _grouped_faults(replies: Iterable[tuple[str, Reply]]) -> list[str]:
     return [f"{', '.join(names)}: {where}: {fault}" for (where, fault), names in owners.items() if fault]
 
 
-def is_stored(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> bool:
+def is_stored(fetch: Fetch, *, owner: str) -> bool:
     """Whether a place's files can be had without the network."""
     if fetch.kind == "package":
-        return bool(list((cache / fetch.sha256).glob("*.whl")))
+        return bool(list((CACHE / fetch.sha256).glob("*.whl")))
     if fetch.kind == "hub":
-        return not hub.missing_offline(fetch, cache=cache, pins=pins, owner=owner)
-    return web.is_stored(fetch, cache=cache, pins=pins)
+        return not hub.missing_offline(fetch, owner=owner)
+    return web.is_stored(fetch)
 
 
 def _question_key(fetch: Fetch) -> str:

@@ -16,8 +16,8 @@ from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.records.files import check_member_name, sha256_file
 from f2llm.records.locks import locked
-from f2llm.sources.cache import Stored, host_slot
-from f2llm.sources.pins import Pins
+from f2llm.sources import pins
+from f2llm.sources.cache import CACHE, Stored, host_slot
 from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 
 TIMEOUT_SECONDS = 60
@@ -43,7 +43,7 @@ class PartialFile(NamedTuple):
         self.tag.unlink(missing_ok=True)
 
 
-def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
+def web_file(fetch: Fetch, *, owner: str) -> Stored:
     """The file of a URL in the store, downloading it if it is not there.
 
     Without a sha256 in the stanza that of the first fetch holds, which `pins` keeps.
@@ -53,16 +53,16 @@ def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
     """
     name = file_name(fetch.url, owner=owner)
     key = hashlib.sha256(fetch.url.encode()).hexdigest()[:32]
-    with locked(cache / f".{key}.lock"):
+    with locked(CACHE / f".{key}.lock"):
         pinned = fetch.sha256 or pins.sha256_of_url(fetch.url)
-        stored = cache / pinned / name
+        stored = CACHE / pinned / name
         if pinned and stored.is_file() and sha256_file(stored) == pinned:
             return Stored(stored, name, pinned)
         if is_offline():
             raise InputError(f"{owner}: {missing_offline(fetch)}")
-        partial = PartialFile(cache / f".{key}.download" / name)
-        sha256 = _download_from_any(fetch, partial, pinned=pinned, owner=owner, cache=cache)
-        target = cache / sha256 / name
+        partial = PartialFile(CACHE / f".{key}.download" / name)
+        sha256 = _download_from_any(fetch, partial, pinned=pinned, owner=owner)
+        target = CACHE / sha256 / name
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial.path, target)
         shutil.rmtree(partial.path.parent)
@@ -71,10 +71,10 @@ def web_file(fetch: Fetch, *, owner: str, cache: Path, pins: Pins) -> Stored:
         return Stored(target, name, sha256)
 
 
-def is_stored(fetch: Fetch, *, cache: Path, pins: Pins) -> bool:
+def is_stored(fetch: Fetch) -> bool:
     """Whether the file of a URL can be had without the network."""
     pinned = fetch.sha256 or pins.sha256_of_url(fetch.url)
-    return bool(pinned) and (cache / pinned / file_name(fetch.url, owner=fetch.url)).is_file()
+    return bool(pinned) and (CACHE / pinned / file_name(fetch.url, owner=fetch.url)).is_file()
 
 
 def missing_offline(fetch: Fetch) -> str:
@@ -148,12 +148,12 @@ def _append_body(answer: http.client.HTTPResponse, partial: PartialFile, *, stor
         raise Passing(f"{start + bar.done:,} of {start + rest_bytes:,} bytes came")
 
 
-def _download_from_any(fetch: Fetch, partial: PartialFile, *, pinned: str, owner: str, cache: Path) -> str:
+def _download_from_any(fetch: Fetch, partial: PartialFile, *, pinned: str, owner: str) -> str:
     """Download from the first place that has the file; return its sha256."""
     faults: list[str] = []
     for url in (fetch.url, *fetch.mirrors):
         try:
-            with host_slot(url, cache=cache):
+            with host_slot(url):
                 return _download_checked(url, partial, pinned=pinned, what=f"{owner}: {url}")
         except InputError as error:
             faults += error.faults

@@ -163,8 +163,8 @@ def test_only_a_few_talk_to_one_host_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "CONNECTIONS_PER_HOST", 1)
     monkeypatch.setattr(cache, "SECONDS_BETWEEN_LOOKS", 0.01)
     waits, sleep = [], time.sleep
-    with host_slot("http://one/a", cache=tmp_path):
-        with host_slot("http://two/a", cache=tmp_path):
+    with host_slot("http://one/a"):
+        with host_slot("http://two/a"):
             pass
 
         def give_up(seconds):
@@ -173,9 +173,9 @@ def test_only_a_few_talk_to_one_host_at_a_time(tmp_path, monkeypatch):
             raise TimeoutError
 
         monkeypatch.setattr(locks.time, "sleep", give_up)
-        with pytest.raises(TimeoutError), host_slot("http://one/b", cache=tmp_path):
+        with pytest.raises(TimeoutError), host_slot("http://one/b"):
             pass
-    with host_slot("http://one/b", cache=tmp_path):
+    with host_slot("http://one/b"):
         assert waits == [0.01]
 
 
