@@ -4,6 +4,7 @@ A config names one run, `ablate` adds runs that differ from it in one thing each
 variant keys in a job's paths say which runs share it. Nothing here knows the engine: wildcards are any mapping.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
@@ -30,7 +31,7 @@ class Runs:
             for name, run in self.by_name.items()
         }
         self._source_names = {name: {source.name for source in run.stanzas} for name, run in self.by_name.items()}
-        self._run_of_job: dict[frozenset[tuple[str, str]], Run] = {}
+        self._first_with = functools.cache(self._find)  # several thousand jobs ask, each for many of its settings
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -59,12 +60,10 @@ class Runs:
         Raises:
             LookupError: no run has it.
         """
-        job = frozenset(wildcards.items())
-        if job not in self._run_of_job:  # several thousand jobs ask, each for many of its settings
-            self._run_of_job[job] = self._first_with(dict(job))
-        return self._run_of_job[job]
+        return self._first_with(frozenset(wildcards.items()))
 
-    def _first_with(self, given: dict[str, str]) -> Run:
+    def _find(self, job: frozenset[tuple[str, str]]) -> Run:
+        given = dict(job)
         for name, run in self.by_name.items():
             has_keys = all(given.get(key, value) == value for key, value in self.keys[name].items())
             if has_keys and ("source" not in given or given["source"] in self._source_names[name]):

@@ -1,6 +1,7 @@
 """Stanzas of the config folder, read by name."""
 
 import difflib
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -53,19 +54,17 @@ class Stanzas:
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
-        self._read: dict[tuple[type, str], tuple[Any, list[str]]] = {}
+        self._checked = functools.cache(self._check)
 
     def read(self, record: type[Stanza], name: str | None, *, faults: list[str]) -> Stanza | None:
         """The stanza `name`, or None and its faults added to `faults`; None without a name."""
         if name is None:
             return None
-        if (record, name) not in self._read:
-            self._read[record, name] = self._checked(record, name)
-        stanza, stanza_faults = self._read[record, name]
+        stanza, stanza_faults = self._checked(record, name)
         faults.extend(stanza_faults)
         return stanza
 
-    def _checked(self, record: type[Stanza], name: str) -> tuple[Stanza | None, list[str]]:
+    def _check(self, record: type[Stanza], name: str) -> tuple[Stanza | None, list[str]]:
         kind = f"{KINDS[record]}s"
         path = self._folder / kind / f"{name}.yaml"
         if not path.is_file():

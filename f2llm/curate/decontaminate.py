@@ -16,19 +16,8 @@ from numpy.typing import NDArray
 
 from f2llm.curate.evaluation_texts import GRAM, RunIndex, TextOrigin, read_index
 from f2llm.curate.passages import comparable_key
-from f2llm.curate.shingles import (
-    Ints,
-    Mask,
-    Ragged,
-    bounded_slices,
-    distinct,
-    find_all,
-    group_starts,
-    joined,
-    runs_from,
-    windows,
-    word_hashes,
-)  # fmt: skip
+from f2llm.curate.rows import Ints, Mask, bounded_slices, find_all, group_starts, joined, runs_from
+from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
 from f2llm.records.text_keys import spaced
 
 PAIRS_PER_PART = 4_000_000  # (training text, evaluation text, gram) looked at in one go
@@ -72,7 +61,11 @@ class EvaluationTexts:
 
     def places(self, texts: Sequence[int]) -> list[TextOrigin]:
         """Where evaluation texts are from, by their numbers."""
-        return self._index.places.take(texts)
+        columns = self._index.origins
+        origins = {
+            text: TextOrigin(*(columns[name][text].as_py() for name in TextOrigin._fields)) for text in set(texts)
+        }
+        return [origins[text] for text in texts]
 
     def columns(self, hits: Hits) -> dict[str, pa.Array]:
         """What tables say of hits: which text of which task is found, by which rule, and whether that counts."""

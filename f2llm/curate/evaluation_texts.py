@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from f2llm.curate.passages import comparable, comparable_key
-from f2llm.curate.shingles import Ints, Mask, Ragged, distinct, group_starts, joined, offsets_of, windows, word_hashes
+from f2llm.curate.rows import Ints, Mask, group_starts, joined, offsets_of
+from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
@@ -57,31 +58,10 @@ class TextOrigin(NamedTuple):
     text: str
 
 
-class TextOrigins:
-    """The origins of all texts in a mapped file, read a few at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = pa.ipc.open_file(pa.memory_map(str(path)))
-        sizes = [self._file.get_batch(number).num_rows for number in range(self._file.num_record_batches)]
-        self._starts = np.cumsum([0, *sizes])
-
-    def take(self, texts: Sequence[int]) -> list[TextOrigin]:
-        """Where texts are from, in the order of their numbers `texts`."""
-        wanted = np.asarray(texts, np.int64)
-        batches = np.searchsorted(self._starts, wanted, side="right") - 1
-        origins: dict[int, TextOrigin] = {}
-        for batch in np.unique(batches).tolist():
-            numbers = np.unique(wanted[batches == batch])
-            rows = self._file.get_batch(batch).take(pa.array(numbers - self._starts[batch]))
-            columns = (rows[name].to_pylist() for name in TextOrigin._fields)
-            origins.update(zip(numbers.tolist(), map(TextOrigin._make, zip(*columns, strict=True)), strict=True))
-        return [origins[text] for text in wanted.tolist()]
-
-
 class EvaluationIndex(NamedTuple):
     """What `index_texts` wrote, mapped into memory."""
 
-    places: "TextOrigins"
+    origins: pa.Table  # of schema TEXT_ORIGIN, by text
     tasks: NDArray[np.int32]  # number of the task, by text
     words: NDArray[np.int32]  # by text
     keys: NDArray[np.uint64]  # sorted hashes of the whole texts ...
@@ -118,7 +98,8 @@ def index_texts(
         raise InputError(faults)
     with scratch(Path(folder).parent / f".{Path(folder).name}.scratch", memory_mb=memory_mb, threads=1) as store:
         rows = _sorted_rows(paths, store=store, query_like=query_like)
-        counts = _counts(rows)
+        scored = ask("SELECT task, count_if(scored), count_if(NOT scored) FROM read_parquet(?) GROUP BY task", [rows])
+        counts = {task: {"texts": texts_scored, "corpus": corpus} for task, texts_scored, corpus in scored}
         absent = [task for task, path in sorted(texts.items()) if not counts.get(task, {}).get("texts")]
         skipped = [task for task in absent if "skipped" in read_metadata(texts[task])]
         absent = [task for task in absent if task not in skipped]
@@ -147,9 +128,8 @@ def read_index(folder: str | Path) -> EvaluationIndex:
     tasks = sorted(read_json(folder / "index.json")["tasks"])
     names = {task: f"corpus-{number}" for number, task in enumerate(tasks)}
     corpora = {task: array(name) for task, name in names.items() if (folder / f"{name}.npy").exists()}
-    return EvaluationIndex(
-        TextOrigins(folder / "texts.arrow"), array("task"), array("words"), array("key"), array("text"), runs, corpora
-    )
+    origins = pa.ipc.open_file(pa.memory_map(str(folder / "texts.arrow"))).read_all()
+    return EvaluationIndex(origins, array("task"), array("words"), array("key"), array("text"), runs, corpora)
 
 
 def _file_faults(path: Path) -> Iterator[str]:
@@ -190,11 +170,6 @@ def _sorted_rows(paths: Sequence[Path], *, store: Store, query_like: Collection[
         {"paths": list(map(str, paths)), "query_like": sorted(query_like), "target": str(target)},
     )
     return target
-
-
-def _counts(rows: Path) -> dict[str, dict[str, int]]:
-    counts = ask("SELECT task, count_if(scored), count_if(NOT scored) FROM read_parquet(?) GROUP BY task", [rows])
-    return {task: {"texts": texts, "corpus": corpus} for task, texts, corpus in counts}
 
 
 def _write(rows: Path, folder: Path, *, tasks: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from f2llm.curate.decontaminate import EvaluationTexts, Hits, best_dropping
 from f2llm.curate.ledger import Cause, Ledger
 from f2llm.curate.passages import Passages
 from f2llm.curate.queries import Queries
-from f2llm.curate.shingles import Ints, joined
+from f2llm.curate.rows import Ints, joined
 from f2llm.records.schemas.curate import HITS
 from f2llm.records.tables import numbered, read_batches, write_table
 

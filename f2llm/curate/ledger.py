@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.curate.shingles import Ints, Mask
+from f2llm.curate.rows import Ints, Mask
 from f2llm.records.schemas.curate import REMOVED
 from f2llm.records.tables import NO_ROW
 
@@ -114,10 +114,9 @@ class Ledger:
                 nested.setdefault(cause.stage, {})[cause.reason] = removed[code]
         return nested
 
-    def batches(self, ids: pa.Array, *, role: str, among: Mask | None = None) -> Iterator[pa.Table]:
+    def batches(self, ids: pa.Array, *, role: str) -> Iterator[pa.Table]:
         """Yield the removed rows as tables of schema REMOVED, in row order."""
-        chosen = ~self.live if among is None else ~self.live & among
-        gone = np.flatnonzero(chosen)
+        gone = np.flatnonzero(~self.live)
         for start in range(0, len(gone), ROWS_PER_BATCH):
             rows = gone[start : start + ROWS_PER_BATCH]
             causes = [CAUSES[code - 1] for code in self.cause[rows].tolist()]

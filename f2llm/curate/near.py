@@ -14,18 +14,8 @@ from numpy.typing import NDArray
 from f2llm.config.curate import Near
 from f2llm.curate.guard import ALIKE, COPIES, ComparedText, difference
 from f2llm.curate.passages import Passages
-from f2llm.curate.shingles import (
-    MULTIPLIER,
-    Hashes,
-    Ints,
-    Mask,
-    Ragged,
-    bounded_slices,
-    char_shingles,
-    distinct,
-    joined,
-    shared,
-)  # fmt: skip
+from f2llm.curate.rows import Hashes, Ints, Mask, bounded_slices, joined
+from f2llm.curate.shingles import MULTIPLIER, Ragged, char_shingles, distinct, shared
 from f2llm.curate.store import RowFile, reserve
 from f2llm.jobs.progress import Progress
 from f2llm.records.tables import NO_ROW

@@ -12,7 +12,7 @@ from f2llm.curate.links import Links
 from f2llm.curate.near import Edges
 from f2llm.curate.passages import Passages
 from f2llm.curate.queries import Queries
-from f2llm.curate.shingles import Mask
+from f2llm.curate.rows import Mask
 from f2llm.records.schemas.curate import NEAR, REMOVED
 from f2llm.records.schemas.sources import CORPUS, QUERIES
 from f2llm.records.tables import count_rows, numbered, read_batches, write_table

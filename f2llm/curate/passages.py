@@ -9,7 +9,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from f2llm.curate.guard import ComparedText, signs_of
-from f2llm.curate.shingles import Ints, Mask, bounded_slices
+from f2llm.curate.rows import Ints, Mask, bounded_slices
 from f2llm.curate.store import Store
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress

@@ -6,7 +6,7 @@ import numpy as np
 
 from f2llm.curate.links import Links
 from f2llm.curate.near import Edges
-from f2llm.curate.shingles import Hashes, Ints, Mask, find_all
+from f2llm.curate.rows import Hashes, Ints, Mask, find_all
 
 
 class SettledLinks(NamedTuple):

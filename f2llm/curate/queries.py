@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from f2llm.curate.passages import check_distinct, comparable
-from f2llm.curate.shingles import Ints, Mask, group_starts
+from f2llm.curate.rows import Ints, Mask, group_starts
 from f2llm.curate.store import Store
 from f2llm.records.ids import doc_id
 from f2llm.records.schemas.sources import QUERIES

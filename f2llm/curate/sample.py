@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from f2llm.curate.shingles import Ints, Mask
+from f2llm.curate.rows import Ints, Mask
 from f2llm.records.ids import keyed_hash
 
 STAGE = "sample"

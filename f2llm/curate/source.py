@@ -22,9 +22,9 @@ from f2llm.curate.output import Outputs, check_account, write_near, write_passag
 from f2llm.curate.passages import Passages, comparable_key
 from f2llm.curate.positives import near_links, settle_positives
 from f2llm.curate.queries import NO_LABEL, Queries, held_out_queries, query_keys
+from f2llm.curate.rows import Ints, Mask
 from f2llm.curate.sample import beyond
 from f2llm.curate.shared import SourceTables
-from f2llm.curate.shingles import Ints, Mask
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.records.files import clear_left_overs
@@ -77,13 +77,8 @@ def curate_source(
     clear_left_overs(Path(outputs.corpus).parent)
     with scratch(Path(outputs.corpus).parent / ".scratch", memory_mb=settings.memory_mb, threads=threads) as store:
         others = {name: path for name, path in held_out.items() if name != source.name} | {source.name: tables.queries}
-        curation = _Curation(
-            tables,
-            store=store,
-            source=source,
-            settings=settings,
-            held_out=held_out_queries(others, in_part={*in_part, source.name}),
-        )
+        scored = held_out_queries(others, in_part={*in_part, source.name})
+        curation = _Curation(tables, store=store, source=source, settings=settings, held_out=scored)
         # Equality needs only the keys in the tables, so it goes first: what it removes is never normalised.
         curation.split()
         curation.exact()

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from f2llm.curate.shingles import Ints, Mask, Ragged
+from f2llm.curate.rows import Ints, Mask
+from f2llm.curate.shingles import Ragged
 from f2llm.records.sql import database
 from f2llm.records.tables import NO_ROW, read_batches
 

@@ -3,11 +3,9 @@
 import contextlib
 import functools
 from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -93,22 +91,19 @@ def rows_at(path: Path, column: str, positions: Collection[int]) -> dict[int, tu
         InputError: the table is missing or cannot be read.
     """
     require([path])
+    cells: dict[int, tuple[bytes, str]] = {}
+    first = 0
     try:
-        return _rows_at(path, column, positions)
+        with pq.ParquetFile(path) as file:
+            for group in range(file.metadata.num_row_groups):
+                end = first + file.metadata.row_group(group).num_rows
+                inside = [position for position in positions if first <= position < end]
+                if inside:
+                    rows = file.read_row_group(group, columns=[column, "text"])
+                    rows = rows.take([position - first for position in inside])
+                    pairs = zip(rows[column].to_pylist(), rows["text"].to_pylist(), strict=True)
+                    cells |= dict(zip(inside, pairs, strict=True))
+                first = end
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read ({error}); run the stage that makes it again") from None
-
-
-def _rows_at(path: Path, column: str, positions: Collection[int]) -> dict[int, tuple[bytes, str]]:
-    cells: dict[int, tuple[bytes, str]] = {}
-    with pq.ParquetFile(path) as file:
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-        bounds = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).tolist()
-        for group, (first, end) in enumerate(pairwise(bounds)):
-            inside = [position for position in positions if first <= position < end]
-            if inside:
-                rows = file.read_row_group(group, columns=[column, "text"])
-                rows = rows.take([position - first for position in inside])
-                pairs = zip(rows[column].to_pylist(), rows["text"].to_pylist(), strict=True)
-                cells |= dict(zip(inside, pairs, strict=True))
     return cells

@@ -73,8 +73,8 @@ def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str) -> li
         InputError: a file is missing, has another hash than is pinned, or has the name of another
             file of the same stanza; offline: one fault for each file that would have to be fetched.
     """
-    if is_offline():
-        _refuse_missing(fetch, owner=owner)
+    if is_offline() and (faults := [line for place in fetch for line in missing_offline(place, owner=owner)]):
+        raise InputError(faults)
     fetched: list[Fetched] = []
     for place in fetch:
         files = _fetch_place(place, Path(folder), owner=owner)
@@ -102,16 +102,10 @@ def _fetch_place(fetch: Fetch, folder: Path, *, owner: str) -> list[Fetched]:
     return [Fetched(fetch.kind, name, version, file.name, file.path.stat().st_size, file.sha256) for file in stored]
 
 
-def _refuse_missing(fetch: Sequence[Fetch], *, owner: str) -> None:
-    """Raise one InputError that names all files that only the network has."""
-    faults: list[str] = []
-    for item in fetch:
-        if item.kind == "hub":
-            faults += hub.missing_offline(item, owner=owner)
-        elif item.kind == "http" and not web.is_stored(item):
-            faults.append(f"{owner}: {web.missing_offline(item)}")
-    if faults:
-        raise InputError(faults)
+def missing_offline(fetch: Fetch, *, owner: str) -> list[str]:
+    """One line for each file of a repository or URL that cannot be had without the network."""
+    ask = {"hub": hub.missing_offline, "http": web.missing_offline}.get(fetch.kind)
+    return ask(fetch, owner=owner) if ask else []
 
 
 def cached_wheel(fetch: Fetch, *, owner: str) -> Path:

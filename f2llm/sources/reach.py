@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from f2llm.config.fetch import Fetch
 from f2llm.sources import hub, web
 from f2llm.sources.cache import CACHE
-from f2llm.sources.fetch import local_files
+from f2llm.sources.fetch import local_files, missing_offline
 from f2llm.sources.packages import run_pip
 
 TIMEOUT_SECONDS = 15
@@ -64,11 +64,8 @@ def _grouped_faults(replies: Iterable[tuple[str, Reply]]) -> list[str]:
 
 def is_stored(fetch: Fetch, *, owner: str) -> bool:
     """Whether a place's files can be had without the network."""
-    if fetch.kind == "package":
-        return bool(list((CACHE / fetch.sha256).glob("*.whl")))
-    if fetch.kind == "hub":
-        return not hub.missing_offline(fetch, owner=owner)
-    return web.is_stored(fetch)
+    wheel = fetch.kind != "package" or any((CACHE / fetch.sha256).glob("*.whl"))
+    return wheel and not missing_offline(fetch, owner=owner)
 
 
 def _question_key(fetch: Fetch) -> str:

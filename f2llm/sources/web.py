@@ -59,7 +59,7 @@ def web_file(fetch: Fetch, *, owner: str) -> Stored:
         if pinned and stored.is_file() and sha256_file(stored) == pinned:
             return Stored(stored, name, pinned)
         if is_offline():
-            raise InputError(f"{owner}: {missing_offline(fetch)}")
+            raise InputError(f"{owner}: {fetch.url} {OFFLINE}")
         partial = PartialFile(CACHE / f".{key}.download" / name)
         sha256 = _download_from_any(fetch, partial, pinned=pinned, owner=owner)
         target = CACHE / sha256 / name
@@ -71,15 +71,11 @@ def web_file(fetch: Fetch, *, owner: str) -> Stored:
         return Stored(target, name, sha256)
 
 
-def is_stored(fetch: Fetch) -> bool:
-    """Whether the file of a URL can be had without the network."""
+def missing_offline(fetch: Fetch, *, owner: str) -> list[str]:
+    """One line if the file of a URL cannot be had without the network."""
     pinned = fetch.sha256 or pins.sha256_of_url(fetch.url)
-    return bool(pinned) and (CACHE / pinned / file_name(fetch.url, owner=fetch.url)).is_file()
-
-
-def missing_offline(fetch: Fetch) -> str:
-    """The fault of a file that is not in the store while the network is forbidden."""
-    return f"{fetch.url} {OFFLINE}"
+    stored = pinned and (CACHE / pinned / file_name(fetch.url, owner=fetch.url)).is_file()
+    return [] if stored else [f"{owner}: {fetch.url} {OFFLINE}"]
 
 
 def file_name(url: str, *, owner: str) -> str:
