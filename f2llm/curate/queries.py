@@ -34,20 +34,16 @@ class Queries:
         self.held_out = {entry["values"]: entry["counts"] for entry in splits if entry["values"] != TRAIN}
         self._train = pc.equal(table["split"], TRAIN).to_numpy(zero_copy_only=False).astype(bool)
         self.table = table.filter(pa.array(self._train)).combine_chunks()
-        self.ids = self.column("query_id").cast(ID)
+        self.ids = self.table["query_id"].combine_chunks().cast(ID)
         check_distinct(self.ids, name="query_id", where=where)
         self.keys = np.zeros(len(self), "S16")  # E1 keys
         for rows, texts in self.texts():
             self.keys[rows] = _e1_keys(texts)
-        labels = self.column("label").dictionary_encode()
+        labels = self.table["label"].combine_chunks().dictionary_encode()
         self.labels = labels.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False)  # equal numbers, equal labels
 
     def __len__(self) -> int:
         return len(self.table)
-
-    def column(self, name: str) -> pa.Array:
-        """One column in one piece."""
-        return self.table[name].combine_chunks()
 
     def equal(self, live: Mask, *, order: Ints) -> tuple[Ints, Mask]:
         """For each query the live one that stands for all with its E1 text, itself if alone; and whose labels differ.

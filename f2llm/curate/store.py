@@ -74,16 +74,13 @@ def scratch(folder: str | Path, *, memory_mb: int, threads: int) -> Iterator[Sto
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class RowFile:
+class RowFile(contextlib.AbstractContextManager):
     """Rows of 64-bit hashes in a scratch file, appended once and read by position, not mapped: pages do not pile up."""
 
     def __init__(self, path: Path) -> None:
         self._file = open(path, "w+b")  # noqa: SIM115 - closed by __exit__
         self._sizes = [np.zeros(1, np.int64)]
         self._offsets: Ints | None = None
-
-    def __enter__(self) -> "RowFile":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()

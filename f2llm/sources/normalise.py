@@ -28,8 +28,8 @@ from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import RawFile, raw_files
 from f2llm.sources.collapse import merge_queries
 from f2llm.sources.exclude import without_excluded
-from f2llm.sources.records import PASSAGE, QUERY
-from f2llm.sources.staging import POSITIVE, Staged, stage_records
+from f2llm.sources.records import PASSAGE, QUERY, Record
+from f2llm.sources.staging import POSITIVE, SCHEMAS, Staged, stage_records
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -91,19 +91,22 @@ def normalise_source(
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def adapted(source: Reading, files: Sequence[RawFile]) -> Iterator[Record]:
+    """Yield the records of a source's files, without those that the user excludes."""
+    records = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
+    return without_excluded(records, source.exclude, task=source.task) if source.exclude else records
+
+
 def _normalise(
     source: Reading, files: Sequence[RawFile], *, folder: Path, staging: Path, memory_mb: int
 ) -> dict[str, Any]:
     # One pass over the raw files writes all records to disk, unsorted; everything after it is SQL.
-    records = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
-    if source.exclude:
-        records = without_excluded(records, source.exclude, task=source.task)
-    records = progress(records, f"read {source.name}", total=None, unit="records")
+    records = progress(adapted(source, files), f"read {source.name}", total=None, unit="records")
     staged = stage_records(records, staging, task=source.task, source=source.name)
     with sql.database(memory_mb=memory_mb, spill=staging / "spilled", threads=1) as database:
-        _create_staged_views(database, staging)
+        _create_views(database, staging)
         # In this order: keys are made of the passages that remain, and only keys tell which queries have a positive.
-        _leave_out_ambiguous(database, staged)
+        _leave_out(database, _AMBIGUOUS, staged, SEVERAL_LABELS, QUERY, PASSAGE)
         _create_keys(database, where=f"source {source.name}")
         dangling = _leave_out_unanswered(database, staged, source)
         labels = _label_ids(database, source)
@@ -138,12 +141,7 @@ def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
     return {"queries_kept": 0, "passages_kept": 0, "skipped_source": reason}
 
 
-# Staged records without those left out. Each SELECT below is in the order that its table needs.
-_MENTIONS = """
-    CREATE VIEW passages AS SELECT * FROM staged_passages ANTI JOIN left_out USING (record);
-    CREATE VIEW queries AS SELECT * FROM staged_queries ANTI JOIN left_out USING (record);
-    CREATE VIEW links AS SELECT * FROM staged_links ANTI JOIN left_out USING (record)
-"""
+# Each SELECT below is in the order that its table needs.
 _CORPUS = "SELECT doc_id, text, content_key FROM passages ORDER BY doc_id"
 _QUERIES = """
     SELECT query_id, text, label, grade, "group" FROM queries ORDER BY query_id, grade, "group"
@@ -162,29 +160,31 @@ _TWO_TEXTS = """
 """
 _DANGLING = 'SELECT key, file, "row" FROM links ANTI JOIN keys USING (key)'
 _UNANSWERED = f"""
-    CREATE TABLE unanswered AS SELECT record FROM queries ANTI JOIN
+    SELECT record FROM queries ANTI JOIN
     (SELECT query_id FROM links JOIN keys USING (key) WHERE kind = {POSITIVE}) USING (query_id)
+"""
+# Texts that carry several labels: no label is the right one.
+_AMBIGUOUS = """
+    SELECT record FROM queries SEMI JOIN
+    (SELECT query_id FROM queries GROUP BY query_id HAVING count(DISTINCT label) > 1) USING (query_id)
 """
 
 
-def _create_staged_views(database: "DuckDBPyConnection", staging: Path) -> None:
-    """Make each staged file a view, `staged_passages` and so on."""
-    for name in ("passages", "queries", "links"):
+def _create_views(database: "DuckDBPyConnection", staging: Path) -> None:
+    """Make each staged file a view, without the records that are left out."""
+    database.execute("CREATE TABLE left_out (record BIGINT)")
+    for name in SCHEMAS:
         path = str(staging / f"{name}.parquet").replace("'", "''")
-        database.execute(f"CREATE VIEW staged_{name} AS SELECT * FROM read_parquet('{path}')")
+        database.execute(
+            f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}') ANTI JOIN left_out USING (record)"
+        )
 
 
-def _leave_out_ambiguous(database: "DuckDBPyConnection", staged: Staged) -> None:
-    """Leave out texts that carry several labels: no label is the right one."""
-    database.execute(
-        "CREATE TABLE left_out AS SELECT record FROM staged_queries SEMI JOIN "
-        "(SELECT query_id FROM staged_queries GROUP BY query_id HAVING count(DISTINCT label) > 1) USING (query_id)"
-    )
-    database.execute(_MENTIONS)
-    count = database.execute("SELECT count(*) FROM left_out").fetchone()[0]
-    if count:
-        for role in (QUERY, PASSAGE):
-            staged.skipped[role][SEVERAL_LABELS] += count
+def _leave_out(database: "DuckDBPyConnection", query: str, staged: Staged, reason: str, *roles: str) -> None:
+    """Leave out the records of `query`, and count them as skipped for `reason`."""
+    (count,) = database.execute(f"INSERT INTO left_out {query}").fetchone()
+    for role in roles if count else ():
+        staged.skipped[role][reason] += count
 
 
 def _create_keys(database: "DuckDBPyConnection", *, where: str) -> None:
@@ -208,11 +208,7 @@ def _leave_out_unanswered(database: "DuckDBPyConnection", staged: Staged, source
     dangling = database.execute(f"SELECT count(*) FROM ({_DANGLING})").fetchone()[0]
     for key, file, row in database.execute(f'{_DANGLING} ORDER BY file, "row", key').fetchmany(MOST_FAULTS):
         logger.warning("source %s: %s row %s: passage %r is named, but is not there", source.name, file, row, key)
-    database.execute(_UNANSWERED)
-    count = database.execute("SELECT count(*) FROM unanswered").fetchone()[0]
-    if count:
-        staged.skipped[QUERY][NO_POSITIVE] += count
-        database.execute("INSERT INTO left_out SELECT record FROM unanswered")
+    _leave_out(database, _UNANSWERED, staged, NO_POSITIVE, QUERY)
     return dangling
 
 

@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 from f2llm.records.files import read_json
 from f2llm.records.sql import database
-from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import raw_files
-from f2llm.sources.exclude import without_excluded
-from f2llm.sources.normalise import Reading
+from f2llm.sources.normalise import Reading, adapted
 from f2llm.sources.records import PASSAGE, QUERY
 from f2llm.sources.staging import stage_records
 
@@ -45,10 +43,7 @@ def read_again(
         raw_files(raw, names) as files,
         database(memory_mb=MEMORY_MB) as engine,
     ):
-        records = read_records(files, name=source.name, adapter=source.adapter, options=source.options)
-        if source.exclude:
-            records = without_excluded(records, source.exclude, task=source.task)
-        stage_records(records, Path(staging), task=source.task, source=source.name)
+        stage_records(adapted(source, files), Path(staging), task=source.task, source=source.name)
         for role, table, column in ((QUERY, "queries", "query_id"), (PASSAGE, "passages", "doc_id")):
             rows = engine.execute(
                 f'SELECT {column}, text, file, "row", field FROM read_parquet(?) '

@@ -26,8 +26,7 @@ def duplicates(
     sentence pairs with a score of at least 4, both directions.) Without `group` rows are split by
     the smaller text.
     """
-    conditions = [column for column in (label, grade, group) if column]
-    for row in rows.read(text, other, *conditions):
+    for row in rows.read(text, other, label, grade, group):
         first, second = text_of(row.values, text), text_of(row.values, other)
         if not first or not second:
             yield Skipped(f"{other if first else text!r} is empty", row.file, row.row)

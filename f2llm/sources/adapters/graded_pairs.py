@@ -14,7 +14,7 @@ def graded_pairs(
 
     Without `group` rows are split by their first text.
     """
-    for row in rows.read(text, other, grade, *([group] if group else [])):
+    for row in rows.read(text, other, grade, group):
         first, second = (text_of(row.values, column) for column in (text, other))
         number = number_in(text_of(row.values, grade))
         if not first or not second:

@@ -24,7 +24,7 @@ def labelled(
     other labels are left out. Of several labels (a list, or separated by `label_separator`) the first
     counts. Without `group` rows are split by their text. Texts are cut to `max_words`.
     """
-    for row in rows.read(text, label, *([group] if group else [])):
+    for row in rows.read(text, label, group):
         content, raw_label = text_of(row.values, text), next(iter(texts_of(row.values, label)), "")
         if label_separator:
             raw_label = raw_label.split(label_separator)[0].strip()

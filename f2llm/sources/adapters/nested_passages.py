@@ -21,7 +21,7 @@ def nested_passages(
     Both columns hold lists of structs, of which `text` are the fields that make a passage. Split by
     question.
     """
-    for row in rows.read(query, positives, *([passages] if passages else [])):
+    for row in rows.read(query, positives, passages):
         question = text_of(row.values, query)
         texts_of_column: dict[str, list[str]] = {}
         for column in filter(None, (positives, passages)):

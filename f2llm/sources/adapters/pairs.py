@@ -32,7 +32,7 @@ def pairs(
     `min_words` are left out, passages are cut to `max_words`.
     """
     named = [name for name in negatives if WILDCARD not in name]
-    for row in rows.read(query, positive, *named, *passages, *([group] if group else [])):
+    for row in rows.read(query, positive, *named, *passages, group):
         text, right = text_of(row.values, query), texts_of(row.values, positive)
         long_enough = [passage for passage in right if len(passage.split()) >= min_words]
         if not text or not right or not long_enough:

@@ -67,7 +67,7 @@ class RawRows:
         self._left_out: dict[str, Skipped] = {}
 
     def read(self, *needed: Columns, pattern: str = "*") -> Iterator[Row]:
-        """Yield the rows of the files whose name matches `pattern` ("*" also crosses "/").
+        """Yield the rows of the files whose name matches `pattern` ("*" also crosses "/"); a column "" is not needed.
 
         Raises:
             InputError: no such file, one of an unknown format, or one whose first row lacks a
@@ -80,7 +80,7 @@ class RawRows:
             for row, values in enumerate(itertools.islice(_open(place, self._layout), self._layout.skip_rows, None)):
                 values = {**values, **added} if added else values
                 if row == 0:
-                    _check_columns(values, [*needed, *only], where=where)
+                    _check_columns(values, [*filter(None, needed), *only], where=where)
                 if all(text_of(values, column) in texts for column, texts in only.items()):
                     yield Row(where, row, values)
                 else:
