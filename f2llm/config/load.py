@@ -38,7 +38,10 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str, stan
     """
     schema, folder = load_schema("config"), Path(folder)
     faults = check(content, schema=schema, where=where)
-    settings = with_defaults(_with_recipe(content), schema)
+    train = content.get("train")
+    settings = with_defaults(
+        {**content, "train": with_recipe(train)} if isinstance(train, Mapping) else content, schema
+    )
     sound = accepted(settings, schema)
     named = _named_stanzas(sound, stanzas or Stanzas(folder), faults=faults)
     faults += faults_between(sound, named, where=where)
@@ -53,17 +56,6 @@ def load_run_file(path: str | Path) -> Run:
     """The run in a YAML file; stanzas lie beside it (sources/, models/, benchmarks/)."""
     path = Path(path)
     return load_run(read_yaml(path), folder=path.parent, where=str(path))
-
-
-def without_excluded(benchmark: Benchmark, exclusions: Sequence[Exclusion]) -> Benchmark:
-    """The benchmark without the tasks that are drawn from sources excluded as a whole."""
-    excluded = {exclusion.source for exclusion in exclusions if exclusion.whole}
-    return replace(benchmark, tasks=tuple(task for task in benchmark.tasks if task.source not in excluded))
-
-
-def _with_recipe(content: Mapping[str, Any]) -> dict[str, Any]:
-    train = content.get("train")
-    return dict(content) | ({"train": with_recipe(train)} if isinstance(train, Mapping) else {})
 
 
 def _named_stanzas(settings: Mapping[str, Any], stanzas: Stanzas, *, faults: list[str]) -> NamedStanzas:
@@ -126,12 +118,13 @@ def _run(
     folder: Path,
 ) -> Run:  # fmt: skip
     """The run of settings and stanzas without faults."""
-    benchmark = without_excluded(named.benchmark, exclusions)
+    excluded = {exclusion.source for exclusion in exclusions if exclusion.whole}
+    tasks = tuple(task for task in named.benchmark.tasks if task.source not in excluded)
     barred_names = {source.name for source in barred}
     trained = {source.name: source for source in named.sources if source.name not in barred_names}
     # What is kept out of training may still be scored on.
     untrained = [*named.heldout, *(source for source in named.sources if source.name in barred_names)]
-    drawn_from = {task.source for task in benchmark.tasks}
+    drawn_from = {task.source for task in tasks}
     released = [(name, stanza) for name, stanza in named.released.items() if name in trained]
     resolved = {
         "barred": barred,
@@ -140,7 +133,7 @@ def _run(
         "compare": tuple(Comparison(source=name, released=stanza) for name, stanza in released),
         "backbone": named.backbone,
         "retriever": named.retriever,
-        "benchmark": benchmark,
+        "benchmark": replace(named.benchmark, tasks=tasks),
         "scored_models": tuple(named.scored),
         "ablate": changes_of(settings["ablate"], sources=list(trained)),
         "exclude": exclusions,

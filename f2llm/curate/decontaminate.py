@@ -81,8 +81,10 @@ class EvaluationTexts:
 
     def match(self, forms: Sequence[str]) -> Hits:
         """Hits of training texts, given in their comparable forms."""
-        # Texts that are equal, at any length.
-        hits = [self._equal_hits(forms)]
+        # Texts that are equal, at any length; one form may be in several tasks, an empty one is in no index.
+        wanted = np.fromiter((comparable_key(form) for form in forms), np.uint64, len(forms))
+        counts, places = find_all(self._index.keys, wanted)
+        hits = [(np.repeat(np.arange(len(forms)), counts), self._index.texts[places], np.ones(len(places)), EQUAL)]
         # Evaluation texts of 5 to 8 words as one run, longer ones by their 5-grams: single words, so a hash a word.
         words = word_hashes([spaced(form) for form in forms])
         *short, long = self._index.runs
@@ -113,18 +115,13 @@ class EvaluationTexts:
         places = self.places(hits.text.tolist())
         return [f"{place.task} {place.id} {rule}" for place, rule in zip(places, hits.rule.tolist(), strict=True)]
 
-    def _equal_hits(self, forms: Sequence[str]) -> tuple[NDArray, NDArray, NDArray, str]:
-        """(position, evaluation text, containment) of equal texts, and the rule; one form may be in several tasks."""
-        wanted = np.fromiter((comparable_key(form) for form in forms), np.uint64, len(forms))
-        counts, places = find_all(self._index.keys, wanted)  # empty forms are in no index
-        return np.repeat(np.arange(len(forms)), counts), self._index.texts[places], np.ones(len(places)), EQUAL
-
 
 def best_dropping(hits: Hits) -> Hits:
     """For every training text the one hit that drops it: the best over all tasks."""
     hits = hits.where(hits.drops)
     order = np.lexsort((hits.text, hits.rule != EQUAL, -hits.containment, hits.position))
-    return Hits(*(column[order[group_starts(hits.position[order])]] for column in hits))
+    best = order[group_starts(hits.position[order])]
+    return Hits(*(column[best] for column in hits))
 
 
 def _containments(

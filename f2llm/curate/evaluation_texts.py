@@ -223,16 +223,12 @@ def _write_runs(rows: Path, folder: Path, *, chosen: Mask) -> None:
             for name, size in SIZES.items():
                 # A text stands in one of the indexes: that of its length, or the one of 5-grams if it is longer.
                 indexed = words[-1] > LONGEST_RUN if name == "long" else words[-1] == size
-                runs[name].append(_only(distinct(windows(hashed, size=size)), indexed))
+                shingled = distinct(windows(hashed, size=size))
+                counts = np.where(indexed, np.diff(shingled.offsets), 0)
+                runs[name].append(Ragged(shingled.values[indexed[shingled.owners()]], offsets_of(counts)))
     np.save(folder / "words.npy", np.concatenate(words))
     for name in SIZES:
         _write_index(runs.pop(name), folder, name=name)
-
-
-def _only(rows: Ragged, chosen: Mask) -> Ragged:
-    """The rows, those that are not chosen emptied."""
-    counts = np.where(chosen, np.diff(rows.offsets), 0)
-    return Ragged(rows.values[chosen[rows.owners()]], offsets_of(counts))
 
 
 def _write_index(parts: Sequence[Ragged], folder: Path, *, name: str) -> None:

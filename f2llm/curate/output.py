@@ -30,7 +30,8 @@ class Outputs(NamedTuple):
 
 def write_passages(path: str | Path, passages: Passages, live: Mask) -> int:
     """Write the live passages and return their number."""
-    return write_table(path, schema=CORPUS, rows=_live_batches(passages.path, live))
+    rows = (batch.filter(pa.array(live[at : at + len(batch)])) for at, batch in numbered(read_batches(passages.path)))
+    return write_table(path, schema=CORPUS, rows=rows)
 
 
 def write_queries(
@@ -75,8 +76,3 @@ def check_account(*, rows: int, kept: int, ledger: Ledger, path: str | Path) -> 
     removed = int((~ledger.live).sum())
     if rows != kept + removed or count_rows(path) != kept:
         raise AssertionError(f"{path}: {rows} rows in, {kept} kept, {removed} removed, {count_rows(path)} written")
-
-
-def _live_batches(path: Path, live: Mask) -> Iterator[pa.RecordBatch]:
-    for start, batch in numbered(read_batches(path)):
-        yield batch.filter(pa.array(live[start : start + len(batch)]))

@@ -37,7 +37,10 @@ def settle_positives(
     removed = positives.where(~live[positives.passage])
     alive_negatives = negatives.where(live[negatives.passage])
     # A negative that is a positive, or says the same as one or as the query, would teach the opposite.
-    forbidden = np.concatenate([alive.keys(passages), _near_keys(alive, near, passages)])
+    # A join of positives with near edges: each positive is repeated for each passage near to it.
+    counts, places = find_all(near.query, alive.passage)
+    near_keys = np.repeat(alive.query, counts) * passages + near.passage[places]
+    forbidden = np.concatenate([alive.keys(passages), near_keys])
     false = np.isin(alive_negatives.keys(passages), forbidden)
     false |= passage_keys[alive_negatives.passage] == query_keys[alive_negatives.query]
     had, has_live, has_usable = positives.has(queries), alive.has(queries), usable.has(queries)
@@ -68,10 +71,3 @@ def near_links(edges: Edges, *, final: Ints) -> Links:
     links = np.unique(np.stack([np.concatenate([left, right]), np.concatenate([right, left])], axis=1), axis=0)
     links = links[links[:, 0] != links[:, 1]]
     return Links(links[:, 0], links[:, 1])
-
-
-def _near_keys(positives: Links, near: Links, passages: int) -> Ints:
-    """Keys of (query, passage near to one of its positives)."""
-    # A join of positives with near edges: each positive is repeated for each passage near to it.
-    counts, places = find_all(near.query, positives.passage)
-    return np.repeat(positives.query, counts) * passages + near.passage[places]

@@ -75,7 +75,13 @@ def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, wher
     logging.disable_progress_bar()
     dense = check_modules(origin, pooling=model.pooling, where=where)
     load = _load_gguf if model.format == "gguf" else _load_folder
-    loaded = load(origin, layers=model.layers, where=where)
+    loaded, missing = load(origin, layers=model.layers, where=where)
+    if missing:
+        raise InputError(
+            f"{where}: the file lacks {len(missing)} weights of its architecture ({', '.join(missing[:3])}, ...); "
+            "use a complete checkpoint of a supported architecture"
+        )
+    loaded.eval()
     _check_geometry(model, loaded.config, where=where)
     loaded.save_pretrained(aside)
     tokenizer = finish_tokenizer(
@@ -127,8 +133,8 @@ def _unpack(model: FetchedModel, files: list[Fetched], work: Path, *, where: str
     return target / Path(model.member).name if model.format == "gguf" else target
 
 
-def _load_gguf(file: Path, *, layers: int | None, where: str) -> "PreTrainedModel":
-    """The first layers of a GGUF file, dequantised to float32.
+def _load_gguf(file: Path, *, layers: int | None, where: str) -> tuple["PreTrainedModel", list[str]]:
+    """The first layers of a GGUF file, dequantised to float32, and the weights that it lacks.
 
     The weights go through transformers' own name map and un-permutation, into a model of the
     wanted depth. (`from_pretrained(gguf_file=...)` gives the same numbers, but needs one more
@@ -143,13 +149,11 @@ def _load_gguf(file: Path, *, layers: int | None, where: str) -> "PreTrainedMode
     model = AutoModel.from_config(config, dtype=torch.float32)
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that has no switch
         weights = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)["tensors"]
-    missing = model.load_state_dict(weights, strict=False).missing_keys
-    _refuse_missing(missing, where=where)
-    return model.eval()
+    return model, model.load_state_dict(weights, strict=False).missing_keys
 
 
-def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrainedModel":
-    """The first layers of a transformers folder in float32; safetensors only."""
+def _load_folder(folder: Path, *, layers: int | None, where: str) -> tuple["PreTrainedModel", list[str]]:
+    """The first layers of a transformers folder in float32, safetensors only, and the weights that it lacks."""
     import torch
     from transformers import AutoConfig, AutoModel
 
@@ -165,11 +169,10 @@ def _load_folder(folder: Path, *, layers: int | None, where: str) -> "PreTrained
     )  # fmt: skip
     # A sentence encoder may come without the classification head that its class declares.
     head = {key for key in info["missing_keys"] if key.startswith("pooler.")}
-    _refuse_missing(sorted(set(info["missing_keys"]) - head), where=where)
     for name, parameter in model.named_parameters():
         if name in head:
             torch.nn.init.zeros_(parameter)
-    return model.eval()
+    return model, sorted(set(info["missing_keys"]) - head)
 
 
 def _keep_layers(config: "PreTrainedConfig", layers: int | None, *, where: str) -> "PreTrainedConfig":
@@ -196,14 +199,6 @@ def _check_geometry(model: FetchedModel, config: "PreTrainedConfig", *, where: s
     ]
     if differ:
         raise InputError(f"{where}: geometry: {', '.join(differ)}; correct it in the stanza")
-
-
-def _refuse_missing(missing: list[str], *, where: str) -> None:
-    if missing:
-        raise InputError(
-            f"{where}: the file lacks {len(missing)} weights of its architecture ({', '.join(missing[:3])}, ...); "
-            "use a complete checkpoint of a supported architecture"
-        )
 
 
 def _tokenizer_of(origin: Path, *, where: str) -> Any:  # noqa: ANN401 - a class of transformers

@@ -40,7 +40,7 @@ MOST_FAULTS = 5
 MOST_CLASSES = 1000  # of a classification source, whose other labels are negatives of every text
 SEVERAL_LABELS = "equal texts under several labels"
 NO_POSITIVE = "query has no positive"
-TABLES = ("corpus", "queries", "origins")
+TABLES = {"corpus": CORPUS, "queries": QUERIES, "origins": ORIGINS}
 logger = logging.getLogger(__name__)
 
 
@@ -136,7 +136,7 @@ def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:
 
 
 def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
-    for name, schema in zip(TABLES, (CORPUS, QUERIES, ORIGINS), strict=True):
+    for name, schema in TABLES.items():
         write_table(folder / f"{name}.parquet", schema=schema, rows=[], metadata={"skipped": reason})
     return {"queries_kept": 0, "passages_kept": 0, "skipped_source": reason}
 
