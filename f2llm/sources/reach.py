@@ -43,7 +43,7 @@ def reach(orders: Sequence[tuple[str, Sequence[Fetch]]], *, ask: bool = True) ->
                 stored += 1
                 if not local_files(fetch.path):
                     faults.append(f"{owner}: {fetch.path} is not there; put it there or correct `path`")
-            elif is_stored(fetch, owner=owner):
+            elif _is_stored(fetch, owner=owner):
                 stored += 1
             else:
                 questions.setdefault(_question_key(fetch), (owner, fetch))
@@ -62,7 +62,7 @@ def _grouped_faults(replies: Iterable[tuple[str, Reply]]) -> list[str]:
     return [f"{', '.join(names)}: {where}: {fault}" for (where, fault), names in owners.items() if fault]
 
 
-def is_stored(fetch: Fetch, *, owner: str) -> bool:
+def _is_stored(fetch: Fetch, *, owner: str) -> bool:
     """Whether a place's files can be had without the network."""
     wheel = fetch.kind != "package" or any((CACHE / fetch.sha256).glob("*.whl"))
     return wheel and not missing_offline(fetch, owner=owner)

@@ -19,12 +19,8 @@ class Diagnosis(NamedTuple):
     chapter_title: str  # without the range of codes
     code: str
     description: str
+    category: str  # the first three characters of the code
     inclusion_terms: tuple[str, ...]
-
-    @property
-    def category(self) -> str:
-        """The first three characters of the code."""
-        return self.code[:CATEGORY_DIGITS]
 
 
 def diagnoses(file: RawFile, member: str) -> Iterator[Diagnosis]:
@@ -36,5 +32,5 @@ def diagnoses(file: RawFile, member: str) -> Iterator[Diagnosis]:
         for diagnosis in chapter.iter("diag"):
             terms = tuple(one_line(note.text) for note in diagnosis.findall("inclusionTerm/note"))
             code, description = one_line(diagnosis.findtext("name")), one_line(diagnosis.findtext("desc"))
-            yield Diagnosis(row, number, title, code, description, terms)
+            yield Diagnosis(row, number, title, code, description, code[:CATEGORY_DIGITS], terms)
             row += 1
