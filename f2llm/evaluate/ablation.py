@@ -2,9 +2,9 @@
 
 import math
 import statistics
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -31,18 +31,8 @@ ABLATIONS = pa.schema(
 )
 
 
-class Effect(NamedTuple):
+class Effect(namedtuple("Effect", ABLATIONS.names)):
     """How a change moved the score of one task, or a mean of tasks: a row of ABLATIONS."""
-
-    run: str
-    task: str
-    source: str
-    before: float | None
-    after: float | None
-    points: float | None
-    low: float | None
-    high: float | None
-    real: bool | None
 
 
 def ablation_effects(scores: str | Path, *, run: str, changed: Sequence[str], tasks: Mapping[str, str]) -> list[Effect]:

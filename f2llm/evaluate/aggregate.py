@@ -6,13 +6,15 @@ that over the means of the types. A missing score makes every mean that includes
 """
 
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from f2llm.config.benchmarks import Task
 
 DEFAULT = "default"
 TEST = "test"
+Item = TypeVar("Item")
 
 
 class LeaderboardMeans(NamedTuple):
@@ -45,6 +47,19 @@ def mean(scores: Iterable[float | None]) -> float | None:
     return None if not scores or None in scores else statistics.fmean(scores)
 
 
+def in_points(score: float | None) -> float | None:
+    """A score of 0..1 in points, four decimals."""
+    return None if score is None else round(100 * score, 4)
+
+
+def grouped(items: Iterable[tuple[str, Item]]) -> dict[str, list[Item]]:
+    """The items of each key, in their order."""
+    groups = defaultdict(list)
+    for key, item in items:
+        groups[key].append(item)
+    return dict(groups)
+
+
 def whole_of(task: Task) -> str:
     """The name under which a task counts in means: that of the task it is a part of, or its own."""
     return task.part_of or task.name
@@ -52,17 +67,13 @@ def whole_of(task: Task) -> str:
 
 def whole_scores(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, float | None]:
     """The scores of whole tasks, from `scores` (task -> score) of their parts."""
-    parts: dict[str, list[float | None]] = {}
-    for task in tasks:
-        parts.setdefault(whole_of(task), []).append(scores.get(task.name))
+    parts = grouped((whole_of(task), scores.get(task.name)) for task in tasks)
     return {whole: mean(of_parts) for whole, of_parts in parts.items()}
 
 
 def leaderboard_means(scores: Mapping[str, float | None], types: Mapping[str, str]) -> LeaderboardMeans:
     """The means of one model; `scores` is task -> score, `types` task -> type of all tasks that count."""
-    by_type: dict[str, list[float | None]] = {}
-    for task, kind in types.items():
-        by_type.setdefault(kind, []).append(scores.get(task))
+    by_type = grouped((kind, scores.get(task)) for task, kind in types.items())
     of_types = {kind: mean(of_type) for kind, of_type in sorted(by_type.items())}
     return LeaderboardMeans(mean(scores.get(task) for task in types), mean(of_types.values()), of_types)
 

@@ -1,11 +1,12 @@
 """One evaluation job: candidates that share a network are scored on some tasks, a result file of mteb's for each."""
 
+import functools
 import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import Candidate
@@ -19,7 +20,7 @@ from f2llm.models.device import resolve_precision
 from f2llm.models.prompts import format_query
 from f2llm.records.files import sha256_path, write_json
 from f2llm.records.tables import read_table, write_rows
-from f2llm.vectors.fill import Encodes
+from f2llm.vectors.fill import load_encoder
 
 # Keys of mteb's result that tell the time: they would make every run's bytes differ. Times are in the job's manifest.
 CLOCK = ("date", "evaluation_time", "evaluation_phases", "kg_co2_emissions")
@@ -36,14 +37,14 @@ def evaluate_batch(
     scores: str | Path,
     scratch: str | Path,
     threads: int,
-    store: str | Path | None = None,
+    store: str | Path,
 ) -> dict[str, Any]:
     """Evaluate `candidates`, which share one network, on `tasks`; return counts and times.
 
     `data` are the folders of the tasks, in their order. Results go to `scores`/{candidate}/{task}.json: mteb's own file
     without the time, with the model's name and revision; and to `scores`/{candidate}/items/{task}.parquet (schema
-    ITEMS). A task without rows is not scored; its file says so. Vectors are kept below `store`, or in memory alone for
-    None. Caches go to a folder below `scratch` that is deleted.
+    ITEMS). A task without rows is not scored; its file says so. Vectors are kept below
+    `store`. Caches go to a folder below `scratch` that is deleted.
 
     Raises:
         InputError: the model cannot read `max_length` tokens, or a text has no vector.
@@ -60,15 +61,16 @@ def evaluate_batch(
     if not full:
         return counts
     with offline(scratch) as private:
-        network = open_network(candidates, threads=threads, store=store)
-        seconds = _evaluate(network.models, full, folders=folders, scores=Path(scores), scratch=private)
-    identity = {model.mteb_model_meta.name: model.mteb_model_meta.revision for model in network.models}
+        vectors, settings = open_network(candidates, threads=threads, store=store)
+        precision = settings["precision"]
+        models = [EvaluatedModel(one, vectors, revision=revision_of(one, precision=precision)) for one in candidates]
+        seconds = _evaluate(models, full, folders=folders, scores=Path(scores), scratch=private)
     return counts | {
-        "texts_encoded": network.vectors.encoded,
-        "texts_reused": network.vectors.reused,
-        "precision": network.precision,
-        "device": network.device,
-        "models": identity,
+        "texts_encoded": vectors.encoded,
+        "texts_reused": vectors.reused,
+        "precision": precision,
+        "device": settings["device"],
+        "models": {model.mteb_model_meta.name: model.mteb_model_meta.revision for model in models},
         "task_seconds": seconds,
     }
 
@@ -92,51 +94,30 @@ def encode_shard(
     table = read_table(texts, columns=["id", "field", "text"])
     rows = zip(*(table[name].to_pylist() for name in ("id", "field", "text")), strict=True)
     passages = [text for key, field, text in rows if field == "corpus" and int(key[:8], 16) % count == number]
-    network = open_network(candidates, threads=threads, store=store)
+    vectors, _ = open_network(candidates, threads=threads, store=store)
     prompt = candidates[0].passage_prompt
     prompted = [format_query(prompt, instruction=task.instruction, text=text) for text in passages]
-    network.vectors.fill(prompted, what=f"{task.name} ({number + 1} of {count})")
+    vectors.add(prompted, what=f"{task.name} ({number + 1} of {count})")
     write_json(manifest, {"task": task.name, "shard": number, "shards": count, "passages": len(passages)})
-    return {"passages": len(passages), "texts_encoded": network.vectors.encoded, "texts_reused": network.vectors.reused}
+    return {"passages": len(passages), "texts_encoded": vectors.encoded, "texts_reused": vectors.reused}
 
 
-class OpenedNetwork(NamedTuple):
-    """The vectors of one network, and the models that candidates make of them."""
+def open_network(
+    candidates: Sequence[Candidate], *, threads: int, store: str | Path
+) -> tuple[SharedVectors, dict[str, Any]]:
+    """The vectors of the one network that `candidates` share, and what decides them besides weights and pooling.
 
-    vectors: SharedVectors
-    models: list[EvaluatedModel]
-    precision: str
-    device: str
-
-
-def open_network(candidates: Sequence[Candidate], *, threads: int, store: str | Path | None) -> OpenedNetwork:
-    """The models of `candidates`, which share one network; its weights are loaded when a first text needs them."""
+    The weights are loaded when a first text needs them.
+    """
     import torch
 
     first = candidates[0]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = resolve_precision(first.precision, device=device)
+    settings = {"max_length": first.max_length, "precision": precision, "device": device}
     poolings = sorted({candidate.pooling for candidate in candidates})
-    key = {"max_length": first.max_length, "precision": precision}
-    stores = None if store is None else open_stores(first, store, poolings=poolings, device=device, **key)
-
-    def load() -> Encodes:
-        return _encoder(first, threads=threads, **key)
-
-    vectors = SharedVectors(load, poolings=poolings, stores=stores)
-    models = [EvaluatedModel(candidate, vectors, revision=revision_of(candidate, **key)) for candidate in candidates]
-    return OpenedNetwork(vectors, models, precision, device)
-
-
-def _encoder(candidate: Candidate, *, max_length: int, precision: str, threads: int) -> Encodes:
-    import torch
-
-    from f2llm.models.packed_encoder import PackedEncoder
-
-    torch.set_num_threads(threads)
-    return PackedEncoder.load(
-        Path(candidate.folder), pooling=candidate.pooling, max_length=max_length, precision=precision
-    )
+    load = functools.partial(load_encoder, first.folder, pooling=first.pooling, threads=threads, **settings)
+    return SharedVectors(load, stores=open_stores(first, store, poolings=poolings, **settings)), settings
 
 
 def _evaluate(

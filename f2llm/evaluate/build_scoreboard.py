@@ -11,9 +11,9 @@ from typing import Any
 
 from f2llm.config.benchmarks import Benchmark, Task
 from f2llm.config.candidates import RUN, Candidate
-from f2llm.evaluate.aggregate import borda, leaderboard_means, score_of, whole_of, whole_scores
+from f2llm.evaluate.aggregate import borda, in_points, leaderboard_means, score_of, whole_of, whole_scores
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
-from f2llm.evaluate.published import all_published_scores
+from f2llm.evaluate.published import published_scores
 from f2llm.evaluate.scoreboard import Decontamination, write_scoreboard
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.records.files import read_json, write_json
@@ -147,28 +147,24 @@ def costs_of(manifests: Sequence[str | Path]) -> dict[str, Any]:
     }
 
 
-def means_in_points(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, Any]:
+def meansin_points(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, Any]:
     """The means of one model in points, four decimals; `scores` are 0..1."""
     means = leaderboard_means(whole_scores(scores, tasks), {whole_of(task): task.type_name for task in tasks})
-    types = {name: _in_points(score) for name, score in means.types.items()}
-    return {"task": _in_points(means.task), "task_type": _in_points(means.task_type), "types": types}
-
-
-def _in_points(score: float | None) -> float | None:
-    return None if score is None else round(100 * score, 4)
+    types = {name: in_points(score) for name, score in means.types.items()}
+    return {"task": in_points(means.task), "task_type": in_points(means.task_type), "types": types}
 
 
 def _published_models(folder: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Scores, means and Borda rank of each model of a folder of published results."""
-    published = all_published_scores(folder, tasks)
+    published = published_scores(folder, tasks)
     whole = {model: whole_scores(scores, tasks) for model, scores in published.items()}
     ranks = borda(whole, list(dict.fromkeys(map(whole_of, tasks))))
     return [
         {
             "model": model,
-            "means": means_in_points(scores, tasks),
+            "means": meansin_points(scores, tasks),
             "borda_rank": ranks.get(model, (None,))[0],
-            "scores": {task: _in_points(score) for task, score in scores.items()},
+            "scores": {task: in_points(score) for task, score in scores.items()},
         }
         for model, scores in published.items()
     ]
@@ -191,7 +187,7 @@ def _earlier_runs(
             result = read_json(path) if path.is_file() else {}
             if result.get("dataset_revision") == revisions[task.name]:
                 task_scores[task.name] = score_of(task, result)
-        earlier.append({"model": folder.name, "means": means_in_points(task_scores, tasks)})
+        earlier.append({"model": folder.name, "means": meansin_points(task_scores, tasks)})
     return earlier
 
 

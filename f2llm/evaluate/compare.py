@@ -64,19 +64,18 @@ def format_comparison(comparison: ModelComparison) -> str:
     names = comparison.names
     tasks = list(dict.fromkeys(row.task for row in comparison.rows))
     cells = {(row.model, row.task): row for row in comparison.rows}
+    means = {name: mean(cells[name, task].score for task in tasks) for name in names}
+    last = f"mean of {len(tasks)}"
+    for name in names:
+        difference = None if None in (means[names[0]], means[name]) else means[name] - means[names[0]]
+        cells[name, last] = Compared(last, name, means[name], difference, None, None, None)
     rows = [["task", names[0], *(cell for name in names[1:] for cell in (name, ""))]]
-    for task in tasks:
+    for task in (*tasks, last):
         row = [task, _shown(cells[names[0], task].score)]
         for cell in (cells[name, task] for name in names[1:]):
             mark = "" if cell.real is None else "*" if cell.real else "~"
             row += [_shown(cell.score), "" if cell.points is None else f"{cell.points:+.2f}{mark}"]
         rows.append(row)
-    means = {name: mean(cells[name, task].score for task in tasks) for name in names}
-    row = [f"mean of {len(tasks)}", _shown(means[names[0]])]
-    for name in names[1:]:
-        difference = None if None in (means[names[0]], means[name]) else means[name] - means[names[0]]
-        row += [_shown(means[name]), "" if difference is None else f"{difference:+.2f}"]
-    rows.append(row)
     notes = (
         [f"not compared, since scored on different rows: {_listed(comparison.left_out)}"] if comparison.left_out else []
     )

@@ -4,8 +4,9 @@ Retrieval and reranking: the main score of each query. Classification: the share
 correctly. STS: the cosine of a pair, with its gold score. Other tasks have no scores of single items.
 """
 
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,14 +31,8 @@ ITEMS = pa.schema(
 _OF_QUERY = {"ndcg_at_": "ndcg_cut_", "map_at_": "map_cut_"}
 
 
-class Item(NamedTuple):
-    """A row of the table: one query, text or pair."""
-
-    split: str
-    subset: str
-    item: str
-    score: float
-    gold: float | None = None
+class Item(namedtuple("Item", ITEMS.names, defaults=[None])):
+    """A row of the table: one query, text or pair; `gold` is null unless given."""
 
 
 class ItemRecorder:

@@ -4,75 +4,49 @@ mteb calls every local model "no_model_name", so it would take the results of on
 hash of all that decides a vector. Shapes: P poolings, N texts, D dimensions.
 """
 
-import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.config.candidates import Candidate
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.mteb import UnitVectors, instruction_of
+from f2llm.evaluate.tasks.mteb import ORGANISATION, UnitVectors, instruction_of
 from f2llm.models.prompts import format_query
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id
-from f2llm.vectors.fill import Encodes, StoredVectors, open_store
+from f2llm.vectors.fill import StoredVectors, open_store
 from f2llm.vectors.store import FLOAT32, VectorStore, as_ids
 
-ORGANISATION = "f2llm"
+if TYPE_CHECKING:
+    from mteb.abstasks.task_metadata import TaskMetadata
+
 REVISION_DIGITS = 40
 # Files of a model folder that decide vectors; its card may change.
 DECIDING = ("*.safetensors", "*.json", "*.txt", "*.model")
 
 
-class SharedVectors:
+class SharedVectors(StoredVectors):
     """Vectors of one network under several poolings, for all tasks: one forward pass for each distinct text.
 
-    With `stores` (pooling -> store of float32 rows), vectors that any job stored for any task are read from there, and
-    new ones are added; memory holds those of one call of `get`. Without, all vectors stay in memory. The network is
-    loaded when a first text needs it.
+    Vectors that any job stored for any task are read from the stores (pooling -> store of float32 rows), and new ones
+    are added; memory holds those of one call of `get`. The network is loaded when a first text needs it.
     """
 
-    def __init__(
-        self, load: Callable[[], Encodes], *, poolings: Sequence[str], stores: Mapping[str, VectorStore] | None = None
-    ) -> None:
-        self._load, self._poolings = functools.cache(load), tuple(poolings)
-        self._stored = None if stores is None else StoredVectors(load, stores=stores)
-        self._kept: dict[str, NDArray[np.float32]] = {}
-
-    @property
-    def encoded(self) -> int:
-        """Texts that were encoded."""
-        return self._stored.encoded if self._stored else len(self._kept)
-
-    @property
-    def reused(self) -> int:
-        """Texts whose vectors were in the stores."""
-        return self._stored.reused if self._stored else 0
+    def add(self, texts: Sequence[str], *, what: str) -> dict[str, bytes]:
+        """Encode and store `texts` without a stored vector; return the id of each distinct text."""
+        id_of = {text: doc_id(text) for text in texts}
+        self.fill(list(id_of), as_ids(list(id_of.values())), what=what)
+        return id_of
 
     def get(self, texts: Sequence[str], *, pooling: str, what: str) -> NDArray[np.float32]:
         """Vectors [N, D] in the order of `texts`."""
-        if self._stored:
-            ids = self.fill(texts, what=what)
-            row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-            return self._stored.stores[pooling].get(ids)[[row_of[text] for text in texts]]
-        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
-        if new:
-            vectors_PND = self._load().encode_poolings(new, poolings=self._poolings, what=what)
-            self._kept.update(zip(new, vectors_PND.transpose(1, 0, 2), strict=True))
-        row = self._poolings.index(pooling)
-        return np.stack([self._kept[text][row] for text in texts])
-
-    def fill(self, texts: Sequence[str], *, what: str) -> NDArray[np.bytes_]:
-        """Encode and store `texts` without a stored vector; return the ids of the distinct texts, in their order."""
-        distinct = list(dict.fromkeys(texts))
-        ids = as_ids([doc_id(text) for text in distinct])
-        self._stored.fill(distinct, ids, what=what)
-        return ids
+        id_of = self.add(texts, what=what)
+        return self.stores[pooling].get(as_ids([id_of[text] for text in texts]))
 
 
 class EvaluatedModel(UnitVectors):
@@ -83,29 +57,17 @@ class EvaluatedModel(UnitVectors):
     """
 
     def __init__(self, candidate: Candidate, vectors: SharedVectors, *, revision: str) -> None:
-        from mteb.models.model_meta import ModelMeta
-
+        super().__init__(f"{ORGANISATION}/{candidate.name}", revision=revision)
         self._candidate, self._vectors = candidate, vectors
-        identity = {"name": f"{ORGANISATION}/{candidate.name}", "revision": revision, "modalities": ["text"]}
-        self.mteb_model_meta: ModelMeta = ModelMeta.create_empty(overwrites=identity)
 
-    def encode(
-        self,
-        inputs: Any,  # noqa: ANN401 - a DataLoader of dicts
-        *,
-        task_metadata: Any,  # noqa: ANN401 - mteb's TaskMetadata
-        hf_split: str,
-        hf_subset: str,
-        prompt_type: Any = None,  # noqa: ANN401 - mteb's PromptType
-        **_: Any,  # noqa: ANN401
+    def vectors_of(
+        self, texts: list[str], metadata: "TaskMetadata", *, split: str, role: str | None
     ) -> NDArray[np.float32]:
-        """Vectors [N, D] of the texts in `inputs`, in their order."""
-        texts = [text for batch in inputs for text in batch["text"]]
-        passages = prompt_type is not None and prompt_type.value != "query"
-        template = self._candidate.passage_prompt if passages else self._candidate.query_prompt
-        instruction = instruction_of(task_metadata.prompt)
-        texts = [format_query(template, instruction=instruction, text=text) for text in texts]
-        vectors_ND = self._vectors.get(texts, pooling=self._candidate.pooling, what=task_metadata.name)
+        """Vectors [N, D] of the texts under their prompt."""
+        template = self._candidate.query_prompt if role in (None, "query") else self._candidate.passage_prompt
+        instruction = instruction_of(metadata.prompt)
+        prompted = [format_query(template, instruction=instruction, text=text) for text in texts]
+        vectors_ND = self._vectors.get(prompted, pooling=self._candidate.pooling, what=metadata.name)
         return shortened(vectors_ND, self._candidate.dimensions, model=self._candidate.name)
 
 
@@ -127,19 +89,14 @@ def shortened(vectors_ND: NDArray[np.float32], dimensions: int | None, *, model:
 
 
 def open_stores(
-    candidate: Candidate, folder: str | Path, *, poolings: Sequence[str], max_length: int, precision: str, device: str
+    candidate: Candidate, folder: str | Path, *, poolings: Sequence[str], **settings: object
 ) -> dict[str, VectorStore]:
-    """Pooling -> store of the network's vectors below `folder`."""
-    network = {
-        "files": _hashes(candidate.folder),
-        "max_length": max_length,
-        "precision": precision,
-        "device": device,
-    }
+    """Pooling -> store below `folder` of the network's vectors; `settings` are max_length, precision and device."""
+    network = {"files": _hashes(candidate.folder), **settings}
     return {pooling: open_store(folder, network | {"pooling": pooling}, dtype=FLOAT32) for pooling in poolings}
 
 
-def revision_of(candidate: Candidate, *, max_length: int, precision: str) -> str:
+def revision_of(candidate: Candidate, *, precision: str) -> str:
     """40 hex digits of a hash of all that decides a vector.
 
     That is weights, configuration and tokenizer (the files of the folder's top level), prompts, pooling, maximum length
@@ -151,7 +108,7 @@ def revision_of(candidate: Candidate, *, max_length: int, precision: str) -> str
         "passage_prompt": candidate.passage_prompt,
         "dimensions": candidate.dimensions,
         "pooling": candidate.pooling,
-        "max_length": max_length,
+        "max_length": candidate.max_length,
         "precision": precision,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:REVISION_DIGITS]

@@ -7,7 +7,7 @@ reads them.
 """
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,58 +26,43 @@ REMEDY = "delete it or fetch it again"
 class PublishedResult(NamedTuple):
     """One published result file."""
 
-    task: str
     revision: str  # name of its folder
     content: Mapping[str, Any]
 
 
-def published_files(folder: str | Path, tasks: Collection[str]) -> list[Path]:
-    """The result files of all models for `tasks`, sorted by model and path."""
-    return [path for model in _models(folder).values() for path in _files(model) if path.stem in tasks]
-
-
-def published_models(folder: str | Path) -> dict[str, Path]:
-    """Name ("owner/name") -> folder of each model.
-
-    Raises:
-        InputError: there is no model.
-    """
-    models = _models(folder)
-    if not models:
-        raise InputError(
-            f"{folder}: holds no model; give the folder of published results (owner__name/revision/Task.json)"
-        )
-    return models
-
-
-def all_published_scores(folder: str | Path, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
-    """Model -> task -> score, 0..1; null where a task, split or subset is missing.
+def published_scores(folder: str | Path, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
+    """Model ("owner/name") -> task -> score, 0..1; null where a task, split or subset is missing.
 
     Raises:
         InputError: there is no model, or files are no results of mteb's.
     """
-    scores, faults = {}, []
-    for name, model in published_models(folder).items():
-        try:
-            scores[name] = published_scores(model, tasks)
-        except InputError as error:
-            faults += error.faults
+    top = Path(folder, "results") if Path(folder, "results").is_dir() else Path(folder)
+    files = {model: [path for path in sorted(model.glob("*/*.json")) if path.name != META] for model in top.glob("*")}
+    models = {model.name.replace("__", "/", 1): files[model] for model in sorted(files) if files[model]}
+    if not models:
+        raise InputError(
+            f"{folder}: holds no model; give the folder of published results (owner__name/revision/Task.json)"
+        )
+    faults: list[str] = []
+    scores = {name: _scores(name, paths, tasks, faults=faults) for name, paths in models.items()}
     if faults:
         raise InputError(faults)
     return scores
 
 
-def published_scores(model: str | Path, tasks: Sequence[Task]) -> dict[str, float | None]:
-    """Task -> score, 0..1, of the model in a folder; null where a task, split or subset is missing.
-
-    Raises:
-        InputError: files are no results of mteb's.
-    """
+def _scores(model: str, paths: Sequence[Path], tasks: Sequence[Task], *, faults: list[str]) -> dict[str, float | None]:
+    """Task -> score of one model in its result files; adds files that are no results to `faults`."""
     results: dict[str, list[PublishedResult]] = {task.name: [] for task in tasks}
-    for result in _results(Path(model), results):
-        results[result.task].append(result)
-    revision = _registered_revisions().get(Path(model).name.replace("__", "/", 1))
-    best = {task: _preferred(files, revision=revision).content for task, files in results.items() if files}
+    for path in (path for path in paths if path.stem in results):
+        try:
+            content = _content(path)
+        except InputError as error:
+            faults += error.faults
+            continue
+        if content["scores"]:
+            results[path.stem].append(PublishedResult(path.parent.name, content))
+    revision = _registered_revisions().get(model)
+    best = {task: _preferred(of_task, revision=revision).content for task, of_task in results.items() if of_task}
     return {task.name: score_of(task, best.get(task.name, {})) for task in tasks}
 
 
@@ -87,33 +72,6 @@ def _registered_revisions() -> dict[str, str | None]:
     import mteb
 
     return {meta.name: meta.revision for meta in mteb.get_model_metas()}
-
-
-def _models(folder: str | Path) -> dict[str, Path]:
-    top = Path(folder)
-    top = top / "results" if (top / "results").is_dir() else top
-    return {path.name.replace("__", "/", 1): path for path in sorted(top.glob("*")) if _files(path)}
-
-
-def _files(model: Path) -> list[Path]:
-    return [path for path in sorted(model.glob("*/*.json")) if path.name != META]
-
-
-def _results(model: Path, wanted: Collection[str]) -> list[PublishedResult]:
-    results, faults = [], []
-    for path in _files(model):
-        if path.stem not in wanted:
-            continue
-        try:
-            content = _content(path)
-        except InputError as error:
-            faults += error.faults
-            continue
-        if content["scores"]:
-            results.append(PublishedResult(path.stem, path.parent.name, content))
-    if faults:
-        raise InputError(faults)
-    return results
 
 
 def _content(path: Path) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ with equal numbers). A mean over tasks is null when one of them has no score, as
 Scores are main scores in points, 0..100.
 """
 
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,17 @@ import pyarrow as pa
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, Candidate
 from f2llm.errors import InputError
-from f2llm.evaluate.aggregate import borda, leaderboard_means, mean, score_of, whole_of, whole_scores
+from f2llm.evaluate.aggregate import (
+    borda,
+    grouped,
+    in_points,
+    leaderboard_means,
+    mean,
+    score_of,
+    whole_of,
+    whole_scores,
+)
+from f2llm.evaluate.tasks.data import origin_of
 from f2llm.evaluate.tasks.mteb import main_score_of
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import write_rows
@@ -42,23 +53,8 @@ SCOREBOARD = pa.schema(
 )
 
 
-class ScoreboardRow(NamedTuple):
-    """One candidate on one task: a row of the table, with the columns of SCOREBOARD."""
-
-    model: str
-    role: str
-    revision: str | None
-    task: str
-    part_of: str | None
-    type: str
-    source: str
-    domain: str
-    not_decontaminated: str | None
-    metric: str
-    data_revision: str
-    score: float | None
-    gain_over_last: float | None
-    gain_over_mean: float | None
+class ScoreboardRow(namedtuple("ScoreboardRow", SCOREBOARD.names)):
+    """One candidate on one task: a row of the table."""
 
 
 class Decontamination(NamedTuple):
@@ -74,15 +70,6 @@ class Decontamination(NamedTuple):
         reasons += [f"not looked for in {', '.join(self.off)}"] if self.off else []
         reasons += [f"found but not dropped in {', '.join(self.report)}"] if self.report else []
         return "; ".join(reasons) or None
-
-
-class CandidateMeans(NamedTuple):
-    """Means of one candidate in points; null when a task that they include has no score."""
-
-    task: float | None  # over all tasks
-    task_type: float | None  # over the means of the types
-    in_domain: float | None
-    untrained: float | None
 
 
 def write_scoreboard(
@@ -109,16 +96,16 @@ def write_scoreboard(
     results = {(Path(path).parent.name, Path(path).stem): read_json(path) for path in scores}
     _check(results, candidates, tasks)
     points = {
-        (candidate.name, task.name): _points(results[candidate.name, task.name], task)
+        candidate.name: {task.name: in_points(score_of(task, results[candidate.name, task.name])) for task in tasks}
         for candidate in candidates
-        for task in tasks
     }
     decontamination = decontamination or Decontamination()
     names = {candidate.role: candidate.name for candidate in candidates}
+    last, of_mean = (points.get(names.get(role), {}) for role in (BASE_LAST, BASE_MEAN))
     rows = []
     for candidate in candidates:
         for task in tasks:
-            score, result = points[candidate.name, task.name], results[candidate.name, task.name]
+            score, result = points[candidate.name][task.name], results[candidate.name, task.name]
             rows.append(
                 ScoreboardRow(
                     model=candidate.name,
@@ -127,18 +114,18 @@ def write_scoreboard(
                     task=task.name,
                     part_of=task.part_of or None,
                     type=task.type,
-                    source=task.mteb.repository if task.mteb else task.source or task.data,
+                    source=origin_of(task),
                     domain=IN_DOMAIN if task.source in trained or task.name in declared else UNTRAINED,
                     not_decontaminated=decontamination.why_not(task.name),
                     metric=main_score_of(task),
                     data_revision=result["dataset_revision"],
                     score=score,
-                    gain_over_last=_minus(score, points.get((names.get(BASE_LAST), task.name))),
-                    gain_over_mean=_minus(score, points.get((names.get(BASE_MEAN), task.name))),
+                    gain_over_last=_minus(score, last.get(task.name)),
+                    gain_over_mean=_minus(score, of_mean.get(task.name)),
                 )
             )
     write_rows(table, schema=SCOREBOARD, rows=rows)
-    content = summarise(rows) | _leaderboard(rows, tasks) | dict(extras or {})
+    content = summarise(rows) | {"leaderboard": _leaderboard(points, tasks)} | dict(extras or {})
     write_json(summary, content)
     skipped = len(content["tasks_skipped"])
     return {"candidates": len(candidates), "tasks": len(tasks), "tasks_skipped": skipped} | {
@@ -146,20 +133,17 @@ def write_scoreboard(
     }
 
 
-def _leaderboard(rows: Sequence[ScoreboardRow], tasks: Sequence[Task]) -> dict[str, Any]:
+def _leaderboard(points: Mapping[str, Mapping[str, float | None]], tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """By model the means of mteb's types, and its rank and points in a Borda count over all tasks."""
     types = {whole_of(task): task.type_name for task in tasks}
-    by_model: dict[str, dict[str, float | None]] = {}
-    for row in rows:
-        by_model.setdefault(row.model, {})[row.task] = row.score
-    scores = {model: whole_scores(of_model, tasks) for model, of_model in by_model.items()}
+    scores = {model: whole_scores(of_model, tasks) for model, of_model in points.items()}
     ranks = borda(scores, list(types))
     board = []
     for model, of_model in scores.items():
-        rank, points = ranks.get(model, (None, None))
+        rank, borda_points = ranks.get(model, (None, None))
         types_of_model = leaderboard_means(of_model, types).types
-        board.append({"model": model, "types": types_of_model, "borda_rank": rank, "borda_points": points})
-    return {"leaderboard": board}
+        board.append({"model": model, "types": types_of_model, "borda_rank": rank, "borda_points": borda_points})
+    return board
 
 
 def summarise(rows: Sequence[ScoreboardRow]) -> dict[str, Any]:
@@ -170,7 +154,7 @@ def summarise(rows: Sequence[ScoreboardRow]) -> dict[str, Any]:
     return {
         "run": of_run[0].model,
         "models": [
-            {"model": model, "role": role, "means": means_of([row for row in rows if row.model == model])._asdict()}
+            {"model": model, "role": role, "means": means_of([row for row in rows if row.model == model])}
             for model, role in roles.items()
         ],
         "tasks": [
@@ -180,47 +164,35 @@ def summarise(rows: Sequence[ScoreboardRow]) -> dict[str, Any]:
         ],
         "tasks_not_improved": not_improved(of_run),
         "tasks_skipped": [row.task for row in of_run if row.score is None and row.revision is None],
-        "tasks_undefined": undefined(rows),
+        # Some model was scored on them, but the main score is not a number.
+        "tasks_undefined": list(
+            dict.fromkeys(row.task for row in rows if row.score is None and row.revision is not None)
+        ),
     }
 
 
-def means_of(rows: Sequence[ScoreboardRow]) -> CandidateMeans:
-    """The means of one candidate. Parts of one task count as one task, which is in-domain if one of them is."""
-    parts_of: dict[str, list[ScoreboardRow]] = {}
-    for row in rows:
-        parts_of.setdefault(row.part_of or row.task, []).append(row)
+def means_of(rows: Sequence[ScoreboardRow]) -> dict[str, float | None]:
+    """The means of one candidate in points, over all tasks, their types, and by domain; null where one has no score.
+
+    Parts of one task count as one task, which is in-domain if one of them is.
+    """
     whole = []
-    for parts in parts_of.values():
+    for parts in grouped((row.part_of or row.task, row) for row in rows).values():
         stands_for_all = next((row for row in parts if row.domain == IN_DOMAIN), parts[0])
         whole.append(stands_for_all._replace(score=mean(row.score for row in parts)))
-    by_type: dict[str, list[float | None]] = {}
-    by_domain: dict[str, list[float | None]] = {}
-    for row in whole:
-        by_type.setdefault(row.type, []).append(row.score)
-        by_domain.setdefault(row.domain, []).append(row.score)
-    return CandidateMeans(
-        task=mean(row.score for row in whole),
-        task_type=mean(mean(scores) for scores in by_type.values()),
-        in_domain=mean(by_domain.get(IN_DOMAIN, ())),
-        untrained=mean(by_domain.get(UNTRAINED, ())),
-    )
+    by_domain = grouped((row.domain, row.score) for row in whole)
+    return {
+        "task": mean(row.score for row in whole),
+        "task_type": mean(map(mean, grouped((row.type, row.score) for row in whole).values())),
+        "in_domain": mean(by_domain.get(IN_DOMAIN, ())),
+        "untrained": mean(by_domain.get(UNTRAINED, ())),
+    }
 
 
 def not_improved(rows: Sequence[ScoreboardRow]) -> list[str]:
     """The tasks on which the run is not above the better of the two poolings of its base."""
     scored = [row for row in rows if row.gain_over_last is not None and row.gain_over_mean is not None]
     return [row.task for row in scored if min(row.gain_over_last, row.gain_over_mean) <= 0]
-
-
-def undefined(rows: Sequence[ScoreboardRow]) -> list[str]:
-    """The tasks that some model was scored on, but whose main score is not a number."""
-    return list(dict.fromkeys(row.task for row in rows if row.score is None and row.revision is not None))
-
-
-def _points(result: Mapping[str, Any], task: Task) -> float | None:
-    """Mteb's main score in points, over all subsets and splits of the task."""
-    score = score_of(task, result)
-    return None if score is None else round(100 * score, 4)
 
 
 def _minus(score: float | None, base: float | None) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import Candidate
-from f2llm.evaluate.model import ORGANISATION
+from f2llm.evaluate.tasks.mteb import ORGANISATION
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.models.heads import vector_length
 from f2llm.records.files import atomic_folder, read_json, write_json

@@ -19,7 +19,7 @@ from f2llm.models.prompts import format_query
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.ids import doc_id
 from f2llm.records.tables import WHOLE, Share, count_rows, read_batches
-from f2llm.vectors.fill import Encodes, StoredVectors, open_store
+from f2llm.vectors.fill import StoredVectors, load_encoder, open_store
 from f2llm.vectors.store import VectorStore, as_ids
 
 # Texts in memory at once, which are looked up in the store together.
@@ -95,12 +95,14 @@ def embed_source(
             if retriever.model.format == VECTORS:
                 place = _look_up(roles, share=share, source=source, retriever=retriever)
             else:
-                identity = _identity(retriever)
-                vectors = open_store(store, identity, model=retriever.model.name)
-                counts = _fill(vectors, roles, share=share, source=source, retriever=retriever, threads=threads)
+                settings, weights = _settings(retriever), sha256_path(retriever.folder)
+                vectors = open_store(store, {"weights": weights, **settings}, model=retriever.model.name)
+                load = functools.partial(load_encoder, retriever.folder, threads=threads, **settings)
+                stored = StoredVectors(load, stores={retriever.model.pooling: vectors})
+                counts = _fill(stored, roles, share=share, source=source)
                 shards = vectors.shards()
                 place = {"store": str(vectors.folder), "key": vectors.key, "dim": shards[0].dim if shards else 0}
-                place |= {name: str(identity[name]) for name in ("precision", "device", "weights")}
+                place |= {"precision": settings["precision"], "device": settings["device"], "weights": weights}
             description = description._replace(
                 passages=passages.count(share),
                 queries=asked.count(share),
@@ -132,31 +134,19 @@ def _roles(corpus: Path, queries: Path, source: MinedSource, model: EncodingMode
     )
 
 
-def _identity(retriever: Retriever) -> dict[str, object]:
-    """What decides a vector on this machine besides its text, the encoder's code and the libraries."""
+def _settings(retriever: Retriever) -> dict[str, Any]:
+    """What decides a vector on this machine besides its text, the weights, the encoder's code and the libraries."""
     device = resolve_device(retriever.device)
+    precision = resolve_precision("auto", device=device)
     return {
-        "weights": sha256_path(retriever.folder),
-        "pooling": retriever.model.pooling,
-        "max_length": retriever.max_length,
-        "precision": resolve_precision("auto", device=device),
+        "pooling": retriever.model.pooling, "max_length": retriever.max_length, "precision": precision,
         "device": device,
-    }
+    }  # fmt: skip
 
 
-def _fill(
-    store: VectorStore,
-    roles: Sequence[_Texts],
-    *,
-    share: Share,
-    source: MinedSource,
-    retriever: Retriever,
-    threads: int,
-) -> dict[str, int]:
+def _fill(vectors: StoredVectors, roles: Sequence[_Texts], *, share: Share, source: MinedSource) -> dict[str, int]:
     """Encode and store what is missing, TEXTS_AT_ONCE texts of a table at a time; the model loads when one is."""
     rows = [share.rows(count_rows(texts.path)) for texts in roles]
-    load = functools.partial(_load_encoder, retriever, threads=threads)
-    vectors = StoredVectors(load, stores={retriever.model.pooling: store})
     with Progress(f"encode {source.name}", total=sum(map(len, rows)), unit="texts") as bar:
         for texts, wanted in zip(roles, rows, strict=True):
             for ids, batch in texts.batches(wanted):
@@ -165,18 +155,6 @@ def _fill(
                 except InputError as error:
                     raise SourceError(error.faults) from error
     return {"encoded": vectors.encoded, "reused": vectors.reused}
-
-
-def _load_encoder(retriever: Retriever, *, threads: int) -> Encodes:
-    import torch
-
-    from f2llm.models.packed_encoder import PackedEncoder
-
-    torch.set_num_threads(threads)
-    return PackedEncoder.load(
-        retriever.folder, pooling=retriever.model.pooling, max_length=retriever.max_length, precision="auto",
-        device=resolve_device(retriever.device),
-    )  # fmt: skip
 
 
 def _look_up(roles: Sequence[_Texts], *, share: Share, source: MinedSource, retriever: Retriever) -> dict[str, Any]:

@@ -9,6 +9,8 @@ and feed-forward for these tokens alone: exact, and it saves 1/9 of all work in 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from f2llm.errors import InputError
 from f2llm.models.attention import ATTENTION, packed_attention
 from f2llm.models.network import LastTokens
@@ -26,7 +28,6 @@ def load_packed(folder: str | Path) -> "PreTrainedModel":
     Raises:
         InputError: the folder is no model, or attention in it is not causal over the whole sequence.
     """
-    import torch
     from transformers import AttentionInterface, AutoModel
 
     if not (Path(folder) / "config.json").is_file():

@@ -9,20 +9,17 @@ Shapes: P poolings, N texts, B rows of a batch, T tokens, I numbers of a pooled 
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.models.device import resolve_precision
 from f2llm.models.heads import DenseLayer, load_dense, run_dense
-from f2llm.models.pooling import pool
 from f2llm.records.ids import doc_id
-
-if TYPE_CHECKING:
-    import torch
 
 ROWS = 16
 # Lengths are rounded up to a multiple of this.
@@ -80,7 +77,6 @@ class Encoder:
         Raises:
             InputError: the folder is no model, or the model cannot read `max_length` tokens.
         """
-        import torch
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging as transformers_logging
 
@@ -157,24 +153,23 @@ class Encoder:
 
     def _forward(self, tokens: list[list[int]], batch: PaddedBatch, poolings: Sequence[str]) -> NDArray[np.float32]:
         """The pooled states [P, B, I] of one batch, which dummy rows fill up to ROWS."""
-        import torch
-
         tokens_BT = np.full((ROWS, batch.length), self._padding, np.int64)
         lengths_B = np.full(ROWS, 1 if batch.masked else batch.length, np.int64)
         for row, ids in enumerate(tokens):
             tokens_BT[row, : len(ids)] = ids
             lengths_B[row] = len(ids)
         mask_BT = np.arange(batch.length) < lengths_B[:, None]
-        device = torch.device(self.device)
-        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            hidden_BTI = self._hidden(_on(device, tokens_BT), _on(device, mask_BT) if batch.masked else None)
+        on_device = [torch.from_numpy(array).to(self.device) for array in (tokens_BT, mask_BT, lengths_B)]
+        hidden_BTI = self._hidden(input_ids=on_device[0], attention_mask=on_device[1] if batch.masked else None)
         with torch.inference_mode():
-            pooled_PBI = [pool(hidden_BTI, _on(device, lengths_B), pooling=pooling) for pooling in poolings]
+            pooled_PBI = [pool(hidden_BTI, on_device[2], pooling=pooling) for pooling in poolings]
         return np.stack([pooled_BI[: len(tokens)].cpu().numpy() for pooled_BI in pooled_PBI])
 
-    def _hidden(self, tokens_BT: "torch.Tensor", mask_BT: "torch.Tensor | None") -> "torch.Tensor":
+    def _hidden(self, **inputs: Any) -> torch.Tensor:  # noqa: ANN401 - of the model's forward pass
+        """The states of the last layer."""
         cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
-        return self._model(input_ids=tokens_BT, attention_mask=mask_BT, **cache).last_hidden_state
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            return self._model(**inputs, **cache).last_hidden_state
 
 
 def batches(lengths_N: NDArray[np.int64], *, masked: bool) -> Iterator[PaddedBatch]:
@@ -197,10 +192,25 @@ def _is_causal(model: Any) -> bool:  # noqa: ANN401 - a class of transformers
     return bool(causal) and all(causal)
 
 
-def _on(device: "torch.device", array: NDArray[Any]) -> "torch.Tensor":
-    import torch
+def pool(hidden_BTD: torch.Tensor, lengths_B: torch.Tensor, *, pooling: str) -> torch.Tensor:
+    """The pooled vectors [B, D] in float32, not normalised; padding of `hidden_BTD` is on the right.
 
-    return torch.from_numpy(array).to(device)
+    `lengths_B` counts the tokens of each text (int64, 1..T); padding behind them is not read. "last" takes the state of
+    the last token, "mean" the average of all, "cls" the first.
+
+    Raises:
+        InputError: another pooling.
+    """
+    if pooling == "last":
+        rows_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
+        return hidden_BTD[rows_B, lengths_B - 1].float()
+    if pooling == "cls":
+        return hidden_BTD[:, 0].float()
+    if pooling == "mean":
+        inside_BT = torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device) < lengths_B[:, None]
+        kept_BTD = hidden_BTD.float().masked_fill(~inside_BT[..., None], 0.0)
+        return kept_BTD.sum(1) / lengths_B[:, None]
+    raise InputError(f"pooling: {pooling!r} is not one of last, mean, cls; choose one of these")
 
 
 def normalise(vectors_ND: NDArray[np.float32], texts: Sequence[str], *, what: str) -> None:

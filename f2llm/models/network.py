@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn import Linear
 
 from f2llm.models.packing import Pack
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 
@@ -26,7 +26,7 @@ class LastTokens:
         """Set the pack that the next forward pass reads."""
         self._places_S, self._tokens = packed.starts[1:].long() - 1, packed.tokens_1T.shape[1]
 
-    def confine(self, layer: "torch.nn.Module") -> None:
+    def confine(self, layer: torch.nn.Module) -> None:
         """Confine queries, attention output and feed-forward of a decoder layer, where they are plain linear layers.
 
         Keys and values are not confined: the last token attends to those of all tokens.
@@ -39,18 +39,18 @@ class LastTokens:
             modules[name].register_forward_pre_hook(self._cut)
             modules[name].register_forward_hook(self._put_back)
 
-    def _cut(self, module: "torch.nn.Module", arguments: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor"]:
+    def _cut(self, module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
         (hidden_1TD,) = arguments
         return (hidden_1TD.index_select(1, self._places_S),)
 
     def _put_back(
-        self, module: "torch.nn.Module", arguments: tuple["torch.Tensor", ...], output_1SD: "torch.Tensor"
-    ) -> "torch.Tensor":
+        self, module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], output_1SD: torch.Tensor
+    ) -> torch.Tensor:
         zeros_1TD = output_1SD.new_zeros(1, self._tokens, output_1SD.shape[2])
         return zeros_1TD.index_copy(1, self._places_S, output_1SD)
 
 
-def encode_packed(model: "PreTrainedModel", packed: Pack) -> "torch.Tensor":
+def encode_packed(model: "PreTrainedModel", packed: Pack) -> torch.Tensor:
     """The states [S, D] of the sequences' last tokens, float32, in the order in which they were given, not normalised.
 
     `model` comes from `load_packed`.

@@ -10,20 +10,16 @@ I numbers of a pooled state, D dimensions.
 
 import logging
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from f2llm.models.encoder import Encoder, PaddedBatch
-from f2llm.models.pooling import pool
+from f2llm.models.attention import ATTENTION, packed_attention, runs
+from f2llm.models.encoder import Encoder, PaddedBatch, pool
 
-if TYPE_CHECKING:
-    import torch
-
-ATTENTION = "packed_runs"
 # Tokens of a pack: the states of all layers then stay in the processor's cache.
 PACK_TOKENS = 1024
 # Largest difference of a number of a pooled state, as a share of the largest number, that rounding in float32 explains.
@@ -80,7 +76,7 @@ class PackedEncoder(Encoder):
         precision, self.precision = self.precision, "float32"
         before = self._model.config._attn_implementation
         padded_PBI = self._forward(tokens, batch, ("mean",))
-        AttentionInterface.register(ATTENTION, run_attention)
+        AttentionInterface.register(ATTENTION, packed_attention)
         try:
             self._model.set_attn_implementation(ATTENTION)
             packed_PBI = self._run_pack(tokens, self._pack_tokens - sum(_TRIAL_LENGTHS), ("mean",))
@@ -95,24 +91,22 @@ class PackedEncoder(Encoder):
 
     def _run_pack(self, tokens: list[list[int]], room: int, poolings: Sequence[str]) -> NDArray[np.float32]:
         """The pooled states [P, B, I] of the texts of one pack, which are sorted by length, longest first."""
-        import torch
-
         lengths = [len(ids) for ids in tokens]
         tokens_T = np.concatenate([*tokens, np.full(room, self._padding)]).astype(np.int64)
         positions_T = np.concatenate([*(np.arange(length) for length in lengths), np.zeros(room)]).astype(np.int64)
-        runs = (*lengths, room) if room else tuple(lengths)  # the padding at the end is a run, too
-        cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
-            hidden_TI = self._model(
-                input_ids=torch.from_numpy(tokens_T)[None],
-                position_ids=torch.from_numpy(positions_T)[None],
-                run_lengths=runs,
-                run_causal=self._causal,
-                **cache,
-            ).last_hidden_state[0]
+        hidden_TI = self._hidden(
+            input_ids=torch.from_numpy(tokens_T)[None],
+            position_ids=torch.from_numpy(positions_T)[None],
+            sequence_lengths=(*lengths, room) if room else lengths,  # the padding at the end is a run, too
+            causal=self._causal,
+        )[0]
         with torch.inference_mode():
-            pooled_PBI = [_pool_runs(hidden_TI, lengths, pooling) for pooling in poolings]
-        return torch.stack(pooled_PBI).numpy()
+            # One call of `pool` for each run of texts of equal length.
+            pooled_PRI = []
+            for run, shape in runs(lengths):
+                states_RLI, lengths_R = hidden_TI[run].unflatten(0, shape), torch.full(shape[:1], shape[1])
+                pooled_PRI.append(torch.stack([pool(states_RLI, lengths_R, pooling=pooling) for pooling in poolings]))
+        return torch.cat(pooled_PRI, 1).numpy()
 
 
 def packs(lengths: Sequence[int], *, size: int) -> Iterator[TextPack]:
@@ -131,60 +125,8 @@ def packs(lengths: Sequence[int], *, size: int) -> Iterator[TextPack]:
         yield TextPack(rows, room)
 
 
-def run_attention(  # the signature is that of transformers' AttentionInterface
-    module: "torch.nn.Module",
-    query: "torch.Tensor",
-    key: "torch.Tensor",
-    value: "torch.Tensor",
-    attention_mask: "torch.Tensor | None",
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    *,
-    run_lengths: tuple[int, ...],
-    run_causal: bool,
-    **other: Any,  # noqa: ANN401 - whatever a model adds
-) -> tuple["torch.Tensor", None]:
-    """Attend within each text, [1, H, T, D] -> [1, T, H, D]: one dense call for each run of texts of equal length.
-
-    Raises:
-        ValueError: the model asks for a mask, a window, capped scores or sinks.
-    """
-    import torch
-    from torch.nn.functional import scaled_dot_product_attention
-
-    unsupported = [name for name in ("sliding_window", "softcap", "s_aux") if other.get(name) is not None]
-    if attention_mask is not None or unsupported:
-        raise ValueError(f"attention wants {', '.join(unsupported) or 'a mask'}")
-    grouped, start, outputs = query.shape[1] != key.shape[1], 0, []
-    for length, run in groupby(run_lengths):
-        count = len(list(run))
-        states_RHLD = (
-            whole[0, :, start : start + count * length].unflatten(1, (count, length)).transpose(0, 1)
-            for whole in (query, key, value)
-        )
-        out_RHLD = scaled_dot_product_attention(*states_RHLD, is_causal=run_causal, scale=scaling, enable_gqa=grouped)
-        outputs.append(out_RHLD.transpose(1, 2).flatten(0, 1))
-        start += count * length
-    return torch.cat(outputs)[None], None
-
-
-def _pool_runs(hidden_TI: "torch.Tensor", lengths: list[int], pooling: str) -> "torch.Tensor":
-    """The pooled states [B, I] of the texts, one call for each run of texts of equal length."""
-    import torch
-
-    start, pooled = 0, []
-    for length, run in groupby(lengths):
-        count = len(list(run))
-        states_RLI = hidden_TI[start : start + count * length].unflatten(0, (count, length))
-        pooled.append(pool(states_RLI, torch.full((count,), length), pooling=pooling))
-        start += count * length
-    return torch.cat(pooled)
-
-
 def _store_linear_weights_in_bfloat16(model: Any) -> None:  # noqa: ANN401 - a class of transformers
     """Round the weights once that autocast would round in every pass; results are the same."""
-    import torch
-
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             module.to(torch.bfloat16)

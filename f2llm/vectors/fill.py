@@ -81,6 +81,18 @@ class StoredVectors:
                 store.put(ids[places], vectors_ND, precision=self._encoder.precision)
 
 
+def load_encoder(
+    folder: str | Path, *, pooling: str, max_length: int, precision: str, device: str, threads: int
+) -> Encodes:
+    """The network in a model folder, on a device, whose work on the CPU uses `threads`."""
+    import torch
+
+    from f2llm.models.packed_encoder import PackedEncoder
+
+    torch.set_num_threads(threads)
+    return PackedEncoder.load(folder, pooling=pooling, max_length=max_length, precision=precision, device=device)
+
+
 def open_store(
     folder: str | Path, identity: Mapping[str, object], *, model: str = "", dtype: np.dtype = FLOAT16
 ) -> VectorStore:

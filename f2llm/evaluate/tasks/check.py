@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskText, is_empty
+from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskText, is_empty, write_texts
 from f2llm.evaluate.tasks.mteb import UnitVectors, mteb_task, score
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
-from f2llm.records.schemas.tasks import TEXTS
-from f2llm.records.tables import write_rows
 
 if TYPE_CHECKING:
-    from mteb.abstasks.abstask import AbsTask
+    from mteb.abstasks.task_metadata import TaskMetadata
 
 # Parts of the names of statistics on the texts themselves; all others count rows, labels and relations.
 OF_TEXTS = ("characters", "length", "unique_texts", "unique_pairs", "samples_in_train")
@@ -47,7 +45,7 @@ def check_task(
             whose statistics it ships.
     """
     differences: list[dict[str, Any]] = []
-    recorder = TextRecorder(task)
+    texts_read: set[TaskText] = set()
     if is_empty(data):
         logger.warning("%s: no data (it was skipped)", task.name)
     else:
@@ -57,7 +55,7 @@ def check_task(
             try:
                 differences = list(differences_of_statistics(task, folder=link)) if task.check != "off" else []
                 refuse(task, differences)
-                recorder.score(mteb_task(task, folder=link))
+                score(TextRecorder(task, texts_read), mteb_task(task, folder=link))
             except InputError:
                 raise
             except Exception as error:  # whatever mteb, datasets or a parser raises
@@ -66,8 +64,7 @@ def check_task(
                     f"benchmark task {task.name}: mteb cannot read {task.mteb.repository}@{task.mteb.revision} in "
                     f"{data}: {type(error).__name__}: {message}; fetch it again (delete {data}), or take the task out"
                 ) from error
-    rows = sorted(recorder.texts, key=lambda row: (row.split, row.field, row.id))
-    write_rows(texts, schema=TEXTS, rows=rows, metadata={"task": task.name, "source": task.mteb.repository})
+    count = write_texts(texts, texts_read, task=task)
     verdict = {
         "task": task.name,
         "repository": task.mteb.repository,
@@ -75,10 +72,10 @@ def check_task(
         "files": len(read_json(manifest)["files"]),
         "sha256": sha256_path(data),
         "differences": differences,
-        "texts": len(rows),
+        "texts": count,
     }
     write_json(checked, verdict)
-    return {"texts": len(rows), "differences": len(differences)}
+    return {"texts": count, "differences": len(differences)}
 
 
 def refuse(task: Task, differences: list[dict[str, Any]]) -> None:
@@ -145,35 +142,19 @@ def _differences(expected: object, found: object, *, where: str, of_texts: bool 
 
 
 class TextRecorder(UnitVectors):
-    """mteb's encoder protocol for a stand-in: a vector of two numbers for each text, which it records."""
+    """A stand-in for a model: a vector of two numbers for each text, which it records in `texts`."""
 
-    def __init__(self, task: Task) -> None:
-        self._splits = task.mteb.splits
-        self.texts: set[TaskText] = set()
+    def __init__(self, task: Task, texts: set[TaskText]) -> None:
+        super().__init__("f2llm/recorder", revision="none")
+        self._splits, self._texts = task.mteb.splits, texts
 
-    def score(self, scored: "AbsTask") -> None:
-        """Let mteb score a task with this stand-in."""
-        from mteb.models.model_meta import ModelMeta
-
-        identity = {"name": "f2llm/recorder", "revision": "none", "modalities": ["text"]}
-        self.mteb_model_meta = ModelMeta.create_empty(overwrites=identity)
-        score(self, scored)
-
-    def encode(
-        self,
-        inputs: Any,  # noqa: ANN401 - a DataLoader of dicts
-        *,
-        task_metadata: Any,  # noqa: ANN401 - mteb's TaskMetadata
-        hf_split: str,
-        hf_subset: str,
-        prompt_type: Any = None,  # noqa: ANN401 - mteb's PromptType
-        **_: Any,  # noqa: ANN401
+    def vectors_of(
+        self, texts: list[str], metadata: "TaskMetadata", *, split: str, role: str | None
     ) -> NDArray[np.float32]:
         """For each text a direction in the plane, by its hash."""
-        texts = [text for batch in inputs for text in batch["text"]]
-        field = FIELDS.get(getattr(prompt_type, "value", None), "text")
+        field = FIELDS.get(role, "text")
         # Texts on which a probe is fitted are not scored: the name of their split tells curation so.
-        split = PROBE if hf_split not in self._splits else SCORED if hf_split == PROBE else hf_split
-        self.texts.update(TaskText(task_metadata.name, split, doc_id(text).hex(), field, text) for text in texts)
+        split = PROBE if split not in self._splits else SCORED if split == PROBE else split
+        self._texts.update(TaskText(metadata.name, split, doc_id(text).hex(), field, text) for text in texts)
         angles = np.array([int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) for text in texts])
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)

@@ -11,27 +11,24 @@ files.
 
 import hashlib
 import json
+from collections import namedtuple
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from f2llm.config.benchmarks import COLUMNS, SEARCHED, Task
 from f2llm.records.files import TIMESTAMP, atomic_folder, sha256_file
+from f2llm.records.schemas.tasks import TEXTS
+from f2llm.records.tables import write_rows
 
 SCORED, PROBE = "test", "train"
 
 
-class TaskText(NamedTuple):
+class TaskText(namedtuple("TaskText", TEXTS.names)):
     """A text of a task that training must not contain: a row of texts.parquet."""
-
-    task: str
-    split: str
-    id: str
-    field: str  # query | corpus | text
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +50,20 @@ def write_task_data(folder: str | Path, data: TaskData, *, task: Task) -> None:
         for name, rows in data.files.items():
             _write_lines(aside / f"{name}.jsonl", rows)
         (aside / "README.md").write_text(_card(aside, data, task), encoding="utf-8")
+
+
+def write_texts(
+    path: str | Path, texts: Iterable[TaskText], *, task: Task, notes: Mapping[str, str] | None = None
+) -> int:
+    """Write the distinct texts of a task (schema TEXTS), with `notes` in the metadata; return their number."""
+    rows = sorted(set(texts), key=lambda row: (row.split, row.field, row.id))
+    metadata = {"task": task.name, "source": origin_of(task), **(notes or {})}
+    return write_rows(path, schema=TEXTS, rows=rows, metadata=metadata)
+
+
+def origin_of(task: Task) -> str:
+    """Where the rows of a task come from: a repository, the name of a source, or a folder."""
+    return task.mteb.repository if task.mteb else task.source or task.data
 
 
 def is_empty(folder: str | Path) -> bool:

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data
+from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
 from f2llm.evaluate.tasks.draw import ALL, SourcePassage, SourceQuery, draw, read_passages, read_queries
 from f2llm.records.ids import doc_id
-from f2llm.records.schemas.tasks import TEXTS
-from f2llm.records.tables import count_rows, write_rows
+from f2llm.records.tables import count_rows
 from f2llm.records.text_keys import content_key
 
 SCORED_STAGE, PROBE_STAGE, CORPUS_STAGE = "benchmark", "benchmark-probe", "benchmark-corpus"
@@ -35,10 +34,8 @@ def build_task(task: Task, tables: SourceTables, *, folder: str | Path, texts: s
     skipped = not count_rows(tables.queries)
     data = _empty(task) if skipped else _BUILDERS[task.type](task, tables)
     write_task_data(folder, data, task=task)
-    rows = sorted(set(data.texts), key=lambda row: (row.split, row.field, row.id))
-    metadata = {"task": task.name, "source": task.source} | ({"skipped": "the source has no rows"} if skipped else {})
-    write_rows(texts, schema=TEXTS, rows=rows, metadata=metadata)
-    return {"rows_in": count_rows(tables.queries), "skipped": skipped, "texts": len(rows)} | data.counts()
+    count = write_texts(texts, data.texts, task=task, notes={"skipped": "the source has no rows"} if skipped else None)
+    return {"rows_in": count_rows(tables.queries), "skipped": skipped, "texts": count} | data.counts()
 
 
 def _retrieval(task: Task, tables: SourceTables) -> TaskData:

@@ -12,11 +12,9 @@ from typing import Any
 
 from f2llm.config.benchmarks import COLUMNS, FILE_SUFFIXES, SEARCHED, TITLE, Task
 from f2llm.errors import InputError
-from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data
+from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
 from f2llm.evaluate.tasks.relations import RowsByPart, faults_between_rows
 from f2llm.records.ids import doc_id
-from f2llm.records.schemas.tasks import TEXTS
-from f2llm.records.tables import write_rows
 
 MOST_FAULTS = 20
 FIELDS = {"queries": "query", "corpus": "corpus"}
@@ -43,9 +41,7 @@ def build_local_task(task: Task, *, folder: str | Path, texts: str | Path) -> di
         raise InputError([f"{where}: {fault}" for fault in faults[:MOST_FAULTS] + more])
     data = TaskData(files=rows, texts=_texts(task, rows), label_names=_number_labels(task, rows))
     write_task_data(folder, data, task=task)
-    distinct = sorted(set(data.texts), key=lambda row: (row.split, row.field, row.id))
-    write_rows(texts, schema=TEXTS, rows=distinct, metadata={"task": task.name, "source": task.data})
-    return data.counts() | {"texts": len(distinct)}
+    return data.counts() | {"texts": write_texts(texts, data.texts, task=task)}
 
 
 def _path(task: Task, folder: Path, part: str, *, faults: list[str]) -> Path | None:

@@ -19,8 +19,11 @@ from f2llm.records.files import sha256_path
 
 if TYPE_CHECKING:
     from mteb.abstasks.abstask import AbsTask
+    from mteb.abstasks.task_metadata import TaskMetadata
     from mteb.results import TaskResult
+    from mteb.types import PromptType
 
+ORGANISATION = "f2llm"  # under which models appear in results
 MAIN_SCORES = {
     "retrieval": "ndcg_at_10",
     "reranking": "map_at_1000",
@@ -101,7 +104,27 @@ def _prompt(task: Task) -> str | dict[str, str]:
 
 
 class UnitVectors:
-    """The similarities of mteb's encoder protocol, for models whose vectors are of unit length."""
+    """mteb's encoder protocol, for models whose vectors are of unit length: a subclass has `vectors_of`."""
+
+    def __init__(self, name: str, *, revision: str) -> None:
+        from mteb.models.model_meta import ModelMeta
+
+        identity = {"name": name, "revision": revision, "modalities": ["text"]}
+        self.mteb_model_meta: ModelMeta = ModelMeta.create_empty(overwrites=identity)
+
+    def encode(
+        self,
+        inputs: Any,  # noqa: ANN401 - a DataLoader of dicts
+        *,
+        task_metadata: "TaskMetadata",
+        hf_split: str,
+        hf_subset: str,
+        prompt_type: "PromptType | None" = None,
+        **_: object,
+    ) -> NDArray[np.float32]:
+        """Vectors [N, D] of the texts in `inputs`, in their order."""
+        texts = [text for batch in inputs for text in batch["text"]]
+        return self.vectors_of(texts, task_metadata, split=hf_split, role=prompt_type and prompt_type.value)
 
     def similarity(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
         """All cosines, as dot products of unit vectors."""

@@ -6,7 +6,7 @@ from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import borda, leaderboard_means, task_score, whole_scores
-from f2llm.evaluate.published import all_published_scores, published_files, published_models, published_scores
+from f2llm.evaluate.published import published_scores
 
 
 def mteb_task(name, subsets=("default",), kind="STS", part_of=""):
@@ -69,9 +69,8 @@ def test_results_in_two_revision_folders_are_joined_and_a_real_revision_comes_fi
     write(tmp_path, "external", "A", result(("default", 0.9), version=None))
     write(tmp_path, "external", "B", result(("default", 0.5), version=None))
     write(tmp_path, "a" * 40, "model_meta", {"name": "org/model"})
-    (model,) = published_models(tmp_path).values()
     tasks = [mteb_task("A"), mteb_task("B"), mteb_task("C")]
-    assert published_scores(model, tasks) == {"A": 0.1, "B": 0.5, "C": None}
+    assert published_scores(tmp_path, tasks) == {"org/model": {"A": 0.1, "B": 0.5, "C": None}}
 
 
 # Folders of an unknown model: where the newest version is has to be looked up task by task.
@@ -100,18 +99,18 @@ def test_results_in_several_revision_folders_are_joined_as_mteb_joins_them(tmp_p
     theirs = mteb.ResultCache(tmp_path).load_results(require_model_meta=False).join_revisions()
     scores = {one.task_name: one.scores["test"][0]["main_score"] for model in theirs for one in model.task_results}
     assert scores == {"STS12": 0.5, "STS13": 0.2, "STS14": 0.6, "STS15": 0.4, "STS16": 0.95}
-    assert all_published_scores(tmp_path, [mteb_task(name) for name in scores]) == {"org/model": scores}
+    assert published_scores(tmp_path, [mteb_task(name) for name in scores]) == {"org/model": scores}
 
 
 def test_a_file_of_before_mteb_1_11_is_read(tmp_path):
     old = {"mteb_dataset_name": "STS12", "mteb_version": "1.1.1", "dataset_revision": "r"}
     write(tmp_path, "a" * 40, "STS12", old | {"test": {"cos_sim": {"pearson": 0.1, "spearman": 0.7}}})
-    assert published_scores(tmp_path / "org__model", [mteb_task("STS12")]) == {"STS12": 0.7}
+    assert published_scores(tmp_path, [mteb_task("STS12")]) == {"org/model": {"STS12": 0.7}}
 
 
 def test_a_score_that_is_not_a_number_is_missing(tmp_path):
     write(tmp_path, "a" * 40, "A", result(("default", float("nan"))))
-    assert published_scores(tmp_path / "org__model", [mteb_task("A")]) == {"A": None}
+    assert published_scores(tmp_path, [mteb_task("A")]) == {"org/model": {"A": None}}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ def test_a_score_that_is_not_a_number_is_missing(tmp_path):
 def test_a_file_that_is_no_result_is_named_with_what_is_wrong(tmp_path, content, what):
     write(tmp_path, "a" * 40, "A", content)
     with pytest.raises(InputError) as caught:
-        published_scores(tmp_path / "org__model", [mteb_task("A")])
+        published_scores(tmp_path, [mteb_task("A")])
     (fault,) = caught.value.faults
     assert "A.json: " in fault
     assert fault.endswith(f"({what}); delete it or fetch it again")
@@ -141,19 +140,12 @@ def test_all_files_that_are_no_results_are_named_at_once(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('{"scores": ')
     with pytest.raises(InputError) as caught:
-        all_published_scores(tmp_path, [mteb_task("A"), mteb_task("B")])
+        published_scores(tmp_path, [mteb_task("A"), mteb_task("B")])
     assert len(caught.value.faults) == 3
-
-
-def test_the_files_of_a_leaderboard_are_those_of_the_tasks(tmp_path):
-    for task in ("A", "B", "model_meta"):
-        write(tmp_path / "results", "r", task, {})
-    assert published_files(tmp_path, ["A", "C"]) == [tmp_path / "results/org__model/r/A.json"]
-    assert published_files(tmp_path / "none", ["A"]) == []
 
 
 @pytest.mark.parametrize("there", ["", "org__model/r", "none"])
 def test_a_folder_without_models_is_refused(tmp_path, there):
     (tmp_path / "board" / there).mkdir(parents=True)
     with pytest.raises(InputError, match="board: holds no model"):
-        published_models(tmp_path / "board")
+        published_scores(tmp_path / "board", [])

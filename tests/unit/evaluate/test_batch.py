@@ -33,7 +33,7 @@ def candidates(tmp_path):
 @pytest.fixture
 def score(tmp_path, candidates, encoder, monkeypatch):
     """Build tasks from (task, tables), score them in one job, return task -> (rows, score of candidate)."""
-    monkeypatch.setattr(batch, "_encoder", lambda *_, **__: encoder)
+    monkeypatch.setattr(batch, "load_encoder", lambda *_, **__: encoder)
 
     def run(tasks):
         folders = [tmp_path / task.name / "data" for task, _ in tasks]
@@ -41,7 +41,7 @@ def score(tmp_path, candidates, encoder, monkeypatch):
             build_task(task, tables, folder=folder, texts=tmp_path / task.name / "texts.parquet")
         counts = batch.evaluate_batch(
             candidates, [task for task, _ in tasks], data=folders, scores=tmp_path / "scores",
-            scratch=tmp_path / "scratch", threads=1,
+            scratch=tmp_path / "scratch", threads=1, store=tmp_path / "store",
         )  # fmt: skip
         return counts, {
             folder.parent.name: (

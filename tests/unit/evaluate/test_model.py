@@ -32,13 +32,18 @@ def folder(tmp_path):
     return tmp_path
 
 
-def encode(encoder, *, prompt_type, prompt, candidate=CANDIDATE):
-    model = EvaluatedModel(candidate, SharedVectors(lambda: encoder, poolings=("last",)), revision="1")
-    kind = prompt_type and SimpleNamespace(value=prompt_type)
-    metadata = SimpleNamespace(name="T", prompt=prompt)
-    return model.encode(
-        [{"text": ["a"]}], task_metadata=metadata, hf_split="test", hf_subset="default", prompt_type=kind
-    )
+@pytest.fixture
+def encode(tmp_path, encoder):
+    def run(*, prompt_type, prompt, candidate=CANDIDATE):
+        vectors = SharedVectors(lambda: encoder, stores=stores(tmp_path, "last"))
+        model = EvaluatedModel(candidate, vectors, revision="1")
+        kind = prompt_type and SimpleNamespace(value=prompt_type)
+        metadata = SimpleNamespace(name="T", prompt=prompt)
+        return model.encode(
+            [{"text": ["a"]}], task_metadata=metadata, hf_split="test", hf_subset="default", prompt_type=kind
+        )
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -49,19 +54,19 @@ def encode(encoder, *, prompt_type, prompt, candidate=CANDIDATE):
         ("document", {"query": "Find."}, "a"),
     ],
 )
-def test_the_prompt_goes_on_queries_and_symmetric_texts_never_on_passages(encoder, prompt_type, prompt, read):
-    encode(encoder, prompt_type=prompt_type, prompt=prompt)
+def test_the_prompt_goes_on_queries_and_symmetric_texts_never_on_passages(encode, encoder, prompt_type, prompt, read):
+    encode(prompt_type=prompt_type, prompt=prompt)
     assert encoder.seen == [read]
 
 
-def test_without_a_prompt_texts_stay_as_they_are(encoder):
+def test_without_a_prompt_texts_stay_as_they_are(encode, encoder):
     bare = dataclasses.replace(CANDIDATE, query_prompt="")
-    encode(encoder, prompt_type="query", prompt={"query": "Find."}, candidate=bare)
+    encode(prompt_type="query", prompt={"query": "Find."}, candidate=bare)
     assert encoder.seen == ["a"]
 
 
-def test_a_text_is_encoded_once_for_all_poolings_and_tasks(encoder):
-    vectors = SharedVectors(lambda: encoder, poolings=("last", "mean"))
+def test_a_text_is_encoded_once_for_all_poolings_and_tasks(tmp_path, encoder):
+    vectors = SharedVectors(lambda: encoder, stores=stores(tmp_path, "last", "mean"))
     last = vectors.get(["a", "b", "a"], pooling="last", what="T")
     mean = vectors.get(["b", "c"], pooling="mean", what="U")
     assert sorted(encoder.seen) == ["a", "b", "c"]
@@ -70,7 +75,7 @@ def test_a_text_is_encoded_once_for_all_poolings_and_tasks(encoder):
 
 
 def revision(folder, **changes):
-    settings = {"max_length": 64, "precision": "float32"} | changes
+    settings = {"precision": "float32"} | changes
     candidate = dataclasses.replace(CANDIDATE, folder=str(folder), **settings.pop("candidate", {}))
     return revision_of(candidate, **settings)
 
@@ -92,7 +97,7 @@ def test_the_identity_changes_with_weights_and_tokenizer(folder, name):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"max_length": 63},
+        {"candidate": {"max_length": 63}},
         {"precision": "bfloat16"},
         {"candidate": {"pooling": "mean"}},
         {"candidate": {"query_prompt": ""}},
@@ -109,19 +114,19 @@ def stores(folder, *poolings):
 
 
 def test_vectors_of_the_store_are_those_of_the_encoder_to_the_bit_and_read_once(tmp_path, encoder, vectors_of):
-    first = SharedVectors(lambda: encoder, poolings=("last", "mean"), stores=stores(tmp_path, "last", "mean"))
+    first = SharedVectors(lambda: encoder, stores=stores(tmp_path, "last", "mean"))
     texts = ["a", "b", "a", "c"]
     assert np.array_equal(first.get(texts, pooling="mean", what="T"), vectors_of(texts, "mean"))
-    again = SharedVectors(lambda: pytest.fail("loaded"), poolings=("last",), stores=stores(tmp_path, "last"))
+    again = SharedVectors(lambda: pytest.fail("loaded"), stores=stores(tmp_path, "last"))
     assert np.array_equal(again.get(texts, pooling="last", what="T"), vectors_of(texts, "last"))
     assert sorted(encoder.seen) == ["a", "b", "c"]
     assert (first.encoded, again.encoded, again.reused) == (3, 0, 3)
 
 
 def test_work_that_a_kill_left_in_one_store_of_two_is_done_again(tmp_path, encoder, vectors_of):
-    one = SharedVectors(lambda: encoder, poolings=("last",), stores=stores(tmp_path, "last"))
+    one = SharedVectors(lambda: encoder, stores=stores(tmp_path, "last"))
     one.get(["a"], pooling="last", what="T")
-    both = SharedVectors(lambda: encoder, poolings=("last", "mean"), stores=stores(tmp_path, "last", "mean"))
+    both = SharedVectors(lambda: encoder, stores=stores(tmp_path, "last", "mean"))
     assert np.array_equal(both.get(["a"], pooling="mean", what="T"), vectors_of(["a"], "mean"))
 
 
@@ -141,8 +146,8 @@ def test_cut_vectors_are_the_first_numbers_of_unit_length():
         shortened(np.ones((1, 3), np.float32), 4, model="m")
 
 
-def test_a_passage_prompt_goes_on_passages_alone(encoder):
+def test_a_passage_prompt_goes_on_passages_alone(encode, encoder):
     e5 = dataclasses.replace(CANDIDATE, query_prompt="query: ", passage_prompt="passage: ")
-    encode(encoder, prompt_type="document", prompt={"query": "Find."}, candidate=e5)
-    encode(encoder, prompt_type="query", prompt={"query": "Find."}, candidate=e5)
+    encode(prompt_type="document", prompt={"query": "Find."}, candidate=e5)
+    encode(prompt_type="query", prompt={"query": "Find."}, candidate=e5)
     assert encoder.seen == ["passage: a", "query: a"]

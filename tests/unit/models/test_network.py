@@ -165,4 +165,4 @@ def test_flash_attn_is_asked_for_causal_attention_within_each_sequence(monkeypat
         found = attention._variable_length(*states, starts, 3, 0.3)
     finally:
         attention.flash_attention.cache_clear()
-    torch.testing.assert_close(found, torch.cat(list(attention._attend_runs(*states, (3, 2, 1), 0.3))))
+    torch.testing.assert_close(found, torch.cat(list(attention._attend_runs(*states, (3, 2, 1), 0.3, True))))

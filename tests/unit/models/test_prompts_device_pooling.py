@@ -3,7 +3,7 @@ import torch
 
 from f2llm.errors import InputError
 from f2llm.models.device import resolve_precision
-from f2llm.models.pooling import pool
+from f2llm.models.encoder import pool
 from f2llm.models.prompts import format_query
 
 

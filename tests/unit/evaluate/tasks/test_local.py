@@ -61,7 +61,7 @@ def build(tmp_path, monkeypatch):
 
 
 def test_all_seven_kinds_are_scored_by_mteb(build, tmp_path, encoder, monkeypatch):
-    monkeypatch.setattr(batch, "_encoder", lambda *_, **__: encoder)
+    monkeypatch.setattr(batch, "load_encoder", lambda *_, **__: encoder)
     (tmp_path / "model").mkdir()
     candidate = Candidate(
         name="m",
@@ -75,7 +75,7 @@ def test_all_seven_kinds_are_scored_by_mteb(build, tmp_path, encoder, monkeypatc
     made = [build(kind) for kind in TASK_TYPES]
     batch.evaluate_batch(
         [candidate], [task for task, *_ in made], data=[folder / "data" for _, folder, _ in made],
-        scores=tmp_path / "scores", scratch=tmp_path / "scratch", threads=1,
+        scores=tmp_path / "scores", scratch=tmp_path / "scratch", threads=1, store=tmp_path / "store",
     )  # fmt: skip
     for kind in TASK_TYPES:
         (cell,) = read_json(tmp_path / "scores" / "m" / f"Local.{kind}.json")["scores"]["test"]
