@@ -77,10 +77,10 @@ def encoders(folder: Path, *, max_length: int) -> dict[str, Encode]:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
 
-    from f2llm.models.packed_encoder import PackedEncoder
+    from f2llm.models.encoder import Encoder
 
     def ours(precision: str) -> Encode:
-        encoder = PackedEncoder.load(folder, pooling=POOLING, max_length=max_length, precision=precision)
+        encoder = Encoder.load(folder, pooling=POOLING, max_length=max_length, precision=precision)
         return lambda texts: encoder.encode(texts, what="texts")
 
     body = Transformer(str(folder), max_seq_length=max_length)

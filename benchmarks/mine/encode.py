@@ -60,10 +60,10 @@ def encoders(folder: Path, *, max_length: int) -> dict[str, Callable[[Sequence[s
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
 
-    from f2llm.models.packed_encoder import PackedEncoder
+    from f2llm.models.encoder import Encoder
 
     def ours(precision: str) -> Callable[[Sequence[str]], np.ndarray]:
-        encoder = PackedEncoder.load(folder, pooling=POOLING, max_length=max_length, precision=precision, device="cpu")
+        encoder = Encoder.load(folder, pooling=POOLING, max_length=max_length, precision=precision, device="cpu")
         return lambda texts: encoder.encode(texts, what="texts")
 
     def peer(dtype: Any) -> Callable[[Sequence[str]], np.ndarray]:

@@ -22,9 +22,8 @@ from benchmarks.mine.data import Mined, peer_mine, read_sources
 from benchmarks.mine.rules import paper_rule
 from f2llm.mine.select import OK, REASONS, select
 from f2llm.records.tables import NO_ROW
-from f2llm.vectors.backends import choose_backend
-from f2llm.vectors.scores import score_on_cpu
-from f2llm.vectors.search import search
+from f2llm.vectors.faiss_search import Faiss
+from f2llm.vectors.search import choose_backend, search
 
 TIE = 2e-6
 
@@ -139,7 +138,7 @@ def differences(one: dict[int, Lists], other: dict[int, Lists], data: Mined) -> 
 
 def _scores(data: Mined, at: int) -> np.ndarray:
     rows = np.array(data.positives[at])
-    return score_on_cpu(
+    return Faiss(threads=1).score(
         data.queries_QD[at : at + 1], data.passages_ND[rows], np.zeros(len(rows), int), np.arange(len(rows))
     )
 

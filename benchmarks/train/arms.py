@@ -62,7 +62,7 @@ def make_adamw(model: torch.nn.Module, job: Job) -> torch.optim.Optimizer:
 
 def run_ours(job: Job) -> Pass:
     """Train with f2llm.train, set to upstream's mathematics, everything else as it is by default."""
-    from f2llm.models.backbone import load_packed
+    from f2llm.models.network import load_packed
 
     model = load_packed(job.folder)
     trainer = our_trainer(model, job)
@@ -84,8 +84,7 @@ def our_trainer(model: torch.nn.Module, job: Job):  # noqa: ANN201 - f2llm.train
     from f2llm.config.check import load_schema, with_defaults
     from f2llm.config.train import Train
     from f2llm.train.memory import find_budget
-    from f2llm.train.optimiser import make_optimiser
-    from f2llm.train.step import Trainer
+    from f2llm.train.step import Trainer, make_optimiser
     from f2llm.train.world import World
 
     named = {

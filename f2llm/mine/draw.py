@@ -33,12 +33,9 @@ class Classes:
         self._keys = [key for _, _, key in ordered]
         self._with_key = Counter(self._keys)
         self._with_label_and_key = Counter((label, key) for label, _, key in ordered)
-        sizes = Counter(label for label, _, _ in ordered)
-        self._span: dict[str, tuple[int, int]] = {}
-        start = 0
-        for label in sorted(sizes):
-            self._span[label] = (start, start + sizes[label])
-            start += sizes[label]
+        self._span: dict[str, tuple[int, int]] = {}  # label -> where its texts begin and end
+        for place, (label, _, _) in enumerate(ordered):
+            self._span[label] = (self._span.get(label, (place, 0))[0], place + 1)
 
     def partners(self, *, label: str, key: str) -> int:
         """How many other texts the class has."""

@@ -46,9 +46,9 @@ class _Texts(NamedTuple):
     instruction: str
     listing: "hashlib._Hash"  # sha256 of the ids read so far
 
-    def batches(self, rows: range) -> Iterator[tuple[NDArray[np.bytes_], list[str]]]:
-        """Yield (ids, texts) at some rows of the table as the retriever reads them; the ids go into `listing`."""
-        first = 0  # row of the batch in the table
+    def batches(self, share: Share) -> Iterator[tuple[NDArray[np.bytes_], list[str]]]:
+        """Yield (ids, texts) of a share of the table as the retriever reads them; the ids go into `listing`."""
+        rows, first = share.rows(count_rows(self.path)), 0  # `first`: row of the batch in the table
         for batch in read_batches(self.path, columns=["text"], rows=TEXTS_AT_ONCE):
             start, stop = max(rows.start, first), min(rows.stop, first + len(batch))
             if start < stop:
@@ -91,18 +91,16 @@ def embed_source(
     counts: dict[str, Any] = {"encoded": 0, "reused": 0}
     try:
         if searched(source):
-            passages, asked = roles = _roles(Path(corpus), Path(queries), source, retriever.model)
-            if retriever.model.format == VECTORS:
+            model = retriever.model
+            prompts = ("", "") if model.format == VECTORS else (model.passage_prompt, model.query_prompt)
+            passages, asked = roles = [
+                _Texts(role, Path(path), prompt, source.instruction, hashlib.sha256())
+                for role, path, prompt in zip(("passages", "queries"), (corpus, queries), prompts, strict=True)
+            ]
+            if model.format == VECTORS:
                 place = _look_up(roles, share=share, source=source, retriever=retriever)
             else:
-                settings, weights = _settings(retriever), sha256_path(retriever.folder)
-                vectors = open_store(store, {"weights": weights, **settings}, model=retriever.model.name)
-                load = functools.partial(load_encoder, retriever.folder, threads=threads, **settings)
-                stored = StoredVectors(load, stores={retriever.model.pooling: vectors})
-                counts = _fill(stored, roles, share=share, source=source)
-                shards = vectors.shards()
-                place = {"store": str(vectors.folder), "key": vectors.key, "dim": shards[0].dim if shards else 0}
-                place |= {"precision": settings["precision"], "device": settings["device"], "weights": weights}
+                place, counts = _fill(roles, store, share=share, source=source, retriever=retriever, threads=threads)
             description = description._replace(
                 passages=passages.count(share),
                 queries=asked.count(share),
@@ -126,35 +124,37 @@ def embed_source(
     return counts
 
 
-def _roles(corpus: Path, queries: Path, source: MinedSource, model: EncodingModel) -> tuple[_Texts, _Texts]:
-    prompts = ("", "") if model.format == VECTORS else (model.passage_prompt, model.query_prompt)
-    return (
-        _Texts("passages", corpus, prompts[0], source.instruction, hashlib.sha256()),
-        _Texts("queries", queries, prompts[1], source.instruction, hashlib.sha256()),
-    )
+def _fill(
+    roles: Sequence[_Texts],
+    folder: str | Path,
+    *,
+    share: Share,
+    source: MinedSource,
+    retriever: Retriever,
+    threads: int,
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Encode and store what is missing, TEXTS_AT_ONCE texts of a table at a time; the model loads when one is.
 
-
-def _settings(retriever: Retriever) -> dict[str, Any]:
-    """What decides a vector on this machine besides its text, the weights, the encoder's code and the libraries."""
-    device = resolve_device(retriever.device)
-    precision = resolve_precision("auto", device=device)
-    return {
-        "pooling": retriever.model.pooling, "max_length": retriever.max_length, "precision": precision,
-        "device": device,
-    }  # fmt: skip
-
-
-def _fill(vectors: StoredVectors, roles: Sequence[_Texts], *, share: Share, source: MinedSource) -> dict[str, int]:
-    """Encode and store what is missing, TEXTS_AT_ONCE texts of a table at a time; the model loads when one is."""
-    rows = [share.rows(count_rows(texts.path)) for texts in roles]
-    with Progress(f"encode {source.name}", total=sum(map(len, rows)), unit="texts") as bar:
-        for texts, wanted in zip(roles, rows, strict=True):
-            for ids, batch in texts.batches(wanted):
+    Returns the manifest's keys that say where the vectors lie, and counts.
+    """
+    device, weights = resolve_device(retriever.device), sha256_path(retriever.folder)
+    # What decides a vector on this machine besides its text, the weights, the encoder's code and the libraries.
+    settings: dict[str, Any] = {"pooling": retriever.model.pooling, "max_length": retriever.max_length}
+    settings |= {"precision": resolve_precision("auto", device=device), "device": device}
+    store = open_store(folder, {"weights": weights, **settings}, model=retriever.model.name)
+    load = functools.partial(load_encoder, retriever.folder, threads=threads, **settings)
+    vectors = StoredVectors(load, stores={retriever.model.pooling: store})
+    with Progress(f"encode {source.name}", total=sum(texts.count(share) for texts in roles), unit="texts") as bar:
+        for texts in roles:
+            for ids, batch in texts.batches(share):
                 try:
                     vectors.fill(batch, ids, what=f"source {source.name}: {texts.role}", bar=bar)
                 except InputError as error:
                     raise SourceError(error.faults) from error
-    return {"encoded": vectors.encoded, "reused": vectors.reused}
+    shards = store.shards()
+    place = {"store": str(store.folder), "key": store.key, "dim": shards[0].dim if shards else 0}
+    place |= {"precision": settings["precision"], "device": device, "weights": weights}
+    return place, {"encoded": vectors.encoded, "reused": vectors.reused}
 
 
 def _look_up(roles: Sequence[_Texts], *, share: Share, source: MinedSource, retriever: Retriever) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _look_up(roles: Sequence[_Texts], *, share: Share, source: MinedSource, retr
     for texts in roles:
         store = VectorStore(Path(retriever.folder, texts.role), key=stored["key"])
         absent, example = 0, ""
-        for ids, batch in texts.batches(share.rows(count_rows(texts.path))):
+        for ids, batch in texts.batches(share):
             missing = store.missing(ids)
             example = example or (batch[missing[0]] if len(missing) else "")
             absent += len(missing)

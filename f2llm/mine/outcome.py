@@ -1,7 +1,7 @@
 """The two tables of the miner, tuples and rejected pairs: collected in memory, counted, written in order."""
 
-from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,37 +52,21 @@ class MinedRows(NamedTuple):
     tuples: pa.Table
     rejected: pa.Table
 
-    def __add__(self, other: "MinedRows") -> "MinedRows":
-        return MinedRows(*(pa.concat_tables(pair) for pair in zip(self, other, strict=True)))
-
-    @classmethod
-    def of_kept(cls, **columns: Any) -> "MinedRows":  # noqa: ANN401 - anything that Arrow takes as a column
-        """Tuples given by their columns."""
-        return cls(_table(columns, TUPLES), REJECTED.empty_table())
-
-    @classmethod
-    def of_rejected(cls, **columns: Any) -> "MinedRows":  # noqa: ANN401 - anything that Arrow takes as a column
-        """Rejected pairs given by their columns; counts are 0, scores and ranks null unless given."""
-        rows = len(columns["query_id"])
-        unscored = dict.fromkeys(("positive_score", "positive_rank"), [None] * rows)
-        return cls(
-            TUPLES.empty_table(),
-            _table({"candidates": [0] * rows, "kept": [0] * rows} | unscored | columns, REJECTED),
-        )
-
     @classmethod
     def of_rows(cls, rows: Iterable[UnscoredTuple | RejectedPair]) -> "MinedRows":
         """Tuples and rejected pairs that were made without a retriever."""
-        rows = list(rows)
-        kept = [row for row in rows if isinstance(row, UnscoredTuple)]
-        lost = [row for row in rows if isinstance(row, RejectedPair)]
-        nothing = [[None] * len(row.negative_rows) for row in kept]
-        columns = {name: [getattr(row, name) for row in kept] for name in UnscoredTuple._fields if name != "kind"}
-        columns |= {name: [None] * len(kept) for name in ("positive_score", "positive_rank")}
-        columns |= {"negative_scores": nothing, "negative_ranks": nothing}
-        columns["negative_kinds"] = [[row.kind] * len(row.negative_rows) for row in kept]
-        rejected = {name: [getattr(row, name) for row in lost] for name in RejectedPair._fields}
-        return cls.of_kept(**columns) + cls.of_rejected(**rejected)
+        kept, lost = [], []
+        for row in rows:
+            if isinstance(row, RejectedPair):
+                lost.append(row._asdict())
+                continue
+            nothing = [None] * len(row.negative_rows)
+            kinds = [row.kind] * len(row.negative_rows)
+            kept.append(
+                {**row._asdict(), "negative_scores": nothing, "negative_ranks": nothing, "negative_kinds": kinds}
+            )
+        # Columns that a row lacks become null.
+        return cls(pa.Table.from_pylist(kept, schema=TUPLES), pa.Table.from_pylist(lost, schema=REJECTED))
 
 
 class MiningOutcome:
@@ -100,13 +84,9 @@ class MiningOutcome:
 
     def add_rows(self, rows: Iterable[UnscoredTuple | RejectedPair]) -> None:
         """Take rows that were made without a retriever, in any order."""
-        waiting: list[UnscoredTuple | RejectedPair] = []
-        for row in rows:
-            waiting.append(row)
-            if len(waiting) == ROWS_AT_ONCE:
-                self.add(MinedRows.of_rows(waiting))
-                waiting = []
-        self.add(MinedRows.of_rows(waiting))
+        rows = iter(rows)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            self.add(MinedRows.of_rows(some))
 
     def add_tables(self, paths: TuplePaths) -> None:
         """Take the tables that another job has written."""
@@ -115,35 +95,19 @@ class MiningOutcome:
         for batch in read_batches(paths.rejected):
             self.add(MinedRows(TUPLES.empty_table(), pa.Table.from_batches([batch]).cast(REJECTED)))
 
-    @property
-    def tuples(self) -> int:
-        """Number of tuples."""
-        return sum(len(mined.tuples) for mined in self._tables)
-
     def counts(self) -> dict[str, Any]:
         """Numbers of tuples, of rejected pairs, and of rejected pairs by reason."""
-        reasons: Counter[str] = Counter()
-        for mined in self._tables:
-            for row in pc.value_counts(mined.rejected["reason"]).to_pylist():
-                reasons[row["values"]] += row["counts"]
-        by_reason = dict(sorted(reasons.items()))
-        return {"tuples": self.tuples, "rejected": reasons.total(), "rejected_by_reason": by_reason}
+        rejected = self._all("rejected", REJECTED)
+        reasons = pc.value_counts(rejected["reason"]).to_pylist()
+        by_reason = dict(sorted((row["values"], row["counts"]) for row in reasons))
+        return {"tuples": len(self._all("tuples", TUPLES)), "rejected": len(rejected), "rejected_by_reason": by_reason}
 
     def write(self, paths: TuplePaths, *, metadata: dict[str, str]) -> None:
         """Write both tables: tuples by tuple_id, rejected pairs by (query_id, positive_id)."""
-        tuples = self._sorted("tuples", TUPLES, ["tuple_id"])
-        rejected = self._sorted("rejected", REJECTED, ["query_id", "positive_id"])
+        tuples = self._all("tuples", TUPLES).sort_by("tuple_id")
+        rejected = self._all("rejected", REJECTED).sort_by([("query_id", "ascending"), ("positive_id", "ascending")])
         write_table(paths.tuples, schema=TUPLES, rows=[tuples], metadata=metadata)
         write_table(paths.rejected, schema=REJECTED, rows=[rejected], metadata=metadata)
 
-    def _sorted(self, name: str, schema: pa.Schema, keys: list[str]) -> pa.Table:
-        tables = [schema.empty_table(), *(getattr(mined, name) for mined in self._tables)]
-        return pa.concat_tables(tables).sort_by([(key, "ascending") for key in keys])
-
-
-def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
-    return pa.table({field.name: _column(columns[field.name], field.type) for field in schema}, schema=schema)
-
-
-def _column(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - a list, numpy array or Arrow array
-    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)
+    def _all(self, name: str, schema: pa.Schema) -> pa.Table:
+        return pa.concat_tables([schema.empty_table(), *(getattr(mined, name) for mined in self._tables)])

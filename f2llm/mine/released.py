@@ -5,9 +5,9 @@ a source of ready tuples (`ready: true` in its stanza), fetched and normalised l
 DuckDB does the joins with a memory limit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from f2llm.records import sql
 from f2llm.records.files import write_json
@@ -20,36 +20,29 @@ EXAMPLES = 5  # of each kind
 MEMORY_MB = 1000
 
 
-class MinedTables(NamedTuple):
-    """Tables of our side: the mined tuples, and the curated tables whose rows they name."""
-
-    tuples: str | Path
-    corpus: str | Path
-    queries: str | Path
-
-
-class PublishedTables(NamedTuple):
-    """Normalised tables of the published side, a source of ready tuples."""
-
-    corpus: str | Path
-    queries: str | Path
-
-
 def compare_tuples(
-    ours: MinedTables, theirs: PublishedTables, *, output: str | Path, memory_mb: int = MEMORY_MB
+    *,
+    tuples: str | Path,
+    corpus: str | Path,
+    queries: str | Path,
+    their_corpus: str | Path,
+    their_queries: str | Path,
+    output: str | Path,
 ) -> dict[str, Any]:
     """Write how two sets of tuples of one source agree, with examples; return the figures.
 
     Over queries: `common`, `ours_only`, `theirs_only`. Over common queries: `same_positive` have a positive in
-    common; `negatives_common` of `negatives_ours` and `negatives_theirs` (distinct per query).
+    common; `negatives_common` of `negatives_ours` and `negatives_theirs` (distinct per query). Our side is a table of
+    mined tuples with the curated tables whose rows they name, theirs the normalised tables of ready tuples.
     """
     scratch = Path(output).parent
     scratch.mkdir(parents=True, exist_ok=True)
-    with sql.database(memory_mb=memory_mb, spill=scratch / ".compare.part", threads=1) as database:
+    with sql.database(memory_mb=MEMORY_MB, spill=scratch / ".compare.part", threads=1) as database:
         database.create_function("e1", content_key, ["VARCHAR"], "VARCHAR")
-        _read(database, ours, theirs)
+        tables = {"tuples": tuples, "corpus": corpus, "queries": queries}
+        _read(database, tables | {"their_corpus": their_corpus, "their_queries": their_queries})
         database.execute(_JOINED)
-        figures = dict(zip(_FIGURES, database.execute(_COUNTS).fetchone(), strict=True))
+        (figures,) = database.sql(_COUNTS).to_arrow_table().to_pylist()
         examples = {kind: _examples(database, where) for kind, where in _EXAMPLES.items()}
     write_json(output, figures | {"examples": examples})
     return figures
@@ -70,11 +63,9 @@ def shares(figures: dict[str, int]) -> dict[str, float]:
     }
 
 
-def _read(database: "DuckDBPyConnection", ours: MinedTables, theirs: PublishedTables) -> None:
+def _read(database: "DuckDBPyConnection", tables: Mapping[str, str | Path]) -> None:
     """Make the tables ours and theirs: query key, text, keys of positives and of negatives."""
-    names = {"tuples": ours.tuples, "corpus": ours.corpus, "queries": ours.queries}
-    names |= {"their_corpus": theirs.corpus, "their_queries": theirs.queries}
-    for name, path in names.items():
+    for name, path in tables.items():
         quoted = str(path).replace("'", "''")
         database.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{quoted}', file_row_number = true)")
     for statement in (_OURS, _THEIRS):
@@ -120,15 +111,13 @@ _JOINED = """
         coalesce(len(o.negatives), 0) AS negatives_ours, coalesce(len(t.negatives), 0) AS negatives_theirs
     FROM ours o FULL JOIN theirs t USING (key)
 """
-_FIGURES = (
-    "common", "ours_only", "theirs_only", "same_positive", "negatives_common", "negatives_ours", "negatives_theirs",
-)  # fmt: skip
 _COUNTS = """
-    SELECT count(*) FILTER (in_ours AND in_theirs), count(*) FILTER (NOT in_theirs), count(*) FILTER (NOT in_ours),
-        count(*) FILTER (in_ours AND in_theirs AND positives > 0),
-        coalesce(sum(negatives) FILTER (in_ours AND in_theirs), 0)::BIGINT,
-        coalesce(sum(negatives_ours) FILTER (in_ours AND in_theirs), 0)::BIGINT,
-        coalesce(sum(negatives_theirs) FILTER (in_ours AND in_theirs), 0)::BIGINT
+    SELECT count(*) FILTER (in_ours AND in_theirs) AS common,
+        count(*) FILTER (NOT in_theirs) AS ours_only, count(*) FILTER (NOT in_ours) AS theirs_only,
+        count(*) FILTER (in_ours AND in_theirs AND positives > 0) AS same_positive,
+        coalesce(sum(negatives) FILTER (in_ours AND in_theirs), 0)::BIGINT AS negatives_common,
+        coalesce(sum(negatives_ours) FILTER (in_ours AND in_theirs), 0)::BIGINT AS negatives_ours,
+        coalesce(sum(negatives_theirs) FILTER (in_ours AND in_theirs), 0)::BIGINT AS negatives_theirs
     FROM joined
 """
 _EXAMPLES = {

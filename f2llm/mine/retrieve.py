@@ -1,8 +1,8 @@
 """Hard negatives of queries that have positives: searched, then selected, a batch of queries at a time.
 
 Shapes: Q queries of the batch, F those whose neighbours came in one piece of the search, K candidates of each,
-P pairs (query, positive), S selections (one serves all pairs of a query with equal limits), T negatives of all pairs,
-B barred passages.
+P pairs (query, positive), G given negatives, B barred passages, S selections (one serves all pairs of a query with
+equal limits), T negatives of all pairs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from f2llm.config.mine import Mine
-from f2llm.mine.outcome import GIVEN, MINED, MinedRows
+from f2llm.mine.outcome import GIVEN, MINED, MinedRows, RejectedPair
 from f2llm.mine.passages import PassageLookup
-from f2llm.mine.query_batch import QueryBatch
 from f2llm.mine.select import OK, REASONS, Selections, select
 from f2llm.records.ids import keyed_hash, tuple_id
+from f2llm.records.schemas.mine import REJECTED, TUPLES
 from f2llm.records.tables import NO_ROW
 from f2llm.vectors.scores import Backend, score_pairs
 from f2llm.vectors.search import Neighbours, search
@@ -32,6 +32,7 @@ STAGE = "negatives"
 KINDS = pa.array([GIVEN, MINED])
 # Candidates compared in memory at once, with barred passages or with scores of positives.
 COMPARED = 1 << 22
+NO_SCORES = np.zeros(0, np.float32)
 
 
 class Retrieval(NamedTuple):
@@ -43,6 +44,52 @@ class Retrieval(NamedTuple):
     exact: Backend  # what scores pairs, and measures the recall of a back end that is not exact
     rule: Mine
     seed: int
+
+
+class QueryBatch(NamedTuple):
+    """Queries that are mined together; `*_query` are positions in the batch, `*_row` rows of the corpus."""
+
+    first: int  # row of the first query in the queries table
+    ids: list[bytes]
+    positive_ids: list[bytes]  # [P] doc_id of the positive
+    positive_query: NDArray[np.int64]
+    positive_row: NDArray[np.int64]  # NO_ROW where the corpus lacks it
+    given_query: NDArray[np.int64]
+    given_row: NDArray[np.int64]
+    barred_query: NDArray[np.int64]
+    # Excluded from the search: positives, the query's text, copies of these, given negatives.
+    barred_row: NDArray[np.int64]
+    positive_score: NDArray[np.float32] = NO_SCORES  # canonical, NaN where the corpus lacks the positive
+    given_score: NDArray[np.float32] = NO_SCORES
+
+    @classmethod
+    def read(
+        cls, queries: pa.Table, passages: PassageLookup, *, keys: Sequence[str], first: int, rule: Mine
+    ) -> "QueryBatch":
+        """The queries of a table, which begins at row `first`, not scored yet; `keys` are their E1 keys."""
+        positives, negatives = queries["positives"].to_pylist(), queries["negatives"].to_pylist()
+        text_rows = passages.rows_of_keys(keys) if rule.exclude_own_text else [[] for _ in keys]
+        barred, given = [], []
+        for query_positives, query_negatives, rows in zip(positives, negatives, text_rows, strict=True):
+            excluded = _excluded(passages, passages.rows(query_positives), rows, copies=rule.exclude_copies)
+            named = dict.fromkeys(passages.rows(query_negatives or ()))  # distinct, in the source's order
+            given.append([row for row in named if row != NO_ROW and row not in excluded])
+            # Given negatives are barred too: they come first anyway, and would be mined a second time.
+            barred.append(sorted(excluded.union(given[-1])))
+        positive_query, positive_ids = _flat(positives)
+        given_query, given_row = _flat(given)
+        barred_query, barred_row = _flat(barred)
+        return cls(
+            first=first,
+            ids=queries["query_id"].to_pylist(),
+            positive_ids=positive_ids,
+            positive_query=positive_query,
+            positive_row=np.array(passages.rows(positive_ids), np.int64),
+            given_query=given_query,
+            given_row=np.array(given_row, np.int64),
+            barred_query=barred_query,
+            barred_row=np.array(barred_row, np.int64),
+        )
 
 
 def mine_queries(
@@ -77,11 +124,12 @@ def _unanswerable(batch: QueryBatch) -> MinedRows:
     """The queries that name no positive, and the pairs whose positive the corpus lacks, as rejected pairs."""
     without_positive = np.flatnonzero(np.bincount(batch.positive_query, minlength=len(batch.ids)) == 0).tolist()
     missing = np.flatnonzero(batch.positive_row == NO_ROW).tolist()
-    queries = [*without_positive, *batch.positive_query[missing].tolist()]
-    return MinedRows.of_rejected(
-        query_id=[batch.ids[query] for query in queries],
-        positive_id=[*[None] * len(without_positive), *(batch.positive_ids[pair] for pair in missing)],
-        reason=[NO_POSITIVE] * len(without_positive) + [MISSING_POSITIVE] * len(missing),
+    return MinedRows.of_rows(
+        [RejectedPair(batch.ids[query], None, NO_POSITIVE) for query in without_positive]
+        + [
+            RejectedPair(batch.ids[batch.positive_query[pair]], batch.positive_ids[pair], MISSING_POSITIVE)
+            for pair in missing
+        ]
     )
 
 
@@ -187,26 +235,27 @@ def _tables(
     """Pairs as rows of the two tables: tuples where the reason is OK, else rejected pairs."""
     kept, lost = (_Pairs(*(field[mask] for field in pairs)) for mask in (pairs.reason == OK, pairs.reason != OK))
     scores = [float(score) if np.isfinite(score) else None for score in batch.positive_score[lost.pair].tolist()]
-    rejected = MinedRows.of_rejected(
-        query_id=[batch.ids[query] for query in lost.query.tolist()],
-        positive_id=[batch.positive_ids[pair] for pair in lost.pair.tolist()],
-        reason=lost.reason.tolist(),
-        candidates=selections.candidates_S[lost.selection],
-        kept=selections.kept_S[lost.selection],
-        positive_score=scores,
-        positive_rank=_nullable(lost.rank),
-    )
+    rejected = {
+        "query_id": [batch.ids[query] for query in lost.query.tolist()],
+        "positive_id": [batch.positive_ids[pair] for pair in lost.pair.tolist()],
+        "reason": lost.reason.tolist(),
+        "candidates": selections.candidates_S[lost.selection],
+        "kept": selections.kept_S[lost.selection],
+        "positive_score": scores,
+        "positive_rank": _nullable(lost.rank),
+    }
     query_ids = [batch.ids[query] for query in kept.query.tolist()]
     positive_ids = [batch.positive_ids[pair] for pair in kept.pair.tolist()]
-    return rejected + MinedRows.of_kept(
-        tuple_id=[tuple_id(task.source, *ids) for ids in zip(query_ids, positive_ids, strict=True)],
-        query_id=query_ids,
-        query_row=batch.first + kept.query,
-        positive_row=batch.positive_row[kept.pair],
-        positive_score=batch.positive_score[kept.pair],
-        positive_rank=_nullable(kept.rank),
+    tuples = {
+        "tuple_id": [tuple_id(task.source, *ids) for ids in zip(query_ids, positive_ids, strict=True)],
+        "query_id": query_ids,
+        "query_row": batch.first + kept.query,
+        "positive_row": batch.positive_row[kept.pair],
+        "positive_score": batch.positive_score[kept.pair],
+        "positive_rank": _nullable(kept.rank),
         **_negatives(batch, neighbours, selections, kept, most=task.rule.negatives),
-    )
+    }
+    return MinedRows(pa.table(tuples, schema=TUPLES), pa.table(rejected, schema=REJECTED))
 
 
 def _negatives(
@@ -248,3 +297,16 @@ def _spread(
 def _nullable(numbers: NDArray[np.int64]) -> pa.Array:
     """Ranks as int32, null where 0."""
     return pa.array(numbers.astype(np.int32), mask=numbers == 0)
+
+
+def _excluded(passages: PassageLookup, positives: list[int], text_rows: list[int], *, copies: bool) -> set[int]:
+    """The positives in the corpus, the rows `text_rows` that have the query's text, and `copies` of these."""
+    rows = {*positives, *text_rows[:1]} - {NO_ROW}  # near copies are those of the text's first row
+    alike = [passages.alike.get(row, ()) for row in rows] if copies else ()
+    return rows.union(text_rows, *alike)
+
+
+def _flat(lists: list[list]) -> tuple[NDArray[np.int64], list]:  # type: ignore[type-arg]
+    """(position of its list, item) of every item."""
+    owners = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
+    return owners, [item for items in lists for item in items]

@@ -24,9 +24,8 @@ from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, tuple_id
 from f2llm.records.tables import NO_ROW, WHOLE, Share, count_rows, read_batches, read_metadata
 from f2llm.records.text_keys import content_key
-from f2llm.vectors.backends import choose_backend
 from f2llm.vectors.indexes import Approximate, measure_recall
-from f2llm.vectors.search import queries_at_once
+from f2llm.vectors.search import choose_backend, queries_at_once
 from f2llm.vectors.store import VectorStore, VectorView, as_ids
 
 SINGLE_TEXT_CLASS = "single_text_class"
@@ -85,16 +84,12 @@ def mine_source(
             raise
         logger.warning("skipped: %s", error)
         outcome, counts = MiningOutcome(), {SKIPPED: str(error)}
-    metadata = _metadata(tables, source)
+    hashes = {f"{name}_sha256": sha256_file(getattr(tables, name)) for name in ("corpus", "queries")}
+    metadata = {"source": source.name, **hashes}
     if share != WHOLE:  # what the job that puts the shares together cannot count itself
         metadata |= {name: str(counts[name]) for name in (SKIPPED, *RECALL) if name in counts}
     outcome.write(outputs, metadata=metadata)
     return outcome.counts() | counts
-
-
-def _metadata(tables: SourceTables, source: MinedSource) -> dict[str, str]:
-    hashes = {name: sha256_file(getattr(tables, name)) for name in ("corpus", "queries")}
-    return {"source": source.name} | {f"{name}_sha256": digest for name, digest in hashes.items()}
 
 
 def _joined(parts: Sequence[TuplePaths], tables: SourceTables) -> tuple[MiningOutcome, dict[str, Any]]:
@@ -119,8 +114,13 @@ def _checked(source: MinedSource, outcome: MiningOutcome, rule: Mine, *, pairs: 
     counts = outcome.counts()
     if pairs != counts["tuples"] + counts["rejected"]:
         raise AssertionError(f"source {source.name}: {pairs} pairs in, {counts} out")
-    if outcome.tuples < rule.min_kept:
-        raise SourceError(_too_few(source.name, outcome, pairs, rule))
+    if counts["tuples"] < rule.min_kept:
+        by_reason = ", ".join(f"{reason} {count:,}" for reason, count in counts["rejected_by_reason"].items())
+        raise SourceError(
+            f"source {source.name}: {counts['tuples']:,} tuples kept of {pairs:,} pairs, at least {rule.min_kept:,} "
+            f"are needed ({by_reason or 'it has no queries'}); raise mine.max_score, lower mine.relative_margin or "
+            "mine.negatives, or take the source out"
+        )
     return {"pairs": pairs}
 
 
@@ -265,12 +265,3 @@ def _passage_vector_ids(tables: SourceTables, manifest: VectorsManifest) -> Iter
     prompts = {"prompt": manifest.passage_prompt, "instruction": manifest.instruction}
     for batch in read_batches(tables.corpus, columns=["text"], rows=ROWS_AT_ONCE):
         yield as_ids([vector_id(text, **prompts) for text in batch["text"].to_pylist()])
-
-
-def _too_few(source: str, outcome: MiningOutcome, pairs: int, rule: Mine) -> str:
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in outcome.counts()["rejected_by_reason"].items())
-    return (
-        f"source {source}: {outcome.tuples:,} tuples kept of {pairs:,} pairs, at least {rule.min_kept:,} are "
-        f"needed ({reasons or 'it has no queries'}); raise mine.max_score, lower mine.relative_margin or "
-        "mine.negatives, or take the source out"
-    )

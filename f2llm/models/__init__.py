@@ -1,1 +1,1 @@
-"""A network: folder, backbone, attention, packing, heads, prompts, tokenizers, device, encoder."""
+"""A network: folder, attention, packing, heads, prompts, tokenizers, device, encoder."""

@@ -1,12 +1,21 @@
 """A model that turns texts into unit vectors, each of which depends on its text alone.
 
 A matrix product of another shape rounds differently, so in batches of any shape a vector would depend on its
-neighbours. Here every batch has ROWS rows of one padded length. A causal model needs no mask for the padding behind a
-text. Any other model does, and there texts that fill the padded length are kept apart from shorter ones, because
-attention takes another path without a mask.
-Shapes: P poolings, N texts, B rows of a batch, T tokens, I numbers of a pooled state, D dimensions of a vector.
+neighbours. Here every product has one of a few shapes, in one of two ways:
+
+- Packs: whole texts lie end to end in packs of one fixed number of tokens, attention stays within each text, and no
+  work is done for padding. Whether a model can be run this way (positions are an argument, attention can be replaced)
+  is tried, not guessed from its name: when it is loaded, texts are run through both ways and must agree. Measured:
+  docs/benchmarks.md.
+- Batches, for other models and on CUDA: ROWS rows of one padded length. A causal model needs no mask for the padding
+  behind a text. Any other model does, and there texts that fill the padded length are kept apart from shorter ones,
+  because attention takes another path without a mask.
+
+Shapes: P poolings, N texts, B rows of a batch or texts of a pack, T tokens, R texts of a run of equal length, L its
+length, I numbers of a pooled state, D dimensions of a vector.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +26,7 @@ from numpy.typing import NDArray
 
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
+from f2llm.models.attention import ATTENTION, packed_attention, runs
 from f2llm.models.device import resolve_precision
 from f2llm.models.heads import DenseLayer, load_dense, run_dense
 from f2llm.records.ids import doc_id
@@ -26,6 +36,12 @@ ROWS = 16
 LENGTH_STEP = 8
 # Texts whose tokens are held in memory at once.
 TEXTS_AT_ONCE = 4096
+# Tokens of a pack: the states of all layers then stay in the processor's cache.
+PACK_TOKENS = 1024
+# Largest difference of a number of a pooled state, as a share of the largest number, that rounding in float32 explains.
+TOLERANCE = 1e-3
+_TRIAL_LENGTHS = (11, 7, 7, 3, 1)
+logger = logging.getLogger(__name__)
 
 
 class PaddedBatch(NamedTuple):
@@ -36,6 +52,13 @@ class PaddedBatch(NamedTuple):
     masked: bool  # attention must be told where each text ends
 
 
+class TextPack(NamedTuple):
+    """Texts that go through the model together."""
+
+    rows: list[int]  # places of the texts, longest first
+    room: int  # tokens of the pack that remain free
+
+
 class Encoder:
     """A backbone with its tokenizer and pooling, ready to encode.
 
@@ -43,7 +66,10 @@ class Encoder:
         dim: length of a vector.
         precision: "float32" or "bfloat16" (autocast), resolved.
         device: "cuda" or "cpu".
+        packed: whether the model runs packs.
     """
+
+    packed = False
 
     def __init__(
         self,
@@ -93,8 +119,12 @@ class Encoder:
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = model.eval().requires_grad_(False).to(device)
-        settings = {"pooling": pooling, "max_length": max_length, "precision": precision}
-        return cls(model, tokenizer, dense=load_dense(folder), **settings)
+        encoder = cls(
+            model, tokenizer, pooling=pooling, max_length=max_length, precision=precision, dense=load_dense(folder)
+        )
+        encoder._try_packs(max_length)
+        logger.info("%s: %s", folder, "packs without padding" if encoder.packed else "padded batches")
+        return encoder
 
     def encode(self, texts: Sequence[str], *, what: str, bar: Progress | None = None) -> NDArray[np.float32]:
         """The vectors [N, D] of `texts` in their order: float32, of unit length.
@@ -126,23 +156,24 @@ class Encoder:
             for rows, pooled_PBI in self._pooled(tokens, poolings):
                 pooled_PNI[:, first + rows] = pooled_PBI
                 bar.advance(len(rows))
-        return self._finished(pooled_PNI, texts, what=what)
-
-    def _pooled(
-        self, tokens: list[list[int]], poolings: Sequence[str]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """The pooled states [P, B, I] of all texts, batch by batch, with their places [B] in `tokens`."""
-        for batch in batches(np.array([len(ids) for ids in tokens]), masked=not self._causal):
-            yield batch.rows, self._forward([tokens[row] for row in batch.rows], batch, poolings)
-
-    def _finished(self, pooled_PNI: NDArray[np.float32], texts: Sequence[str], *, what: str) -> NDArray[np.float32]:
-        """The unit vectors [P, N, D] of pooled states, after the dense layers of the model, if it has any."""
         vectors_PND = pooled_PNI
         if self._dense:
             vectors_PND = np.stack([run_dense(pooled_NI, self._dense) for pooled_NI in pooled_PNI])
         for vectors_ND in vectors_PND:
             normalise(vectors_ND, texts, what=what)
         return vectors_PND
+
+    def _pooled(
+        self, tokens: list[list[int]], poolings: Sequence[str]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """The pooled states [P, B, I] of all texts, a pack or a batch at a time, with their places [B] in `tokens`."""
+        lengths = [len(ids) for ids in tokens]
+        if self.packed:
+            for pack in packs(lengths, size=self._pack_tokens):
+                yield np.array(pack.rows), self._run_pack([tokens[row] for row in pack.rows], pack.room, poolings)
+        else:
+            for batch in batches(np.array(lengths), masked=not self._causal):
+                yield batch.rows, self._forward([tokens[row] for row in batch.rows], batch, poolings)
 
     def _tokenise(self, texts: Sequence[str], *, what: str, first: int) -> list[list[int]]:
         tokens = self._tokenizer(list(texts), truncation=True, max_length=self._max_length)["input_ids"]
@@ -165,6 +196,51 @@ class Encoder:
             pooled_PBI = [pool(hidden_BTI, on_device[2], pooling=pooling) for pooling in poolings]
         return np.stack([pooled_BI[: len(tokens)].cpu().numpy() for pooled_BI in pooled_PBI])
 
+    def _try_packs(self, max_length: int) -> None:
+        """Run a few random texts both ways; adopt packs where the pooled states agree."""
+        if self.device != "cpu" or max_length < max(_TRIAL_LENGTHS):
+            return
+        from transformers import AttentionInterface
+
+        self._pack_tokens = max(PACK_TOKENS, -(-max_length // 64) * 64)
+        generator = np.random.RandomState(0)
+        tokens = [generator.randint(0, self._model.config.vocab_size, length).tolist() for length in _TRIAL_LENGTHS]
+        batch = PaddedBatch(rows=np.arange(len(tokens)), length=16, masked=not self._causal)
+        precision, self.precision = self.precision, "float32"
+        before = self._model.config._attn_implementation
+        padded_PBI = self._forward(tokens, batch, ("mean",))
+        AttentionInterface.register(ATTENTION, packed_attention)
+        try:
+            self._model.set_attn_implementation(ATTENTION)
+            packed_PBI = self._run_pack(tokens, self._pack_tokens - sum(_TRIAL_LENGTHS), ("mean",))
+            self.packed = bool(np.abs(packed_PBI - padded_PBI).max() <= TOLERANCE * np.abs(padded_PBI).max())
+        except Exception as error:  # whatever an unknown architecture raises: it is then run in padded batches
+            logger.info("packs are not for this model: %s: %s", type(error).__name__, error)
+        self.precision = precision
+        if not self.packed:
+            self._model.set_attn_implementation(before)
+        elif precision == "bfloat16":
+            _store_linear_weights_in_bfloat16(self._model)
+
+    def _run_pack(self, tokens: list[list[int]], room: int, poolings: Sequence[str]) -> NDArray[np.float32]:
+        """The pooled states [P, B, I] of the texts of one pack, which are sorted by length, longest first."""
+        lengths = [len(ids) for ids in tokens]
+        tokens_T = np.concatenate([*tokens, np.full(room, self._padding)]).astype(np.int64)
+        positions_T = np.concatenate([*(np.arange(length) for length in lengths), np.zeros(room)]).astype(np.int64)
+        hidden_TI = self._hidden(
+            input_ids=torch.from_numpy(tokens_T)[None],
+            position_ids=torch.from_numpy(positions_T)[None],
+            sequence_lengths=(*lengths, room) if room else lengths,  # the padding at the end is a run, too
+            causal=self._causal,
+        )[0]
+        with torch.inference_mode():
+            # One call of `pool` for each run of texts of equal length.
+            pooled_PRI = []
+            for run, shape in runs(lengths):
+                states_RLI, lengths_R = hidden_TI[run].unflatten(0, shape), torch.full(shape[:1], shape[1])
+                pooled_PRI.append(torch.stack([pool(states_RLI, lengths_R, pooling=pooling) for pooling in poolings]))
+        return torch.cat(pooled_PRI, 1).numpy()
+
     def _hidden(self, **inputs: Any) -> torch.Tensor:  # noqa: ANN401 - of the model's forward pass
         """The states of the last layer."""
         cache = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
@@ -184,6 +260,29 @@ def batches(lengths_N: NDArray[np.int64], *, masked: bool) -> Iterator[PaddedBat
             rows = np.flatnonzero((padded_N == length) & (shorter_N == needs_mask))
             for first in range(0, len(rows), ROWS):
                 yield PaddedBatch(rows=rows[first : first + ROWS], length=length, masked=needs_mask)
+
+
+def packs(lengths: Sequence[int], *, size: int) -> Iterator[TextPack]:
+    """Packs of at most `size` tokens: each takes the longest text left, then again and again the longest that fits."""
+    waiting: dict[int, list[int]] = {}  # length -> places of texts, the first last
+    for row in reversed(range(len(lengths))):
+        waiting.setdefault(lengths[row], []).append(row)
+    while waiting:
+        rows, room = [], size
+        for length in sorted(waiting, reverse=True):
+            while length <= room and waiting.get(length):
+                rows.append(waiting[length].pop())
+                room -= length
+            if not waiting[length]:
+                del waiting[length]
+        yield TextPack(rows, room)
+
+
+def _store_linear_weights_in_bfloat16(model: Any) -> None:  # noqa: ANN401 - a class of transformers
+    """Round the weights once that autocast would round in every pass; results are the same."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.to(torch.bfloat16)
 
 
 def _is_causal(model: Any) -> bool:  # noqa: ANN401 - a class of transformers

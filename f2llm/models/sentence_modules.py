@@ -1,13 +1,12 @@
 """Pooling and dense layers that a model of sentence-transformers has after its transformer, from modules.json."""
 
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.models.heads import ACTIVATIONS, LAYERS, WEIGHTS
-from f2llm.records.files import check_member_name, write_json
+from f2llm.records.files import check_member_name, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +33,7 @@ def check_modules(folder: Path, *, pooling: str, where: str) -> list[ListedModul
             outside of the model's.
     """
     path = folder / "modules.json"
-    listed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    listed = read_json(path) if path.is_file() else []
     modules = [
         ListedModule(str(entry.get("type", "")).rpartition(".")[2], str(entry.get("path", ""))) for entry in listed
     ]
@@ -53,7 +52,6 @@ def check_modules(folder: Path, *, pooling: str, where: str) -> list[ListedModul
     for module in modules:
         if module.path:
             check_member_name(module.path, where=f"{where}: modules.json")
-    for module in modules:
         if module.kind == "Pooling":
             _compare_pooling(folder / module.path / "config.json", pooling, where=where)
     return [module for module in modules if module.kind == "Dense"]
@@ -100,7 +98,7 @@ def _read_dense(folder: Path, *, where: str) -> "tuple[dict[str, Any], dict[str,
         raise InputError(f"{where}: only pickled weights ({PICKLED}), which can run code; use .safetensors files")
     if missing:
         raise InputError(f"{where}: there is no {' and no '.join(missing)}; add them to `files` of the stanza")
-    config = json.loads((folder / names[0]).read_text(encoding="utf-8"))
+    config = read_json(folder / names[0])
     return config, load_file(folder / names[1])
 
 
@@ -117,7 +115,7 @@ def _activation(config: dict[str, Any], *, where: str) -> str:
 
 
 def _compare_pooling(path: Path, pooling: str, *, where: str) -> None:
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config = read_json(path) if path.is_file() else {}
     mode = config.get("pooling_mode")
     poolings = [name for name, key in POOLING_MODES.items() if config.get(key) or mode in (name, key)]
     if poolings and poolings != [pooling]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.models.device import cpu_flags
-from f2llm.vectors.scores import FLOAT32_ERROR, NO_ROW, TENSOR_CORE_ERROR, Nearest, ordered, score_on_cpu
+from f2llm.vectors.scores import FLOAT32_ERROR, TENSOR_CORE_ERROR, Backend, Nearest, ordered
 from f2llm.vectors.store import VectorView
 
 BLOCK_ROWS = 16_384
@@ -40,7 +40,7 @@ def load_faiss() -> Any:  # noqa: ANN401 - a module without types
         del os.environ[KERNELS]
 
 
-class Faiss:
+class Faiss(Backend):
     """Exact search with faiss on the CPU, or on the current CUDA device with float16 blocks."""
 
     exact = True
@@ -57,29 +57,13 @@ class Faiss:
         self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
     ) -> Nearest:
         """Up to `count` candidates of each query; a block of passages is in memory twice."""
-        scores = np.full((len(queries_QD), count), -np.inf, np.float32)
-        rows = np.full((len(queries_QD), count), NO_ROW, np.int64)
+        heap = load_faiss().ResultHeap(len(queries_QD), count, keep_max=True)
         searched_QD = queries_QD if self._resources else queries_QD.astype(np.float32)
         for first, block in passages.blocks(self.block_rows) if count else ():
-            taken = min(count, len(block))
-            padding = ((0, 0), (0, count - taken))
-            near_scores, block_rows = self._knn(searched_QD, block, taken)
-            near_scores = np.pad(near_scores, padding, constant_values=-np.inf)
-            near_rows = np.pad(block_rows + first, padding, constant_values=NO_ROW)
-            if first == 0:
-                scores, rows = near_scores, near_rows
-                continue
-            scores, rows = load_faiss().merge_knn_results(
-                np.stack([scores, near_scores]), np.stack([rows, near_rows]), keep_max=True
-            )
-        return ordered(self, queries_QD, passages, scores, rows, wanted=wanted, error=self._error)
-
-    def score(
-        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
-        row_P: NDArray[np.int64],
-    ) -> NDArray[np.float32]:  # fmt: skip
-        """Canonical scores [P] of pairs: row of `queries_QD`, row of `block_ND`."""
-        return score_on_cpu(queries_QD, block_ND, query_P, row_P)
+            near, rows = self._knn(searched_QD, block, min(count, len(block)))
+            heap.add_result(near, rows + first)
+        heap.finalize()
+        return ordered(self, queries_QD, passages, heap.D, heap.I, wanted=wanted, error=self._error)
 
     def _knn(
         self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], count: int

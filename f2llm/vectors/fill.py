@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ from f2llm.jobs.progress import Progress
 from f2llm.records.files import write_json
 from f2llm.vectors.store import FLOAT16, VectorStore
 
-# Version of the arithmetic of f2llm/models/packed_encoder.py. Raise it when the vectors of a text change: the test with
+if TYPE_CHECKING:
+    from f2llm.models.encoder import Encoder
+
+# Version of the arithmetic of f2llm/models/encoder.py. Raise it when the vectors of a text change: the test with
 # pinned vectors of a tiny model tells. While vectors stay the same it stays, and nothing is encoded again.
 ENCODER_VERSION = 1
 # Libraries whose version can change a vector's bits.
@@ -31,18 +34,6 @@ KEY_DIGITS = 12
 SHARD_ROWS = 4096
 
 
-class Encodes(Protocol):
-    """The part of f2llm.models.encoder.Encoder that fills a store."""
-
-    precision: str
-
-    def encode_poolings(
-        self, texts: Sequence[str], *, poolings: Sequence[str], what: str, bar: Progress | None = None
-    ) -> NDArray[np.float32]:
-        """Unit vectors [P, N, D] of `texts`; `what` names them in errors."""
-        ...
-
-
 class StoredVectors:
     """The stores of one network, one for each pooling: a missing text is encoded once for all of them.
 
@@ -53,9 +44,9 @@ class StoredVectors:
         reused: number of texts whose vectors were already in the stores.
     """
 
-    def __init__(self, load: Callable[[], Encodes], *, stores: Mapping[str, VectorStore]) -> None:
+    def __init__(self, load: "Callable[[], Encoder]", *, stores: Mapping[str, VectorStore]) -> None:
         self._load, self.stores = load, dict(stores)
-        self._encoder: Encodes | None = None
+        self._encoder: Encoder | None = None
         self.encoded = self.reused = 0
 
     def fill(self, texts: Sequence[str], ids: NDArray[np.bytes_], *, what: str, bar: Progress | None = None) -> None:
@@ -83,14 +74,14 @@ class StoredVectors:
 
 def load_encoder(
     folder: str | Path, *, pooling: str, max_length: int, precision: str, device: str, threads: int
-) -> Encodes:
+) -> "Encoder":
     """The network in a model folder, on a device, whose work on the CPU uses `threads`."""
     import torch
 
-    from f2llm.models.packed_encoder import PackedEncoder
+    from f2llm.models.encoder import Encoder
 
     torch.set_num_threads(threads)
-    return PackedEncoder.load(folder, pooling=pooling, max_length=max_length, precision=precision, device=device)
+    return Encoder.load(folder, pooling=pooling, max_length=max_length, precision=precision, device=device)
 
 
 def open_store(

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from f2llm.config.mine import Index
 from f2llm.vectors.faiss_search import BLOCK_ROWS, ENTRIES, load_faiss
-from f2llm.vectors.scores import NO_ROW, Backend, Nearest, ordered, score_on_cpu
+from f2llm.vectors.scores import NO_ROW, Backend, Nearest, ordered
 from f2llm.vectors.store import VectorView
 
 # Passages per cluster on which k-means is trained (faiss warns below 39).
 TRAINED_ON = 64
 
 
-class Approximate:
+class Approximate(Backend):
     """An inverted-lists or graph index of one corpus, in memory as float16 (2 bytes a number)."""
 
     exact = False
@@ -47,13 +47,6 @@ class Approximate:
         near, rows = self._index.search(queries_QD.astype(np.float32), count)
         near[rows == NO_ROW] = -np.inf
         return ordered(self, queries_QD, passages, near, rows.astype(np.int64), wanted=wanted, error=np.inf)
-
-    def score(
-        self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
-        row_P: NDArray[np.int64],
-    ) -> NDArray[np.float32]:  # fmt: skip
-        """Canonical scores [P] of pairs: row of `queries_QD`, row of `block_ND`."""
-        return score_on_cpu(queries_QD, block_ND, query_P, row_P)
 
 
 def measure_recall(

@@ -54,6 +54,7 @@ class TextIndex:
 
     Attributes:
         rebuilt: whether the texts were encoded now, and not by an earlier call.
+        count: number of texts.
 
     Raises:
         InputError: the folder holds no model, or there are no texts.
@@ -69,11 +70,7 @@ class TextIndex:
         kept = self._read_kept(sha256, texts, column)
         self.rebuilt = kept is None
         self._contents = kept or self._build(sha256, read_texts(texts, column=column))
-
-    @property
-    def count(self) -> int:
-        """Number of texts."""
-        return self._contents.texts
+        self.count = self._contents.texts
 
     def ask(self, query: str, *, most: int, prompt: str) -> list[Hit]:
         """The `most` texts that fit a query best; `prompt` names one of the model's prompts ("query", or a source's).
@@ -109,7 +106,9 @@ class TextIndex:
             contents = _Contents(**read_json(self._folder / ABOUT))
         except (OSError, ValueError, TypeError):
             return None
-        same = contents.model == model and contents.sha256 == _digest(read_texts(texts, column=column))
+        same = contents.model == model and contents.sha256 == _hashed(
+            hashlib.sha256(), read_texts(texts, column=column)
+        )
         return contents if same else None
 
     def _build(self, model: str, texts: Iterator[IndexedText]) -> "_Contents":
@@ -129,8 +128,7 @@ class TextIndex:
                 dim = chunk_ND.shape[1]
                 np.ascontiguousarray(chunk_ND, np.float32).tofile(vectors)
                 table.write_table(pa.Table.from_pylist([text._asdict() for text in chunk], schema=SCHEMA))
-                for text in chunk:
-                    sha256.update(_line(text))
+                _hashed(sha256, chunk)
                 count += len(chunk)
                 progress.update(len(chunk))
             contents = _Contents(model=model, sha256=sha256.hexdigest(), texts=count, dim=dim)
@@ -234,12 +232,8 @@ def _load(folder: str | Path) -> "SentenceTransformer":
     return SentenceTransformer(str(folder), local_files_only=True)
 
 
-def _digest(texts: Iterable[IndexedText]) -> str:
-    sha256 = hashlib.sha256()
+def _hashed(sha256: "hashlib._Hash", texts: Iterable[IndexedText]) -> str:
+    """The digest so far, after `texts` and their places went into it."""
     for text in texts:
-        sha256.update(_line(text))
+        sha256.update(json.dumps(text).encode() + b"\n")
     return sha256.hexdigest()
-
-
-def _line(text: IndexedText) -> bytes:
-    return json.dumps(text).encode() + b"\n"

@@ -7,7 +7,8 @@ is exact in any order. Rounded once to float32, that sum is the canonical score.
 Shapes: Q queries, K candidates, N passages of a block, P pairs (query, passage), D dimensions.
 """
 
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Nearest(NamedTuple):
     bound: NDArray[np.float64]  # [Q] no passage outside the candidates has a canonical score above this
 
 
-class Backend(Protocol):
+class Backend(ABC):
     """A search that reads the passages block by block.
 
     Attributes:
@@ -47,6 +48,7 @@ class Backend(Protocol):
     entries: int
     most: int | None
 
+    @abstractmethod
     def nearest(
         self, queries_QD: NDArray[np.float16], passages: VectorView, count: int, *, wanted: NDArray[np.int64]
     ) -> Nearest:
@@ -56,7 +58,17 @@ class Backend(Protocol):
         self, queries_QD: NDArray[np.floating], block_ND: NDArray[np.float16], query_P: NDArray[np.int64],
         row_P: NDArray[np.int64],
     ) -> NDArray[np.float32]:  # fmt: skip
-        """Canonical scores [P] of pairs: row of `queries_QD`, row of `block_ND`."""
+        """Canonical scores [P] of pairs: row of `queries_QD`, row of `block_ND`; computed on the CPU."""
+        # Widened once: numpy's conversion of float16 costs more than the products.
+        wide_QD, wide_ND = queries_QD.astype(np.float32, copy=False), block_ND.astype(np.float32)
+        scores_P = np.empty(len(row_P), np.float32)
+        pairs_at_once = max(1, VALUES_AT_ONCE // max(1, block_ND.shape[1]))
+        for start in range(0, len(row_P), pairs_at_once):
+            pairs = slice(start, start + pairs_at_once)
+            products_PD = wide_ND[row_P[pairs]]
+            products_PD *= wide_QD[query_P[pairs]]
+            scores_P[pairs] = products_PD.sum(1, dtype=np.float64)
+        return scores_P
 
 
 def ordered(
@@ -107,34 +119,9 @@ def score_pairs(
     return scores_P
 
 
-def score_on_cpu(
-    queries_QD: NDArray[np.floating],
-    block_ND: NDArray[np.float16],
-    query_P: NDArray[np.int64],
-    row_P: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """Canonical scores [P] of pairs: row of `queries_QD`, row of `block_ND`."""
-    # Widened once: numpy's conversion of float16 costs more than the products.
-    wide_QD, wide_ND = queries_QD.astype(np.float32, copy=False), block_ND.astype(np.float32)
-    scores_P = np.empty(len(row_P), np.float32)
-    pairs_at_once = max(1, VALUES_AT_ONCE // max(1, block_ND.shape[1]))
-    for start in range(0, len(row_P), pairs_at_once):
-        pairs = slice(start, start + pairs_at_once)
-        products_PD = wide_ND[row_P[pairs]]
-        products_PD *= wide_QD[query_P[pairs]]
-        scores_P[pairs] = products_PD.sum(1, dtype=np.float64)
-    return scores_P
-
-
 def _canonical_order(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The order [Q, K] of each query's candidates by score, descending, then row: one sort of 64-bit integers.
-
-    The upper half holds the score as an integer that rises as the score falls, the lower half the row.
-    """
-    bits = (-scores + np.float32(0)).view(np.int32)  # the sum turns -0 into 0, which is the same score
-    # The bits of positive floats rise with them, those of negative ones fall: all but the sign are flipped.
-    rising = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
-    return np.argsort((rising << 32) | (rows & 0xFFFFFFFF), axis=1)
+    """The order [Q, K] of each query's candidates by score, descending, then row."""
+    return np.lexsort((rows, -scores), axis=1)
 
 
 def check_error(worst: float, error: float) -> None:

@@ -13,9 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.vectors.faiss_search import Faiss
+from f2llm.errors import InputError
+from f2llm.models.device import resolve_device
+from f2llm.vectors.faiss_search import Faiss, load_faiss
 from f2llm.vectors.scores import NO_ROW, Backend
 from f2llm.vectors.store import VectorView
+from f2llm.vectors.torch_search import Torch
 
 # Candidates fetched beyond those wanted: with 20, all of 1,500 real queries were proven at once.
 SPARE = 28
@@ -31,6 +34,27 @@ class Neighbours(NamedTuple):
     queries: NDArray[np.int64]  # [Q] rows of the queries
     scores: NDArray[np.float32]  # [Q, K] canonical, descending; -inf where there is no row
     rows: NDArray[np.int64]  # [Q, K] passage rows; NO_ROW beyond what was wanted of the query
+
+
+def choose_backend(*, backend: str, device: str, threads: int, block_rows: int | None = None) -> Backend:
+    """The back end that the settings `mine.backend` and `mine.device` name.
+
+    Raises:
+        InputError: CUDA is asked for and absent, or faiss on CUDA without its GPU build.
+    """
+    cuda = resolve_device(device) == "cuda"
+    if backend == "torch" or (backend == "auto" and cuda and not _faiss_gpus()):
+        return Torch(threads=threads, device="cuda" if cuda else "cpu", block_rows=block_rows)
+    if cuda and not _faiss_gpus():
+        raise InputError(
+            "mine.backend: faiss on CUDA needs the package faiss-gpu, here is faiss-cpu; install the extra `gpu` "
+            "instead of `cpu`, or set mine.backend: torch"
+        )
+    return Faiss(threads=threads, gpu=cuda, block_rows=block_rows)
+
+
+def _faiss_gpus() -> int:
+    return load_faiss().get_num_gpus()
 
 
 def queries_at_once(wanted: int, backend: Backend) -> int:

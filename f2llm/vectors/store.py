@@ -8,6 +8,8 @@ key. It is a cache: when it is deleted, the vectors are made again. Shapes: N te
 
 import contextlib
 import hashlib
+import os
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +20,20 @@ from numpy.typing import NDArray
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_open, read_json, sha256_file, write_json
 from f2llm.records.ids import ID_BYTES
-from f2llm.vectors.places import MISSING, RowPlaces, RowPlacesFile, records_of
 
 FLOAT16, FLOAT32 = np.dtype("<f2"), np.dtype("<f4")
 SUFFIXES = {FLOAT16: ".f16", FLOAT32: ".f32"}
 NAME_DIGITS = 24
 # Ids whose places are looked up together; each look-up reads the ids of all shards.
 IDS_AT_ONCE = 1 << 19
+
+# A span of a file is read whole when at least one record in this many is wanted, else record by record.
+DENSE = 8
+MISSING = -1
+
+
+# Where the row of an id lies: number of the shard, MISSING for an id without a row, and row in it.
+PLACE = np.dtype([("shard", "<i4"), ("row", "<i8")])
 
 Ids = Sequence[bytes] | NDArray[np.bytes_]
 
@@ -48,6 +57,30 @@ class Shard(NamedTuple):
         return self.stem.with_suffix(".ids")
 
 
+class _PlacesFile:
+    """Places (PLACE) in a temporary file, so that memory does not grow with their number; indexed like an array."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, places_N: NDArray[np.void]) -> None:
+        """Add places at the end."""
+        self._file.write(places_N.tobytes())
+        self._file.flush()
+        self._count += len(places_N)
+
+    def __getitem__(self, positions_N: NDArray[np.int64]) -> NDArray[np.void]:
+        return _records_of(self._file.fileno(), positions_N, PLACE.itemsize).view(PLACE)[:, 0]
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
+
+
 class VectorView:
     """Rows of a store in the order of some ids, read from disk when they are asked for.
 
@@ -55,17 +88,12 @@ class VectorView:
         dim: length of a vector, 0 in an empty view.
     """
 
-    def __init__(self, shards: Sequence[Shard], places: RowPlaces | RowPlacesFile) -> None:
+    def __init__(self, shards: Sequence[Shard], places: NDArray[np.void] | _PlacesFile) -> None:
         self._shards, self._places = shards, places
-        self.dim = shards[int(self._places_at(np.arange(1)).shard[0])].dim if len(self) else 0
+        self.dim = shards[int(places[np.arange(1)]["shard"][0])].dim if len(self) else 0
 
     def __len__(self) -> int:
-        return len(self._places) if isinstance(self._places, RowPlacesFile) else len(self._places.shard)
-
-    def _places_at(self, positions_N: NDArray[np.int64]) -> RowPlaces:
-        if isinstance(self._places, RowPlacesFile):
-            return self._places.read(positions_N)
-        return RowPlaces(self._places.shard[positions_N], self._places.row[positions_N])
+        return len(self._places)
 
     def rows(self, positions_N: NDArray[np.int64]) -> NDArray[np.floating]:
         """The rows [N, D] at some positions of the view, in the format of the store.
@@ -73,11 +101,11 @@ class VectorView:
         Raises:
             InputError: a row is not finite; names its text.
         """
-        shard_N, row_N = self._places_at(positions_N)
+        places_N = self._places[positions_N]
         rows_ND = np.empty((len(positions_N), self.dim), self._shards[0].dtype if self._shards else FLOAT16)
-        for number in np.unique(shard_N).tolist():
-            wanted = np.flatnonzero(shard_N == number)
-            rows_ND[wanted] = _finite_rows(self._shards[number], row_N[wanted])
+        for number in np.unique(places_N["shard"]).tolist():
+            wanted = np.flatnonzero(places_N["shard"] == number)
+            rows_ND[wanted] = _finite_rows(self._shards[number], places_N["row"][wanted])
         return rows_ND
 
     def blocks(self, rows: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
@@ -127,7 +155,7 @@ class VectorStore:
     def missing(self, ids: Ids) -> NDArray[np.int64]:
         """The positions in `ids` that have no row yet; of equal ids only the first."""
         ids_N = as_ids(ids)
-        absent = np.flatnonzero(self.locate(ids_N).shard == MISSING)
+        absent = np.flatnonzero(self.locate(ids_N)["shard"] == MISSING)
         return absent[np.sort(np.unique(ids_N[absent], return_index=True)[1])]
 
     def view(self, ids: Ids) -> "VectorView":
@@ -146,7 +174,7 @@ class VectorStore:
         Raises:
             InputError: as `view`.
         """
-        places, waiting, count = RowPlacesFile(), [], 0
+        places, waiting, count = _PlacesFile(), [], 0
         try:
             for ids in batches:
                 waiting.append(as_ids(ids))
@@ -160,10 +188,10 @@ class VectorStore:
         finally:
             places.close()
 
-    def _present(self, ids_N: NDArray[np.bytes_]) -> RowPlaces:
+    def _present(self, ids_N: NDArray[np.bytes_]) -> NDArray[np.void]:
         """Where the rows of some ids lie, each of which must have one."""
         places = self.locate(ids_N)
-        absent = np.flatnonzero(places.shard == MISSING)
+        absent = np.flatnonzero(places["shard"] == MISSING)
         if len(absent):
             raise InputError(
                 f"{self.folder}: {len(absent)} of {len(ids_N)} vectors are not there "
@@ -172,7 +200,7 @@ class VectorStore:
             )
         if self._compare:
             shards = tuple(self._shards.values())
-            self._compare_bytes(shards[number] for number in np.unique(places.shard).tolist())
+            self._compare_bytes(shards[number] for number in np.unique(places["shard"]).tolist())
         return places
 
     def get(self, ids: Ids) -> NDArray[np.floating]:
@@ -184,8 +212,8 @@ class VectorStore:
         view = self.view(ids)
         return view.rows(np.arange(len(view)))
 
-    def locate(self, ids: Ids) -> RowPlaces:
-        """Where the rows of `ids` lie; memory holds these ids and those of one shard.
+    def locate(self, ids: Ids) -> NDArray[np.void]:
+        """Where the rows of `ids` lie (PLACE); memory holds these ids and those of one shard.
 
         Raises:
             InputError: a shard is damaged or of another encoder.
@@ -193,7 +221,8 @@ class VectorStore:
         wanted = as_ids(ids)
         order = np.argsort(wanted, kind="stable")
         ordered = wanted[order]
-        places = RowPlaces(np.full(len(wanted), MISSING, np.int32), np.full(len(wanted), MISSING, np.int64))
+        places = np.zeros(len(wanted), PLACE)
+        places["shard"] = MISSING
         for number, shard in enumerate(self.shards()):
             stored = np.fromfile(shard.ids, f"S{ID_BYTES}")
             # Each stored id is looked up in the sorted wanted ones: an index of the shard is never built.
@@ -202,9 +231,9 @@ class VectorStore:
             for copy in range(int((high - low).max(initial=0))):
                 wanted_again = low + copy < high
                 target = order[(low + copy)[wanted_again]]
-                free = places.shard[target] == MISSING  # the first shard by name wins; all hold the same bits
-                places.shard[target[free]] = number
-                places.row[target[free]] = np.flatnonzero(wanted_again)[free]
+                free = places["shard"][target] == MISSING  # the first shard by name wins; all hold the same bits
+                places["shard"][target[free]] = number
+                places["row"][target[free]] = np.flatnonzero(wanted_again)[free]
         return places
 
     def shards(self) -> list[Shard]:
@@ -283,7 +312,7 @@ def as_ids(ids: Ids) -> NDArray[np.bytes_]:
 
 def _finite_rows(shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.floating]:
     with open(shard.rows, "rb") as file:
-        rows_ND = records_of(file.fileno(), rows, shard.dim * shard.dtype.itemsize).view(shard.dtype)
+        rows_ND = _records_of(file.fileno(), rows, shard.dim * shard.dtype.itemsize).view(shard.dtype)
     if not _all_finite(rows_ND):
         row = int(rows[~np.isfinite(rows_ND).all(1)][0])
         text = shard.ids.read_bytes()[row * ID_BYTES : (row + 1) * ID_BYTES].hex()
@@ -305,3 +334,30 @@ def _damage(path: Path, what: str) -> str:
         f"{path}: {what}; delete the files of this shard and run again (to mine: with `--forcerun embed_source`), its "
         "vectors are made anew"
     )
+
+
+def _records_of(file: int, rows_N: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    """The records [N, width] in bytes at some rows of a file: read as one span where they lie close, else one by one.
+
+    The file is not mapped: mapped pages count as memory.
+    """
+    if not len(rows_N):
+        return np.empty((0, width), np.uint8)
+    first, last = int(rows_N.min()), int(rows_N.max()) + 1
+    if last - first <= DENSE * len(rows_N):
+        span = np.frombuffer(_read_at(file, (last - first) * width, first * width), np.uint8).reshape(-1, width)
+        in_order = last - first == len(rows_N) and (np.diff(rows_N) == 1).all()
+        return span if in_order else span[rows_N - first]  # indexing copies
+    content = b"".join(os.pread(file, width, row * width) for row in rows_N.tolist())
+    return np.frombuffer(content, np.uint8).reshape(-1, width)
+
+
+def _read_at(file: int, size: int, offset: int) -> bytearray:
+    """Read `size` bytes at an offset; one call may return fewer than asked for (2 GiB at most on Linux)."""
+    content, done = bytearray(size), 0
+    while done < size:
+        read = os.preadv(file, [memoryview(content)[done:]], offset + done)
+        if not read:
+            break
+        done += read
+    return content

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.vectors.scores import FLOAT32_ERROR, NO_ROW, TENSOR_CORE_ERROR, VALUES_AT_ONCE, Nearest, check_error
+from f2llm.vectors.scores import FLOAT32_ERROR, NO_ROW, TENSOR_CORE_ERROR, VALUES_AT_ONCE, Backend, Nearest, check_error
 from f2llm.vectors.store import VectorView
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ CUDA_TILE_BYTES = 1 << 32
 GROUP = 64
 
 
-class Torch:
+class Torch(Backend):
     """Exact search whose products, selection and canonical scores are all computed on one device."""
 
     exact = True

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from f2llm.jobs.job import job
-from f2llm.mine.released import MinedTables, PublishedTables, compare_tuples, shares
+from f2llm.mine.released import compare_tuples, shares
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,8 +12,11 @@ with job(snakemake) as counts:
     files = snakemake.input
     counts.update(
         compare_tuples(
-            MinedTables(files.tuples, files.corpus, files.queries),
-            PublishedTables(files.released_corpus, files.released_queries),
+            tuples=files.tuples,
+            corpus=files.corpus,
+            queries=files.queries,
+            their_corpus=files.released_corpus,
+            their_queries=files.released_queries,
             output=snakemake.output.figures,
         )
     )

@@ -155,7 +155,7 @@ def test_the_files_and_packages_that_a_module_of_the_checkout_runs_are_seen():
     reached = checkout.reached("f2llm/config/load.py")
     assert {"f2llm/config/check.py", "f2llm/errors.py"} <= set(reached)
     assert not any("torch" in checkout.file(path).packages for path in reached)
-    assert "torch" in checkout.file("f2llm/models/packed_encoder.py").packages
+    assert "torch" in checkout.file("f2llm/models/encoder.py").packages
 
 
 def test_a_class_or_a_function_stands_for_the_module_that_defines_it():

@@ -35,7 +35,7 @@ EDITS = {
     "a key of curate": ("f2llm/config/curate.py", {"curate_source"}),
     "a key of mine": ("f2llm/config/mine.py", {"mine_source"}),
     "what embedding is given of a stanza": ("f2llm/config/encoding.py", {"embed_source", "mine_source"}),
-    "the encoder": ("f2llm/models/packed_encoder.py", {"embed_source", "encode_shard", "evaluate_batch"}),
+    "the encoder": ("f2llm/models/encoder.py", {"embed_source", "encode_shard", "evaluate_batch"}),
     "a curated table": ("f2llm/records/schemas/curate.py", {"curate_source", "find_shared"}),
     "a mined table": ("f2llm/records/schemas/mine.py", {"mine_source", "export_scores", "write_cards"}),
     "the verdict on a run": ("f2llm/records/schemas/evaluate.py", {"check_gate"}),

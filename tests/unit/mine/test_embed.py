@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import f2llm.mine.embed as module
-import f2llm.models.packed_encoder
+import f2llm.models.encoder
 from f2llm.config.fetch import Fetch
 from f2llm.config.models import Model
 from f2llm.config.rights import Licence
@@ -43,7 +43,7 @@ class Fake:
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """Return a call of embed_source on the given passages and queries; results stay between calls."""
-    monkeypatch.setattr(f2llm.models.packed_encoder, "PackedEncoder", SimpleNamespace(load=lambda *_, **__: Fake()))
+    monkeypatch.setattr(f2llm.models.encoder, "Encoder", SimpleNamespace(load=lambda *_, **__: Fake()))
     monkeypatch.setattr(Fake, "read", [])
     model_folder = tmp_path / "model"
     model_folder.mkdir()

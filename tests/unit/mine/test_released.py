@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from f2llm.mine.released import MinedTables, PublishedTables, compare_tuples, shares
+from f2llm.mine.released import compare_tuples, shares
 from f2llm.records.files import read_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas.mine import TUPLES
@@ -47,9 +47,10 @@ def compared(tmp_path):
         ]  # fmt: skip
         table = pa.Table.from_pylist(sorted(rows, key=lambda row: row["tuple_id"]), schema=TUPLES)
         write_table(tmp_path / "tuples.parquet", schema=TUPLES, rows=[table])
-        tables = MinedTables(tmp_path / "tuples.parquet", *(tmp_path / "ours" / f"{name}.parquet" for name in NAMES))
-        other = PublishedTables(*(tmp_path / "theirs" / f"{name}.parquet" for name in NAMES))
-        return compare_tuples(tables, other, output=tmp_path / "released.json"), read_json(tmp_path / "released.json")
+        tables = {name: tmp_path / "ours" / f"{name}.parquet" for name in NAMES}
+        tables |= {f"their_{name}": tmp_path / "theirs" / f"{name}.parquet" for name in NAMES}
+        figures = compare_tuples(tuples=tmp_path / "tuples.parquet", **tables, output=tmp_path / "released.json")
+        return figures, read_json(tmp_path / "released.json")
 
     return compare
 

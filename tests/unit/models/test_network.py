@@ -12,8 +12,7 @@ from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 from f2llm.errors import InputError
 from f2llm.models import attention
 from f2llm.models.attention import packed_attention
-from f2llm.models.backbone import load_packed
-from f2llm.models.network import encode_packed
+from f2llm.models.network import encode_packed, load_packed
 from f2llm.models.packing import pack
 
 SIZES = {

@@ -4,8 +4,7 @@ import torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
 from f2llm.errors import InputError
-from f2llm.models.encoder import Encoder
-from f2llm.models.packed_encoder import PackedEncoder, packs
+from f2llm.models.encoder import Encoder, packs
 
 TEXTS = ["a b c", "d", "a a b b c c d d", "c", "b a", "a b c d a b c d a b", "d c b"]
 
@@ -28,39 +27,51 @@ def folder(request, tmp_path):
     return tmp_path
 
 
-def load(kind, folder, pooling="mean", precision="float32"):
-    return kind.load(folder, pooling=pooling, max_length=16, precision=precision)
+def load(folder, pooling="mean", precision="float32"):
+    return Encoder.load(folder, pooling=pooling, max_length=16, precision=precision)
+
+
+@pytest.fixture
+def load_padded(monkeypatch):
+    """Load a model that does not try packs."""
+
+    def call(*settings):
+        with monkeypatch.context() as patch:
+            patch.setattr(Encoder, "_try_packs", lambda *_: None)
+            return load(*settings)
+
+    return call
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last", "cls"])
-def test_vectors_are_those_of_padded_batches(folder, pooling):
-    packed, padded = load(PackedEncoder, folder, pooling), load(Encoder, folder, pooling)
+def test_vectors_are_those_of_padded_batches(folder, load_padded, pooling):
+    packed, padded = load(folder, pooling), load_padded(folder, pooling)
     assert packed.packed
     assert np.allclose(packed.encode(TEXTS, what="x"), padded.encode(TEXTS, what="x"), atol=1e-5)
 
 
 def test_a_vector_does_not_depend_on_its_neighbours(folder):
-    encoder = load(PackedEncoder, folder)
+    encoder = load(folder)
     together = encoder.encode(TEXTS * 40, what="x")
     alone = np.concatenate([encoder.encode([text], what="x") for text in TEXTS])
     assert np.array_equal(together, np.tile(alone, (40, 1)))
 
 
-def test_bfloat16_is_close_to_that_of_padded_batches(folder):
-    packed, padded = (load(kind, folder, precision="bfloat16") for kind in (PackedEncoder, Encoder))
+def test_bfloat16_is_close_to_that_of_padded_batches(folder, load_padded):
+    packed, padded = (call(folder, "mean", "bfloat16") for call in (load, load_padded))
     assert packed.packed
     assert np.allclose(packed.encode(TEXTS, what="x"), padded.encode(TEXTS, what="x"), atol=0.02)
 
 
-def test_a_model_that_disagrees_is_run_in_padded_batches(folder, monkeypatch):
-    monkeypatch.setattr("f2llm.models.packed_encoder.TOLERANCE", -1.0)
-    encoder = load(PackedEncoder, folder)
+def test_a_model_that_disagrees_is_run_in_padded_batches(folder, load_padded, monkeypatch):
+    monkeypatch.setattr("f2llm.models.encoder.TOLERANCE", -1.0)
+    encoder = load(folder)
     assert not encoder.packed
-    assert np.array_equal(encoder.encode(TEXTS, what="x"), load(Encoder, folder).encode(TEXTS, what="x"))
+    assert np.array_equal(encoder.encode(TEXTS, what="x"), load_padded(folder).encode(TEXTS, what="x"))
 
 
 def test_a_vector_that_is_not_finite_is_refused_with_its_text(folder):
-    encoder = load(PackedEncoder, folder)
+    encoder = load(folder)
     with torch.no_grad():
         encoder._model.get_input_embeddings().weight[4] = float("nan")
     with pytest.raises(InputError, match=r"text 1 .*not finite"):

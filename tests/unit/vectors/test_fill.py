@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from f2llm.models.packed_encoder import PackedEncoder
+from f2llm.models.encoder import Encoder
 from f2llm.records.files import read_json
 from f2llm.records.ids import doc_id
 from f2llm.vectors import fill
@@ -111,7 +111,7 @@ def tiny(tmp_path_factory):
 @pytest.mark.parametrize("packed", [True, False], ids=["packs", "padded batches"])
 def test_the_vectors_of_this_version_are_those_that_its_stores_hold(tiny, packed):
     # Other vectors need another ENCODER_VERSION, and their own entry in PINNED. 2e-6: rounding on other processors.
-    encoder = PackedEncoder.load(tiny, pooling="last", max_length=12, precision="float32", device="cpu")
+    encoder = Encoder.load(tiny, pooling="last", max_length=12, precision="float32", device="cpu")
     assert encoder.packed
     encoder.packed = packed
     if not packed:

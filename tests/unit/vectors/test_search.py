@@ -11,12 +11,11 @@ import torch
 import f2llm.vectors.search as module
 from f2llm.errors import InputError
 from f2llm.records.tables import NO_ROW
-from f2llm.vectors import backends, faiss_search, scores, torch_search
-from f2llm.vectors.backends import choose_backend
+from f2llm.vectors import faiss_search, scores, torch_search
 from f2llm.vectors.faiss_search import Faiss
 from f2llm.vectors.indexes import Approximate
 from f2llm.vectors.scores import score_pairs
-from f2llm.vectors.search import search
+from f2llm.vectors.search import choose_backend, search
 from f2llm.vectors.torch_search import Torch
 
 
@@ -228,7 +227,7 @@ def test_cuda_that_is_asked_for_and_absent_is_an_error():
 
 
 def test_faiss_on_cuda_without_its_gpu_build_is_an_error(monkeypatch):
-    monkeypatch.setattr(backends, "resolve_device", lambda device: "cuda")
+    monkeypatch.setattr(module, "resolve_device", lambda device: "cuda")
     with pytest.raises(InputError, match="needs the package faiss-gpu.*mine.backend: torch"):
         choose_backend(backend="faiss", device="cuda", threads=1)
 
