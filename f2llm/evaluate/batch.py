@@ -43,8 +43,8 @@ def evaluate_batch(
 
     `data` are the folders of the tasks, in their order. Results go to `scores`/{candidate}/{task}.json: mteb's own file
     without the time, with the model's name and revision; and to `scores`/{candidate}/items/{task}.parquet (schema
-    ITEMS). A task without rows is not scored; its file says so. Vectors are kept below
-    `store`. Caches go to a folder below `scratch` that is deleted.
+    ITEMS). A task without rows is not scored; its file says so. Vectors are kept below `store`. Caches go to a folder
+    below `scratch` that is deleted.
 
     Raises:
         InputError: the model cannot read `max_length` tokens, or a text has no vector.
@@ -63,7 +63,10 @@ def evaluate_batch(
     with offline(scratch) as private:
         vectors, settings = open_network(candidates, threads=threads, store=store)
         precision = settings["precision"]
-        models = [EvaluatedModel(one, vectors, revision=revision_of(one, precision=precision)) for one in candidates]
+        models = [
+            EvaluatedModel(candidate, vectors, revision=revision_of(candidate, precision=precision))
+            for candidate in candidates
+        ]
         seconds = _evaluate(models, full, folders=folders, scores=Path(scores), scratch=private)
     return counts | {
         "texts_encoded": vectors.encoded,

@@ -42,12 +42,9 @@ class ItemScores(NamedTuple):
 
 def read_items(path: str | Path) -> ItemScores:
     """Read a table of schema ITEMS (f2llm/evaluate/items.py)."""
-    rows = read_table(path).to_pylist()
-    keys = [(row["split"], row["subset"], row["item"]) for row in rows]
-    return ItemScores(
-        {key: row["score"] for key, row in zip(keys, rows, strict=True)},
-        {key: row["gold"] for key, row in zip(keys, rows, strict=True)},
-    )
+    columns = read_table(path).to_pydict()
+    keys = list(zip(columns["split"], columns["subset"], columns["item"], strict=True))
+    return ItemScores(*(dict(zip(keys, columns[name], strict=True)) for name in ItemScores._fields))
 
 
 def paired_bootstrap(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.benchmarks import Benchmark, Task
+from f2llm.config.build import plain
 from f2llm.config.candidates import RUN, Candidate
 from f2llm.evaluate.aggregate import borda, in_points, leaderboard_means, score_of, whole_of, whole_scores
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
@@ -64,10 +65,8 @@ def build_scoreboard(
     """
     with offline("results/.cache"):
         seen = tasks_seen_in_training(board.datasets, board.tasks)
-        extras = context_of_scores(
-            candidates, board.tasks, benchmark=board.benchmark, scores=Path(scores[0]).parents[1],
-            leaderboard=board.leaderboard, removed=removed, checked=checked, changed=changed,
-        )  # fmt: skip
+        folder = Path(scores[0]).parents[1]
+        extras = context_of_scores(candidates, board, folder, removed=removed, checked=checked, changed=changed)
     write_json(costs, costs_of(manifests))
     missing = [task for folder in index for task in read_json(Path(folder, "index.json"))["missing"]]
     return write_scoreboard(
@@ -101,30 +100,26 @@ def tasks_seen_in_training(datasets: Sequence[str], tasks: Sequence[Task]) -> li
 
 def context_of_scores(
     candidates: Sequence[Candidate],
-    tasks: Sequence[Task],
+    board: Board,
+    scores: Path,
     *,
-    benchmark: Benchmark,
-    scores: str | Path,
-    leaderboard: str,
     removed: Sequence[str | Path],
     checked: Sequence[str | Path],
-    changed: Sequence[str] = (),
+    changed: Sequence[str],
 ) -> dict[str, Any]:
     """The parts of the scoreboard's summary that put its scores into context.
 
     `scores` is the folder with all results of this checkout, those of earlier runs and of runs `changed` from this one
-    included; `leaderboard` a folder of published results, or empty; the rest as for `build_scoreboard`.
+    included; the rest as for `build_scoreboard`.
     """
+    tasks, benchmark = board.tasks, board.benchmark
     whole_benchmark = {task.name for task in benchmark.tasks} == {task.name for task in tasks}
-    verdicts = [read_json(path) for path in checked]
+    verdicts = map(read_json, checked)
     return {
-        "paper": [
-            {"model": paper.model, "reference": paper.reference, "mean": paper.mean, "types": paper.types}
-            for paper in (benchmark.published if whole_benchmark else ())
-        ],
-        "published": _published_models(leaderboard, tasks) if leaderboard else [],
-        "earlier_runs": _earlier_runs(Path(scores), candidates, tasks, changed),
-        "differences": _paired_differences(Path(scores), candidates, tasks),
+        "paper": plain(list(benchmark.published)) if whole_benchmark else [],
+        "published": _published_models(board.leaderboard, tasks) if board.leaderboard else [],
+        "earlier_runs": _earlier_runs(scores, candidates, tasks, changed),
+        "differences": _paired_differences(scores, candidates, tasks),
         "contaminated": _contaminated_texts(removed, tasks),
         "data_differs": {
             verdict["task"]: len(verdict["differences"]) for verdict in verdicts if verdict["differences"]
@@ -147,7 +142,7 @@ def costs_of(manifests: Sequence[str | Path]) -> dict[str, Any]:
     }
 
 
-def meansin_points(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, Any]:
+def means_in_points(scores: Mapping[str, float | None], tasks: Sequence[Task]) -> dict[str, Any]:
     """The means of one model in points, four decimals; `scores` are 0..1."""
     means = leaderboard_means(whole_scores(scores, tasks), {whole_of(task): task.type_name for task in tasks})
     types = {name: in_points(score) for name, score in means.types.items()}
@@ -162,7 +157,7 @@ def _published_models(folder: str, tasks: Sequence[Task]) -> list[dict[str, Any]
     return [
         {
             "model": model,
-            "means": meansin_points(scores, tasks),
+            "means": means_in_points(scores, tasks),
             "borda_rank": ranks.get(model, (None,))[0],
             "scores": {task: in_points(score) for task, score in scores.items()},
         }
@@ -187,7 +182,7 @@ def _earlier_runs(
             result = read_json(path) if path.is_file() else {}
             if result.get("dataset_revision") == revisions[task.name]:
                 task_scores[task.name] = score_of(task, result)
-        earlier.append({"model": folder.name, "means": meansin_points(task_scores, tasks)})
+        earlier.append({"model": folder.name, "means": means_in_points(task_scores, tasks)})
     return earlier
 
 

@@ -5,7 +5,7 @@ correctly. STS: the cosine of a pair, with its gold score. Other tasks have no s
 """
 
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,9 +67,15 @@ class ItemRecorder:
         data = self._mteb_task.dataset
         rows = data[hf_subset][hf_split] if hf_subset in data else data[hf_split]
         if self._task.type == "sts":
-            self._items += _cosines(predictions, rows, hf_split, hf_subset)
+            cosines = zip(predictions["cosine_scores"], rows["score"], strict=True)
+            scores = [(float(cosine), float(gold)) for cosine, gold in cosines]
         elif self._task.type == "classification" and self._main == "accuracy":
-            self._items += _shares_right(predictions, rows[self._mteb_task.label_column_name], hf_split, hf_subset)
+            labels = np.array(rows[self._mteb_task.label_column_name])
+            shares = np.mean([np.array(of_probe) == labels for of_probe in predictions], axis=0)
+            scores = [(float(share), None) for share in shares]
+        else:
+            return
+        self._items += [Item(hf_split, hf_subset, f"{row:08}", *of_row) for row, of_row in enumerate(scores)]
 
     def _record_queries(
         self,
@@ -87,15 +93,3 @@ class ItemRecorder:
                     Item(hf_split, hf_subset, query, float(row[key])) for query, row in scores.items() if key in row
                 ]
         return self._task_specific_scores(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
-
-
-def _shares_right(predicted: Sequence[Any], labels: Sequence[Any], split: str, subset: str) -> list[Item]:
-    shares = np.mean([np.array(of_probe) == np.array(labels) for of_probe in predicted], axis=0)
-    return [Item(split, subset, f"{row:08}", float(share)) for row, share in enumerate(shares)]
-
-
-def _cosines(predicted: Mapping[str, Any], rows: Any, split: str, subset: str) -> list[Item]:  # noqa: ANN401 - a Dataset
-    return [
-        Item(split, subset, f"{row:08}", float(cosine), float(gold))
-        for row, (cosine, gold) in enumerate(zip(predicted["cosine_scores"], rows["score"], strict=True))
-    ]

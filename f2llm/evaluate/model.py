@@ -102,15 +102,9 @@ def revision_of(candidate: Candidate, *, precision: str) -> str:
     That is weights, configuration and tokenizer (the files of the folder's top level), prompts, pooling, maximum length
     in tokens, the resolved precision, and the number of dimensions that are kept.
     """
-    identity = {
-        "files": _hashes(candidate.folder),
-        "query_prompt": candidate.query_prompt,
-        "passage_prompt": candidate.passage_prompt,
-        "dimensions": candidate.dimensions,
-        "pooling": candidate.pooling,
-        "max_length": candidate.max_length,
-        "precision": precision,
-    }
+    settings = ("query_prompt", "passage_prompt", "dimensions", "pooling", "max_length")
+    identity = {name: getattr(candidate, name) for name in settings}
+    identity |= {"files": _hashes(candidate.folder), "precision": precision}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:REVISION_DIGITS]
 
 

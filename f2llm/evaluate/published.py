@@ -7,7 +7,7 @@ reads them.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,15 +30,18 @@ class PublishedResult(NamedTuple):
     content: Mapping[str, Any]
 
 
+def published_files(folder: str | Path, tasks: Collection[str]) -> list[Path]:
+    """The result files of all models for `tasks`, sorted by model and path."""
+    return [path for paths in _models(folder).values() for path in paths if path.stem in tasks]
+
+
 def published_scores(folder: str | Path, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
     """Model ("owner/name") -> task -> score, 0..1; null where a task, split or subset is missing.
 
     Raises:
         InputError: there is no model, or files are no results of mteb's.
     """
-    top = Path(folder, "results") if Path(folder, "results").is_dir() else Path(folder)
-    files = {model: [path for path in sorted(model.glob("*/*.json")) if path.name != META] for model in top.glob("*")}
-    models = {model.name.replace("__", "/", 1): files[model] for model in sorted(files) if files[model]}
+    models = _models(folder)
     if not models:
         raise InputError(
             f"{folder}: holds no model; give the folder of published results (owner__name/revision/Task.json)"
@@ -48,6 +51,16 @@ def published_scores(folder: str | Path, tasks: Sequence[Task]) -> dict[str, dic
     if faults:
         raise InputError(faults)
     return scores
+
+
+def _models(folder: str | Path) -> dict[str, list[Path]]:
+    """Name -> result files of each model, sorted."""
+    top = Path(folder, "results") if Path(folder, "results").is_dir() else Path(folder)
+    models = {}
+    for model in sorted(top.glob("*")):
+        if files := [path for path in sorted(model.glob("*/*.json")) if path.name != META]:
+            models[model.name.replace("__", "/", 1)] = files
+    return models
 
 
 def _scores(model: str, paths: Sequence[Path], tasks: Sequence[Task], *, faults: list[str]) -> dict[str, float | None]:

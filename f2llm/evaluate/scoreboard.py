@@ -200,11 +200,11 @@ def _minus(score: float | None, base: float | None) -> float | None:
 
 
 def _check(results: Mapping[tuple[str, str], Any], candidates: Sequence[Candidate], tasks: Sequence[Task]) -> None:
-    wanted = [(candidate.name, task.name) for candidate in candidates for task in tasks]
     missing = [
-        f"scores of {model} on {task}: missing; run its evaluation"
-        for model, task in wanted
-        if (model, task) not in results
+        f"scores of {candidate.name} on {task.name}: missing; run its evaluation"
+        for candidate in candidates
+        for task in tasks
+        if (candidate.name, task.name) not in results
     ]
     if missing:
         raise InputError(missing)

@@ -29,7 +29,7 @@ class Figures:
         processes = settings.processes * settings.nodes
         self.steps = self.tokens = self.padded_tokens = self.longest_sequence = self.largest_step = 0
         self._step_tokens = 0
-        self._rows: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()
         self._balance: dict[int, list[float]] = {size: [] for size in sorted({*WORLDS, processes} - {1})}
 
     def add(
@@ -49,22 +49,18 @@ class Figures:
         self.tokens += int(lengths.sum())
         self.padded_tokens += int(lengths.max()) * sum(2 + len(drawn) for drawn in negatives)
         self.longest_sequence = max(self.longest_sequence, int(lengths.max()))
-        self._rows[tuples.name] += len(rows)
+        self.rows[tuples.name] += len(rows)
         if step < STEPS_DEALT:
             self._deal(lengths.tolist())
         parts = zip(queries, tuples.passage_tokens[positives], negatives, strict=True)
         return [int(query + positive + tuples.passage_tokens[drawn].sum()) for query, positive, drawn in parts]
 
-    def rows_of(self, source: str) -> int:
-        """Number of tuples of one source in all batches."""
-        return self._rows[source]
-
     def counts(self) -> dict[str, Any]:
         """All figures as plain JSON. `balance`, by number of processes, is max / mean tokens of a process."""
         return {
             "steps": self.steps,
-            "rows": sum(self._rows.values()),
-            "rows_per_source": dict(sorted(self._rows.items())),
+            "rows": sum(self.rows.values()),
+            "rows_per_source": dict(sorted(self.rows.items())),
             "tokens": self.tokens,
             "padded_tokens": self.padded_tokens,
             "padded_over_useful": round(self.padded_tokens / max(1, self.tokens), 3),

@@ -17,7 +17,7 @@ from f2llm.config.build import plain
 from f2llm.config.losses import TASKS_OF_TERM
 from f2llm.config.train import Train, TrainedSource
 from f2llm.errors import InputError
-from f2llm.jobs.progress import Progress
+from f2llm.jobs.progress import progress
 from f2llm.plan.figures import Figures
 from f2llm.plan.order import ChosenTuples, PlannedBatch, cut_into_batches, draw_batch, plan_steps
 from f2llm.plan.tokenise import refuse_untrainable
@@ -59,8 +59,7 @@ def plan_run(
     read = [read_tuples(tuples[name], name=name, tokens=Path(tokens[name]).parent) for name in sorted(stanzas)]
     share, seed = settings.train.validation.share, settings.seed
     split = [_Split(source, *split_rows(source, share=share, seed=seed)) for source in read]
-    left_out = _reasons_to_leave_out(split)
-    faults = _skip(left_out, sources=len(read), may_skip=may_skip)
+    left_out, faults = _left_out(split, may_skip=may_skip)
     split = [part for part in split if part.source.name not in left_out]
     for source, *_ in split:
         faults += _training_faults(source, stanzas[source.name], settings=settings.train)
@@ -82,10 +81,10 @@ def plan_run(
         plan_sha256=sha256_file(plan),
         validation_sha256=sha256_file(validation),
         sources=tuple(
-            _planned(source, tuples[source.name], tokens[source.name], rows=figures.rows_of(source.name))
+            _planned(source, tuples[source.name], tokens[source.name], rows=figures.rows[source.name])
             for source, *_ in split
         ),
-        left_out=tuple(left_out),
+        left_out=left_out,
     )
     write_json(run, plain(content))
     counts = {source.name: len(rows) for source, rows, _ in split}
@@ -101,28 +100,22 @@ class _Split(NamedTuple):
     held_out: NDArray[np.int64]
 
 
-def _reasons_to_leave_out(split: Sequence[_Split]) -> dict[str, str]:
-    """For each source without tuples to train on, by name: why, and what to do."""
-    return {
-        source.name: (
-            f"all its {len(held_out)} tuples are held out; lower train.validation.share"
-            if len(held_out)
-            else "no tuples; loosen `mine`"
-        )
+def _left_out(split: Sequence[_Split], *, may_skip: bool) -> tuple[tuple[str, ...], list[str]]:
+    """The sources without tuples to train on, with a warning for each; faults if they may not or cannot be left out."""
+    reasons = {
+        source.name: f"all its {len(held_out)} tuples are held out; lower train.validation.share"
+        if len(held_out)
+        else "no tuples; loosen `mine`"
         for source, trained, held_out in split
         if not len(trained)
     }
-
-
-def _skip(left_out: Mapping[str, str], *, sources: int, may_skip: bool) -> list[str]:
-    """Warn of the sources that are left out; faults if they may not be left out, or none is left."""
     if not may_skip:
-        return [f"source {name}: {why} or take it out" for name, why in left_out.items()]
-    for name, why in left_out.items():
+        return tuple(reasons), [f"source {name}: {why} or take it out" for name, why in reasons.items()]
+    for name, why in reasons.items():
         logger.warning("source %s is left out: %s", name, why)
-    if len(left_out) < sources:
-        return []
-    return [f"source {name}: {why}; no source has tuples to train on" for name, why in left_out.items()]
+    if len(reasons) < len(split):
+        return tuple(reasons), []
+    return tuple(reasons), [f"source {name}: {why}; no source has tuples to train on" for name, why in reasons.items()]
 
 
 def plan_rows(
@@ -163,14 +156,8 @@ def _write(
     figures: Figures,
 ) -> None:
     by_source = {tuples.name: tuples for tuples, _ in chosen}
-    with Progress(f"plan {Path(path).stem}", total=settings.train.steps, unit="steps") as bar:
-
-        def counted() -> Iterator[tuple[PlannedBatch, ...]]:
-            for step in steps:
-                yield step
-                bar.advance(1)
-
-        write_table(path, schema=PLAN, rows=plan_rows(counted(), by_source, settings=settings, figures=figures))
+    counted = progress(steps, f"plan {Path(path).stem}", total=settings.train.steps, unit="steps")
+    write_table(path, schema=PLAN, rows=plan_rows(counted, by_source, settings=settings, figures=figures))
 
 
 def _validation_steps(chosen: Sequence[ChosenTuples], *, settings: Train) -> Iterator[tuple[PlannedBatch, ...]]:

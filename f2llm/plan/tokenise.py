@@ -68,8 +68,8 @@ def tokenise_source(
         "offsets": OFFSETS.str,
         "corpus_sha256": sha256_file(corpus),
         "queries_sha256": sha256_file(queries),
-        "passages": passages.counts(),
-        "queries": prompts.counts(),
+        "passages": passages.counts,
+        "queries": prompts.counts,
         "files": {path.name: sha256_file(path) for path in files},
     }
     write_json(folder / "meta.json", meta)
@@ -113,21 +113,15 @@ def positive_rows(corpus: str | Path, queries: str | Path, *, where: str) -> lis
 
 
 class _Tokeniser:
-    """Tokenises the texts of one table, and counts rows, tokens, the longest row and the rows that were cut."""
+    """Tokenises the texts of one table.
+
+    Attributes:
+        counts: rows, tokens, the longest row and the rows that were cut so far; the limit in tokens.
+    """
 
     def __init__(self, tokenizer: "Tokenizer", eos: int, *, most: int, where: str) -> None:
         self._tokenizer, self._eos, self._most, self._where = tokenizer, eos, most, where
-        self._rows = self._tokens = self._longest = self._truncated = 0
-
-    def counts(self) -> dict[str, int]:
-        """The counts so far, and `max_length`, the limit in tokens."""
-        return {
-            "rows": self._rows,
-            "tokens": self._tokens,
-            "longest": self._longest,
-            "truncated": self._truncated,
-            "max_length": self._most,
-        }
+        self.counts = {"rows": 0, "tokens": 0, "longest": 0, "truncated": 0, "max_length": most}
 
     def tokenise(self, table: str | Path, prompt: Callable[[str], str]) -> Iterator[list[list[int]]]:
         """The token rows of the column `text`, in batches; `prompt` makes the whole text that is tokenised."""
@@ -144,13 +138,13 @@ class _Tokeniser:
         for place, row in enumerate(rows):
             if not row or row[-1] != self._eos or len(row) > self._most:
                 raise InputError(
-                    f"{self._where}: row {self._rows + place} does not end in EOS within {self._most} tokens; "
+                    f"{self._where}: row {self.counts['rows'] + place} does not end in EOS within {self._most} tokens; "
                     "the tokenizer must append EOS: prepare the model with append_eos: true"
                 )
-        self._rows += len(rows)
-        self._tokens += sum(map(len, rows))
-        self._longest = max(self._longest, *map(len, rows))
-        self._truncated += sum(bool(text.overflowing) for text in encoded)
+        self.counts["rows"] += len(rows)
+        self.counts["tokens"] += sum(map(len, rows))
+        self.counts["longest"] = max(self.counts["longest"], *map(len, rows))
+        self.counts["truncated"] += sum(bool(text.overflowing) for text in encoded)
         return rows
 
 

@@ -35,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _train(options, first=first)
     except InputError as error:
-        for fault in error.faults:
-            print(f"{FAILED}{fault}", file=sys.stderr, flush=True)
-        return 1
+        faults = error.faults
     except OSError as error:
         if error.errno not in FULL:
             raise
-        print(f"{FAILED}{error}: free some disk space and run the same command again", file=sys.stderr, flush=True)
-        return 1
+        faults = [f"{error}: free some disk space and run the same command again"]
+    for fault in faults:
+        print(f"{FAILED}{fault}", file=sys.stderr, flush=True)
+    return 1
 
 
 def _train(options: argparse.Namespace, *, first: bool) -> int:
@@ -75,7 +75,8 @@ def _train(options: argparse.Namespace, *, first: bool) -> int:
     )
     world = join_world(threads=run.settings.train.threads)
     try:
-        world.refuse(changed_rows(run) if world.first_of_node else [])
+        first_of_node = os.environ.get("LOCAL_RANK", "0") == "0"  # it checks the files for the others there
+        world.refuse(changed_rows(run) if first_of_node else [])
         return 0 if train(run, paths, world=world, stop=stop, fresh=options.fresh) else STOPPED
     finally:
         leave_world()

@@ -18,6 +18,8 @@ from f2llm.runs.run_file import RunFile
 from f2llm.train.losses.batch_vectors import NO_PASSAGE
 
 COLUMNS = ["step", "batch", "source", "tuple_id", "query_row", "positive_row", "negative_rows"]
+# Token rows of a source, in the order of the fields of _Source.
+PARTS = ("queries", "passages", "positives")
 
 
 class Batch(NamedTuple):
@@ -55,12 +57,7 @@ class Batches:
         tasks = {source.name: source.task for source in run.settings.sources}
         self._plan = _Plan(plan)
         self._sources = {
-            source.name: _Source(
-                task=tasks[source.name],
-                queries=Rows(Path(source.tokens, "queries")),
-                passages=Rows(Path(source.tokens, "passages")),
-                positives=Rows(Path(source.tokens, "positives")),
-            )
+            source.name: _Source(tasks[source.name], *(Rows(Path(source.tokens, part)) for part in PARTS))
             for source in run.sources
         }
 
@@ -102,11 +99,8 @@ class _Plan:
         bounds = [group.column(column).statistics for group in groups]
         self._first = np.array([bound.min for bound in bounds], np.int64)
         self._last = np.array([bound.max for bound in bounds], np.int64)
+        self.steps = int(self._last[-1]) + 1 if len(self._last) else 0
         self._held: dict[int, pa.Table] = {}
-
-    @property
-    def steps(self) -> int:
-        return int(self._last[-1]) + 1 if len(self._last) else 0
 
     def rows(self, step: int) -> pa.Table:
         groups = np.flatnonzero((self._first <= step) & (step <= self._last)).tolist()

@@ -8,7 +8,7 @@ Frozen parameters are left out: they are those of the backbone.
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,21 +27,15 @@ OPTIONS = StateDictOptions(ignore_frozen_params=True, strict=False)
 logger = logging.getLogger(__name__)
 
 
-class Checkpoints:
+class Checkpoints(NamedTuple):
     """The checkpoints of one training in `folder`; all processes call each method alike."""
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        identity: Mapping[str, Any],
-        steps: int,
-        keep: int,
-        keep_every: int | None,
-        world: World,
-    ) -> None:
-        self.folder, self.identity, self._steps, self._world = Path(folder), dict(identity), steps, world
-        self._keep, self._keep_every = keep, keep_every
+    folder: Path
+    identity: dict[str, Any]
+    steps: int
+    keep: int
+    keep_every: int | None
+    world: World
 
     def save(self, step: int, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Save the state after `step` steps; the checkpoint before it survives a failure.
@@ -52,13 +46,13 @@ class Checkpoints:
             InputError: the state could not be written, most likely because the disk is full.
         """
         aside = self.folder / f".{_name(step)}.part"
-        if self._world.first:
+        if self.world.first:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
-        self._world.wait()
+        self.world.wait()
         try:
-            dcp.save(_state(model, optimiser), checkpoint_id=aside, no_dist=self._world.size == 1)
-            if self._world.first:
+            dcp.save(_state(model, optimiser), checkpoint_id=aside, no_dist=self.world.size == 1)
+            if self.world.first:
                 self._finish(aside, step)
         except (OSError, CheckpointException) as error:
             shutil.rmtree(aside, ignore_errors=True)
@@ -66,7 +60,7 @@ class Checkpoints:
                 f"{self.folder}: the checkpoint of step {step} could not be written ({_cause(error)}); free some disk "
                 "space and run the same command: training goes on from the checkpoint before it"
             ) from error
-        self._world.wait()
+        self.world.wait()
 
     def resume(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> int:
         """Load the newest checkpoint that is complete and undamaged; returns its step, 0 if there is none.
@@ -74,27 +68,23 @@ class Checkpoints:
         Raises:
             InputError: a checkpoint is of another training.
         """
-        if self._world.first:
+        if self.world.first:
             for unfinished in self.folder.glob(".step_*.part"):
                 shutil.rmtree(unfinished)
-        step = self._world.from_first(self._newest() if self._world.first else None)
+        step = self.world.from_first(self._newest() if self.world.first else None)
         if step:
             state = _state(model, optimiser)
-            dcp.load(state, checkpoint_id=self.folder / _name(step), no_dist=self._world.size == 1)
+            dcp.load(state, checkpoint_id=self.folder / _name(step), no_dist=self.world.size == 1)
             set_state_dict(
                 model, optimiser, model_state_dict=state["model"], optim_state_dict=state["optim"], options=OPTIONS
             )
         return step
 
-    def keep_last(self) -> None:
-        """Delete all but those of every `keep_every` steps and the newest, from which a model can be exported again."""
-        self._drop(keep=1)
-
     def discard(self) -> None:
         """Delete all checkpoints of this training."""
-        if self._world.first:
+        if self.world.first:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self._world.wait()
+        self.world.wait()
 
     def _newest(self) -> int:
         for step, path in self._complete():
@@ -122,16 +112,17 @@ class Checkpoints:
     def _finish(self, aside: Path, step: int) -> None:
         """Describe the files, give the folder its final name, delete older checkpoints."""
         files = {path.name: sha256_file(path) for path in sorted(aside.iterdir())}
-        write_json(aside / CHECKPOINT_FILE, _Description(step, self._steps, self.identity, files)._asdict())
+        write_json(aside / CHECKPOINT_FILE, _Description(step, self.steps, self.identity, files)._asdict())
         final = self.folder / _name(step)
         shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step
         os.replace(aside, final)
         _fsync(self.folder)
-        self._drop(keep=self._keep)
+        self.drop(keep=self.keep)
 
-    def _drop(self, *, keep: int) -> None:
+    def drop(self, *, keep: int) -> None:
+        """Delete all but the newest `keep` and those of every `keep_every` steps."""
         for old, path in list(self._complete())[keep:]:
-            if not self._keep_every or old % self._keep_every:
+            if not self.keep_every or old % self.keep_every:
                 shutil.rmtree(path)
 
 
@@ -144,24 +135,14 @@ class _Description(NamedTuple):
     files: dict[str, str]  # name -> sha256
 
 
-class OtherTraining(NamedTuple):
-    """The newest checkpoint of a training of other settings."""
-
-    folder: Path  # of all its checkpoints
-    step: int
-    steps: int  # of the whole training; one that stopped before has something to lose
-    differing: list[str]  # keys in which its identity differs from ours
-
-
-def other_trainings(root: Path, *, own: Checkpoints) -> list[OtherTraining]:
-    """The trainings of other settings that have checkpoints below `root`."""
+def other_trainings(root: Path, *, own: Checkpoints) -> list[tuple[Path, _Description]]:
+    """The trainings of other settings that have checkpoints below `root`: their folders, their newest checkpoints."""
     others = []
     for folder in sorted(path for path in root.glob("*") if path.is_dir() and path != own.folder):
         newest_first = sorted(folder.glob(f"step_*/{CHECKPOINT_FILE}"), reverse=True)
         newest = next(filter(None, (_read_description(path.parent) for path in newest_first)), None)
         if newest:
-            differing = differences(own.identity, newest.identity)
-            others.append(OtherTraining(folder, newest.step, newest.steps, differing))
+            others.append((folder, newest))
     return others
 
 
@@ -172,10 +153,11 @@ def refuse_to_abandon(root: Path, *, own: Checkpoints) -> None:
         InputError: there is one; says how far it came, and which keys differ.
     """
     faults = [
-        f"{folder}: a training stopped here after step {step} of {steps}, and the settings now differ from its own in "
-        f"{', '.join(differing)}; put them back to go on with it, give the run another name, or delete the folder"
-        for folder, step, steps, differing in other_trainings(root, own=own)
-        if step < steps
+        f"{folder}: a training stopped here after step {newest.step} of {newest.steps}, and the settings now differ "
+        f"from its own in {', '.join(differences(own.identity, newest.identity))}; put them back to go on with it, "
+        "give the run another name, or delete the folder"
+        for folder, newest in other_trainings(root, own=own)
+        if newest.step < newest.steps
     ]
     if faults:
         raise InputError(faults)

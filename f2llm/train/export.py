@@ -1,6 +1,5 @@
 """The trained model as a folder that SentenceTransformer and transformers load without further settings."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from f2llm.config.build import plain
 from f2llm.models.prompts import format_query
-from f2llm.records.files import atomic_folder, write_json
+from f2llm.records.files import atomic_folder, read_json, write_json
 from f2llm.runs.run_file import MODEL_FILE, RunFile
 from f2llm.train.card import model_card
 
@@ -38,7 +37,7 @@ def export_model(
         contiguous = {name: tensor.detach().float().contiguous() for name, tensor in weights.items()}
         save_file(contiguous, aside / WEIGHTS, metadata={"format": "pt"})
         (aside / WEIGHTS).chmod(0o644)  # safetensors leaves files that only their owner can read
-        width = json.loads((backbone / "config.json").read_text(encoding="utf-8"))["hidden_size"]
+        width = read_json(backbone / "config.json")["hidden_size"]
         _write_sentence_transformers(aside, run, width=width)
         (aside / "README.md").write_text(model_card(run, width=width), encoding="utf-8")
         write_json(aside / MODEL_FILE, _description(run, identity))

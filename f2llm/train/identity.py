@@ -24,11 +24,9 @@ def changed_rows(run: RunFile) -> list[str]:
     """
     return [
         f"{file}: {'changed since' if file.is_file() else 'missing, though'} it was written; run tokenise_source again"
-        for folder in (Path(source.tokens) for source in run.sources)
-        for file, sha256 in (
-            (folder / name, sha256) for name, sha256 in read_json(folder / "meta.json")["files"].items()
-        )
-        if not file.is_file() or sha256_file(file) != sha256
+        for source in run.sources
+        for name, sha256 in read_json(Path(source.tokens, "meta.json"))["files"].items()
+        if not (file := Path(source.tokens, name)).is_file() or sha256_file(file) != sha256
     ]
 
 

@@ -109,7 +109,8 @@ def _failure_reason(run: str | Path, code: int, lines: deque[str], *, stopped: b
     """Why the trainer ended early: stopped and saved, its own faults, stopped before it could save, or a crash."""
     if any(line.startswith(STOPPED_LINE) for line in lines):
         return [f"{run}: training was stopped and saved its state; run the same command to go on"]
-    if faults := _faults(lines):
+    # Every process may report the same fault.
+    if faults := list(dict.fromkeys(line.partition(FAILED)[2] for line in lines if FAILED in line)):
         return faults
     if stopped:
         return [
@@ -117,11 +118,6 @@ def _failure_reason(run: str | Path, code: int, lines: deque[str], *, stopped: b
             "checkpoint"
         ]
     return [f"{run}: training ended with exit code {code}:", *list(lines)[-LAST_LINES:]]
-
-
-def _faults(lines: deque[str]) -> list[str]:
-    """The faults that the trainer reported, each once, though every process may report it."""
-    return list(dict.fromkeys(line.partition(FAILED)[2] for line in lines if FAILED in line))
 
 
 def _counts(metrics: str | Path) -> dict[str, Any]:

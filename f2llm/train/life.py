@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -71,11 +70,14 @@ def die_with_launcher(stop: StopRequest) -> None:
     launcher = _process(int(number)) if host == socket.gethostname() else None
     siblings = Siblings(parent, count=int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
-    def gone() -> bool:
-        orphaned = os.getppid() != parent or (launcher is not None and not _lives(launcher))
-        return orphaned or (stop.asked and siblings.long_gone())
+    def end_when_gone() -> None:
+        while os.getppid() == parent and (launcher is None or _lives(launcher)):
+            if stop.asked and siblings.long_gone():
+                break
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
 
-    threading.Thread(target=_end_when, args=(gone,), daemon=True).start()
+    threading.Thread(target=end_when_gone, daemon=True).start()
 
 
 class Siblings:
@@ -94,12 +96,6 @@ class Siblings:
         if living < self._count:
             self._first_gone = min(self._first_gone, now)
         return now - self._first_gone >= GRACE_SECONDS
-
-
-def _end_when(gone: Callable[[], bool]) -> None:
-    while not gone():
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
 
 
 def _process(number: int) -> psutil.Process | None:

@@ -17,11 +17,10 @@ from f2llm.runs.run_file import RunFile
 from f2llm.train.batches import Batches
 from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
 from f2llm.train.export import export_model
-from f2llm.train.identity import identity
+from f2llm.train.identity import differences, identity
 from f2llm.train.life import STOPPED_LINE, StopRequest
 from f2llm.train.memory import find_budget
-from f2llm.train.optimiser import make_optimiser
-from f2llm.train.step import Loss, Trainer
+from f2llm.train.step import Loss, Trainer, make_optimiser
 from f2llm.train.trainable import compile_layers, load_backbone, merged
 from f2llm.train.watch import TrainingLog, matmul_rate
 from f2llm.train.world import World, spread
@@ -160,7 +159,7 @@ def _open_log(
 
 def _drop_checkpoints(root: Path, *, own: Checkpoints) -> None:
     """Delete the checkpoints of a finished training but the last and those to keep; name those of other settings."""
-    own.keep_last()
-    for other in other_trainings(root, own=own):
-        differing = ", ".join(other.differing)
-        logger.info("%s: checkpoints of other settings (%s); delete them if not needed", other.folder, differing)
+    own.drop(keep=1)  # from the last one a model can be exported again
+    for folder, newest in other_trainings(root, own=own):
+        differing = ", ".join(differences(own.identity, newest.identity))
+        logger.info("%s: checkpoints of other settings (%s); delete them if not needed", folder, differing)

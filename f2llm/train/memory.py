@@ -67,7 +67,8 @@ def state_bytes(model: torch.nn.Module, *, processes: int) -> int:
 
     Sharded weights stay gathered between the chunks of a step, and their gradients stay whole until its last.
     """
-    shares = sum(_local_numel(p) * (STATE_BYTES * p.requires_grad + p.element_size()) for p in model.parameters())
+    parts = [(p, (p.to_local() if hasattr(p, "to_local") else p).numel()) for p in model.parameters()]
+    shares = sum(count * (STATE_BYTES * p.requires_grad + p.element_size()) for p, count in parts)
     whole = sum(p.numel() * p.element_size() * (1 + p.requires_grad) for p in model.parameters())
     return shares + whole * (processes > 1)
 
@@ -101,8 +102,3 @@ def saved_bytes(forward: Callable[[], None]) -> int:
     with saved_tensors_hooks(note, lambda tensor: tensor):
         forward()
     return sum(size_at.values())
-
-
-def _local_numel(parameter: torch.nn.Parameter) -> int:
-    """Number of elements of this process's share of a parameter."""
-    return (parameter.to_local() if hasattr(parameter, "to_local") else parameter).numel()

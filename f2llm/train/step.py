@@ -12,6 +12,7 @@ No collective runs inside autograd. Chunks whose activations do not fit in memor
 Shapes: S sequences (B queries, then P passages), D dimensions.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -27,7 +28,6 @@ from f2llm.models.packing import deal, pack
 from f2llm.train.batches import Batch
 from f2llm.train.losses.batch_vectors import Vectors
 from f2llm.train.losses.loss import evaluate_terms
-from f2llm.train.optimiser import learning_rate
 from f2llm.train.world import World, expect_last_backward, release
 
 SHOWN_IDS = 3
@@ -100,7 +100,8 @@ class Trainer(NamedTuple):
             (loss / len(batches)).backward()
             self._backward(batch, encoded, last=number == len(batches) - 1)
             losses.append(self._report(batch, loss, terms))
-        norm = _gathered(clip_grad_norm_(self._trainable(), self.settings.clip_norm, foreach=False))
+        norm = clip_grad_norm_(self.model.parameters(), self.settings.clip_norm, foreach=False)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of sharded gradients
         _stop_if_not_finite(norm, "gradient norm", batches)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -113,9 +114,6 @@ class Trainer(NamedTuple):
             loss, terms = self._loss(batch, encoded.table_SD)
         release(self.model)
         return self._report(batch, loss, terms)
-
-    def _trainable(self) -> list[torch.nn.Parameter]:
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def _deal(self, batch: Batch) -> list[list[list[int]]]:
         lengths = [len(sequence) for sequence in batch.sequences]
@@ -184,9 +182,35 @@ class Trainer(NamedTuple):
         return Loss(batch.source, float(loss.detach()), values, tokens, tokens + dummies * len(DUMMY))
 
 
-def _gathered(norm: torch.Tensor) -> torch.Tensor:
-    """A norm that may be spread over processes, as a plain tensor."""
-    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+def learning_rate(step: int, *, steps: int, settings: Train) -> float:
+    """The rate at a 0-based step of `steps`: linear warm-up, then a cosine, never below min_lr_ratio x peak.
+
+    With `first_step_at_zero` the warm-up is one step late, as with torch's LambdaLR: the first step has rate 0.
+    `warmup_ticks` is the number of warm-up steps that pass in one step: accelerate's scheduler ticks once for each
+    process, so upstream's 500 warm-up steps end after 32 on 16 GPUs.
+    """
+    peak, offset = settings.learning_rate, 0 if settings.first_step_at_zero else 1
+    warmup = settings.warmup_steps / settings.warmup_ticks
+    if step < warmup:
+        return peak * min(1.0, (step + offset) / warmup)
+    done = (step - warmup) / max(1, steps - warmup)
+    return peak * max(settings.min_lr_ratio, 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def make_optimiser(model: torch.nn.Module, *, settings: Train) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters; weight decay on vectors (norms, biases) only with `decay_vectors`."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decaying = [p for p in trainable if p.ndim > 1 or settings.decay_vectors]
+    groups = [
+        {"params": decaying, "weight_decay": settings.weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1 and not settings.decay_vectors], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        fused=True,
+    )
 
 
 def _stop_if_not_finite(value: torch.Tensor, what: str, batches: Sequence[Batch]) -> None:

@@ -1,16 +1,21 @@
 """The record of a training, kept by rank 0: log lines with rates and ETA, tables, TensorBoard events."""
 
+import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import pyarrow as pa
 import torch
 
 from f2llm.config.geometry import Geometry, training_flops
+from f2llm.records.files import atomic_open
 from f2llm.records.schemas.train import LOSS_PREFIX, METRICS, VALIDATION
-from f2llm.train.metrics import MetricsLog
+from f2llm.records.tables import write_table
+from f2llm.records.terms import terms_of
 from f2llm.train.step import Loss, StepReport
 
 LINE_SECONDS = 5.0
@@ -19,6 +24,41 @@ FEW_STEPS = 100
 MATMUL_SIDE = {"cpu": 1024, "cuda": 8192}
 MATMUL_TIMES = 5
 logger = logging.getLogger(__name__)
+
+
+class MetricsLog:
+    """Lines of JSON, one for each batch or source; reading drops a line that a crash cut off.
+
+    A line holds the keys of `schema` and a value for each term that applies; the table has a row for each value.
+    """
+
+    def __init__(self, path: str | Path, *, schema: pa.Schema) -> None:
+        self._path, self._schema = Path(path), schema
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write `row` at the end of the file."""
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def truncate(self, steps: int) -> None:
+        """Keep the rows with `step` below `steps`: those of the steps that a checkpoint contains."""
+        kept = [row for row in self.rows() if row["step"] < steps]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_open(self._path) as file:
+            file.writelines(json.dumps(row).encode() + b"\n" for row in kept)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The complete rows in the order in which they were written."""
+        if not self._path.is_file():
+            return
+        with open(self._path, encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+    def write_table(self, path: str | Path) -> int:
+        """Write the values of all rows as a Parquet table; returns the number of its rows."""
+        return write_table(path, schema=self._schema, rows=[terms_of(list(self.rows()), schema=self._schema)])
 
 
 class TrainingLog:
@@ -69,16 +109,13 @@ class TrainingLog:
             }
             self._validation.append({"step": step, "source": source, "tuples": tuples} | means)
             self._events.add_scalar(f"validation_loss/{source}", means["loss"], step)
-        mean = _average([loss.loss for batches in losses.values() for loss, _ in batches])
+        mean = fmean([loss.loss for batches in losses.values() for loss, _ in batches])
         logger.info("step %d/%d: validation loss %.4f over %d sources", step, self._steps, mean, len(losses))
 
     def write_tables(self, *, metrics: Path, validation: Path) -> None:
-        """Write all rows as tables."""
+        """Write all rows as tables; nothing is recorded after that."""
         self._metrics.write_table(metrics)
         self._validation.write_table(validation)
-
-    def close(self) -> None:
-        """Flush the events."""
         self._events.close()
 
     def _log_line(self, step: int, report: StepReport, *, rate: float, mfu: float) -> None:
@@ -127,8 +164,4 @@ def _mean(losses: Sequence[Loss]) -> dict[str, float]:
     """Means over batches of the loss and of each term; a term over the batches that have it."""
     rows = [_values(loss) for loss in losses]
     names = dict.fromkeys(name for row in rows for name in row if name != "source")
-    return {name: _average([row[name] for row in rows if name in row]) for name in names}
-
-
-def _average(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return {name: fmean([row[name] for row in rows if name in row]) for name in names}

@@ -28,11 +28,6 @@ class World:
         """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
-    @property
-    def first_of_node(self) -> bool:
-        """Whether this is the process that checks the files of its node for the others there."""
-        return os.environ.get("LOCAL_RANK", "0") == "0"
-
     def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
         """Add `tensor` up over all processes, in place."""
         if self.size > 1:

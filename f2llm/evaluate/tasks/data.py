@@ -48,7 +48,8 @@ def write_task_data(folder: str | Path, data: TaskData, *, task: Task) -> None:
     """Write the folder of a task, atomically."""
     with atomic_folder(folder) as aside:
         for name, rows in data.files.items():
-            _write_lines(aside / f"{name}.jsonl", rows)
+            with open(aside / f"{name}.jsonl", "w", encoding="utf-8", newline="\n") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (aside / "README.md").write_text(_card(aside, data, task), encoding="utf-8")
 
 
@@ -77,11 +78,6 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     """Read a JSON lines file of a task."""
     with open(path, encoding="utf-8") as file:
         return [json.loads(line) for line in file]
-
-
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _digest(folder: Path, stems: Iterable[str]) -> str:

@@ -1,18 +1,24 @@
-"""Draw the rows of an evaluation task from the normalised tables of its source."""
+"""The rows of an evaluation task, drawn from the normalised tables of its source.
 
+They are drawn by a keyed hash: the same rows for every run, seed and row order. The key is a constant, not the seed of
+the run, so that runs with different seeds are scored on the same rows. Memory holds the drawn rows.
+"""
+
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
-from f2llm.evaluate.tasks.draw import ALL, SourcePassage, SourceQuery, draw, read_passages, read_queries
-from f2llm.records.ids import doc_id
-from f2llm.records.tables import count_rows
+from f2llm.records.ids import doc_id, keyed_hash
+from f2llm.records.tables import count_rows, read_batches
 from f2llm.records.text_keys import content_key
 
 SCORED_STAGE, PROBE_STAGE, CORPUS_STAGE = "benchmark", "benchmark-probe", "benchmark-corpus"
+SEED = 0
+ALL = "all"
 
 
 class SourceTables(NamedTuple):
@@ -20,6 +26,70 @@ class SourceTables(NamedTuple):
 
     corpus: str | Path
     queries: str | Path
+
+
+class SourceQuery(NamedTuple):
+    """A row of queries.parquet."""
+
+    id: bytes
+    text: str
+    positives: list[bytes]
+    label: str | None
+    grade: float | None
+    group: str
+
+    @property
+    def key(self) -> str:
+        """The E1 key: equal for texts that differ in case, spacing or width alone."""
+        return content_key(self.text)
+
+
+class SourcePassage(NamedTuple):
+    """A row of corpus.parquet."""
+
+    id: bytes
+    text: str
+    key: str
+
+
+Row = TypeVar("Row", SourceQuery, SourcePassage)
+
+
+def read_queries(path: str | Path, *, split: str = ALL) -> Iterator[SourceQuery]:
+    """The queries of one split, or of all."""
+    columns = ["query_id", "text", "positives", "label", "grade", "group", "split"]
+    for batch in read_batches(path, columns=columns):
+        for *values, row_split in zip(*(batch[name].to_pylist() for name in columns), strict=True):
+            if split in (ALL, row_split):
+                yield SourceQuery(*values)
+
+
+def read_passages(path: str | Path) -> Iterator[SourcePassage]:
+    """The passages of a corpus."""
+    columns = ["doc_id", "text", "content_key"]
+    for batch in read_batches(path, columns=columns):
+        yield from map(SourcePassage._make, zip(*(batch[name].to_pylist() for name in columns), strict=True))
+
+
+def draw(
+    rows: Callable[[], Iterable[Row]], *, count: int | None, stage: str, key: Callable[[Row], str] | None = None
+) -> list[Row]:
+    """The `count` rows whose keyed hashes are smallest (None: all), in that order.
+
+    Of rows with an equal `key` (their E1 key, unless given) only the first is drawn. `rows` is called again when too
+    many of the first rows are equal. Fewer than `count` are returned when there are no more; the caller decides whether
+    that is a fault.
+    """
+    pool = None if count is None else 2 * count
+    while True:
+        ranked = ((keyed_hash(SEED, stage, row.id), row.id, row) for row in rows())
+        first = sorted(ranked) if pool is None else heapq.nsmallest(pool, ranked)
+        distinct: dict[str, Row] = {}
+        for *_, row in first:
+            distinct.setdefault(key(row) if key else row.key, row)
+        if pool is None or len(distinct) >= count or len(first) < pool:
+            return list(distinct.values())[:count]
+        pool *= 2
 
 
 def build_task(task: Task, tables: SourceTables, *, folder: str | Path, texts: str | Path) -> dict[str, Any]:
@@ -39,10 +109,7 @@ def build_task(task: Task, tables: SourceTables, *, folder: str | Path, texts: s
 
 
 def _retrieval(task: Task, tables: SourceTables) -> TaskData:
-    def with_positives() -> Iterator[SourceQuery]:
-        return (row for row in read_queries(tables.queries, split=task.split) if row.positives)
-
-    drawn = _drawn(task, "queries", with_positives, count=task.queries, stage=SCORED_STAGE)
+    drawn = _drawn(task, tables, lambda row: row.positives)
     relevant, near = _relevant(drawn, tables.queries)
     passages, stands_for = _passages(task, tables.corpus, wanted=set().union(*relevant.values()), near=near)
     drawn, passages = sorted(drawn), sorted(passages)
@@ -82,9 +149,10 @@ def _passages(
     size, the rest from the whole corpus of the source.
     """
     drawn: dict[str, SourcePassage] = {}  # by E1 key
-    for passage in sorted(row for row in read_passages(corpus) if row.id in wanted):
+    positives = sorted(row for row in read_passages(corpus) if row.id in wanted)
+    for passage in positives:
         drawn.setdefault(passage.key, passage)
-    stands_for = {row.id: drawn[row.key].id for row in read_passages(corpus) if row.id in wanted}
+    stands_for = {row.id: drawn[row.key].id for row in positives}
     if task.passages is not None and len(drawn) > task.passages:
         raise InputError(
             f"benchmark task {task.name}: passages is {task.passages}, its queries alone have {len(drawn)} relevant "
@@ -107,13 +175,9 @@ def _passages(
 
 
 def _classification(task: Task, tables: SourceTables) -> TaskData:
-    scored = _drawn(task, "queries", _labelled(tables, task.split), count=task.queries, stage=SCORED_STAGE)
+    scored = _drawn(task, tables, _is_labelled)
     seen = {row.key for row in scored}
-
-    def unseen() -> Iterator[SourceQuery]:
-        return (row for row in _labelled(tables, PROBE)() if row.key not in seen)
-
-    probe = _drawn(task, "train_texts", unseen, count=task.train_texts, stage=PROBE_STAGE)
+    probe = _drawn(task, tables, lambda row: _is_labelled(row) and row.key not in seen, probe=True)
     _check_labels(task, probe, "train_texts")
     names = sorted({row.label for row in (*scored, *probe)})
     files = {
@@ -125,7 +189,7 @@ def _classification(task: Task, tables: SourceTables) -> TaskData:
 
 
 def _clustering(task: Task, tables: SourceTables) -> TaskData:
-    drawn = _drawn(task, "queries", _labelled(tables, task.split), count=task.queries, stage=SCORED_STAGE)
+    drawn = _drawn(task, tables, _is_labelled)
     _check_labels(task, drawn, "queries")
     rows = [{"sentences": row.text, "labels": row.label} for row in sorted(drawn)]
     return TaskData(files={SCORED: rows}, texts=_texts(task, "text", drawn))
@@ -134,13 +198,10 @@ def _clustering(task: Task, tables: SourceTables) -> TaskData:
 def _sts(task: Task, tables: SourceTables) -> TaskData:
     partners = {passage.id: passage.text for passage in read_passages(tables.corpus)}
 
-    def graded() -> Iterator[SourceQuery]:
-        return (row for row in read_queries(tables.queries, split=task.split) if row.grade is not None)
-
     def pair_key(row: SourceQuery) -> str:
         return row.key + content_key(partners[row.positives[0]])
 
-    drawn = _drawn(task, "queries", graded, count=task.queries, stage=SCORED_STAGE, key=pair_key)
+    drawn = _drawn(task, tables, lambda row: row.grade is not None, key=pair_key)
     pairs = [(row.text, partners[row.positives[0]], row.grade) for row in sorted(drawn)]
     texts = {text for first, second, _ in pairs for text in (first, second)}
     return TaskData(
@@ -162,22 +223,24 @@ def _empty(task: Task) -> TaskData:
     return TaskData(files={name: [] for name in names}, texts=())
 
 
-def _labelled(tables: SourceTables, split: str) -> Callable[[], Iterator[SourceQuery]]:
-    return lambda: (row for row in read_queries(tables.queries, split=split) if row.label is not None)
-
-
 def _drawn(
     task: Task,
-    what: str,
-    rows: Callable[[], Iterator[SourceQuery]],
+    tables: SourceTables,
+    wanted: Callable[[SourceQuery], object],
     *,
-    count: int | None,
-    stage: str,
-    **key: Any,  # noqa: ANN401
+    probe: bool = False,
+    key: Callable[[SourceQuery], str] | None = None,
 ) -> list[SourceQuery]:
-    drawn = draw(rows, count=count, stage=stage, **key)
+    """The scored queries of a task, or those of its `probe`, drawn from the `wanted` ones of their split."""
+    what, count = ("train_texts", task.train_texts) if probe else ("queries", task.queries)
+    split, stage = (PROBE, PROBE_STAGE) if probe else (task.split, SCORED_STAGE)
+    drawn = draw(lambda: filter(wanted, read_queries(tables.queries, split=split)), count=count, stage=stage, key=key)
     _check_count(task, what, len(drawn), count)
     return drawn
+
+
+def _is_labelled(row: SourceQuery) -> bool:
+    return row.label is not None
 
 
 def _check_count(task: Task, what: str, drawn: int, wanted: int | None) -> None:

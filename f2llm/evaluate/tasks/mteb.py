@@ -166,12 +166,10 @@ def _sizes(task: Task, folder: Path) -> dict[str, Any]:
             "n_experiments": EXPERIMENTS,
             "evaluator_model": LogisticRegression(max_iter=PROBE_ITERATIONS),
         }
-    if task.type == "summarisation":
-        grades = [grade for row in read_lines(folder / f"{SCORED}.jsonl") for grade in row["relevance"]]
+    if task.type == "summarisation" or (task.type == "sts" and task.data):
+        rows = read_lines(folder / f"{SCORED}.jsonl")
+        grades = [grade for row in rows for grade in row.get("relevance", [row.get("score")])]
         return {"min_score": min(grades), "max_score": max(grades)}
-    if task.type == "sts":
-        grades = [row["score"] for row in read_lines(folder / f"{SCORED}.jsonl")]
-        return {"min_score": min(grades), "max_score": max(grades)} if task.data else {}
     if task.type == "clustering":
         texts = len(read_lines(folder / f"{SCORED}.jsonl"))
         return {

@@ -6,7 +6,6 @@ they are. So `offline` has to be entered before any of them is imported.
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,16 +28,14 @@ def offline(scratch: str | Path) -> Iterator[Path]:
     Jobs that shared a cache would rewrite each other's files, and read results of another model of the same name.
     """
     Path(scratch).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="evaluate-", dir=scratch)).absolute()
-    wanted = SWITCHES | {"HF_HOME": str(folder / "hf"), "MTEB_CACHE": str(folder / "mteb")}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield folder
-    finally:
-        for name, value in before.items():
-            if value is None:
+    with tempfile.TemporaryDirectory(prefix="evaluate-", dir=scratch, ignore_cleanup_errors=True) as name:
+        folder = Path(name).absolute()
+        wanted = SWITCHES | {"HF_HOME": str(folder / "hf"), "MTEB_CACHE": str(folder / "mteb")}
+        before = {name: os.environ[name] for name in wanted if name in os.environ}
+        os.environ.update(wanted)
+        try:
+            yield folder
+        finally:
+            for name in wanted:
                 os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        shutil.rmtree(folder, ignore_errors=True)
+            os.environ.update(before)

@@ -6,7 +6,7 @@ from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import borda, leaderboard_means, task_score, whole_scores
-from f2llm.evaluate.published import published_scores
+from f2llm.evaluate.published import published_files, published_scores
 
 
 def mteb_task(name, subsets=("default",), kind="STS", part_of=""):
@@ -142,6 +142,13 @@ def test_all_files_that_are_no_results_are_named_at_once(tmp_path):
     with pytest.raises(InputError) as caught:
         published_scores(tmp_path, [mteb_task("A"), mteb_task("B")])
     assert len(caught.value.faults) == 3
+
+
+def test_the_files_of_a_leaderboard_are_those_of_the_tasks(tmp_path):
+    for task in ("A", "B", "model_meta"):
+        write(tmp_path / "results", "r", task, {})
+    assert published_files(tmp_path, ["A", "C"]) == [tmp_path / "results/org__model/r/A.json"]
+    assert published_files(tmp_path / "none", ["A"]) == []
 
 
 @pytest.mark.parametrize("there", ["", "org__model/r", "none"])

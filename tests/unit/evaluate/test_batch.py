@@ -172,12 +172,16 @@ def test_a_task_without_rows_is_reported_and_not_scored(score, task, source, enc
     assert encoder.seen == []
 
 
-def test_poolings_from_one_forward_pass_are_those_of_an_encoder_each(tmp_path):
+@pytest.mark.parametrize("packed", [False, True])
+def test_poolings_from_one_forward_pass_are_those_of_an_encoder_each(tmp_path, monkeypatch, packed):
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
     from f2llm.models.encoder import Encoder
+
+    if not packed:
+        monkeypatch.setattr(Encoder, "_try_packs", lambda *_: None)
 
     words = {word: number for number, word in enumerate(["<pad>", "a", "b", "c", "d"])}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))

@@ -9,6 +9,7 @@ import torch.distributed.checkpoint as dcp
 from f2llm.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
+from f2llm.train.identity import differences
 from f2llm.train.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
@@ -114,7 +115,7 @@ def test_a_checkpoint_whose_description_is_damaged_is_passed_over_and_said_so(tm
     assert own.resume(*made()) == 2
     assert "step_000004: checkpoint.json is damaged; passed over" in caplog.text
     other = checkpoints(tmp_path / "new", rate=2)
-    assert [found.step for found in other_trainings(tmp_path, own=other)] == [2]
+    assert [newest.step for _, newest in other_trainings(tmp_path, own=other)] == [2]
 
 
 def test_a_checkpoint_of_another_training_is_refused_by_the_keys_that_differ(tmp_path):
@@ -145,5 +146,7 @@ def test_an_unfinished_training_of_other_settings_is_not_left_behind_unnoticed(t
         refuse_to_abandon(tmp_path, own=own)
     old.save(STEPS, model, optimiser)
     refuse_to_abandon(tmp_path, own=own)
-    assert other_trainings(tmp_path, own=own) == [(tmp_path / "old", STEPS, STEPS, ["rate"])]
+    ((folder, newest),) = other_trainings(tmp_path, own=own)
+    assert (folder, newest.step, newest.steps) == (tmp_path / "old", STEPS, STEPS)
+    assert differences(own.identity, newest.identity) == ["rate"]
     assert other_trainings(tmp_path / "nowhere", own=own) == []

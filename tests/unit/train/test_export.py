@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from f2llm.config.rights import Barred
-from f2llm.models.backbone import load_packed
-from f2llm.models.network import encode_packed
+from f2llm.models.network import encode_packed, load_packed
 from f2llm.models.packing import pack
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.ragged import Rows

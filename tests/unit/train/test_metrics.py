@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 
 from f2llm.records.schemas.train import METRICS
-from f2llm.train.metrics import MetricsLog
+from f2llm.train.watch import MetricsLog
 
 
 def row(step):

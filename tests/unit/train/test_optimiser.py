@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from f2llm.train.optimiser import learning_rate, make_optimiser
+from f2llm.train.step import learning_rate, make_optimiser
 
 
 @pytest.fixture

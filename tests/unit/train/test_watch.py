@@ -60,11 +60,10 @@ def test_what_a_crash_noted_after_the_checkpoint_is_noted_once(tmp_path):
     for step in range(3):
         watch.step(step, StepReport(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
         watch.validated(step + 1, {"pairs": [(BATCHES[0], 2)]})
-    watch.close()
+    watch._events.close()
     again = watch_of(tmp_path, start=1)
     again.step(1, StepReport(BATCHES, 0.1, 2.0), seconds=1.0, sequences=8)
     again.validated(2, {"pairs": [(BATCHES[0], 2)]})
-    again.close()
     rows, validation = tables(again, tmp_path)
     assert [row["step"] for row in of_term("loss", rows)] == [0, 0, 1, 1]
     assert [row["step"] for row in of_term("loss", validation)] == [1, 2]
@@ -78,7 +77,7 @@ def test_a_training_killed_before_its_first_checkpoint_has_no_validation_twice(t
     for _ in range(2):
         watch = watch_of(tmp_path)
         watch.validated(0, {"pairs": [(BATCHES[0], 2)]})
-        watch.close()
+        watch._events.close()
     assert [row["step"] for row in of_term("loss", tables(watch, tmp_path)[1])] == [0]
 
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2llm.evaluate.tasks.draw import SourcePassage, draw
+from f2llm.evaluate.tasks.drawn import SourcePassage, draw
 from f2llm.records.ids import doc_id
 from f2llm.records.text_keys import content_key
 
