@@ -26,12 +26,9 @@ SUFFIXES = {FLOAT16: ".f16", FLOAT32: ".f32"}
 NAME_DIGITS = 24
 # Ids whose places are looked up together; each look-up reads the ids of all shards.
 IDS_AT_ONCE = 1 << 19
-
 # A span of a file is read whole when at least one record in this many is wanted, else record by record.
 DENSE = 8
 MISSING = -1
-
-
 # Where the row of an id lies: number of the shard, MISSING for an id without a row, and row in it.
 PLACE = np.dtype([("shard", "<i4"), ("row", "<i8")])
 

@@ -14,9 +14,11 @@ MAX_LENGTH = 24
 MODELS = [("decoder", "last"), ("decoder", "mean"), ("bidirectional", "mean"), ("bidirectional", "cls")]
 
 
-@pytest.fixture(autouse=True)
-def in_padded_batches(monkeypatch):
-    monkeypatch.setattr(Encoder, "_try_packs", lambda *_: None)
+@pytest.fixture(autouse=True, scope="module")
+def in_padded_batches():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Encoder, "_try_packs", lambda *_: None)
+        yield
 
 
 def load(folder, *, pooling="last", precision="float32", max_length=MAX_LENGTH):
