@@ -67,8 +67,8 @@ def curate_here(folder: str, setting: Setting) -> dict[str, Any]:
     from f2llm.config.curate import Across, Curate, Decontaminate, Near
     from f2llm.curate import passages
     from f2llm.curate.output import Outputs
-    from f2llm.curate.shared import SourceTables
     from f2llm.curate.source import Scope, curate_source
+    from f2llm.records.schemas.sources import SourceTables
 
     passages.ROWS_PER_BATCH = setting.rows_per_part
     near = Near(policy="drop", min_words=20, threshold=0.8, report_threshold=0.7, permutations=120, bands=20,

@@ -22,7 +22,7 @@ from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.mine.outcome import TuplePaths
-from f2llm.mine.source import SourceTables, mine_source
+from f2llm.mine.source import MiningTables, mine_source
 from f2llm.records.files import read_json
 from f2llm.records.tables import Share
 
@@ -79,7 +79,7 @@ def mine(curated: Path, manifest: Path, way: str, folder: str) -> tuple[str, int
     names = {"adapter": "", "instruction": "", "reference": "", "group": ""}
     licence = Licence(id="CC0-1.0", commercial="yes", note="")
     source = filled(Source, name="toy", task="retrieval", fetch=(), licence=licence, **names)
-    tables = SourceTables(*(curated / f"{name}.parquet" for name in ("corpus", "queries", "near")), manifest)
+    tables = MiningTables(*(curated / f"{name}.parquet" for name in ("corpus", "queries", "near")), manifest)
     about = {"source": source, "rule": paper_rule(**settings), "seed": 0, "threads": threads}
     parts = [
         TuplePaths(Path(folder, f"t{number}"), Path(folder, f"r{number}"))

@@ -113,14 +113,14 @@ def ours(folder: Path) -> Any:
     from f2llm.config.sources import Source
     from f2llm.config.stanzas import filled
     from f2llm.mine.outcome import TuplePaths
-    from f2llm.mine.source import SourceTables, mine_source
+    from f2llm.mine.source import MiningTables, mine_source
     from f2llm.vectors.faiss_search import Faiss, load_faiss
 
     licence = Licence(id="CC0-1.0", commercial="yes", note="")
     names = {"adapter": "", "instruction": "", "reference": "", "group": ""}
     source = filled(Source, name="toy", task="retrieval", fetch=(), licence=licence, **names)
     outputs = TuplePaths(folder / "tuples.parquet", folder / "rejected.parquet")
-    tables = SourceTables(
+    tables = MiningTables(
         *(folder / name for name in ("corpus.parquet", "queries.parquet", "near.parquet", "vectors.json"))
     )
     load_faiss()

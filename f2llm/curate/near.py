@@ -16,7 +16,7 @@ from f2llm.curate.guard import ALIKE, COPIES, ComparedText, difference
 from f2llm.curate.passages import Passages
 from f2llm.curate.rows import Hashes, Ints, Mask, bounded_slices, joined
 from f2llm.curate.shingles import MULTIPLIER, Ragged, char_shingles, distinct, shared
-from f2llm.curate.store import RowFile, reserve
+from f2llm.curate.store import HashRows, reserve
 from f2llm.jobs.progress import Progress
 from f2llm.records.tables import NO_ROW
 
@@ -176,7 +176,7 @@ def _similarities(passages: Passages, left: Ints, right: Ints, *, at_least: floa
     stored = np.unique(np.concatenate([left, right]))
     similarity = np.zeros(len(left))
     with (
-        RowFile(folder / "shingles.u64") as shingles,
+        HashRows(folder / "shingles.u64") as shingles,
         Progress(f"{passages.where}: compare", total=len(left), unit="pairs") as bar,
     ):
         # Each passage is cut into shingles once, however many pairs it is in; the shingles wait on disk.

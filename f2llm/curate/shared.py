@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,17 +12,11 @@ import pyarrow.parquet as pq
 from f2llm.curate.store import Store, scratch
 from f2llm.records.files import clear_left_overs, write_json
 from f2llm.records.schemas.curate import SHARED
+from f2llm.records.schemas.sources import SourceTables
 from f2llm.records.tables import ID, count_rows, read_batches, write_table
 from f2llm.records.text_keys import content_key
 
 KEYS = pa.schema([("role", pa.string()), ("content_key", pa.string()), ("source", pa.string()), ("id", ID)])
-
-
-class SourceTables(NamedTuple):
-    """The corpus and the queries of a source, as normalised or as curated."""
-
-    corpus: str | Path
-    queries: str | Path
 
 
 def find_shared(

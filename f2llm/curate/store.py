@@ -74,7 +74,7 @@ def scratch(folder: str | Path, *, memory_mb: int, threads: int) -> Iterator[Sto
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class RowFile(contextlib.AbstractContextManager):
+class HashRows(contextlib.AbstractContextManager):
     """Rows of 64-bit hashes in a scratch file, appended once and read by position, not mapped: pages do not pile up."""
 
     def __init__(self, path: Path) -> None:

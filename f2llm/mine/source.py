@@ -37,7 +37,7 @@ RECALL = ("index", "recall", "recall_queries")
 logger = logging.getLogger(__name__)
 
 
-class SourceTables(NamedTuple):
+class MiningTables(NamedTuple):
     """What mining reads: the curated tables of the source and the manifest of its vectors."""
 
     corpus: str | Path
@@ -47,7 +47,7 @@ class SourceTables(NamedTuple):
 
 
 def mine_source(
-    tables: SourceTables,
+    tables: MiningTables,
     outputs: TuplePaths,
     *,
     source: MinedSource,
@@ -92,7 +92,7 @@ def mine_source(
     return outcome.counts() | counts
 
 
-def _joined(parts: Sequence[TuplePaths], tables: SourceTables) -> tuple[MiningOutcome, dict[str, Any]]:
+def _joined(parts: Sequence[TuplePaths], tables: MiningTables) -> tuple[MiningOutcome, dict[str, Any]]:
     """The tables of all shares put together, with the counts that the shares left in their metadata."""
     outcome, notes = MiningOutcome(), [read_metadata(part.tuples) for part in parts]
     for part, note in zip(parts, notes, strict=True):
@@ -124,7 +124,7 @@ def _checked(source: MinedSource, outcome: MiningOutcome, rule: Mine, *, pairs: 
     return {"pairs": pairs}
 
 
-def _pairs(tables: SourceTables, source: MinedSource) -> int:
+def _pairs(tables: MiningTables, source: MinedSource) -> int:
     """How many pairs go in: each text of a class once, else each positive, and each query without one."""
     if source.shape == "clustering":
         return count_rows(tables.queries)
@@ -133,7 +133,7 @@ def _pairs(tables: SourceTables, source: MinedSource) -> int:
 
 
 def _mine(
-    tables: SourceTables, source: MinedSource, rule: Mine, *, share: Share, seed: int, threads: int
+    tables: MiningTables, source: MinedSource, rule: Mine, *, share: Share, seed: int, threads: int
 ) -> tuple[MiningOutcome, dict[str, Any]]:
     """The tuples and rejected pairs of a share, by the one way that the source's task asks for, and counts."""
     outcome, retrieved = MiningOutcome(), searched(source)
@@ -181,7 +181,7 @@ def given(
                 yield UnscoredTuple(identity, query["query_id"], row, positive, negatives, GIVEN)
 
 
-def drawn(source: str, tables: SourceTables, *, negatives: int, seed: int) -> Iterator[UnscoredTuple | RejectedPair]:
+def drawn(source: str, tables: MiningTables, *, negatives: int, seed: int) -> Iterator[UnscoredTuple | RejectedPair]:
     """Yield for every text of a clustering source a text of its class against drawn texts of other classes."""
     texts: dict[str, list[Any]] = {"query_id": [], "label": [], "key": [], "doc": []}
     for batch in read_batches(tables.queries, columns=["query_id", "text", "label"]):
@@ -213,14 +213,14 @@ def drawn(source: str, tables: SourceTables, *, negatives: int, seed: int) -> It
             yield UnscoredTuple(identity, query, row, draw.positive, list(draw.negatives), DRAWN)
 
 
-def _passages(tables: SourceTables, queries: pa.Table, *, keys: Sequence[str] = ()) -> PassageLookup:
+def _passages(tables: MiningTables, queries: pa.Table, *, keys: Sequence[str] = ()) -> PassageLookup:
     """The passages that some queries name, and those with some E1 keys, looked up in the corpus."""
     ids = [doc for name in ("positives", "negatives") for docs in queries[name].to_pylist() for doc in docs]
     return PassageLookup.find(tables.corpus, near=tables.near, ids=ids, keys=keys)
 
 
 def _search(
-    tables: SourceTables, source: str, rule: Mine, outcome: MiningOutcome, rows: range, *, seed: int, threads: int
+    tables: MiningTables, source: str, rule: Mine, outcome: MiningOutcome, rows: range, *, seed: int, threads: int
 ) -> dict[str, Any]:
     """Add the mined tuples of some queries to `outcome`; return the measured recall of an approximate index."""
     manifest = VectorsManifest.read(tables.vectors)
@@ -257,7 +257,7 @@ def _query_vectors(store: VectorStore, queries: pa.Table, manifest: VectorsManif
     return store.view(as_ids([vector_id(text, **prompts) for text in queries["text"].to_pylist()]))
 
 
-def _passage_vector_ids(tables: SourceTables, manifest: VectorsManifest) -> Iterator[NDArray[np.bytes_]]:
+def _passage_vector_ids(tables: MiningTables, manifest: VectorsManifest) -> Iterator[NDArray[np.bytes_]]:
     """Yield the ids of the passages' vectors: their doc_ids, unless the retriever reads a prompt before them."""
     if not manifest.passage_prompt:
         yield from corpus_ids(tables.corpus)

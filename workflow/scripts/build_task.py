@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.build import build
-from f2llm.evaluate.tasks.drawn import SourceTables, build_task
+from f2llm.evaluate.tasks.drawn import build_task
 from f2llm.jobs.job import job
+from f2llm.records.schemas.sources import SourceTables
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.config.curate import Curate
-from f2llm.curate.shared import SourceTables
 from f2llm.curate.source import Outputs, Scope, curate_source
 from f2llm.jobs.job import job
+from f2llm.records.schemas.sources import SourceTables
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

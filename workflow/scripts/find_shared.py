@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from f2llm.curate.shared import SourceTables, find_shared
+from f2llm.curate.shared import find_shared
 from f2llm.jobs.job import job
+from f2llm.records.schemas.sources import SourceTables
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

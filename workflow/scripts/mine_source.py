@@ -7,7 +7,7 @@ from f2llm.config.encoding import MinedSource
 from f2llm.config.mine import Mine
 from f2llm.jobs.job import job, job_threads
 from f2llm.mine.outcome import TuplePaths
-from f2llm.mine.source import SourceTables, mine_source
+from f2llm.mine.source import MiningTables, mine_source
 from f2llm.records.tables import share_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ with job(snakemake) as counts:
     files, params = snakemake.input, snakemake.params
     counts.update(
         mine_source(
-            SourceTables(files.corpus, files.queries, files.near, files.vectors),
+            MiningTables(files.corpus, files.queries, files.near, files.vectors),
             TuplePaths(snakemake.output.tuples, snakemake.output.rejected),
             source=build(MinedSource, params.stanza),
             rule=build(Mine, params.settings),

@@ -13,19 +13,13 @@ from f2llm.config.benchmarks import Task
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
 from f2llm.records.ids import doc_id, keyed_hash
+from f2llm.records.schemas.sources import SourceTables
 from f2llm.records.tables import count_rows, read_batches
 from f2llm.records.text_keys import content_key
 
 SCORED_STAGE, PROBE_STAGE, CORPUS_STAGE = "benchmark", "benchmark-probe", "benchmark-corpus"
 SEED = 0
 ALL = "all"
-
-
-class SourceTables(NamedTuple):
-    """Paths of the normalised tables of the task's source."""
-
-    corpus: str | Path
-    queries: str | Path
 
 
 class SourceQuery(NamedTuple):

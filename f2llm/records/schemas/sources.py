@@ -1,5 +1,8 @@
 """Tables of a normalised source."""
 
+from pathlib import Path
+from typing import NamedTuple
+
 import pyarrow as pa
 
 from f2llm.records.tables import ID
@@ -36,3 +39,10 @@ ORIGINS = pa.schema(
         pa.field("id", ID, nullable=False),
     ]
 )
+
+
+class SourceTables(NamedTuple):
+    """The corpus and the queries of a source, as normalised or as curated."""
+
+    corpus: str | Path
+    queries: str | Path

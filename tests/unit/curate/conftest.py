@@ -10,10 +10,9 @@ import pytest
 from f2llm.config.curate import Across, Curate, Decontaminate, Near
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.evaluation_texts import index_texts
-from f2llm.curate.shared import SourceTables
 from f2llm.curate.source import Outputs, Scope, curate_source
 from f2llm.records.ids import doc_id, query_id
-from f2llm.records.schemas.sources import CORPUS, QUERIES
+from f2llm.records.schemas.sources import CORPUS, QUERIES, SourceTables
 from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.tables import read_table, write_table
 from f2llm.records.text_keys import content_key

@@ -97,11 +97,11 @@ def small_disk(tmp_path):
 @pytest.mark.parametrize("what", ["rows", "mapped", "engine"])
 def test_a_disk_that_is_really_full_raises_what_it_is(small_disk, what):
     from f2llm.curate.shingles import char_shingles
-    from f2llm.curate.store import RowFile, reserve
+    from f2llm.curate.store import HashRows, reserve
 
     with pytest.raises(OSError) as error, scratch(small_disk / "s", memory_mb=60, threads=1) as store:
         if what == "rows":
-            with RowFile(store.folder / "rows") as file:
+            with HashRows(store.folder / "rows") as file:
                 for _ in range(10):
                     file.append(char_shingles([LONG * 300], size=5))
         elif what == "mapped":

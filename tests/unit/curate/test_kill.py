@@ -15,7 +15,7 @@ CHILD = """
 import importlib, json, os, signal, sys
 from f2llm.config.build import build
 from f2llm.config.run import Curate
-from f2llm.curate.shared import SourceTables
+from f2llm.records.schemas.sources import SourceTables
 from f2llm.curate.source import Outputs, Scope, curate_source
 
 given = json.loads(sys.argv[1])

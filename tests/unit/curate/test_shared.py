@@ -1,8 +1,9 @@
 import pytest
 
-from f2llm.curate.shared import SourceTables, find_shared
+from f2llm.curate.shared import find_shared
 from f2llm.records.files import read_json
 from f2llm.records.ids import doc_id
+from f2llm.records.schemas.sources import SourceTables
 from f2llm.records.tables import read_table
 
 

@@ -7,9 +7,8 @@ import pytest
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.stanzas import filled
-from f2llm.evaluate.tasks.drawn import SourceTables
 from f2llm.records.ids import doc_id, query_id
-from f2llm.records.schemas.sources import CORPUS, QUERIES
+from f2llm.records.schemas.sources import CORPUS, QUERIES, SourceTables
 from f2llm.records.tables import write_table
 from f2llm.records.text_keys import content_key
 

@@ -12,7 +12,7 @@ from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.mine.manifest import VectorsManifest
 from f2llm.mine.outcome import TuplePaths
-from f2llm.mine.source import SourceTables, mine_source
+from f2llm.mine.source import MiningTables, mine_source
 from f2llm.models.prompts import vector_id
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, query_id, tuple_id
@@ -59,7 +59,7 @@ class Case:
         folder = self.folder / name
         self.write(folder, order, passage_prompt=passage_prompt)
         outputs = TuplePaths(folder / "tuples.parquet", folder / "rejected.parquet")
-        tables = SourceTables(*(folder / f"{table}" for table in ("corpus", "queries", "near", "vectors.json")))
+        tables = MiningTables(*(folder / f"{table}" for table in ("corpus", "queries", "near", "vectors.json")))
         counts = mine_source(
             tables, outputs, source=source(task, ready=ready), rule=rule, **{"seed": 0, "threads": 1} | settings
         )  # fmt: skip
@@ -290,7 +290,7 @@ def test_shares_of_the_queries_put_together_give_the_same_bytes(case, related, r
     settings = rule(negatives=3, max_score=0.5, min_kept=0)
     counts, _, _ = case.mine(settings, task=task, name="one")
     folder = case.folder / "one"
-    tables = SourceTables(*(folder / name for name in ("corpus", "queries", "near", "vectors.json")))
+    tables = MiningTables(*(folder / name for name in ("corpus", "queries", "near", "vectors.json")))
     about = {"source": source(task), "rule": settings, "seed": 0, "threads": 1}
     parts = [TuplePaths(folder / f"t{number}", folder / f"r{number}") for number in range(jobs)]
     for number, part in enumerate(parts):
@@ -307,7 +307,7 @@ def test_a_share_that_could_not_be_mined_skips_the_source(ladder, small):
     out = ladder.folder / "out"
     VectorsManifest("toy", "retrieval", skipped="source toy: text 3 has no tokens").write(out / "vectors.json")
     tables, part = (
-        SourceTables(out / "corpus", out / "queries", out / "near", out / "vectors.json"),
+        MiningTables(out / "corpus", out / "queries", out / "near", out / "vectors.json"),
         TuplePaths(out / "t0", out / "r0"),
     )
     about = {"source": source(), "rule": small(), "seed": 0, "threads": 1, "on_source_error": "skip"}
@@ -324,7 +324,7 @@ def test_an_approximate_index_states_its_recall_and_gives_the_same_bytes_again(c
     counts, first, _ = case.mine(settings, name="one")
     assert 0.2 < counts["recall"] <= 1 and counts["recall_queries"] == 20 and counts["index"] == kind
     assert case.mine(settings, name="two", threads=2)[1] == first
-    tables = SourceTables(*(case.folder / "one" / name for name in ("corpus", "queries", "near", "vectors.json")))
+    tables = MiningTables(*(case.folder / "one" / name for name in ("corpus", "queries", "near", "vectors.json")))
     about = {"source": source(), "rule": settings, "seed": 0, "threads": 1}
     parts = [TuplePaths(case.folder / f"t{number}", case.folder / f"r{number}") for number in range(2)]
     made = [mine_source(tables, part, share=Share(number, 2), **about) for number, part in enumerate(parts)]
@@ -411,7 +411,7 @@ def test_a_source_that_was_skipped_when_encoded_is_skipped(ladder, small):
     manifest = VectorsManifest("toy", "retrieval", skipped="source toy: text 3 has no tokens")
     manifest.write(ladder.folder / "out" / "vectors.json")
     out = ladder.folder / "out"
-    tables = SourceTables(out / "corpus", out / "queries", out / "near", out / "vectors.json")
+    tables = MiningTables(out / "corpus", out / "queries", out / "near", out / "vectors.json")
     settings = {"source": source(), "rule": small(), "seed": 0, "threads": 1}
     counts = mine_source(tables, TuplePaths(out / "t", out / "r"), **settings, on_source_error="skip")
     assert counts["skipped"] == "source toy: text 3 has no tokens"
@@ -436,7 +436,7 @@ def test_a_vector_that_changed_on_disk_stops_the_run_even_in_skip_mode(ladder, s
     rows = np.fromfile(shard, "<f2").reshape(-1, 2)
     rows[place] = rows[place][::-1]
     rows.tofile(shard)
-    tables = SourceTables(*(folder / table for table in ("corpus", "queries", "near", "vectors.json")))
+    tables = MiningTables(*(folder / table for table in ("corpus", "queries", "near", "vectors.json")))
     settings = {"source": source(), "rule": small(backend=backend), "seed": 0, "threads": 1, "on_source_error": "skip"}
     with pytest.raises(InputError, match=f"{shard.name}: its bytes changed; delete .*--forcerun embed_source"):
         mine_source(tables, TuplePaths(folder / "t", folder / "r"), **settings)
