@@ -1,6 +1,7 @@
 """The validated runs, the variant keys in paths, and the few functions that all rules share."""
 
 import functools
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from f2llm.config.build import plain
 from f2llm.config.scoring_jobs import candidates
 from f2llm.config.changed_runs import load_changed_runs
+from f2llm.config.check import load_schema, texts_as_values
 from f2llm.config.load import load_run
 from f2llm.config.runs import Runs
 from f2llm.config.variants import keys_of
@@ -18,15 +20,27 @@ from f2llm.jobs.code import ROOT, KeptDigests
 from f2llm.jobs.environment import check_environment
 from f2llm.sources.adapters import check_adapters
 
+PROFILES = ("profiles/default/config.yaml", "slurm/config.yaml")
+
 if "sources" not in config:
 
     configfile: "config/config.yaml"
 
 
+def written_files():
+    """The files of the config and of the profiles, which Snakemake has read; jobs leave their check to the start."""
+    files = [*workflow.configfiles, *filter(Path.is_file, map(Path, PROFILES))]
+    return map(os.path.relpath, files) if workflow.is_main_process else ()
+
+
 try:
     check_environment(lock=ROOT / "requirements.lock")
     PLACE = {"folder": config.get("stanzas", "config"), "where": "config"}
-    RUN = load_run(config, **PLACE)
+    # Snakemake takes the last of two equal keys, and reads nested values of --config as texts.
+    config.update(
+        texts_as_values(config, workflow.config_settings.config, load_schema("config"))
+    )
+    RUN = load_run(config, **PLACE, files=written_files())
     CANDIDATES = candidates(RUN)
     CHANGED = load_changed_runs(
         RUN, config, **PLACE, taken=[candidate.name for candidate in CANDIDATES]

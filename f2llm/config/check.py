@@ -1,43 +1,25 @@
-"""YAML read and checked against a JSON schema: all faults at once, defaults filled in."""
+"""Content checked against a JSON schema: all faults at once, defaults filled in."""
 
 import functools
 import math
 import operator
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from f2llm.config.build import merged
 from f2llm.errors import InputError
+from f2llm.records.yaml_files import read_yaml, unread_number, value_of_text
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
-# The same safe loader in C, five times as fast: a run reads a hundred files whenever it is planned.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Faults of these keywords leave the value usable: a key too many or too few.
 _KEYS_ONLY = ("additionalProperties", "required")
 FORMATS = FormatChecker(formats=())  # that the schemas name: `spdx`, an expression of known licence ids
-_LOOKS_LIKE_A_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-
-
-def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 - the YAML border
-    """The content of a YAML file (safe loader).
-
-    Raises:
-        InputError: no such file, or not YAML; with line and column.
-    """
-    try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=LOADER)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the name against the files of that folder") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}; mend that line") from error
 
 
 @functools.cache
@@ -79,7 +61,8 @@ def check(content: Any, *, schema: Mapping[str, Any], where: str) -> list[str]: 
     errors = sorted(_errors(content, schema), key=lambda error: list(map(str, error.absolute_path)))
     faults = [line for error in errors for line in _explain(error)]
     faults += [f"{place}: {number} is no finite number; write another" for place, number in _not_finite(content)]
-    return [f"{where}: {fault}" for fault in faults]
+    # Of several keys that are missing, each is an error of its own that lists them all.
+    return [f"{where}: {fault}" for fault in dict.fromkeys(faults)]
 
 
 def accepted(content: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,13 +125,13 @@ def _explain(error: ValidationError) -> Iterator[str]:
         for key in error.schema["required"]:
             if key not in error.instance:
                 yield f"{place}: key {key!r} is missing; add it"
-    elif (
-        error.validator == "type" and isinstance(error.instance, str) and _LOOKS_LIKE_A_NUMBER.fullmatch(error.instance)
-    ):
-        yield (
-            f"{place}: {error.instance!r} is text in YAML, not a number; "
-            f"write a decimal point, as in {float(error.instance):.1e}"
-        )
+    elif error.validator == "type" and isinstance(error.instance, str) and (number := unread_number(error.instance)):
+        yield f"{place}: {error.instance!r} is text in YAML, not a number; write a decimal point, as in {number}"
+    elif error.validator in ("type", "enum") and _takes_text(error.schema) and (trap := misread(error.instance)):
+        yield f"{place}: {trap}"
+    elif error.validator == "oneOf" and (branch := _meant_branch(error)):
+        for inner in branch:
+            yield from _explain(inner)
     elif error.validator == "format":
         yield f"{place}: {error.instance!r} is no licence that SPDX lists; write {error.schema['description']}"
     elif error.validator == "enum":
@@ -157,3 +140,68 @@ def _explain(error: ValidationError) -> Iterator[str]:
     else:
         hint = error.schema.get("description", "see the schema")
         yield f"{place}: {error.message}; {hint}"
+
+
+def misread(value: object) -> str | None:
+    """What YAML has made of a text without quotation marks, and the advice to quote it; None for other values."""
+    if isinstance(value, bool):
+        words = "yes, on and true" if value else "no, off and false"
+        return f"{str(value).lower()} is a truth value, as YAML reads {words}; put the text in quotation marks"
+    if isinstance(value, int | float):
+        return f"{value} is a number; put the text in quotation marks, just as it is meant"
+    return (
+        "null is nothing, as YAML reads null, ~ and no value; write a text, in quotation marks"
+        if value is None
+        else None
+    )
+
+
+def texts_as_values(content: Any, given: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    """`content` with those texts of `given`, a part of it, read as YAML for which `schema` wants no text.
+
+    The values of `snakemake --config 'train={"steps": 3}'` arrive as texts, that is why.
+    """
+    if isinstance(content, Mapping) and isinstance(given, Mapping):
+        inner = {key: _schema_of_key(key, schema) for key in given if key in content}
+        return {**content, **{key: texts_as_values(content[key], given[key], inner[key]) for key in inner}}
+    if isinstance(content, list) and content == given:
+        items = next((branch["items"] for branch in _branches(schema) if "items" in branch), {})
+        return [texts_as_values(item, item, items) for item in content]
+    if not isinstance(content, str) or content != given or not schema or _takes(content, schema):
+        return content
+    value = value_of_text(content)
+    return content if isinstance(value, str) or not _takes(value, schema) else value
+
+
+def _branches(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return schema.get("oneOf", (schema,))
+
+
+def _schema_of_key(key: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of the value of a key; `set` of an ablation holds keys of a config."""
+    inner = schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
+    return load_schema("config") if key == "set" and inner else inner
+
+
+def _takes(value: object, schema: Mapping[str, Any]) -> bool:
+    """Whether values of this type may stand where `schema` holds, whatever its bounds."""
+    kinds = {key: schema[key] for key in ("type", "enum", "oneOf") if key in schema}
+    kinds["oneOf"] = [{key: branch[key] for key in ("type", "enum") if key in branch} for branch in _branches(schema)]
+    return Draft202012Validator(kinds).is_valid(value)
+
+
+def _takes_text(schema: Mapping[str, Any]) -> bool:
+    return "string" in schema.get("type", ()) or any(isinstance(value, str) for value in schema.get("enum", ()))
+
+
+def _meant_branch(error: ValidationError) -> list[ValidationError]:
+    """The faults of a value by that one of several schemas whose kind of value it is; none where it is of no kind."""
+    branches: dict[int, list[ValidationError]] = {}
+    for inner in error.context:
+        branches.setdefault(inner.schema_path[0], []).append(inner)
+    fitting = [
+        branch
+        for branch in branches.values()
+        if not any(inner.validator in ("type", "enum") and not inner.path for inner in branch)
+    ]
+    return fitting[0] if len(fitting) == 1 else []

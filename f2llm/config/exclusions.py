@@ -7,8 +7,9 @@ from pathlib import Path
 import yaml
 
 from f2llm.config.build import build, plain
-from f2llm.config.check import check, load_schema, read_yaml
+from f2llm.config.check import check, load_schema
 from f2llm.errors import InputError
+from f2llm.records.yaml_files import read_yaml
 
 FILE = "exclude.yaml"
 

@@ -9,7 +9,7 @@ from typing import Any
 from f2llm.config.ablations import changes_of
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.build import build
-from f2llm.config.check import accepted, check, load_schema, read_yaml, with_defaults
+from f2llm.config.check import accepted, check, load_schema, with_defaults
 from f2llm.config.exclusions import Exclusion, read_exclusions
 from f2llm.config.faults import faults_between
 from f2llm.config.fetch import Fetch
@@ -21,17 +21,22 @@ from f2llm.config.sources import Source
 from f2llm.config.stanzas import NamedStanzas, Stanzas
 from f2llm.config.train import with_recipe
 from f2llm.errors import InputError
+from f2llm.records.yaml_files import read_yaml, yaml_faults
 
 ALL = "*"
 PLACEHOLDER = "{source}"
 DATASETS = "mteb/datasets.yaml"
 
 
-def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str, stanzas: Stanzas | None = None) -> Run:
+def load_run(
+    content: Mapping[str, Any], *, folder: str | Path, where: str, stanzas: Stanzas | None = None,
+    files: Iterable[str | Path] = (),
+) -> Run:  # fmt: skip
     """The run that `content` (a parsed config.yaml) describes.
 
     `folder` holds sources/, models/ and benchmarks/; `where` names the config in errors; `stanzas` are those of the
-    folder, where other runs have read them.
+    folder, where other runs have read them; `files` are YAML files that another program has read `content` from, and
+    that are read once more for what such a program passes over (`read_yaml`).
 
     Raises:
         InputError: every fault of the config and of all stanzas it names, in one go.
@@ -45,6 +50,9 @@ def load_run(content: Mapping[str, Any], *, folder: str | Path, where: str, stan
     sound = accepted(settings, schema)
     named = _named_stanzas(sound, stanzas or Stanzas(folder), faults=faults)
     faults += faults_between(sound, named, where=where)
+    if unread := [fault for file in files for fault in yaml_faults(file)]:
+        # With a key twice, say, the content is not what its writer sees: what is wrong with it would mislead.
+        faults = unread + [fault for fault in faults if not fault.startswith(f"{where}: ")]
     if faults:
         raise InputError(faults)
     exclusions = read_exclusions(folder / settings["exclude"])

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from f2llm.config.benchmarks import Benchmark, Task
 from f2llm.config.build import build
-from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.check import check, load_schema, with_defaults
 from f2llm.config.models import Model
 from f2llm.config.mteb_tasks import with_mteb
 from f2llm.config.sources import Source
+from f2llm.errors import InputError
+from f2llm.records.yaml_files import read_yaml
 
 Stanza = TypeVar("Stanza", Source, Model, Benchmark, Task)
 KINDS = {Source: "source", Model: "model", Benchmark: "benchmark"}
@@ -35,12 +37,11 @@ def filled(record: type[Stanza], /, **content: Any) -> Stanza:  # noqa: ANN401 -
 
 
 def read_stanza(record: type[Stanza], path: Path) -> tuple[Stanza | None, list[str]]:
-    """The stanza in the file `path`, and no fault; or None and its faults.
-
-    Raises:
-        InputError: there is no such file, or it is not YAML.
-    """
-    content = read_yaml(path)
+    """The stanza in the file `path`, and no fault; or None and its faults."""
+    try:
+        content = read_yaml(path)
+    except InputError as error:
+        return None, list(error.faults)
     faults = check(content, schema=_schema_of(record), where=str(path))
     if not faults and content["name"] != path.stem:
         faults = [f"{path}: name is {content['name']!r}; it must equal the file name {path.stem!r}"]

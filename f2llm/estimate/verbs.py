@@ -108,9 +108,9 @@ def _orders_of(run: "Run") -> "list[tuple[str, tuple[Fetch, ...]]]":
 def _runs_of(config: str) -> "tuple[Run, tuple[Run, ...]]":
     """The run of a config, and those that its `ablate` asks for."""
     from f2llm.config.changed_runs import load_changed_runs
-    from f2llm.config.check import read_yaml
     from f2llm.config.load import load_run
     from f2llm.config.scoring_jobs import candidates
+    from f2llm.records.yaml_files import read_yaml
 
     content, place = read_yaml(config), {"folder": Path(config).parent, "where": config}
     run = load_run(content, **place)

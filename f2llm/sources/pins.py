@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from f2llm.config.check import read_yaml
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_path
 from f2llm.records.locks import locked
+from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.cache import CACHE
 
 PINS = Path("config/sources.lock.yaml")

@@ -107,3 +107,34 @@ def test_several_training_nodes_without_slurm(fresh):
 
 def fresh_train(toy):
     return yaml.safe_load((toy.folder / "config/config.yaml").read_text())["train"]
+
+
+def test_a_key_twice_in_the_config_in_a_profile_and_in_a_stanza(fresh):
+    for path in ("config/config.yaml", "profiles/default/config.yaml"):
+        file = fresh.folder / path
+        file.write_text(
+            "nolock: true\n" * ("profiles" in path)
+            + file.read_text()
+            + "train: {steps: 2}\n" * ("config/config" in path)
+        )
+    stanza = fresh.folder / "config/sources/toy_pairs.yaml"
+    stanza.write_text(stanza.read_text() + "instruction: Another one.\n")
+    screen = refused(fresh, "-n")
+    assert "(3 to mend)" in screen
+    assert screen.count("stands here a second time, first in line") == 3
+    assert "config/config.yaml: line 34: train: stands" in screen
+
+
+def test_norwegian_rows_are_not_left_out_by_a_truth_value(fresh):
+    stanza = fresh.folder / "config/sources/toy_pairs.yaml"
+    stanza.write_text(stanza.read_text() + "options:\n  only: {lang: [no, en]}\n")
+    assert "options.only.lang.0: false is a truth value, as YAML reads no, off and false; put the text in quo" in (
+        refused(fresh, "-n")
+    )
+
+
+def test_numbers_of_nested_settings_are_given_with_config(fresh):
+    fresh.run("-n", "--config", 'train={"steps": 3, "warmup_steps": 0}', 'evaluate={"dimensions": [8, 16]}')
+    fresh.run("results/sources/toy_pairs/manifest.json", "--config", 'train={"steps": 3}')
+    done = fresh.run("-n", "--config", 'train={"steps": "three"}', check=False)
+    assert "train.steps: 'three' is not of type 'integer', 'null'" in done.stdout

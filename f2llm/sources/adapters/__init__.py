@@ -13,10 +13,12 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from f2llm.config.check import misread
 from f2llm.errors import InputError
 from f2llm.sources.archives import RawFile
 from f2llm.sources.formats.rows import RawRows, RowLayout
@@ -84,11 +86,39 @@ def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
         f"{where}: adapter {adapter!r} has no option {name!r}; its options are: {', '.join(known) or 'none'}"
         for name in sorted(set(options) - set(known))
     ]
-    return faults + [
+    faults += [
         f"{where}: adapter {adapter!r} needs the option {name!r}; add it under `options`"
         for name in needed
         if name not in options
     ]
+    # What YAML has made of a text without quotation marks fits no row, and would leave rows out without a word.
+    return faults + [
+        f"{where}: options.{place}: {fault}"
+        for name, value in options.items()
+        if name in known
+        for place, fault in _misread(value, place=name, kinds=_kinds(adapter, name))
+    ]
+
+
+def _misread(value: object, *, place: str, kinds: frozenset[type]) -> Iterator[tuple[str, str]]:
+    """Place and fault of each value that is no text, and not of `kinds` either."""
+    if isinstance(value, Mapping | list | tuple):
+        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _misread(inner, place=f"{place}.{key}", kinds=kinds)
+    elif type(value) not in kinds and (fault := misread(value)):
+        yield place, fault
+
+
+def _kinds(adapter: str, option: str) -> frozenset[type]:
+    """The types besides text that an option takes, by its annotation; `only` also whole numbers for text."""
+    if option in LAYOUT and _reads_rows(adapter):
+        annotation = next(field.type for field in dataclasses.fields(RowLayout) if field.name == option)
+        words = set(re.findall(r"\w+", getattr(annotation, "__name__", str(annotation))))
+    else:
+        argument = next(argument for argument in _function(adapter).args.kwonlyargs if argument.arg == option)
+        words = set(re.findall(r"\w+", ast.unparse(argument.annotation) if argument.annotation else ""))
+    named = {kind for kind in (bool, int, float) if kind.__name__ in words} | ({int} if option == "only" else set())
+    return frozenset(named | ({int} if float in named else set()) | ({type(None)} if "None" in words else set()))
 
 
 def _keywords(adapter: str) -> tuple[list[str], list[str]]:

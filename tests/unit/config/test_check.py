@@ -1,6 +1,6 @@
 import pytest
 
-from f2llm.config.check import accepted, check, load_schema, read_schema, read_yaml, with_defaults
+from f2llm.config.check import accepted, check, load_schema, read_schema, texts_as_values, with_defaults
 from f2llm.errors import InputError
 
 SCHEMA = load_schema("config")
@@ -49,10 +49,55 @@ def test_defaults_fill_nested_sections():
     assert filled["seed"] == 0
 
 
-def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
-    (tmp_path / "c.yaml").write_text("a: [1\nb: 2\n")
-    with pytest.raises(InputError, match=r"c\.yaml: not valid YAML.*line 2"):
-        read_yaml(tmp_path / "c.yaml")
+def test_keys_that_are_missing_are_named_once_each():
+    assert check({"kind": "http"}, schema=load_schema("fetch"), where="x") == [
+        "x: top level: key 'url' is missing; add it"
+    ]
+    assert [fault.split("'")[1] for fault in check({"run": "r"}, schema=SCHEMA, where="x")] == [
+        "sources", "backbone", "retriever", "benchmark", "mine", "tokens", "train", "evaluate",
+    ]  # fmt: skip
+
+
+def test_a_fault_within_one_of_two_forms_is_named_where_it_is():
+    content = {"ablate": [{"name": "x"}, {"set": {"seed": 1}, "nme": "y"}]}
+    assert [fault for fault in check(content, schema=SCHEMA, where="x") if "ablate" in fault] == [
+        "x: ablate.0: key 'set' is missing; add it",
+        "x: ablate.1: unknown key 'nme'; the keys here are: name, set",
+        "x: ablate.1: key 'name' is missing; add it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (False, "run: false is a truth value, as YAML reads no, off and false; put the text in quotation marks"),
+        (1.1, "run: 1.1 is a number; put the text in quotation marks, just as it is meant"),
+        (None, "run: null is nothing, as YAML reads null, ~ and no value; write a text, in quotation marks"),
+    ],
+)
+def test_what_yaml_has_made_of_a_text_is_explained(value, said):
+    assert f"x: {said}" in check({"run": value}, schema=SCHEMA, where="x")
+
+
+def test_a_truth_value_in_the_place_of_a_word_is_explained():
+    near = {"curate": {"near": {"policy": False}}}
+    assert (
+        "x: curate.near.policy: false is a truth value, as YAML reads no, off and false; put the text in quotation marks"
+        in (check(near, schema=SCHEMA, where="x"))
+    )
+
+
+def test_texts_of_the_command_line_are_read_as_what_the_schema_wants():
+    given = {
+        "run": "7", "train": {"steps": "3", "learning_rate": "0.5", "lora": "null", "precision": "float32", "epochs": "x"},
+        "evaluate": {"dimensions": ["8", "16"]}, "ablate": [{"name": "1", "set": {"train": {"steps": "2"}}}],
+    }  # fmt: skip
+    content = {**given, "mine": {"negatives": "3"}, "train": {**given["train"], "batch_size": "4"}}
+    assert texts_as_values(content, given, SCHEMA) == {
+        "run": "7", "evaluate": {"dimensions": [8, 16]}, "ablate": [{"name": "1", "set": {"train": {"steps": 2}}}],
+        "train": {"steps": 3, "learning_rate": 0.5, "lora": None, "precision": "float32", "epochs": "x", "batch_size": "4"},
+        "mine": {"negatives": "3"},
+    }  # fmt: skip
 
 
 def write_schemas(folder, **schemas):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from f2llm.config.check import read_yaml
 from f2llm.config.load import load_run
 from f2llm.errors import InputError
+from f2llm.records.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[3]
 LICENCE = {"id": "CC0-1.0", "commercial": "yes"}
@@ -341,3 +341,15 @@ def test_a_value_that_the_schema_refuses_is_reported_once_and_hides_no_other_fau
     assert found[7:] == (
         "config.yaml: train.negatives: 2 is more than mine.negatives (1); lower the one or raise the other",
     )
+
+
+def test_files_of_the_config_are_read_again_and_what_they_hide_is_said_instead_of_what_follows_from_it(folder):
+    (folder / "c.yaml").write_text("seed: 1\nseed: 2\n")
+    stanza = folder / "sources" / "toy.yaml"
+    stanza.write_text(stanza.read_text() + "group: again\n")
+    with pytest.raises(InputError) as refused:
+        load_run({"run": "r", "sources": ["toy"]}, folder=folder, where="config", files=[folder / "c.yaml"])
+    first, second = refused.value.faults
+    assert first == f"{folder}/c.yaml: line 2: seed: stands here a second time, first in line 1; keep one of the two"
+    assert second.startswith(f"{stanza}: line ")
+    assert "group: stands here a second time" in second

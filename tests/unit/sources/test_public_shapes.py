@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.config.check import read_yaml
 from f2llm.errors import InputError
+from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.adapters import read_records
 from f2llm.sources.archives import RawFile
 from f2llm.sources.records import Labelled, Passage, Query, Skipped

@@ -6,13 +6,14 @@ import pytest
 from packaging.licenses import canonicalize_license_expression
 
 from f2llm.config.build import build, plain
-from f2llm.config.check import check, load_schema, read_yaml, with_defaults
+from f2llm.config.check import check, load_schema, with_defaults
 from f2llm.config.fetch import Fetch
 from f2llm.config.load import load_run
 from f2llm.config.models import Model
 from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
+from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.adapters import adapter_names, check_adapters
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -165,3 +166,19 @@ def test_all_faults_of_options_are_named():
 def test_every_adapter_is_used_or_generic():
     used = {load(path, "source", Source).adapter for path in SOURCES}
     assert set(adapter_names()) == used | {"pairs", "labelled", "graded_pairs"}
+
+
+def test_an_option_that_yaml_has_read_as_something_else_than_text_is_to_be_quoted():
+    options = {
+        "only": {"lang": [False, "en"], "year": [2020], "grade": [1.10]}, "query": True, "skip_rows": 2, "negatives": [7],
+    }  # fmt: skip
+    assert check_adapters([made(adapter="pairs", options=options)]) == [
+        "source toy: options.only.lang.0: false is a truth value, as YAML reads no, off and false; put the text in quotation marks",
+        "source toy: options.only.grade.0: 1.1 is a number; put the text in quotation marks, just as it is meant",
+        "source toy: options.query: true is a truth value, as YAML reads yes, on and true; put the text in quotation marks",
+        "source toy: options.negatives.0: 7 is a number; put the text in quotation marks, just as it is meant",
+    ]
+    languages = {"folder": "f", "languages": [False, "en"]}
+    assert len(check_adapters([made(adapter="emoji_names", options=languages)])) == 1
+    numbers = {"grade": "g", "least": 3, "text": "a", "other": "b"}
+    assert check_adapters([made(adapter="graded_pairs", options=numbers)]) == []
