@@ -180,5 +180,5 @@ def test_an_option_that_yaml_has_read_as_something_else_than_text_is_to_be_quote
     ]
     languages = {"folder": "f", "languages": [False, "en"]}
     assert len(check_adapters([made(adapter="emoji_names", options=languages)])) == 1
-    numbers = {"grade": "g", "least": 3, "text": "a", "other": "b"}
-    assert check_adapters([made(adapter="graded_pairs", options=numbers)]) == []
+    numbers = {"qrels": "q*", "least": 3}
+    assert check_adapters([made(adapter="beir", options=numbers)]) == []
