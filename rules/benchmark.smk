@@ -68,6 +68,7 @@ rule build_local_task:
         runtime=growing(60),
     params:
         stanza=read_task_stanza,
+        content=task_content,
         code=code_digest("build_local_task.py"),
     script:
         "../workflow/scripts/build_local_task.py"

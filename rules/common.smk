@@ -18,6 +18,7 @@ from f2llm.config.variants import keys_of
 from f2llm.errors import InputError
 from f2llm.jobs.code import ROOT, KeptDigests
 from f2llm.jobs.environment import check_environment
+from f2llm.records.hashes import content_digest
 from f2llm.sources.adapters import check_adapters
 
 PROFILES = ("profiles/default/config.yaml", "slurm/config.yaml")
@@ -96,6 +97,21 @@ wildcard_constraints:
     part="[0-9]+",
     parts="[0-9]+",
     audit="[a-z0-9_]+",
+
+
+@functools.cache
+def content_of(*paths):
+    """One digest of the contents of local files.
+
+    It decides whether a job is done, as a parameter, and not the files' dates: a file that is replaced by an older one
+    is seen, and one that is touched re-runs nothing.
+    """
+    return content_digest(paths)
+
+
+def dateless(paths):
+    """Local files as inputs whose dates do not count; their content is a parameter (`content_of`)."""
+    return [ancient(str(path)) for path in paths]
 
 
 def code_digest(*paths):

@@ -4,7 +4,7 @@
 rule index_texts:
     input:
         texts=expand("results/benchmarks/{task}/texts.parquet", task=TASKS),
-        extra=RUNS.setting("curate.decontaminate.texts"),
+        extra=more_texts,
     output:
         index=directory("results/evaluation_texts/{evaluation_texts}"),
         lineage="results/lineage/jobs/index_texts/{evaluation_texts}.json",
@@ -18,6 +18,7 @@ rule index_texts:
         runtime=growing(60),
     params:
         tasks=list(TASKS),
+        content=more_texts_content,
         query_like=RUNS.setting("curate.decontaminate.query_like"),
         missing=missing_texts_policy,
         memory_mb=RUN.curate.memory_mb,
@@ -137,6 +138,7 @@ rule audit_folder:
     params:
         path=audit_path,
         fields=audit_fields,
+        content=audited_content,
         thresholds={
             "containment": CLEAN.containment,
             "min_words": CLEAN.min_words,

@@ -117,6 +117,7 @@ rule build_scoreboard:
     params:
         candidates=plain(CANDIDATES),
         board=BOARD,
+        content=board_content,
         code=code_digest("build_scoreboard.py"),
     script:
         "../workflow/scripts/build_scoreboard.py"
@@ -151,6 +152,7 @@ rule compare_models:
     params:
         candidates=plain(SCORED_MODELS),
         board=BOARD | UNTRAINED,
+        content=board_content,
         code=code_digest("build_scoreboard.py"),
     script:
         "../workflow/scripts/build_scoreboard.py"

@@ -37,6 +37,7 @@ rule pack_bundle:
         config=dict(config),
         stanzas=stanza_files(),
         root=config.get("stanzas", "config"),
+        content=bundled_content,
         code=code_digest("pack_bundle.py"),
     script:
         "../workflow/scripts/pack_bundle.py"
@@ -59,6 +60,7 @@ rule fetch_source:
         runtime=growing(240),
     params:
         stanza=fetch_stanza,
+        content=source_content,
         on_error=RUN.on_source_error,
         code=code_digest("fetch_source.py"),
     script:
@@ -107,6 +109,7 @@ rule prepare_model:
         runtime=growing(60),
     params:
         stanza=model_stanza,
+        content=model_content,
         code=code_digest("prepare_model.py"),
     script:
         "../workflow/scripts/prepare_model.py"

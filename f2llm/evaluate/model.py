@@ -93,7 +93,9 @@ def open_stores(
 ) -> dict[str, VectorStore]:
     """Pooling -> store below `folder` of the network's vectors; `settings` are max_length, precision and device."""
     network = {"files": _hashes(candidate.folder), **settings}
-    return {pooling: open_store(folder, network | {"pooling": pooling}, dtype=FLOAT32) for pooling in poolings}
+    return {
+        pooling: open_store(folder, network | {"pooling": pooling}, dtype=FLOAT32, compare=True) for pooling in poolings
+    }
 
 
 def revision_of(candidate: Candidate, *, precision: str) -> str:

@@ -16,8 +16,10 @@ from typing import Any, Protocol
 from f2llm.errors import FULL, InputError
 from f2llm.jobs.code import result_versions
 from f2llm.jobs.devices import claimed
+from f2llm.jobs.inputs import hashes_of_inputs, refuse_changed
 from f2llm.jobs.notes import end_note, note_path, start_note
-from f2llm.records.files import bytes_of, clear_asides, sha256_path, write_json
+from f2llm.records.files import bytes_of, clear_asides, write_json
+from f2llm.records.hashes import kept_sha256
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FORMAT = 2  # of manifests; `f2llm.runs.manifests` names those that it reads. Format 1 did not name itself.
@@ -47,6 +49,7 @@ class JobCounts(dict[str, Any]):
 def job(context: JobContext) -> Iterator[JobCounts]:
     """Run the block as one job: log to the rule's log file, and write the manifest at its end.
 
+    Nothing is read that is not what the job before it wrote (`f2llm.jobs.inputs`).
     The manifest goes to the output named `lineage`. Faults of the input end the process with
     one screen on stderr and exit code 1; every traceback goes to the log file. What a killed
     attempt left half-written is deleted first.
@@ -59,11 +62,13 @@ def job(context: JobContext) -> Iterator[JobCounts]:
     counts, started = JobCounts(), time.monotonic()
     note = start_note(rule=context.rule, unit=" ".join(_wildcards(context)), log=context.log[0])
     try:
+        inputs = hashes_of_inputs(context.input)
         with claimed(int(context.resources.get("device_slots", 0))) as devices:
             if devices:
                 logger.info("devices: %s", ", ".join(devices))
             yield counts
-        _write_manifest(context, counts=counts, seconds=time.monotonic() - started)
+        refuse_changed(inputs)
+        _write_manifest(context, inputs, counts=counts, seconds=time.monotonic() - started)
     except Exception as error:
         handlers[0].stream.write(traceback.format_exc())
         handlers[0].flush()
@@ -83,15 +88,17 @@ def job_threads(context: JobContext) -> int:
     return context.threads
 
 
-def _write_manifest(context: JobContext, *, counts: Mapping[str, Any], seconds: float) -> None:
-    outputs = {str(path): sha256_path(path) for path in context.output if str(path) != str(context.output.lineage)}
+def _write_manifest(
+    context: JobContext, inputs: Mapping[str, str], *, counts: Mapping[str, Any], seconds: float
+) -> None:
+    outputs = {str(path): kept_sha256(path) for path in context.output if str(path) != str(context.output.lineage)}
     write_json(
         context.output.lineage,
         {
             "format": FORMAT,
             "rule": context.rule,
             "wildcards": {key: value for key, value in context.wildcards.items() if key not in (*KEYS, "run")},
-            "inputs": {str(path): sha256_path(path) for path in context.input},
+            "inputs": dict(inputs),
             "outputs": outputs,
             "bytes": {str(path): bytes_of(path) for path in (*context.input, *outputs)},
             "params": {key: value for key, value in context.params.items() if key != "code"},

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -25,16 +25,16 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_path(path: str | Path) -> str:
-    """sha256 of a file, or of a folder as the hash of its (name, sha256) listing.
+def sha256_path(path: str | Path, *, hash_file: Callable[[str | Path], str] = sha256_file) -> str:
+    """sha256 of a file, or of a folder as the hash of its (name, sha256) listing; `hash_file` gives that of a file.
 
     The workflow engine's time stamp in a folder does not count.
     """
     path = Path(path)
     if path.is_file():
-        return sha256_file(path)
+        return hash_file(path)
     files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != TIMESTAMP]
-    listing = [f"{file.relative_to(path)}\0{sha256_file(file)}\n" for file in files]
+    listing = [f"{file.relative_to(path)}\0{hash_file(file)}\n" for file in files]
     return hashlib.sha256("".join(listing).encode()).hexdigest()
 
 
@@ -113,8 +113,16 @@ def write_json(path: str | Path, content: Any) -> None:  # noqa: ANN401 - JSON i
 
 
 def read_json(path: str | Path) -> Any:  # noqa: ANN401 - JSON is the border
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        ValueError: it is no JSON; names the file.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        advice = "restore it, or delete it if a job made it, and run again"
+        raise ValueError(f"{path}: not JSON ({error}); {advice}") from error
 
 
 def _fsync(path: Path) -> None:

@@ -85,20 +85,22 @@ def load_encoder(
 
 
 def open_store(
-    folder: str | Path, identity: Mapping[str, object], *, model: str = "", dtype: np.dtype = FLOAT16
-) -> VectorStore:
+    folder: str | Path, identity: Mapping[str, object], *, model: str = "", dtype: np.dtype = FLOAT16,
+    compare: bool = False,
+) -> VectorStore:  # fmt: skip
     """The store below `folder` for the vectors of one encoder.
 
     `identity` holds all that decides a vector besides its text, the encoder's version and the libraries: weights,
     pooling, `precision`, `device`, ... A store that was named before encoders had a version is used where it holds the
-    same vectors. A new store gets a description of its encoder with the name of the `model`, if one is given.
+    same vectors. `compare` is that of the store. A new store gets a description of its encoder with the name of the
+    `model`, if one is given.
     """
     encoder = {**identity, "encoder": ENCODER_VERSION, "libraries": _libraries()}
     if ENCODER_VERSION == 1 and _libraries() == FIRST_LIBRARIES:
         unversioned = {**identity, "code": FIRST_CODE}
         encoder = unversioned if Path(folder, store_key(unversioned)).is_dir() else encoder
     key = store_key(encoder)
-    store = VectorStore(Path(folder, key), key=key, dtype=dtype)
+    store = VectorStore(Path(folder, key), key=key, dtype=dtype, compare=compare)
     if model and not (store.folder / DESCRIPTION).exists():
         write_json(store.folder / DESCRIPTION, {**encoder, "model": model})
     return store

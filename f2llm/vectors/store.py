@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.errors import InputError
-from f2llm.records.files import atomic_open, read_json, sha256_file, write_json
+from f2llm.records.files import atomic_open, read_json, write_json
+from f2llm.records.hashes import kept_sha256
 from f2llm.records.ids import ID_BYTES
 
 FLOAT16, FLOAT32 = np.dtype("<f2"), np.dtype("<f4")
@@ -251,16 +252,21 @@ class VectorStore:
                 continue
             description = read_json(shard.stem.with_suffix(".json"))
             for path, key in ((shard.rows, "sha256"), (shard.ids, "ids_sha256")):
-                if sha256_file(path) != description[key]:
+                if kept_sha256(path) != description[key]:
                     raise InputError(_damage(path, "its bytes changed"))
             self._compared.add(shard.stem)
 
     def _checked(self, path: Path) -> Shard:
         """The shard of a description, if key, length of vectors and sizes of files are right."""
-        description = read_json(path)
-        if description["key"] != self.key:
-            raise InputError(_damage(path, f"it is of another encoder ({description['key']}, not {self.key})"))
-        shard = Shard(path.with_suffix(""), count=description["count"], dim=description["dim"], dtype=self.dtype)
+        try:
+            description = read_json(path)
+            key, count, dim = description["key"], int(description["count"]), int(description["dim"])
+            _ = description["sha256"], description["ids_sha256"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(_damage(path, "it cannot be read")) from None
+        if key != self.key:
+            raise InputError(_damage(path, f"it is of another encoder ({key}, not {self.key})"))
+        shard = Shard(path.with_suffix(""), count=count, dim=dim, dtype=self.dtype)
         known = next(iter(self._shards.values()), shard)
         if known.dim != shard.dim:
             raise InputError(_damage(path, f"its vectors have {shard.dim} numbers, those of other shards {known.dim}"))

@@ -10,8 +10,13 @@ UNREAD = UNSCORED | {"instruction": ""}
 
 
 def task_files(wildcards):
-    """Local files of a task, as inputs, so that an edit is seen."""
-    return local_files(TASKS[wildcards.task].data)
+    """Local files of a task, as inputs."""
+    return dateless(local_files_of(TASKS[wildcards.task].data))
+
+
+def task_content(wildcards):
+    """The content of the local files of a task, so that an edit is seen."""
+    return content_of(*local_files_of(TASKS[wildcards.task].data))
 
 
 def task_corpus(wildcards):

@@ -71,14 +71,29 @@ def missing_texts_policy(wildcards):
     return runs[0].curate.decontaminate.missing if matched else "allow"
 
 
-def audited_files(wildcards):
-    """Files of an audited folder, as inputs, so that an edit is seen; the script reports a missing folder."""
-    return f2llm.curate.folder.audited_files(RUN.audit[wildcards.audit].path)
-
-
 def audit_path(wildcards):
     """The folder of an audit."""
     return RUN.audit[wildcards.audit].path
+
+
+def audited_files(wildcards):
+    """Files of an audited folder, as inputs; the script reports a missing folder."""
+    return dateless(f2llm.curate.folder.audited_files(audit_path(wildcards)))
+
+
+def audited_content(wildcards):
+    """The content of the files of an audited folder, so that an edit is seen."""
+    return content_of(*f2llm.curate.folder.audited_files(audit_path(wildcards)))
+
+
+def more_texts(wildcards):
+    """Files of more evaluation texts, as inputs."""
+    return dateless(RUNS.of(wildcards).curate.decontaminate.texts)
+
+
+def more_texts_content(wildcards):
+    """The content of the files of more evaluation texts, so that an edit is seen."""
+    return content_of(*RUNS.of(wildcards).curate.decontaminate.texts)
 
 
 def audit_fields(wildcards):

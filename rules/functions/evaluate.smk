@@ -141,10 +141,21 @@ def manifests_of_job(job):
     ]
 
 
-def board_files(wildcards):
-    """Published results that the scoreboard shows, as inputs, so that an edit is seen."""
+@functools.cache
+def published():
+    """The files of published results that the scoreboard shows."""
     folder = RUN.evaluate.leaderboard
     return published_files(folder, INSTRUCTED) if folder else []
+
+
+def board_files(wildcards):
+    """Published results that the scoreboard shows, as inputs."""
+    return dateless(published())
+
+
+def board_content(wildcards):
+    """The content of the published results that the scoreboard shows, so that an edit is seen."""
+    return content_of(*published())
 
 
 def declared_tasks():

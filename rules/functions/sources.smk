@@ -5,6 +5,7 @@ from f2llm.config.exclusions import of_source
 from f2llm.config.fetch import FetchedModel, Order
 from f2llm.config.geometry import weights
 from f2llm.sources.fetch import local_files
+from f2llm.sources.pins import PINS
 
 NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
 # Computed here and not for each job, so that these digests are kept for the next call like the others.
@@ -39,18 +40,35 @@ def reading_code(wildcards):
     return READING_CODE[STANZAS[wildcards.source].adapter]
 
 
+@functools.cache
+def local_files_of(*paths):
+    """All local files below the paths of a stanza."""
+    return [str(file) for path in paths if path for file in local_files(path)]
+
+
+def files_of_source(name):
+    """Local files of a source; none of those that are missing, which the script reports."""
+    return local_files_of(*(fetch.path for fetch in STANZAS[name].fetch))
+
+
 def source_files(wildcards):
-    """Local files of a source, as inputs, so that an edit is seen; the script reports missing ones."""
-    stanza = STANZAS[wildcards.source]
-    return [
-        file for fetch in stanza.fetch if fetch.path for file in local_files(fetch.path)
-    ]
+    """Local files of a source, as inputs."""
+    return dateless(files_of_source(wildcards.source))
+
+
+def source_content(wildcards):
+    """The content of the local files of a source, so that an edit is seen."""
+    return content_of(*files_of_source(wildcards.source))
 
 
 def model_files(wildcards):
-    """Local files of a model, as inputs, so that an edit is seen."""
-    path = ALL_MODELS[wildcards.model].fetch.path
-    return local_files(path) if path else []
+    """Local files of a model, as inputs."""
+    return dateless(local_files_of(ALL_MODELS[wildcards.model].fetch.path))
+
+
+def model_content(wildcards):
+    """The content of the local files of a model, so that an edit is seen."""
+    return content_of(*local_files_of(ALL_MODELS[wildcards.model].fetch.path))
 
 
 def model_stanza(wildcards):
@@ -121,3 +139,11 @@ def stanza_files():
         *(f"models/{name}.yaml" for name in sorted(ALL_MODELS)),
         f"benchmarks/{RUN.benchmark.name}.yaml",
     ]
+
+
+def bundled_content(wildcards):
+    """The content of what a bundle is packed of besides fetched files: local files, stanzas and the lock file."""
+    root = config.get("stanzas", "config")
+    places = [place["path"] for entry in bundle_entries() for place in entry["fetch"]]
+    files = [str(Path(root, name)) for name in stanza_files()]
+    return content_of(*local_files_of(*places), *files, str(PINS))

@@ -17,7 +17,7 @@ from f2llm.lineage.verify.code import SHARED
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "rules").rglob("*.smk"))
 # What snakemake gives every file, and what it puts into the body of a rule.
-GIVEN = {"config", "directory", "expand", "report", "rules", "script", "temp", "workflow", "__name__"}
+GIVEN = {"ancient", "config", "directory", "expand", "report", "rules", "script", "temp", "workflow", "__name__"}
 MOST_COMMON_LINES = 150
 RULE_AND_SCRIPT = re.compile(r'^rule (\w+):\n(?:(?!^rule ).*\n)*?.*"\.\./workflow/scripts/(\w+)\.py"', re.MULTILINE)
 

@@ -1,5 +1,6 @@
 """The whole DAG on toy data with a tiny random model: it runs, it is done, it is the same again."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -89,6 +90,49 @@ def test_changing_one_stanza_re_runs_that_source_and_what_follows(copied):
     planned = copied.planned()
     assert planned["curate_source"] == 1
     assert planned["mine_source"] == 1
+
+
+def test_a_data_file_replaced_by_an_older_one_is_read_again(copied):
+    data = copied.folder / "data/pairs.jsonl"
+    older = data.with_name("older.jsonl")
+    older.write_text(data.read_text().replace(" is ", " was "))
+    os.utime(older, (1_700_000_000, 1_700_000_000))
+    os.replace(older, data)
+    planned = copied.planned()
+    assert planned["fetch_source"] == 1
+    assert {"normalise_source", "curate_source", "train_model"} <= set(planned)
+
+
+def test_a_data_file_edited_in_place_with_its_size_and_date_kept_is_read_again(copied):
+    data, model = copied.folder / "data/pairs.jsonl", copied.folder / "models/tiny/config.json"
+    for path, before, after in ((data, "apple", "maple"), (model, "0.02", "0.03")):
+        stat, text = path.stat(), path.read_text()
+        assert before in text
+        with open(path, "r+") as file:
+            file.write(text.replace(before, after))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    planned = copied.planned()
+    assert (planned["fetch_source"], planned["prepare_model"]) == (1, 1)
+
+
+def test_a_data_file_that_is_only_touched_re_runs_nothing(copied):
+    for path in ("data/pairs.jsonl", "data/topics.jsonl", "models/tiny/model.safetensors"):
+        (copied.folder / path).touch()
+    assert copied.planned() == {}
+
+
+def test_flipped_bytes_are_refused_by_the_next_job_and_made_anew_as_its_message_says(copied):
+    [table] = (copied.folder / "results/curated").glob("*/toy_pairs/queries.parquet")
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 1
+    table.write_bytes(content)
+    done = copied.run("mine", check=False)
+    name = str(table.relative_to(copied.folder))
+    assert done.returncode != 0
+    assert f"{name}: is not what curate_source toy_pairs wrote" in done.stderr
+    assert f"`rm -r {name}`, then the same command again makes it anew" in done.stderr
+    table.unlink()
+    assert copied.planned()["curate_source"] == 1
 
 
 def test_accepted_outputs_are_not_made_again_and_that_is_on_record(copied):

@@ -16,7 +16,8 @@ from f2llm.lineage.verify.caches import cache_checks, emptied_caches, undeclared
 from f2llm.lineage.verify.code import code_findings
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding
 from f2llm.lineage.verify.sample import EVERYTHING, HashSample
-from f2llm.records.files import MANIFEST, bytes_of, read_json, sha256_file, sha256_path
+from f2llm.records.files import bytes_of, sha256_path
+from f2llm.records.hashes import changed_files
 from f2llm.runs.layout import run_folder
 from f2llm.runs.manifests import REPORTS, Job, jobs_beside, jobs_of, local, named, read_manifests
 
@@ -130,7 +131,7 @@ def _compare(recorded: _Recorded, *, hashed: bool, maker: Job | None, reports: S
     later = next((report for report in reports if report.outputs.get(recorded.name) == sha256), None)
     if later is not None:
         return Finding(UNCHECKED, recorded.name, f"is that of run {later.path.stem}, which was made since")
-    return Finding(CHANGED, recorded.name, f"is not what {recorded.by} recorded{_changed_inside(recorded)}")
+    return Finding(CHANGED, recorded.name, f"is not what {recorded.by} recorded{changed_files(recorded.path)}")
 
 
 def _missing(recorded: _Recorded, maker: Job | None) -> Finding:
@@ -139,19 +140,6 @@ def _missing(recorded: _Recorded, maker: Job | None) -> Finding:
     if maker is not None and maker.rule == "fetch_source" and recorded.path.name == "raw":
         return Finding(UNCHECKED, recorded.name, "the fetched files were deleted; their hashes are in manifest.json")
     return Finding(CHANGED, recorded.name, f"is missing; {recorded.by} recorded it")
-
-
-def _changed_inside(recorded: _Recorded) -> str:
-    """Name the fetched files of a source that are not as its manifest has them."""
-    manifest = recorded.path.parent / MANIFEST
-    if recorded.path.name != "raw" or not manifest.is_file():
-        return ""
-    wrong = [
-        file["name"]
-        for file in read_json(manifest)["files"]
-        if not (path := recorded.path / file["name"]).is_file() or sha256_file(path) != file["sha256"]
-    ]
-    return f": {', '.join(wrong)}" if wrong else ": a file was added"
 
 
 def _readers(jobs: Sequence[Job], makers: Mapping[str, Job], *, made: set[str], shared: set[str]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from f2llm.jobs import job
-from f2llm.records.files import read_json
+from f2llm.records.files import read_json, sha256_path
 
 
 class Named(list):
@@ -42,7 +42,7 @@ def test_a_job_leaves_a_manifest_with_hashes_params_and_counts(context, tmp_path
         counts.update(rows=3)
 
     manifest = read_json(tmp_path / "lineage.json")
-    assert manifest["inputs"] == {str(tmp_path / "in"): job.sha256_path(tmp_path / "in")}
+    assert manifest["inputs"] == {str(tmp_path / "in"): sha256_path(tmp_path / "in")}
     assert list(manifest["outputs"]) == [str(tmp_path / "out")]
     assert manifest["counts"] == {"rows": 3}
     assert (manifest["code"], manifest["params"]) == ("abc", {"skip": 5})

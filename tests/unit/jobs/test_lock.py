@@ -1,6 +1,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 
@@ -80,3 +81,24 @@ def test_release_leaves_the_lock_of_another(tmp_path):
     release(tmp_path / ".lock")
     assert (tmp_path / ".lock").exists()
     assert lock._read(tmp_path / ".lock").process == os.getppid()
+
+
+def test_a_copy_is_not_locked_by_the_run_of_the_folder_that_it_was_copied_from(tmp_path):
+    (tmp_path / "results").mkdir()
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        owner = lock._this_process(tmp_path / "results" / ".lock")
+        owner = owner._replace(process=other.pid, started=psutil.Process(other.pid).create_time())
+        (tmp_path / "results" / ".lock").write_text(json.dumps(owner._asdict()))
+        shutil.copytree(tmp_path / "results", tmp_path / "copy")
+        (tmp_path / "results").rename(tmp_path / "moved")
+
+        assert is_held(tmp_path / "moved" / ".lock")
+        with pytest.raises(InputError, match="is running on these results"):
+            acquire(tmp_path / "moved" / ".lock")
+        assert not is_held(tmp_path / "copy" / ".lock")
+        acquire(tmp_path / "copy" / ".lock")
+        assert json.loads((tmp_path / "copy" / ".lock").read_text())["folder"] == str(tmp_path / "copy")
+    finally:
+        other.kill()
+        other.wait()

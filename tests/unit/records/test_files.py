@@ -56,3 +56,10 @@ def test_a_folder_hash_sees_names_and_contents(tmp_path):
     (tmp_path / "m" / "b").write_bytes(b"2")
 
     assert len({first, second, sha256_path(tmp_path / "m")}) == 3
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path):
+    for content in (b"{", b"\xff\xfe{}"):
+        (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.json: not JSON .*; restore it"):
+            read_json(tmp_path / "a.json")

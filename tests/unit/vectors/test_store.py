@@ -178,7 +178,7 @@ def test_changed_bytes_of_a_shard_are_named_before_its_rows_are_used_where_asked
 def test_the_bytes_of_a_shard_are_compared_once_and_only_if_its_rows_are_wanted(tmp_path, monkeypatch):
     filled(tmp_path, [1, 2], [3])
     read = []
-    monkeypatch.setattr(module, "sha256_file", lambda path: read.append(path.suffix) or sha256_file(path))
+    monkeypatch.setattr(module, "kept_sha256", lambda path: read.append(path.suffix) or sha256_file(path))
     store = VectorStore(tmp_path, key=KEY, compare=True)
     store.get([name(1)])
     store.get([name(2), name(1)])
@@ -248,3 +248,12 @@ def test_a_shard_of_which_nothing_is_left_is_deleted(tmp_path):
     assert delete_vectors(tmp_path, set(FIVE_IDS)) == 5
     assert list(tmp_path.iterdir()) == []
     assert delete_vectors(tmp_path, set(FIVE_IDS)) == 0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"key": "k", "count": "x", "dim": 2}'])
+def test_a_damaged_description_of_a_shard_is_named(tmp_path, content):
+    filled(tmp_path, [1, 2])
+    [path] = tmp_path.glob("shard_*.json")
+    path.write_text(content)
+    with pytest.raises(InputError, match=f"{path.name}: it cannot be read; delete the files of this shard"):
+        VectorStore(tmp_path, key=KEY).shards()
