@@ -13,7 +13,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-slurm test-slurm-faults lock lint setup clean help
+.PHONY: run test test-slurm test-slurm-faults test-chaos lock lint setup clean help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/ready ## set up, then run the embedded default from data to report (TARGETS=mine stops at a stage)
@@ -30,6 +30,9 @@ test-slurm: $(VENV)/ready ## the toy run on a real Slurm of two pretended nodes 
 test-slurm-faults: $(VENV)/ready ## the same through cancelled, killed and lost jobs, nodes, controller, snakemake (FIGURES=file.json)
 	@command -v slurmctld slurmdbd mariadbd > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh slurmdbd mariadb-server
 	$(BIN)/python -m pytest -rs tests/slurm/test_faults.py $(if $(FIGURES),--figures $(FIGURES))
+
+test-chaos: $(VENV)/ready ## the toy run disturbed TIMES=30 times: kills, full disks, flipped bytes, clocks, two callers (SEED=0, FIGURES=.cache/chaos.json)
+	$(BIN)/python tests/chaos/soak.py --times $(or $(TIMES),30) --seed $(or $(SEED),0) --output $(or $(FIGURES),.cache/chaos.json)
 
 lock: $(VENV)/ready ## take the sources of today on purpose: fetch all again, write config/sources.lock.yaml
 	f2llm lock --refresh

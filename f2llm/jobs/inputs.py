@@ -71,7 +71,8 @@ def refuse_changed(hashes: Mapping[str, str]) -> None:
 def _changed(path: str, made: Made) -> str:
     return (
         f"{path}: is not what {made.maker} wrote{changed_files(path)} ({made.manifest} has another sha256); "
-        f"`rm -r {path}`, then the same command again makes it anew"
+        f"make it anew with `snakemake --cores all --force {path}` (and your --configfile), then run the same command "
+        "again"
     )
 
 

@@ -44,9 +44,11 @@ def test_flipped_bytes_are_named_all_at_once_with_the_command_that_makes_them_an
     (made / "sources/toy/raw/a.jsonl").write_text("raw")
     assert faults("results/corpus.parquet", "results/sources/toy/raw") == [
         "results/corpus.parquet: is not what curate_source toy wrote (results/lineage/jobs/curate_source/toy.json has "
-        "another sha256); `rm -r results/corpus.parquet`, then the same command again makes it anew",
+        "another sha256); make it anew with `snakemake --cores all --force results/corpus.parquet` (and your --configfile), "
+        "then run the same command again",
         "results/sources/toy/raw: is not what fetch_source toy wrote: a.jsonl (results/lineage/jobs/fetch_source/toy.json "
-        "has another sha256); `rm -r results/sources/toy/raw`, then the same command again makes it anew",
+        "has another sha256); make it anew with `snakemake --cores all --force results/sources/toy/raw` (and your "
+        "--configfile), then run the same command again",
     ]
 
 
