@@ -13,7 +13,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-slurm test-slurm-faults lock lint setup clean help
+.PHONY: run test test-clients test-slurm test-slurm-faults lock lint setup clean help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/ready ## set up, then run the embedded default from data to report (TARGETS=mine stops at a stage)
@@ -30,6 +30,9 @@ test-slurm: $(VENV)/ready ## the toy run on a real Slurm of two pretended nodes 
 test-slurm-faults: $(VENV)/ready ## the same through cancelled, killed and lost jobs, nodes, controller, snakemake (FIGURES=file.json)
 	@command -v slurmctld slurmdbd mariadbd > /dev/null || test "$$(id -u)" != 0 || tests/slurm/install.sh slurmdbd mariadb-server
 	$(BIN)/python -m pytest -rs tests/slurm/test_faults.py $(if $(FIGURES),--figures $(FIGURES))
+
+test-clients: $(VENV)/ready ## the exported model and tables in older transformers, sentence-transformers and datasets (MODEL=folder: this one too)
+	F2LLM_MODEL=$(MODEL) $(BIN)/python -m pytest -s tests/clients
 
 lock: $(VENV)/ready ## take the sources of today on purpose: fetch all again, write config/sources.lock.yaml
 	f2llm lock --refresh

@@ -1,4 +1,9 @@
-"""Parquet tables with a fixed schema and layout: equal rows give equal bytes. Also a job's share of a table's rows."""
+"""Parquet tables with a fixed schema and layout: equal rows give equal bytes. Also a job's share of a table's rows.
+
+Ids have 16 bytes each. In memory their type says so (`ID`), which lets code view a column as an array; in files it is
+plain `binary`, since pandas, datasets and what rests on them cannot read Arrow's lists of fixed size, or no fixed size
+at all. Tables that were written with `ID` are read all the same.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +17,7 @@ from f2llm.records.files import atomic_path
 
 ROWS_PER_GROUP = 65_536
 Rows = Iterable[pa.RecordBatch | pa.Table]
-ID = pa.binary(16)
+ID, STORED_ID = pa.binary(16), pa.binary()
 NO_ROW = -1  # in place of the number of a row, where there is none
 
 
@@ -46,13 +51,12 @@ def write_table(path: str | Path, *, schema: pa.Schema, rows: Rows, metadata: di
     Raises:
         InputError: a batch lacks a column of `schema` or a value does not fit its type.
     """
-    if metadata:
-        schema = schema.with_metadata(metadata)
+    stored = _retyped(schema, ID, STORED_ID).with_metadata(metadata or None)
     count, waiting, waiting_rows = 0, [], 0
     with atomic_path(path) as aside:
-        with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(aside, stored, compression="zstd") as writer:
             for batch in rows:
-                waiting.append(_fit(batch, schema, where=str(path)))
+                waiting.append(_fit(batch, schema, where=str(path)).cast(stored))
                 waiting_rows += len(batch)
                 count += len(batch)
                 while waiting_rows >= ROWS_PER_GROUP:
@@ -77,7 +81,8 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table in batches of at most `rows` rows; memory is one row group."""
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(rows, columns=columns and list(columns))
+        for batch in file.iter_batches(rows, columns=columns and list(columns)):
+            yield batch.cast(_retyped(batch.schema, STORED_ID, ID))
 
 
 def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -91,7 +96,8 @@ def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Record
 def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a whole table; for tables that config bounds (queries of a source, tuples, reports)."""
     with pq.ParquetFile(path) as file:
-        return file.read(columns=columns and list(columns))
+        table = file.read(columns=columns and list(columns))
+    return table.cast(_retyped(table.schema, STORED_ID, ID))
 
 
 def count_rows(path: str | Path) -> int:
@@ -103,6 +109,16 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """Key-value metadata that `write_table` stored."""
     stored = pq.read_schema(path).metadata or {}
     return {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
+
+
+def _retyped(schema: pa.Schema, old: pa.DataType, new: pa.DataType) -> pa.Schema:
+    """The schema with `new` for columns, and lists, of type `old`."""
+    for place, field in enumerate(schema):
+        if field.type == old:
+            schema = schema.set(place, field.with_type(new))
+        elif pa.types.is_list(field.type) and field.type.value_type == old:
+            schema = schema.set(place, field.with_type(pa.list_(field.type.value_field.with_type(new))))
+    return schema
 
 
 def _fit(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:
