@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -56,15 +57,17 @@ def write_table(path: str | Path, *, schema: pa.Schema, rows: Rows, metadata: di
     with atomic_path(path) as aside:
         with pq.ParquetWriter(aside, stored, compression="zstd") as writer:
             for batch in rows:
-                waiting.append(_fit(batch, schema, where=str(path)).cast(stored))
+                waiting.append(_fit(batch, schema, where=str(path)))
                 waiting_rows += len(batch)
                 count += len(batch)
                 while waiting_rows >= ROWS_PER_GROUP:
                     table = pa.concat_tables(waiting)
-                    writer.write_table(table.slice(0, ROWS_PER_GROUP).combine_chunks(), row_group_size=ROWS_PER_GROUP)
+                    group = _stored(table.slice(0, ROWS_PER_GROUP).combine_chunks(), stored)
+                    writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                     waiting, waiting_rows = [table.slice(ROWS_PER_GROUP)], waiting_rows - ROWS_PER_GROUP
             if waiting_rows:
-                writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=ROWS_PER_GROUP)
+                group = _stored(pa.concat_tables(waiting).combine_chunks(), stored)
+                writer.write_table(group, row_group_size=ROWS_PER_GROUP)
     return count
 
 
@@ -119,6 +122,17 @@ def _retyped(schema: pa.Schema, old: pa.DataType, new: pa.DataType) -> pa.Schema
         elif pa.types.is_list(field.type) and field.type.value_type == old:
             schema = schema.set(place, field.with_type(pa.list_(field.type.value_field.with_type(new))))
     return schema
+
+
+def _stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with ids of the types of `schema`, which files have."""
+    every_row = pa.array(np.arange(len(table)))
+    for place, field in enumerate(schema):
+        if table.schema.field(place).type != field.type:
+            # Copied by row first: a cast of part of a column copies all that it is a part of.
+            column = table.column(place).take(every_row).cast(field.type)
+            table = table.set_column(place, field, column)
+    return table
 
 
 def _fit(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:

@@ -13,9 +13,11 @@ KEPT = HOME / ".cache/clients"
 # What lies over this environment; whatever is not named, torch above all, is taken from it.
 OVERLAYS = {
     "locked": (),
-    "older": ("transformers==4.57.6", "sentence-transformers==5.1.2", "tokenizers==0.22.2", "huggingface-hub==0.36.2"),
-    "datasets4": ("datasets==4.4.1", "huggingface-hub==0.36.2"),
-}
+    "older": (
+        "transformers==4.57.6", "sentence-transformers==5.1.2", "tokenizers==0.22.2", "huggingface-hub==0.36.2",
+        "datasets==4.4.1", "httpx==0.28.1", "httpcore==1.0.9",
+    ),
+}  # fmt: skip
 CLIENT = Path(__file__).with_name("client.py")
 
 

@@ -3,8 +3,10 @@
 `F2LLM_MODEL` names one more folder to compare. The figures are printed (pytest -s).
 """
 
+import contextlib
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,13 +66,13 @@ def exported(toy, tmp_path_factory):
     raw = toy.write_backbone(home / "raw")
     config = read_json(raw / "config.json")
     write_json(raw / "config.json", config | {"rope_parameters": {"rope_type": "default", **ROPE}})
-    os.chdir(home)
     stanza = FetchedModel(
         name="tiny", fetch=Fetch(kind="local", path="raw"), format="folder", member="", layers=None, pooling="last",
         append_eos=True, control_tokens="letters", licence=Licence(id="CC0-1.0", commercial="yes", note=""),
         geometry=None,
     )  # fmt: skip
-    prepare_model(stanza, folder=home / "model", manifest=home / "manifest.json")
+    with contextlib.chdir(home):
+        prepare_model(stanza, folder=home / "model", manifest=home / "manifest.json")
     run = read_run_file(toy.plan_toy(home))
     weights = load_packed(run.backbone_folder).state_dict()
     export_model(weights, run=run, identity={}, folder=home / "out")
@@ -80,9 +82,9 @@ def exported(toy, tmp_path_factory):
 @pytest.mark.parametrize("overlay", ["older", "locked"])
 @pytest.mark.parametrize("which", ["toy", "F2LLM_MODEL"])
 def test_a_client_s_vectors_are_the_trainer_s(exported, client, tmp_path, which, overlay):
-    folder = exported if which == "toy" else os.environ.get(which, "")
-    if not folder:
+    if which != "toy" and not os.environ.get(which):
         pytest.skip("F2LLM_MODEL names no folder")
+    folder = exported if which == "toy" else Path(os.environ[which])
     texts = [prompt + text for prompt in ("", "Instruct: Find it.\nQuery: ") for text in TEXTS]
     write_json(tmp_path / "texts.json", texts)
     client(overlay, "vectors", folder, tmp_path / "texts.json", tmp_path / "out.npz")

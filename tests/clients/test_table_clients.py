@@ -17,7 +17,7 @@ def test_datasets_4_reads_tables_of_every_schema(client, tmp_path):
     for name, schema in schemas.items():
         rows = pa.Table.from_pylist([{field.name: _cell(field.type) for field in schema}], schema=schema)
         write_table(tmp_path / f"{name}.parquet", schema=schema, rows=[rows])
-    told = client("datasets4", "datasets", *(tmp_path / f"{name}.parquet" for name in schemas))
+    told = client("older", "datasets", *(tmp_path / f"{name}.parquet" for name in schemas))
     assert json.loads(told.splitlines()[-1]) == [1] * len(schemas)
 
 
