@@ -47,8 +47,8 @@ def finish_tokenizer(
         tokenizer.model_max_length = most_tokens
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
-    if letters:
-        _break_whole_names(tokenizer.backend_tokenizer)
+    if letters and (names := _whole_names(tokenizer.backend_tokenizer)):
+        tokenizer = _with_broken_names(tokenizer, names)
     if append_eos:
         tokenizer = _with_eos(tokenizer, where=where)
     if tokenizer.pad_token is None:
@@ -61,7 +61,6 @@ def finish_tokenizer(
 
 def _with_eos(tokenizer: "PreTrainedTokenizerFast", *, where: str) -> "PreTrainedTokenizerFast":
     from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
 
     before, behind = _added_tokens(tokenizer)
     eos = behind[0] if len(behind) == 1 else tokenizer.eos_token
@@ -75,30 +74,37 @@ def _with_eos(tokenizer: "PreTrainedTokenizerFast", *, where: str) -> "PreTraine
     backend.post_processor = TemplateProcessing(
         single=single, pair=[*single, "$B:1", f"{eos}:1"], special_tokens=sorted(special.items())
     )
+    return _generic(tokenizer, inputs=["input_ids", "attention_mask"], eos_token=eos)
+
+
+def _generic(tokenizer: "PreTrainedTokenizerFast", *, inputs: list[str], **tokens: str) -> "PreTrainedTokenizerFast":
+    """The tokenizer in the class that takes tokenizer.json as it is; those of an architecture rebuild parts of it."""
+    from transformers import PreTrainedTokenizerFast
+
     named = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-    # The generic class takes tokenizer.json as it is; classes of an architecture may rebuild the post-processor.
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
+        tokenizer_object=tokenizer.backend_tokenizer,
         padding_side="right",
         truncation_side="right",
         model_max_length=tokenizer.model_max_length,
-        model_input_names=["input_ids", "attention_mask"],
-        **named | {"eos_token": eos},
+        model_input_names=inputs,
+        **named | tokens,
     )
 
 
-def _break_whole_names(backend: "Tokenizer") -> None:
-    """Put a space into the names of control tokens that the vocabulary of the model itself holds whole.
+def _with_broken_names(tokenizer: "PreTrainedTokenizerFast", names: list[str]) -> "PreTrainedTokenizerFast":
+    """The tokenizer with a space in these names of control tokens, which the model's own vocabulary holds whole.
 
     `split_special_tokens` has no effect on those: vocabularies of pieces (Unigram, as of XLM-R and T5) and of words
     match `</s>` in a text like any other piece. The space stands behind the first letter, in such names alone.
     """
     from tokenizers.normalizers import Replace, Sequence
 
-    names = [name for name in _whole_names(backend) if len(name) > 1]
-    if names:
-        before = [backend.normalizer] if backend.normalizer else []
-        backend.normalizer = Sequence([*before, *(Replace(name, f"{name[0]} {name[1:]}") for name in names)])
+    backend = tokenizer.backend_tokenizer
+    before = [backend.normalizer] if backend.normalizer else []
+    broken = [Replace(name, f"{name[0]} {name[1:]}") for name in names if len(name) > 1]
+    backend.normalizer = Sequence([*before, *broken])
+    return _generic(tokenizer, inputs=list(tokenizer.model_input_names))
 
 
 def _whole_names(backend: "Tokenizer") -> list[str]:
