@@ -13,7 +13,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-slurm test-slurm-faults test-chaos lock lint setup clean help
+.PHONY: run test test-clients test-slurm test-slurm-faults test-chaos lock lint setup clean help
 .DEFAULT_GOAL := help
 
 run: $(VENV)/ready ## set up, then run the embedded default from data to report (TARGETS=mine stops at a stage)
@@ -33,6 +33,9 @@ test-slurm-faults: $(VENV)/ready ## the same through cancelled, killed and lost 
 
 test-chaos: $(VENV)/ready ## the toy run disturbed TIMES=30 times: kills, full disks, flipped bytes, clocks, two callers (SEED=0, FIGURES=.cache/chaos.json)
 	$(BIN)/python tests/chaos/soak.py --times $(or $(TIMES),30) --seed $(or $(SEED),0) --output $(or $(FIGURES),.cache/chaos.json)
+
+test-clients: $(VENV)/ready ## the exported model and tables in older transformers, sentence-transformers and datasets (MODEL=folder: this one too)
+	F2LLM_MODEL=$(MODEL) $(BIN)/python -m pytest -s tests/clients
 
 lock: $(VENV)/ready ## take the sources of today on purpose: fetch all again, write config/sources.lock.yaml
 	f2llm lock --refresh

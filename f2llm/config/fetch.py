@@ -52,5 +52,6 @@ class FetchedModel:
     layers: int | None
     pooling: Literal["last", "mean", "cls"]
     append_eos: bool
+    control_tokens: Literal["letters", "tokens"]
     licence: Licence
     geometry: Geometry | None

@@ -51,7 +51,15 @@ def evaluation_texts_key(run: Run) -> str:
 
 def encoder_key(model: Model, *, max_length: int) -> str:
     """The key of vectors/: weights, prompt, pooling and maximum length of an encoder."""
-    identity = (_place(model), model.format, model.member, model.layers, model.pooling, model.append_eos)
+    identity = (
+        _place(model),
+        model.format,
+        model.member,
+        model.layers,
+        model.pooling,
+        model.append_eos,
+        *_tokens(model),
+    )
     return f"{model.name}-{digest([identity, model.query_prompt, model.passage_prompt, max_length])}"
 
 
@@ -65,7 +73,7 @@ def mining_key(run: Run) -> str:
 def tokens_key(run: Run) -> str:
     """The key of tokens/: curation, the backbone's tokenizer and prompt, and the lengths."""
     backbone = run.backbone
-    identity = (_place(backbone), backbone.member, backbone.append_eos, backbone.query_prompt)
+    identity = (_place(backbone), backbone.member, backbone.append_eos, backbone.query_prompt, *_tokens(backbone))
     return f"{backbone.name}-{digest([curation_key(run), identity, run.tokens])}"
 
 
@@ -73,6 +81,11 @@ def _place(model: Model) -> str | list[str]:
     """What names the files of a model: their hash, or where they lie if the stanza states none."""
     fetch = model.fetch
     return fetch.sha256 or [fetch.repository, fetch.revision or fetch.branch, *fetch.files, fetch.url, fetch.path]
+
+
+def _tokens(model: Model) -> list[str]:
+    """How control tokens in texts are read, where it is not the default: keys of the default stay as they were."""
+    return [model.control_tokens] if model.control_tokens != "letters" else []
 
 
 def _texts(run: Run) -> list[Task]:

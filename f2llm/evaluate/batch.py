@@ -18,6 +18,7 @@ from f2llm.evaluate.tasks.mteb import mteb_task, score
 from f2llm.evaluate.tasks.offline import offline
 from f2llm.models.device import resolve_precision
 from f2llm.models.prompts import format_query
+from f2llm.models.tokenizers import check_prompts
 from f2llm.records.files import sha256_path, write_json
 from f2llm.records.tables import read_table, write_rows
 from f2llm.vectors.fill import load_encoder
@@ -115,6 +116,8 @@ def open_network(
     import torch
 
     first = candidates[0]
+    prompts = [prompt for candidate in candidates for prompt in (candidate.query_prompt, candidate.passage_prompt)]
+    check_prompts(prompts, folder=first.folder, where=f"model {first.name}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = resolve_precision(first.precision, device=device)
     settings = {"max_length": first.max_length, "precision": precision, "device": device}

@@ -16,6 +16,7 @@ from f2llm.jobs.progress import Progress
 from f2llm.mine.manifest import VectorsManifest
 from f2llm.models.device import resolve_device, resolve_precision
 from f2llm.models.prompts import format_query
+from f2llm.models.tokenizers import check_prompts
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.ids import doc_id
 from f2llm.records.tables import WHOLE, Share, count_rows, read_batches
@@ -137,6 +138,7 @@ def _fill(
 
     Returns the manifest's keys that say where the vectors lie, and counts.
     """
+    check_prompts([texts.prompt for texts in roles], folder=retriever.folder, where=f"model {retriever.model.name}")
     device, weights = resolve_device(retriever.device), sha256_path(retriever.folder)
     # What decides a vector on this machine besides its text, the weights, the encoder's code and the libraries.
     settings: dict[str, Any] = {"pooling": retriever.model.pooling, "max_length": retriever.max_length}

@@ -3,6 +3,8 @@
 Row numbers are those of the curated tables. Every row ends in EOS, whose state becomes the vector of the text.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +18,7 @@ from f2llm.config.tokens import PromptedModel, Tokens
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.models.prompts import format_query
+from f2llm.models.tokenizers import SETTINGS, TOKENIZER, check_prompts, control_tokens, spells_control_tokens
 from f2llm.records.files import read_json, sha256_file, write_json
 from f2llm.records.ragged import OFFSETS, VALUES, write_rows
 from f2llm.records.tables import ID, count_rows, read_batches, read_table
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TEXTS_AT_ONCE = 1024
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+TOKENIZER_FILES = (TOKENIZER, SETTINGS)
 
 
 def tokenise_source(
@@ -48,14 +51,18 @@ def tokenise_source(
     """
     refuse_untrainable(backbone)
     tokenizer, eos = _load_tokenizer(tokenizer_folder)
-    folder = Path(folder)
+    check_prompts([backbone.query_prompt], folder=tokenizer_folder, where=f"model {backbone.name}")
+    folder, names = Path(folder), control_tokens(tokenizer_folder)
 
     def prompted(text: str) -> str:
         return format_query(backbone.query_prompt, instruction=instruction, text=text)
 
-    passages = _Tokeniser(tokenizer, eos, most=settings.passage_max_length, where=f"{source}: passages")
+    limits = settings.passage_max_length, settings.query_max_length
+    passages, prompts = (
+        _Tokeniser(tokenizer, eos, most=most, names=names, where=f"{source}: {role}")
+        for most, role in zip(limits, ("passages", "queries"), strict=True)
+    )
     write_rows(folder / "passages", passages.tokenise(corpus, str))
-    prompts = _Tokeniser(tokenizer, eos, most=settings.query_max_length, where=f"{source}: queries")
     write_rows(folder / "queries", prompts.tokenise(queries, prompted))
     write_rows(folder / "positives", [positive_rows(corpus, queries, where=source)])
     files = sorted(path for path in folder.iterdir() if path.suffix in {".bin", ".offsets"})
@@ -63,6 +70,10 @@ def tokenise_source(
         "source": source,
         "tokenizer": {name: sha256_file(Path(tokenizer_folder) / name) for name in TOKENIZER_FILES},
         "eos_token_id": eos,
+        "control_tokens": {
+            "read_as": "letters" if tokenizer.encode_special_tokens else "tokens",
+            "rows": {"passages": dict(sorted(passages.named.items())), "queries": dict(sorted(prompts.named.items()))},
+        },
         "vocabulary": tokenizer.get_vocab_size(),
         "values": VALUES.str,
         "offsets": OFFSETS.str,
@@ -116,20 +127,30 @@ class _Tokeniser:
     """Tokenises the texts of one table.
 
     Attributes:
-        counts: rows, tokens, the longest row and the rows that were cut so far; the limit in tokens.
+        counts: rows, tokens, the longest row, the rows that were cut and those with a control token's name in their
+            text so far; the limit in tokens.
+        named: control token -> rows whose text holds its name.
     """
 
-    def __init__(self, tokenizer: "Tokenizer", eos: int, *, most: int, where: str) -> None:
+    def __init__(self, tokenizer: "Tokenizer", eos: int, *, most: int, names: Sequence[str], where: str) -> None:
         self._tokenizer, self._eos, self._most, self._where = tokenizer, eos, most, where
-        self.counts = {"rows": 0, "tokens": 0, "longest": 0, "truncated": 0, "max_length": most}
+        self._names = re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or r"(?!)")
+        self.counts = {"rows": 0, "tokens": 0, "longest": 0, "truncated": 0, "control_tokens": 0, "max_length": most}
+        self.named: Counter[str] = Counter()
 
     def tokenise(self, table: str | Path, prompt: Callable[[str], str]) -> Iterator[list[list[int]]]:
         """The token rows of the column `text`, in batches; `prompt` makes the whole text that is tokenised."""
         with Progress(f"tokenise {self._where}", total=count_rows(table), unit="texts") as bar:
             for batch in read_batches(table, columns=["text"], rows=TEXTS_AT_ONCE):
-                texts = [prompt(text) for text in batch.column("text").to_pylist()]
-                yield self._rows_of(texts)
+                texts = batch.column("text").to_pylist()
+                self._count_names(texts)
+                yield self._rows_of([prompt(text) for text in texts])
                 bar.advance(len(texts))
+
+    def _count_names(self, texts: Sequence[str]) -> None:
+        for names in filter(None, (set(self._names.findall(text)) for text in texts)):
+            self.counts["control_tokens"] += 1
+            self.named.update(names)
 
     def _rows_of(self, texts: Sequence[str]) -> list[list[int]]:
         self._tokenizer.enable_truncation(self._most)
@@ -157,9 +178,10 @@ def _load_tokenizer(folder: str | Path) -> tuple["Tokenizer", int]:
 
     if missing := [name for name in TOKENIZER_FILES if not (Path(folder) / name).is_file()]:
         raise InputError(f"{folder}: {' and '.join(missing)} missing; prepare the model first")
-    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(Path(folder) / TOKENIZER))
     tokenizer.no_padding()
-    named = read_json(Path(folder) / "tokenizer_config.json").get("eos_token")
+    tokenizer.encode_special_tokens = spells_control_tokens(folder)
+    named = read_json(Path(folder) / SETTINGS).get("eos_token")
     eos = tokenizer.token_to_id(named["content"] if isinstance(named, dict) else str(named))
     if eos is None:
         raise InputError(f"{folder}: the tokenizer has no EOS token; use a model whose tokenizer_config.json names it")

@@ -1,9 +1,15 @@
-"""Parquet tables with a fixed schema and layout: equal rows give equal bytes. Also a job's share of a table's rows."""
+"""Parquet tables with a fixed schema and layout: equal rows give equal bytes. Also a job's share of a table's rows.
+
+Ids have 16 bytes each. In memory their type says so (`ID`), which lets code view a column as an array; in files it is
+plain `binary`, since pandas, datasets and what rests on them cannot read Arrow's lists of fixed size, or no fixed size
+at all. Tables that were written with `ID` are read all the same.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -12,7 +18,7 @@ from f2llm.records.files import atomic_path
 
 ROWS_PER_GROUP = 65_536
 Rows = Iterable[pa.RecordBatch | pa.Table]
-ID = pa.binary(16)
+ID, STORED_ID = pa.binary(16), pa.binary()
 NO_ROW = -1  # in place of the number of a row, where there is none
 
 
@@ -46,21 +52,22 @@ def write_table(path: str | Path, *, schema: pa.Schema, rows: Rows, metadata: di
     Raises:
         InputError: a batch lacks a column of `schema` or a value does not fit its type.
     """
-    if metadata:
-        schema = schema.with_metadata(metadata)
+    stored = _retyped(schema, ID, STORED_ID).with_metadata(metadata or None)
     count, waiting, waiting_rows = 0, [], 0
     with atomic_path(path) as aside:
-        with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(aside, stored, compression="zstd") as writer:
             for batch in rows:
                 waiting.append(_fit(batch, schema, where=str(path)))
                 waiting_rows += len(batch)
                 count += len(batch)
                 while waiting_rows >= ROWS_PER_GROUP:
                     table = pa.concat_tables(waiting)
-                    writer.write_table(table.slice(0, ROWS_PER_GROUP).combine_chunks(), row_group_size=ROWS_PER_GROUP)
+                    group = _stored(table.slice(0, ROWS_PER_GROUP).combine_chunks(), stored)
+                    writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                     waiting, waiting_rows = [table.slice(ROWS_PER_GROUP)], waiting_rows - ROWS_PER_GROUP
             if waiting_rows:
-                writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=ROWS_PER_GROUP)
+                group = _stored(pa.concat_tables(waiting).combine_chunks(), stored)
+                writer.write_table(group, row_group_size=ROWS_PER_GROUP)
     return count
 
 
@@ -77,7 +84,8 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table in batches of at most `rows` rows; memory is one row group."""
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(rows, columns=columns and list(columns))
+        for batch in file.iter_batches(rows, columns=columns and list(columns)):
+            yield batch.cast(_retyped(batch.schema, STORED_ID, ID))
 
 
 def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -91,7 +99,8 @@ def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Record
 def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a whole table; for tables that config bounds (queries of a source, tuples, reports)."""
     with pq.ParquetFile(path) as file:
-        return file.read(columns=columns and list(columns))
+        table = file.read(columns=columns and list(columns))
+    return table.cast(_retyped(table.schema, STORED_ID, ID))
 
 
 def count_rows(path: str | Path) -> int:
@@ -103,6 +112,27 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """Key-value metadata that `write_table` stored."""
     stored = pq.read_schema(path).metadata or {}
     return {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
+
+
+def _retyped(schema: pa.Schema, old: pa.DataType, new: pa.DataType) -> pa.Schema:
+    """The schema with `new` for columns, and lists, of type `old`."""
+    for place, field in enumerate(schema):
+        if field.type == old:
+            schema = schema.set(place, field.with_type(new))
+        elif pa.types.is_list(field.type) and field.type.value_type == old:
+            schema = schema.set(place, field.with_type(pa.list_(field.type.value_field.with_type(new))))
+    return schema
+
+
+def _stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with ids of the types of `schema`, which files have."""
+    every_row = pa.array(np.arange(len(table)))
+    for place, field in enumerate(schema):
+        if table.schema.field(place).type != field.type:
+            # Copied by row first: a cast of part of a column copies all that it is a part of.
+            column = table.column(place).take(every_row).cast(field.type)
+            table = table.set_column(place, field, column)
+    return table
 
 
 def _fit(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:

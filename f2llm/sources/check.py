@@ -4,6 +4,7 @@ Only the store of fetched files and the lock file are written.
 """
 
 import itertools
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ EXAMPLES = 10
 MOST_CHARACTERS = 300  # of a text in an example
 FEW_SKIPPED = 0.5  # share of queries; more are worth a warning
 STANZAS = Path("config/sources")
+# Names that models in use have for control tokens; which ones a model has, its tokenizer says.
+CONTROL_TOKENS = re.compile(r"<\|\w+\|>|</?s>|<(?:bos|cls|eos|mask|pad|sep|unk)>|\[(?:BOS|CLS|EOS|MASK|PAD|SEP|UNK)\]")
 
 
 class SourceCheck(NamedTuple):
@@ -143,7 +146,17 @@ def _warnings(source: Source, records: Sequence[Record], counts: dict[str, int],
         )
     if source.licence.commercial == "unknown":
         warnings.append("it is not known whether the licence allows commercial use")
+    if named := [names for record in records if (names := _control_tokens(record))]:
+        warnings.append(
+            f"{len(named):,} texts hold the name of a control token ({', '.join(sorted(set().union(*named)))}); models "
+            "read it as letters, but for those whose stanza says `control_tokens: tokens`"
+        )
     return warnings
+
+
+def _control_tokens(record: Record) -> set[str]:
+    texts = (getattr(record, field, None) for field in ("text", "other"))
+    return {name for text in texts if isinstance(text, str) for name in CONTROL_TOKENS.findall(text)}
 
 
 def _short(text: str) -> str:

@@ -7,7 +7,7 @@ versions give the same folder, byte for byte.
 
 import contextlib
 import io
-import json
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from f2llm.config.build import plain
 from f2llm.config.fetch import FetchedModel
 from f2llm.errors import InputError
+from f2llm.models.config_forms import NEWER, in_both_forms
 from f2llm.models.sentence_modules import check_modules, store_dense
-from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer
-from f2llm.records.files import atomic_folder, check_member_name, clear_left_overs, sha256_path, write_json
+from f2llm.models.tokenizers import both_tokenizer_forms, check_saved_tokenizer, finish_tokenizer
+from f2llm.records.files import atomic_folder, check_member_name, clear_left_overs, read_json, sha256_path, write_json
 from f2llm.sources.archives import RawFile
 from f2llm.sources.fetch import Fetched, fetch_files
 from f2llm.sources.vectors import store_vectors
@@ -42,6 +43,7 @@ NOISE = (
     "transformers_version", "_name_or_path", "_model_name_or_path", "name_or_path", "is_local", "local_files_only",
     "backend",
 )  # fmt: skip
+logger = logging.getLogger(__name__)
 
 
 def prepare_model(model: FetchedModel, *, folder: str | Path, manifest: str | Path) -> dict[str, Any]:
@@ -84,14 +86,16 @@ def _convert(model: FetchedModel, origin: Path, aside: Path, work: Path, *, wher
     loaded.eval()
     _check_geometry(model, loaded.config, where=where)
     loaded.save_pretrained(aside)
+    letters = model.control_tokens == "letters"
     tokenizer = finish_tokenizer(
         _tokenizer_of(origin, where=where),
         append_eos=model.append_eos,
+        letters=letters,
         most_tokens=getattr(loaded.config, "max_position_embeddings", None),
         where=where,
     )
     tokenizer.save_pretrained(aside)
-    _normalise_folder(aside)
+    _normalise_folder(aside, letters=letters, where=where)
     dimensions = store_dense(origin, dense, aside, width=loaded.config.hidden_size, where=where)
     shutil.rmtree(work)
     check_saved_tokenizer(aside, append_eos=model.append_eos, where=where)
@@ -211,15 +215,20 @@ def _tokenizer_of(origin: Path, *, where: str) -> Any:  # noqa: ANN401 - a class
     return AutoTokenizer.from_pretrained(origin, trust_remote_code=False)
 
 
-def _normalise_folder(folder: Path) -> None:
-    """Keep weights, config and tokenizer alone, without the keys that change between machines or versions."""
+def _normalise_folder(folder: Path, *, letters: bool, where: str) -> None:
+    """Keep weights, config and tokenizer alone, without the keys that change between machines or versions.
+
+    What transformers 4 reads under other names is said in both forms. With `letters` the tokenizer takes the name of a
+    control token in a text for letters.
+    """
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if path.name != "config.json" and path.name not in TOKENIZER_FILES and not path.name.endswith(WEIGHT_SUFFIXES):
             path.unlink()
         else:
             path.chmod(0o644)  # safetensors leaves files that only their owner can read
-    for name in ("config.json", "tokenizer_config.json"):
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
-        if content.get("tokenizer_class") == "TokenizersBackend":  # the name in transformers 5; this one both know
-            content["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config, fault = in_both_forms(read_json(folder / "config.json"))
+    if fault:
+        logger.warning("%s: use it with transformers %s alone: %s", where, NEWER, fault)
+    tokenizer = both_tokenizer_forms(read_json(folder / "tokenizer_config.json"), letters=letters)
+    for name, content in (("config.json", config), ("tokenizer_config.json", tokenizer)):
         write_json(folder / name, {key: value for key, value in content.items() if key not in NOISE})

@@ -1,8 +1,23 @@
 """The first model card, written beside the weights: what the model is, how to use it, what it was trained on."""
 
+from f2llm.models.config_forms import NEWER, OLDER
 from f2llm.models.prompts import format_query
 from f2llm.runs.run_file import RunFile
 
+# Which versions of the libraries read the folder, and how a control token's name in a text is read.
+BOTH = (
+    f"The files read the same in transformers {OLDER} with sentence-transformers 5.1 and in transformers {NEWER} with\n"
+    "sentence-transformers 6."
+)
+NEWER_ALONE = (
+    f"The files are for transformers {NEWER} with sentence-transformers 6. Do not use transformers 4, which\n"
+    "would give other vectors or none: {fault}."
+)
+LETTERS = (
+    "The name of a control token in a text is read as letters, in training and by this tokenizer\n"
+    "(`split_special_tokens`)."
+)
+TOKENS = "The name of a control token in a text is read as that token, in training and by this tokenizer."
 PAPER = "arXiv 2510.02294"
 CARD = """---
 library_name: sentence-transformers
@@ -35,6 +50,9 @@ print(model.similarity(queries, passages))
 With `transformers`: put {prompt} before a query, take `last_hidden_state` at each text's
 last token, and normalise it to unit length.
 
+{versions}
+{control_tokens}
+
 ## Data
 
 The model was trained on these sources, after removal of duplicates and of texts that occur in the evaluation.
@@ -54,8 +72,12 @@ training tuple and the row it came from.
 """
 
 
-def model_card(run: RunFile, *, width: int) -> str:
-    """The card of a trained model, in Markdown; `width` is the length of its vectors."""
+def model_card(run: RunFile, *, width: int, letters: bool, older_fault: str) -> str:
+    """The card of a trained model, in Markdown.
+
+    `width` is the length of its vectors, `letters` whether its tokenizer spells control tokens in a text, `older_fault`
+    why transformers 4 does not read it.
+    """
     settings, backbone = run.settings, run.settings.backbone
     stanzas = {source.name: source for source in settings.sources}
     used = [stanzas[source.name] for source in run.sources]
@@ -75,6 +97,8 @@ def model_card(run: RunFile, *, width: int) -> str:
         width=width,
         query=settings.tokens.query_max_length,
         passage=settings.tokens.passage_max_length,
+        versions=NEWER_ALONE.format(fault=older_fault) if older_fault else BOTH,
+        control_tokens=LETTERS if letters else TOKENS,
         prompt=f"`{prompt!r}`" if prompt else "nothing",
         total=len(used),
         unclear=unclear,

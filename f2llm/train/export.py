@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2llm.config.build import plain
+from f2llm.models.config_forms import in_both_forms
 from f2llm.models.prompts import format_query
+from f2llm.models.tokenizers import SETTINGS, both_tokenizer_forms, spells_control_tokens
 from f2llm.records.files import atomic_folder, read_json, write_json
 from f2llm.runs.run_file import MODEL_FILE, RunFile
 from f2llm.train.card import model_card
@@ -24,8 +26,8 @@ def export_model(
 ) -> None:
     """Write the model folder, whole or not at all; the same weights give the same bytes.
 
-    Config and tokenizer are the backbone's. `weights` are all parameters by their name in the backbone, on the CPU;
-    they are stored in float32.
+    Config and tokenizer are the backbone's, in the forms of transformers 4 and 5. `weights` are all parameters by their
+    name in the backbone, on the CPU; they are stored in float32.
     """
     from safetensors.torch import save_file
 
@@ -37,9 +39,14 @@ def export_model(
         contiguous = {name: tensor.detach().float().contiguous() for name, tensor in weights.items()}
         save_file(contiguous, aside / WEIGHTS, metadata={"format": "pt"})
         (aside / WEIGHTS).chmod(0o644)  # safetensors leaves files that only their owner can read
-        width = read_json(backbone / "config.json")["hidden_size"]
+        config, older_fault = in_both_forms(read_json(backbone / "config.json"))
+        letters = spells_control_tokens(backbone)
+        write_json(aside / "config.json", config)
+        write_json(aside / SETTINGS, both_tokenizer_forms(read_json(backbone / SETTINGS), letters=letters))
+        width = config["hidden_size"]
         _write_sentence_transformers(aside, run, width=width)
-        (aside / "README.md").write_text(model_card(run, width=width), encoding="utf-8")
+        card = model_card(run, width=width, letters=letters, older_fault=older_fault)
+        (aside / "README.md").write_text(card, encoding="utf-8")
         write_json(aside / MODEL_FILE, _description(run, identity))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import DatasetCard, ModelCard
 
 from f2llm.records.files import read_json, sha256_path
-from f2llm.records.tables import read_table
+from f2llm.records.tables import count_rows, read_table
 
 RULES = Path(__file__).parents[1] / "unit/publish/crate_rules.py"
 SPEC = importlib.util.spec_from_file_location("crate_rules", RULES)
@@ -37,15 +37,39 @@ def test_the_hub_s_classes_read_the_cards(finished):
     assert (model.license, data.license) == ("cc0-1.0", "cc0-1.0")
 
 
-def test_mlcroissant_reads_every_tuple(finished):
+def test_mlcroissant_reads_every_record_set(finished):
     import mlcroissant
 
     logging.getLogger("absl").setLevel(logging.ERROR)
     dataset = mlcroissant.Dataset(jsonld=str(finished.folder / "results/cards/toy/croissant.json"))
     run = read_json(finished.folder / "results/runs/toy/run.json")
-    for source in run["sources"]:
-        tuples = read_table(finished.folder / source["tuples"])
-        assert len(list(dataset.records(f"{source['name']}-tuples"))) == len(tuples)
+    sets = {
+        f"{source['name']}-{kind}": finished.folder / path
+        for source in run["sources"]
+        for kind, path in {
+            "tuples": source["tuples"],
+            "queries": f"results/curated/{run['variants']['curated']}/{source['name']}/queries.parquet",
+            "passages": f"results/curated/{run['variants']['curated']}/{source['name']}/corpus.parquet",
+        }.items()
+    }
+    assert {records.id for records in dataset.metadata.record_sets} == set(sets)
+    for name, path in sets.items():
+        assert len(list(dataset.records(name))) == count_rows(path), name
+
+
+def test_every_table_of_a_run_opens_in_pandas_duckdb_and_datasets(finished, tmp_path):
+    import duckdb
+    import pandas
+    from datasets import Dataset
+
+    tables = sorted((finished.folder / "results").rglob("*.parquet"))
+    assert len(tables) > 40
+    for path in tables:
+        rows = count_rows(path)
+        assert len(pandas.read_parquet(path)) == rows, path
+        assert duckdb.connect(":memory:").execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchall() or not rows
+        if rows:  # datasets makes no split of an empty file
+            assert len(Dataset.from_parquet(str(path), cache_dir=str(tmp_path)).to_pandas()) == rows, path
 
 
 def test_the_table_of_energy_has_all_jobs(finished):

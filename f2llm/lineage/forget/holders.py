@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from f2llm.errors import InputError
 from f2llm.records.ids import ID_BYTES
+from f2llm.records.tables import ID, STORED_ID
 
 BLOCK = 8 << 20  # whole records of ids
 SKIPPED = (".safetensors", ".distcp", ".offsets", ".f16", ".f32")  # numbers, in which no text or id can be found
@@ -89,7 +90,7 @@ def _columns(path: Path, forms: _Forms) -> Iterator[str]:
 def _holds(column: pa.Array, name: str, forms: _Forms) -> bool:
     while pa.types.is_list(column.type):
         column = pc.list_flatten(column)
-    if pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == ID_BYTES:
+    if column.type in (ID, STORED_ID):
         return not forms.ids.isdisjoint(column.to_pylist())
     if not pa.types.is_string(column.type):
         return False

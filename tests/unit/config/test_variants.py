@@ -22,6 +22,12 @@ def test_a_mining_setting_moves_mining_only():
     assert [a != b for a, b in zip(after, before, strict=True)] == [False, True, False]
 
 
+@pytest.mark.parametrize(("role", "moves"), [("retriever", [False, True, False]), ("backbone", [False, False, True])])
+def test_control_tokens_that_stay_tokens_move_what_the_model_reads(role, moves):
+    before, after = keys(RUN), keys(changed(role, control_tokens="tokens"))
+    assert [a != b for a, b in zip(after, before, strict=True)] == moves
+
+
 def test_a_curation_setting_moves_everything_after_it():
     before, after = (
         keys(RUN),

@@ -17,13 +17,14 @@ def test_what_a_killed_job_left_is_cleared(tmp_path):
 
 
 def test_a_table_in_order_is_used_as_it_is_and_another_is_sorted(tmp_path):
-    for name, ids in (("sorted", [b"a", b"b", b"c"]), ("shuffled", [b"c", b"a", b"b"])):
+    a, b, c = (bytes([letter]) * 16 for letter in b"abc")
+    for name, ids in (("sorted", [a, b, c]), ("shuffled", [c, a, b])):
         pq.write_table(pa.table({"id": ids}), tmp_path / name, row_group_size=2)
 
     with scratch(tmp_path / "it's", memory_mb=100, threads=1) as store:
         assert store.in_order(tmp_path / "sorted", key="id") == tmp_path / "sorted"
         copy = store.in_order(tmp_path / "shuffled", key="id")
-        assert pq.read_table(copy)["id"].to_pylist() == [b"a", b"b", b"c"]
+        assert pq.read_table(copy)["id"].to_pylist() == [a, b, c]
 
 
 def test_equal_rows_are_looked_for_among_live_rows_only(tmp_path):

@@ -61,7 +61,7 @@ def job(tmp_path, monkeypatch):
         for name, schema, rows in (("corpus", CORPUS, docs), ("queries", QUERIES, asked)):
             write_table(tmp_path / name, schema=schema, rows=[pa.Table.from_pylist(rows, schema=schema)])
         model = filled(
-            Model, name="m", fetch=Fetch(kind="local"), format=form, member="", pooling="mean", append_eos=False,
+            Model, name="m", fetch=Fetch(kind="local"), format=form, member="", pooling="mean", append_eos=False, control_tokens="letters",
             query_prompt=prompt, passage_prompt=passage_prompt, licence=LICENCE, reference="",
         )  # fmt: skip
         source = filled(

@@ -3,7 +3,6 @@ import logging
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from f2llm.config.rights import Licence
@@ -348,8 +347,8 @@ def test_tables_are_sorted_typed_and_say_what_they_refer_to(case, related, rule)
     _, tuples, _ = case.mine(rule(negatives=8, max_score=0.5))
     path = case.folder / "out" / "tuples.parquet"
     assert [row["tuple_id"] for row in tuples] == sorted(row["tuple_id"] for row in tuples) and len(tuples) > 20
-    assert pq.read_schema(path).remove_metadata() == TUPLES
-    assert pq.read_schema(case.folder / "out" / "rejected.parquet").remove_metadata() == REJECTED
+    assert read_table(path).schema.remove_metadata() == TUPLES
+    assert read_table(case.folder / "out" / "rejected.parquet").schema.remove_metadata() == REJECTED
     assert read_metadata(path) == {
         "source": "toy",
         "corpus_sha256": sha256_file(case.folder / "out" / "corpus"),

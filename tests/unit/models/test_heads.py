@@ -43,7 +43,7 @@ def original(tmp_path, monkeypatch):
 def test_vectors_are_those_of_sentence_transformers(original, tmp_path, monkeypatch, packed):
     stanza = filled(
         Model, name="dense", fetch=Fetch(kind="local", path="original"), format="folder", member="", pooling="mean",
-        append_eos=False, licence=Licence(id="MIT", commercial="yes", note=""), reference="r",
+        append_eos=False, control_tokens="letters", licence=Licence(id="MIT", commercial="yes", note=""), reference="r",
     )  # fmt: skip
     counts = prepare_model(stanza, folder="out", manifest="out.json")
     assert counts["dimensions"] == vector_length("out") == 6

@@ -9,7 +9,7 @@ from f2llm.config.tokens import Tokens
 from f2llm.config.train import TrainedModel
 from f2llm.errors import InputError
 from f2llm.plan.tokenise import tokenise_source
-from f2llm.records.files import read_json
+from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id
 from f2llm.records.ragged import Rows
 
@@ -91,6 +91,24 @@ def test_meta_says_what_was_made_of_what(toy, backbone, curated):
     assert meta["passages"]["max_length"] == 12
     assert set(meta["files"]) == {f"{n}.{s}" for n in ("passages", "queries", "positives") for s in ("bin", "offsets")}
     assert np.fromfile(folder / "tokens/queries.offsets", "<i8")[-1] == meta["queries"]["tokens"]
+
+
+@pytest.mark.parametrize("letters", [True, False])
+def test_rows_with_control_tokens_are_counted_by_token_and_read_as_the_model_folder_says(toy, tmp_path, letters):
+    model = toy.write_backbone(tmp_path / "model")
+    settings = read_json(model / "tokenizer_config.json")
+    write_json(model / "tokenizer_config.json", settings | {"split_special_tokens": letters})
+    texts = ["a <eos> in it", "<eos> and <pad>", "<eos><eos>", "none"]
+    toy.write_curated(tmp_path, passages=texts, queries=[("what is <pad>", [0])])
+    counts = tokenise(toy, model, tmp_path, limits=(90, 30))
+    assert (counts["passages_control_tokens"], counts["queries_control_tokens"]) == (3, 1)
+    meta = read_json(tmp_path / "tokens" / "meta.json")
+    assert meta["control_tokens"] == {
+        "read_as": "letters" if letters else "tokens",
+        "rows": {"passages": {"<eos>": 3, "<pad>": 1}, "queries": {"<pad>": 1}},
+    }
+    inside = sum(EOS in row[:-1] for row in rows(tmp_path, "passages"))
+    assert inside == (0 if letters else 3)
 
 
 def test_a_tokenizer_without_eos_is_refused(toy, curated, tmp_path):

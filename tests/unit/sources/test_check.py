@@ -78,6 +78,12 @@ def test_what_looks_wrong_is_said(written):
     ]  # fmt: skip
 
 
+def test_texts_with_the_name_of_a_control_token_are_counted(written):
+    rows = [pair(0), {"query": "what is <|im_end|>?", "positive": "ends a turn, as </s> and [SEP] do"}, pair(1)]
+    warning = check_source(written(rows)).warnings[0]
+    assert warning.startswith("2 texts hold the name of a control token (</s>, <|im_end|>, [SEP]);")
+
+
 def test_all_faults_of_a_stanza_are_named(written):
     written([], task="retrival", licence={"id": "MIT", "commercial": "perhaps"})
     with pytest.raises(InputError) as error:

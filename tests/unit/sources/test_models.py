@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import gguf
 import numpy as np
@@ -16,7 +17,7 @@ from f2llm.config.models import Model
 from f2llm.config.rights import Licence
 from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
-from f2llm.models.tokenizers import check_saved_tokenizer, finish_tokenizer
+from f2llm.models.tokenizers import both_tokenizer_forms, check_prompts, check_saved_tokenizer, finish_tokenizer
 from f2llm.records.files import read_json, sha256_path
 from f2llm.sources.models import prepare_model
 
@@ -59,7 +60,7 @@ def local(template, tmp_path):
 def stanza(**changes):
     needed = {
         "name": "tiny", "fetch": Fetch(kind="local", path="tiny"), "format": "folder", "member": "", "pooling": "last",
-        "append_eos": True, "licence": Licence(id="MIT", commercial="yes", note=""), "reference": "r",
+        "append_eos": True, "control_tokens": "letters", "licence": Licence(id="MIT", commercial="yes", note=""), "reference": "r",
     }  # fmt: skip
     return filled(Model, **needed | changes)
 
@@ -193,7 +194,9 @@ def test_a_tokenizer_without_append_eos_stays_as_it_is(local):
 
 def test_a_bos_in_front_stays(tmp_path):
     tokenizer = tiny_tokenizer(bos=True, eos_token="<eos>", bos_token="<bos>")
-    finish_tokenizer(tokenizer, append_eos=True, most_tokens=32, where="model toy").save_pretrained("saved")
+    finish_tokenizer(tokenizer, append_eos=True, letters=True, most_tokens=32, where="model toy").save_pretrained(
+        "saved"
+    )
     check_saved_tokenizer("saved", append_eos=True, where="model toy")
     assert AutoTokenizer.from_pretrained("saved")("a")["input_ids"][0] == 2
 
@@ -202,7 +205,9 @@ def test_a_token_that_the_tokenizer_itself_puts_behind_is_the_eos():
     tokenizer = tiny_tokenizer(eos_token="<bos>", pad_token="<pad>")
     behind = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 0)])
     tokenizer.backend_tokenizer.post_processor = behind
-    finish_tokenizer(tokenizer, append_eos=True, most_tokens=32, where="model toy").save_pretrained("saved")
+    finish_tokenizer(tokenizer, append_eos=True, letters=True, most_tokens=32, where="model toy").save_pretrained(
+        "saved"
+    )
     check_saved_tokenizer("saved", append_eos=True, where="model toy")
     saved = AutoTokenizer.from_pretrained("saved")
     assert (saved.eos_token, saved("a")["input_ids"][-1]) == ("<eos>", 0)
@@ -210,16 +215,18 @@ def test_a_token_that_the_tokenizer_itself_puts_behind_is_the_eos():
 
 def test_without_a_pad_token_eos_stands_in():
     tokenizer = finish_tokenizer(
-        tiny_tokenizer(eos_token="<eos>"), append_eos=True, most_tokens=None, where="model toy"
+        tiny_tokenizer(eos_token="<eos>"), append_eos=True, letters=True, most_tokens=None, where="model toy"
     )
     assert tokenizer.pad_token == "<eos>"
 
 
 def test_a_tokenizer_without_eos_is_refused():
     with pytest.raises(InputError, match="model toy: append_eos is set, but the tokenizer has no EOS token"):
-        finish_tokenizer(tiny_tokenizer(pad_token="<pad>"), append_eos=True, most_tokens=None, where="model toy")
+        finish_tokenizer(
+            tiny_tokenizer(pad_token="<pad>"), append_eos=True, letters=True, most_tokens=None, where="model toy"
+        )
     with pytest.raises(InputError, match="neither a pad nor an EOS token"):
-        finish_tokenizer(tiny_tokenizer(), append_eos=False, most_tokens=None, where="model toy")
+        finish_tokenizer(tiny_tokenizer(), append_eos=False, letters=True, most_tokens=None, where="model toy")
 
 
 def test_a_saved_tokenizer_that_does_not_end_texts_in_eos_is_found_out():
@@ -227,6 +234,58 @@ def test_a_saved_tokenizer_that_does_not_end_texts_in_eos_is_found_out():
     check_saved_tokenizer("saved", append_eos=False, where="model toy")
     with pytest.raises(InputError, match="does not end in one EOS"):
         check_saved_tokenizer("saved", append_eos=True, where="model toy")
+
+
+@pytest.mark.parametrize("append_eos", [True, False])
+def test_control_tokens_in_a_text_are_letters_and_those_around_it_are_ids(local, append_eos):
+    plain = AutoTokenizer.from_pretrained("tiny")
+    prepare(append_eos=append_eos, pooling="last" if append_eos else "mean")
+    ids = AutoTokenizer.from_pretrained("out")("a <eos> b")["input_ids"]
+    assert ids.count(plain.eos_token_id) == append_eos
+    assert plain.decode(ids).removesuffix("<eos>" if append_eos else "") == "a <eos> b"
+    assert json.loads(Path("out/tokenizer_config.json").read_text())["split_special_tokens"] is True
+
+
+def test_control_tokens_stay_tokens_where_the_stanza_says_so(local):
+    prepare(control_tokens="tokens")
+    assert AutoTokenizer.from_pretrained("out")("a <eos> b")["input_ids"].count(0) == 2
+    assert "split_special_tokens" not in json.loads(Path("out/tokenizer_config.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "XLMRobertaTokenizer"])
+@pytest.mark.parametrize("append_eos", [True, False])
+def test_a_vocabulary_of_pieces_that_holds_control_tokens_whole_spells_them_too(tmp_path, name, append_eos):
+    pieces = [("</s>", 0.0), ("<unk>", 0.0), *((letter, -5.0) for letter in "▁</s>ab")]
+    backend = Tokenizer(models.Unigram(pieces, unk_id=1))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", unk_token="<unk>").save_pretrained("raw")
+    settings = json.loads(Path("raw/tokenizer_config.json").read_text())
+    Path("raw/tokenizer_config.json").write_text(json.dumps(settings | {"tokenizer_class": name}))
+    tokenizer = AutoTokenizer.from_pretrained("raw")
+    before = tokenizer("a b", add_special_tokens=False)["input_ids"]
+    tokenizer = finish_tokenizer(tokenizer, append_eos=append_eos, letters=True, most_tokens=32, where="model toy")
+    tokenizer.save_pretrained("saved")
+    settings = json.loads(Path("saved/tokenizer_config.json").read_text())
+    Path("saved/tokenizer_config.json").write_text(json.dumps(both_tokenizer_forms(settings, letters=True)))
+    saved = AutoTokenizer.from_pretrained("saved")
+    assert saved("a b", add_special_tokens=False)["input_ids"] == before
+    assert 0 not in saved("a </s>b", add_special_tokens=False)["input_ids"]
+    assert saved("a b")["input_ids"][-1] == 0 or not append_eos
+
+
+def test_a_list_of_further_special_tokens_has_the_name_that_both_versions_read():
+    forms = both_tokenizer_forms(
+        {"extra_special_tokens": ["<x>"], "tokenizer_class": "TokenizersBackend"}, letters=False
+    )
+    assert forms == {"additional_special_tokens": ["<x>"], "tokenizer_class": "PreTrainedTokenizerFast"}
+
+
+def test_a_prompt_with_a_control_token_is_refused_where_it_would_be_letters(local):
+    prepare()
+    with pytest.raises(InputError, match="holds the control token <eos>, which is read as letters"):
+        check_prompts(["", "query <eos>: "], folder="out", where="model toy")
+    prepare(control_tokens="tokens")
+    check_prompts(["query <eos>: "], folder="out", where="model toy")
 
 
 def permuted(weight, heads):

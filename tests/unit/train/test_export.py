@@ -37,9 +37,10 @@ def test_the_card_names_the_sources_that_the_licence_policy_keeps_out(exported):
     _, run, _ = exported
     barred = (Barred(name="news", reason="licence CC-BY-NC-4.0, commercial use: no"),)
     settings = dataclasses.replace(run.settings, barred=barred)
-    card = model_card(dataclasses.replace(run, settings=settings), width=8)
+    facts = {"width": 8, "letters": True, "older_fault": ""}
+    card = model_card(dataclasses.replace(run, settings=settings), **facts)
     assert "licence policy: news (licence CC-BY-NC-4.0, commercial use: no)." in card
-    assert "licence policy" not in model_card(run, width=8)
+    assert "licence policy" not in model_card(run, **facts)
 
 
 def unit(vectors):
@@ -116,6 +117,17 @@ def test_the_card_lists_every_source_with_its_licence_and_what_of_it_was_trained
     assert "license: cc0-1.0" in card
     assert "Of 3 sources, 0 do not clearly allow commercial use." in card
     assert read_json(exported[0] / "out" / "f2llm.json")["digests"] == {"plan": "abc"}
+
+
+def test_both_versions_of_transformers_find_the_rotary_base_and_the_card_says_so(exported):
+    config = read_json(exported[0] / "out" / "config.json")
+    assert config["rope_theta"] == config["rope_parameters"]["rope_theta"]
+    assert "read the same in transformers 4.57" in (exported[0] / "out" / "README.md").read_text()
+
+
+def test_the_card_of_a_model_that_version_4_cannot_read_names_the_version(exported):
+    card = model_card(exported[1], width=8, letters=True, older_fault="it is scaled by 'proportional'")
+    assert "for transformers 5" in card and "it is scaled by 'proportional'." in card
 
 
 def test_exporting_again_gives_the_same_bytes(exported):

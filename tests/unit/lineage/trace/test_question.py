@@ -293,5 +293,7 @@ def test_the_first_text_of_a_graded_pair_is_found_too(results):
     path = results / "sources/toy/queries.parquet"
     table = pq.read_table(path)
     pair = query_id("sts", "what is asked?\x1fThe answer")
-    pq.write_table(table.slice(0, 1).set_column(0, table.schema.field(0), pa.array([pair], pa.binary(16))), path)
+    pq.write_table(
+        table.slice(0, 1).set_column(0, table.schema.field(0), pa.array([pair], table.schema.field(0).type)), path
+    )
     assert ask(results, text="what is asked?")[0].finding.id == pair.hex()
