@@ -3,7 +3,7 @@
 There is no registry: `adapter: pairs` in a stanza means the function `pairs` of the module
 `f2llm/sources/adapters/pairs.py`, and the stanza's `options` are its keyword arguments. An adapter
 whose first argument is `rows` gets the rows of the files; the options of their layout
-(`formats.rows.RowLayout`) are options of its own then. One whose first argument is `files` reads them
+(`f2llm.rows.layout.RowLayout`) are options of its own then. One whose first argument is `files` reads them
 itself. What the stanzas ask for is checked against the syntax trees, so nothing is imported before
 it is needed.
 """
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from f2llm.errors import InputError
-from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.rows import RawRows, RowLayout
-from f2llm.sources.records import Record
+from f2llm.rows.archives import RawFile
+from f2llm.rows.fields import FieldError
+from f2llm.rows.layout import RowLayout
+from f2llm.rows.reader import RawRows
+from f2llm.sources.records import Record, Skipped
 
 Adapter = Callable[..., Iterator[Record]]
 FOLDER = Path(__file__).parent
@@ -55,22 +57,27 @@ def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: 
     if faults:
         raise InputError(faults)
     read: Adapter = getattr(importlib.import_module(f"{__name__}.{adapter}"), adapter)
+    layout = RowLayout(**{name: value for name, value in options.items() if name in LAYOUT})
+    rows = RawRows(files, layout) if _reads_rows(adapter) else None
     try:
-        yield from _read_rows(read, files, options) if _reads_rows(adapter) else read(files, **options)
+        yield from read(files, **options) if rows is None else _read_rows(read, rows, options)
     except (InputError, OSError, MemoryError):
         raise
+    except FieldError as error:
+        raise InputError(f"source {name}: {rows.place if rows else files[0].name}: {error}") from error
     except Exception as error:
+        place = f" at {rows.place}" if rows and rows.place else ""
         raise InputError(
-            f"source {name}: adapter {adapter!r} cannot read these files ({type(error).__name__}: {error}); "
+            f"source {name}: adapter {adapter!r} cannot read these files ({type(error).__name__}: {error}){place}; "
             "check the stanza's options against the files"
         ) from error
 
 
-def _read_rows(read: Adapter, files: Sequence[RawFile], options: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield the adapter's records of the rows, then one `Skipped` a file for rows that the layout has left out."""
-    rows = RawRows(files, RowLayout(**{name: value for name, value in options.items() if name in LAYOUT}))
+def _read_rows(read: Adapter, rows: RawRows, options: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield the adapter's records of the rows, then what the reader has left out, by file and reason."""
     yield from read(rows, **{name: value for name, value in options.items() if name not in LAYOUT})
-    yield from rows.left_out()
+    for left_out in rows.left_out():
+        yield Skipped(left_out.reason, left_out.file, left_out.row, count=left_out.count)
 
 
 def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
