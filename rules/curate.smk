@@ -137,6 +137,7 @@ rule audit_folder:
     params:
         path=audit_path,
         fields=audit_fields,
+        on_unreadable=audit_policy,
         thresholds={
             "containment": CLEAN.containment,
             "min_words": CLEAN.min_words,

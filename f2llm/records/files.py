@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -33,8 +33,12 @@ def sha256_path(path: str | Path) -> str:
     path = Path(path)
     if path.is_file():
         return sha256_file(path)
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != TIMESTAMP]
-    listing = [f"{file.relative_to(path)}\0{sha256_file(file)}\n" for file in files]
+    return sha256_files(path, [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != TIMESTAMP])
+
+
+def sha256_files(folder: str | Path, files: Iterable[Path]) -> str:
+    """sha256 of the (name, sha256) listing of some files of a folder, in their order."""
+    listing = [f"{file.relative_to(folder)}\0{sha256_file(file)}\n" for file in files]
     return hashlib.sha256("".join(listing).encode()).hexdigest()
 
 

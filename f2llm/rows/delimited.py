@@ -103,7 +103,7 @@ def _check_lines(cells: Sequence[str], lines: _Lines, *, delimiter: str, columns
     if columns < 2:
         return
     longest = max(cells, key=lambda cell: cell.count("\n") + cell.count("\r"))
-    # The first line belongs to the row that the text stands in. In prose a space comes after a comma, between fields none.
+    # The first line is of the row that the text stands in. In prose a space comes after a comma, between fields none.
     behind = [line for line in longest.splitlines()[1:] if line.strip()]
     alike = [line.count(delimiter) == columns - 1 and f"{delimiter} " not in line for line in behind]
     if len(alike) < 2 or sum(alike) < 0.9 * len(alike):
@@ -120,4 +120,4 @@ def _advice(names: Sequence[str], delimiter: str, quoting: str) -> str:
     other = next((mark for mark in OTHER_DELIMITERS if mark != delimiter and mark in names[0]), "")
     if len(names) == 1 and other:
         return f"give the option `delimiter: {other!r}`"
-    return QUOTED_TEXT if quoting == "minimal" else "take the delimiter out of the texts, or quote them: `quoting: minimal`"
+    return QUOTED_TEXT if quoting == "minimal" else "take it out of the texts, or quote them: `quoting: minimal`"

@@ -46,11 +46,16 @@ def list_files(path: str | Path, *, within: Sequence[str | Path] = (".",)) -> Li
     return listing
 
 
+def stays_below(path: str | Path) -> bool:
+    """Whether a path lies below the working directory, as it is written and after its links."""
+    path = Path(path)
+    as_written = bool(path.name) and not path.is_absolute() and ".." not in path.parts
+    return as_written and path.resolve().is_relative_to(Path.cwd().resolve())
+
+
 def local_files(path: str | Path) -> list[Path]:
     """The file `path`, or the files of the folder `path`, sorted; empty if missing or outside the working directory."""
-    top, here = Path(path), Path.cwd().resolve()
-    inside = bool(top.name) and not top.is_absolute() and ".." not in top.parts and top.resolve().is_relative_to(here)
-    return list_files(top).files if inside else []
+    return list_files(path).files if stays_below(path) else []
 
 
 def _walk(folder: Path, above: list[Path], allowed: list[Path], listing: Listing) -> None:
@@ -60,7 +65,8 @@ def _walk(folder: Path, above: list[Path], allowed: list[Path], listing: Listing
             if path.name != TIMESTAMP:
                 listing.hidden.append(path)
         elif fault := _fault(path, above, allowed):
-            listing.faults.append(f"{path}: {fault}")
+            shown = os.fsencode(path).decode("utf-8", "replace")
+            listing.faults.append(f"{shown}: {fault}")
         elif path.is_dir():
             _walk(path, [*above, path.resolve()], allowed, listing)
         elif path.is_file():

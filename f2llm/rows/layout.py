@@ -1,4 +1,4 @@
-"""Where rows lie and how: a file or the member of an archive, the format that its suffix names, the options of a reader."""
+"""Where rows lie and how: a file or the member of an archive, the format by its suffix, the options of a reader."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

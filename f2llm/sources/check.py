@@ -13,8 +13,8 @@ from typing import NamedTuple
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import read_stanza
 from f2llm.errors import InputError
-from f2llm.sources.adapters import check_adapters, read_records
 from f2llm.rows.archives import raw_files
+from f2llm.sources.adapters import check_adapters, read_records
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import Fetched, fetch_files
 from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped

@@ -24,8 +24,8 @@ from f2llm.records import sql
 from f2llm.records.files import clear_left_overs, read_json
 from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
 from f2llm.records.tables import write_table
-from f2llm.sources.adapters import read_records
 from f2llm.rows.archives import RawFile, raw_files
+from f2llm.sources.adapters import read_records
 from f2llm.sources.collapse import merge_queries
 from f2llm.sources.exclude import without_excluded
 from f2llm.sources.records import PASSAGE, QUERY, Record

@@ -1,6 +1,6 @@
 """Inputs and parameters of the jobs that curate."""
 
-import f2llm.curate.folder
+from f2llm.rows.files import local_files
 
 SCORED = sorted({TASKS[task].source for task in TASKS_OF["drawn"]})
 SPLITS_OF = {
@@ -73,7 +73,7 @@ def missing_texts_policy(wildcards):
 
 def audited_files(wildcards):
     """Files of an audited folder, as inputs, so that an edit is seen; the script reports a missing folder."""
-    return f2llm.curate.folder.audited_files(RUN.audit[wildcards.audit].path)
+    return local_files(RUN.audit[wildcards.audit].path)
 
 
 def audit_path(wildcards):
@@ -84,3 +84,8 @@ def audit_path(wildcards):
 def audit_fields(wildcards):
     """The columns that an audit reads."""
     return list(RUN.audit[wildcards.audit].fields)
+
+
+def audit_policy(wildcards):
+    """What an audit does about files that it cannot read."""
+    return RUN.audit[wildcards.audit].on_unreadable

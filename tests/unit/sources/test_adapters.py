@@ -10,8 +10,8 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.records.ids import split_of
-from f2llm.sources.adapters import read_records
 from f2llm.rows.archives import RawFile
+from f2llm.sources.adapters import read_records
 from f2llm.sources.records import Labelled, Pair, Passage, Query, Skipped
 
 OBO = r"""format-version: 1.2
