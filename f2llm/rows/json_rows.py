@@ -99,8 +99,8 @@ def _checked(value: Any, text: str, *, place: str, layout: RowLayout) -> Values 
     if not isinstance(value, dict):
         if isinstance(value, Flaw):
             return value
-        advice = "name its entries with the option `columns`" if isinstance(value, list) else "write {...}"
-        return Flaw(f"{place}: not a JSON object ({text.strip()[:40]!r}); {advice}", {}, broken=True)
+        named = ", or name its entries in the stanza's option `columns`" if isinstance(value, list) else ""
+        return Flaw(f"{place}: not a JSON object ({text.strip()[:40]!r}); write {{...}}{named}", {}, broken=True)
     if _SURROGATE.search(text) and not _is_unicode(value):
         return Flaw(NOT_UNICODE, value)
     return value

@@ -11,7 +11,8 @@ from f2llm.rows.archives import COMPRESSIONS, RawFile
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
-SUFFIXES = (*JSON_LINES, ".json", *DELIMITERS, ".parquet", ".xlsx", ".txt")  # each may be compressed
+TABLES = (*JSON_LINES, ".json", *DELIMITERS, ".parquet", ".xlsx")
+SUFFIXES = (*TABLES, ".txt")  # each may be compressed
 TEXT_COLUMN = "text"  # of files that hold one text a line
 TOO_SHORT = "row has fewer fields than there are columns"
 NOT_UNICODE = "text is not valid Unicode"
@@ -63,9 +64,9 @@ class RowFile(NamedTuple):
         return plain.stem if plain.suffix.lower() in SUFFIXES else plain.name
 
 
-def holds_rows(name: str) -> bool:
-    """Whether the suffix of a file is one that rows are read of."""
-    return _uncompressed(name).suffix.lower() in SUFFIXES
+def holds_rows(name: str, *, of: Collection[str] = SUFFIXES) -> bool:
+    """Whether the suffix of a file, without that of a compression, is one of those that rows are read of."""
+    return _uncompressed(name).suffix.lower() in of
 
 
 def _uncompressed(name: str) -> PurePosixPath:

@@ -104,7 +104,7 @@ def test_hidden_members_are_no_data(write, read_needed):
         ("a.json", '[{"a": 1},\n {"a": 1, "a": 2}]', r"entry 1 \(line 2\): not JSON \(the key 'a' is there twice\)"),
         ("a.jsonl", "{\n", "line 1: not a JSON object"),
         ("a.jsonl", '{"a": ' + "[" * 100_000, r"line 1: not a JSON object \(nested too deeply\)"),
-        ("a.jsonl", "[1, 2]\n", r"line 1: not a JSON object \('\[1, 2\]'\); name its entries with the option `columns`"),
+        ("a.jsonl", "[1, 2]\n", r"line 1: not a JSON object \('\[1, 2\]'\); write {...}, or name its entries in the stanza's option `columns`"),
         ("a.json", "[1]", r"entry 0 \(line 1\): not a JSON object \('1'\); write"),
         ("a.json", '[{"a": 1}\n', "entry 0 .*: neither a comma nor the end of the list comes after it"),
         ("a.json", '[{"a": 1}]\n[{"a": 2}]', "something comes after the end of the list"),
