@@ -156,7 +156,9 @@ def _hit_tables(
         yield pa.table(own | evaluation.columns(hits))
     # Raised before the table is whole, so that no half-audited folder leaves a result.
     if fail and tally.unread:
-        raise InputError([*tally.unread, "audit: take these files out, or set `on_unreadable: skip` to go without them"])
+        raise InputError(
+            [*tally.unread, "audit: take these files out, or set `on_unreadable: skip` to go without them"]
+        )
 
 
 def _batches(top: Path, files: Sequence[Path], fields: Sequence[str], tally: _Tally) -> Iterator[list[AuditedText]]:

@@ -38,7 +38,9 @@ def task_rows(task: Task) -> int:
         return task.mteb.texts
     if task.data:
         # An absent folder has no tables, and the job that reads it reports that.
-        tables = [path for path in sorted(Path(task.data).glob("*")) if path.is_file() and holds_rows(path.name, of=TABLES)]
+        tables = [
+            path for path in sorted(Path(task.data).glob("*")) if path.is_file() and holds_rows(path.name, of=TABLES)
+        ]
         return sum(_file_rows(str(path), path.stat().st_mtime_ns) for path in tables)
     return (task.queries or UNSTATED_TEXTS) + (task.passages or 0) + (task.train_texts or 0)
 

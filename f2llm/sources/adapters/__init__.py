@@ -47,37 +47,53 @@ def check_adapters(sources: Iterable[Adapted]) -> list[str]:
     return [fault for source in sources for fault in _faults(source.name, source.adapter, source.options)]
 
 
+class Reader:
+    """The records that the adapter makes of the files of the source `name`.
+
+    Raises:
+        InputError: the adapter does not fit; when it is iterated, that the files are not what it expects.
+    """
+
+    def __init__(self, files: Sequence[RawFile], *, name: str, adapter: str, options: Mapping[str, Any]) -> None:
+        if faults := _faults(name, adapter, options):
+            raise InputError(faults)
+        self._files, self._name, self._adapter = files, name, adapter
+        layout = {option: value for option, value in options.items() if _reads_rows(adapter) and option in LAYOUT}
+        self._options = {option: value for option, value in options.items() if option not in layout}
+        self._rows = RawRows(files, RowLayout(**layout)) if _reads_rows(adapter) else None
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield what the adapter yields."""
+        read: Adapter = getattr(importlib.import_module(f"{__name__}.{self._adapter}"), self._adapter)
+        try:
+            yield from read(self._rows or self._files, **self._options)
+        except (InputError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            place = self._rows.place if self._rows else ""
+            if isinstance(error, FieldError):
+                raise InputError(f"source {self._name}: {place}: {error}") from error
+            raise InputError(
+                f"source {self._name}: adapter {self._adapter!r} cannot read these files "
+                f"({type(error).__name__}: {error}{place and f', at {place}'}); check the stanza's options against the "
+                "files"
+            ) from error
+
+    def left_out(self) -> Iterator[Skipped]:
+        """Yield the rows that never reached the adapter so far, as one record a file and reason."""
+        for rows in self._rows.left_out() if self._rows else ():
+            yield Skipped(rows.reason, rows.file, rows.row, count=rows.count)
+
+
 def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield the records that the adapter makes of the files of the source `name`.
+    """Yield the records of the source `name`, and what was left out before the adapter saw it.
 
     Raises:
         InputError: the adapter does not fit, or the files are not what it expects.
     """
-    faults = _faults(name, adapter, options)
-    if faults:
-        raise InputError(faults)
-    read: Adapter = getattr(importlib.import_module(f"{__name__}.{adapter}"), adapter)
-    layout = RowLayout(**{name: value for name, value in options.items() if name in LAYOUT})
-    rows = RawRows(files, layout) if _reads_rows(adapter) else None
-    try:
-        yield from read(files, **options) if rows is None else _read_rows(read, rows, options)
-    except (InputError, OSError, MemoryError):
-        raise
-    except FieldError as error:
-        raise InputError(f"source {name}: {rows.place if rows else files[0].name}: {error}") from error
-    except Exception as error:
-        place = f" at {rows.place}" if rows and rows.place else ""
-        raise InputError(
-            f"source {name}: adapter {adapter!r} cannot read these files ({type(error).__name__}: {error}){place}; "
-            "check the stanza's options against the files"
-        ) from error
-
-
-def _read_rows(read: Adapter, rows: RawRows, options: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield the adapter's records of the rows, then what the reader has left out, by file and reason."""
-    yield from read(rows, **{name: value for name, value in options.items() if name not in LAYOUT})
-    for left_out in rows.left_out():
-        yield Skipped(left_out.reason, left_out.file, left_out.row, count=left_out.count)
+    reader = Reader(files, name=name, adapter=adapter, options=options)
+    yield from reader
+    yield from reader.left_out()
 
 
 def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:

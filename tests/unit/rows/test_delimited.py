@@ -7,7 +7,7 @@ import pytest
 from f2llm.errors import InputError
 from f2llm.rows.layout import TOO_SHORT
 
-QUOTED = "query\tpositive\nwhich screen\ta 5\" one\nwho said it\t\"Hello\" said the clerk\nwhich title\t\"Ulysses\nhow long\ttwo weeks\n"
+QUOTED = 'query\tpositive\nwhich screen\ta 5" one\nwho said it\t"Hello" said the clerk\nwhich title\t"Ulysses\nhow long\ttwo weeks\n'
 
 
 def pairs(rows):
@@ -52,7 +52,9 @@ def test_quotation_marks_are_letters_where_tabs_part_the_fields(write, read):
 
 
 def test_a_stanza_may_say_what_quotation_marks_are(write, read):
-    assert pairs(read(write("a.tsv", 'q\tp\nx\t"one\ttwo ""three"""\n'), quoting="minimal")) == [("x", 'one\ttwo "three"')]
+    assert pairs(read(write("a.tsv", 'q\tp\nx\t"one\ttwo ""three"""\n'), quoting="minimal")) == [
+        ("x", 'one\ttwo "three"')
+    ]
     assert pairs(read(write("a.csv", 'q,p\nx,"one\n'), quoting="none")) == [("x", '"one')]
     with pytest.raises(InputError, match="'all' is not known; write none or minimal"):
         read(write("a.csv", "q,p\n"), quoting="all")
@@ -61,7 +63,9 @@ def test_a_stanza_may_say_what_quotation_marks_are(write, read):
 @pytest.mark.parametrize("behind", ["how long,two weeks\n", "how long,two weeks\n" * 30, ""])
 def test_a_quotation_mark_that_nobody_closes_is_an_error_where_it_opens(write, read, behind):
     path = write("a.csv", 'query,positive\nwho,the clerk\nwhich title,"Ulysses\n' + behind)
-    with pytest.raises(InputError, match=r"a\.csv: row 2 \(line 3\): a quotation mark opens a text and nothing closes it"):
+    with pytest.raises(
+        InputError, match=r"a\.csv: row 2 \(line 3\): a quotation mark opens a text and nothing closes it"
+    ):
         read(path)
 
 
@@ -75,7 +79,9 @@ def test_a_text_of_very_many_lines_is_an_error_where_it_opens(write, read):
 def test_rows_between_two_stray_marks_are_not_taken_for_one_text(write, read, columns, rows):
     row = ",".join("abcdefgh"[:columns])
     path = write("a.csv", f'{row}\n{row[:-1]}"Ulysses\n' + f"{row}\n" * rows + f'{row[:-1]}5"\n')
-    with pytest.raises(InputError, match=rf"row 1 \(line 2\): a quotation mark opens a text of {rows + 2} lines that look like rows"):
+    with pytest.raises(
+        InputError, match=rf"row 1 \(line 2\): a quotation mark opens a text of {rows + 2} lines that look like rows"
+    ):
         read(path)
 
 
@@ -115,9 +121,13 @@ def test_a_byte_order_mark_is_no_part_of_a_name(write, read):
 
 def test_another_delimiter_is_advised_where_the_header_holds_one(write, read, read_needed):
     path = write("a.csv", "query;positive\nq;p\n")
-    with pytest.raises(InputError, match="no column 'query'; it has 'query;positive': give the option `delimiter: ';'`"):
+    with pytest.raises(
+        InputError, match="no column 'query'; it has 'query;positive': give the option `delimiter: ';'`"
+    ):
         read_needed(path, "query")
-    with pytest.raises(InputError, match="2 fields for the only column 'query;positive'; give the option `delimiter: ';'`"):
+    with pytest.raises(
+        InputError, match="2 fields for the only column 'query;positive'; give the option `delimiter: ';'`"
+    ):
         read(write("b.csv", "query;positive\nq;one, two\n"))
     assert pairs(read(path, delimiter=";")) == [("q", "p")]
 

@@ -126,7 +126,10 @@ def test_rows_that_are_lists_get_the_names_of_the_option_columns(write, read_nee
 
 
 def test_a_list_of_lists_gets_the_names_of_the_option_columns(write, read):
-    assert read(write("a.json", '[["q", "p"],\n["r", "s"]]'), columns=["a", "b"]) == [{"a": "q", "b": "p"}, {"a": "r", "b": "s"}]
+    assert read(write("a.json", '[["q", "p"],\n["r", "s"]]'), columns=["a", "b"]) == [
+        {"a": "q", "b": "p"},
+        {"a": "r", "b": "s"},
+    ]
 
 
 def book(path, **sheets):
@@ -141,7 +144,13 @@ def book(path, **sheets):
 
 
 def test_a_workbook_is_read_as_values(read, tmp_path):
-    rows = [("text", "label", None), ("one", 1, None), (None, None, None), ("_x000D_ two", "#N/A", None), ("=1+1", True, None)]
+    rows = [
+        ("text", "label", None),
+        ("one", 1, None),
+        (None, None, None),
+        ("_x000D_ two", "#N/A", None),
+        ("=1+1", True, None),
+    ]
     path = book(tmp_path / "a.XLSX", First=rows, Empty=[])
     assert read(path) == [
         {"text": "one", "label": 1}, {"text": "\r two", "label": None}, {"text": None, "label": True},

@@ -32,7 +32,9 @@ def test_tables_are_read_by_row(tmp_path, suffix):
     elif "j" in suffix.lower():
         path.write_text("".join(json.dumps({"body": text}) + "\n" for text in ("one", "", "two")))
     else:
-        path.write_text('note,body\n0,one\n1,""\n2,two\n'.replace(",", "\t" if suffix[0] == "t" else ",").replace('""', ""))
+        path.write_text(
+            'note,body\n0,one\n1,""\n2,two\n'.replace(",", "\t" if suffix[0] == "t" else ",").replace('""', "")
+        )
     assert texts(path, column="body") == [(path.name, 1, "one"), (path.name, 3, "two")]
     with pytest.raises(InputError, match="no column 'text'"):
         list(read_texts(path))
