@@ -14,6 +14,11 @@ LOOKALIKE_LINES = 20  # of a quoted text whose lines all look like rows of two c
 LEAST_LOOKALIKES = 4
 OTHER_DELIMITERS = ";\t|,"
 QUOTED_TEXT = 'a text that holds a delimiter, a line end or a quotation mark stands between marks: "like ""this"""'
+# What the parser's own words mean here.
+_MEANINGS = {
+    "end of data": "a quotation mark opens a text and nothing closes it",
+    "new-line": "a carriage return stands in a text without marks around it",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +64,7 @@ class _Lines:
     def __init__(self, text: io.TextIOBase, file: RowFile, *, comment: str) -> None:
         self._text, self._file, self._comment = text, file, comment
         self.number = self.first = self.rows = 0
+        self._returns_end_lines = False
 
     @property
     def place(self) -> str:
@@ -69,16 +75,24 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._text)
-        self.number += 1
+        line = self._read()
         if self.first:
             if self.number - self.first > MOST_ROW_LINES:
                 raise csv.Error(f"a quotation mark opens a text of more than {MOST_ROW_LINES:,} lines")
             return line
         while self._comment and line.startswith(self._comment):
-            line = next(self._text)
-            self.number += 1
+            line = self._read()
         self.first = self.number
+        return line
+
+    def _read(self) -> str:
+        """The next line; a carriage return alone ends one only in files whose first line it ends."""
+        line = next(self._text)
+        self.number += 1
+        if self.number == 1:
+            self._returns_end_lines = line.endswith("\r")
+        while line.endswith("\r") and not self._returns_end_lines:
+            line += next(self._text, "\n")
         return line
 
 
@@ -89,7 +103,7 @@ def _next_row(reader: Iterator[list[str]], lines: _Lines) -> list[str] | None:
         return next(reader, None)
     except csv.Error as error:
         lines.rows += 1
-        fault = "a quotation mark opens a text and nothing closes it" if "end of data" in str(error) else str(error)
+        fault = next((meaning for words, meaning in _MEANINGS.items() if words in str(error)), str(error))
         raise InputError(
             f"{lines.place}: {fault}; {QUOTED_TEXT}. Where marks are plain letters give the option `quoting: none`"
         ) from error

@@ -132,6 +132,20 @@ def test_another_delimiter_is_advised_where_the_header_holds_one(write, read, re
     assert pairs(read(path, delimiter=";")) == [("q", "p")]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_the_first_one_does(write, read, end):
+    assert pairs(read(write("a.csv", f'q,p{end}x,"one{end}two"{end}{end}y,z'))) == [("x", f"one{end}two"), ("y", "z")]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_carriage_return_in_a_text_without_marks_does_not_cut_it(write, read, name):
+    mark = "\t" if name == "a.tsv" else ","
+    with pytest.raises(
+        InputError, match=r"row 1 \(line 2\): a carriage return stands in a text without marks around it"
+    ):
+        read(write(name, f"q{mark}p\nx{mark}one\rtwo\n"))
+
+
 def test_blank_lines_are_no_rows_and_empty_texts_are(write, read):
     assert pairs(read(write("a.csv", 'text\n\n""\n\r\nx\n'))) == [("",), ("x",)]
     assert read(write("b.csv", "")) == []
