@@ -44,7 +44,7 @@ def delimited_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]
                 names = unique_names(cells, where=place.where)
                 continue
             lines.rows += 1
-            if lines.number > lines.first:
+            if lines.number > lines.first + 1:
                 _check_lines(cells, lines, delimiter=delimiter, columns=len(names))
             if len(cells) == len(names):
                 yield dict(zip(names, cells, strict=True))
@@ -91,7 +91,7 @@ class _Lines:
         self.number += 1
         if self.number == 1:
             self._returns_end_lines = line.endswith("\r")
-        while line.endswith("\r") and not self._returns_end_lines:
+        while line[-1] == "\r" and not self._returns_end_lines:
             line += next(self._text, "\n")
         return line
 

@@ -74,15 +74,17 @@ def parquet_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
 
 def _rows_of(batch: "pa.RecordBatch") -> list[dict[str, Any]]:
     """The rows of a batch; one with a text that is not UTF-8 lacks that column."""
+    # Asked for only where there are maps: it is slow.
+    maps = {"maps_as_pydicts": "strict"} if "map<" in str(batch.schema.types) else {}
     try:
-        return batch.to_pylist(maps_as_pydicts="strict")
+        return batch.to_pylist(**maps)
     except UnicodeDecodeError:
         if len(batch) > 1:
             return [row for number in range(len(batch)) for row in _rows_of(batch.slice(number, 1))]
     row = {}
     for name in batch.schema.names:
         try:
-            row[name] = batch[name].to_pylist(maps_as_pydicts="strict")[0]
+            row[name] = batch[name].to_pylist(**maps)[0]
         except UnicodeDecodeError:
             continue
     return [row]

@@ -138,3 +138,9 @@ def test_a_parquet_text_that_is_not_utf_8_is_left_out_and_counted(read_needed, t
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array(["ab", "cd"]).buffers()[:2] + [pa.py_buffer(b"ab\xff\xfe")])
     pq.write_table(pa.table({"query": ["q", "r"], "positive": broken}), tmp_path / "a.parquet")
     assert read_needed(tmp_path / "a.parquet", "query") == ([{"query": "q", "positive": "ab"}], [(NOT_UNICODE, 1)])
+
+
+def test_maps_of_parquet_are_objects(read, tmp_path):
+    maps = pa.array([[("a", 1.0), ("b", float("nan"))], None], pa.map_(pa.string(), pa.float64()))
+    pq.write_table(pa.table({"x": maps}), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == [{"x": {"a": 1.0, "b": None}}, {"x": None}]
