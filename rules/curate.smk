@@ -139,6 +139,7 @@ rule audit_folder:
         path=audit_path,
         fields=audit_fields,
         content=audited_content,
+        on_unreadable=audit_policy,
         thresholds={
             "containment": CLEAN.containment,
             "min_words": CLEAN.min_words,

@@ -31,7 +31,6 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 SEARCHED = {"retrieval": ("queries", "corpus", "qrels"), "reranking": ("queries", "corpus", "qrels", "top_ranked")}
-FILE_SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv")  # of the user's files
 TITLE = "title"  # of a passage in the user's files; comes before its text
 
 

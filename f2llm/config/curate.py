@@ -52,3 +52,4 @@ class Audit:
 
     path: str
     fields: tuple[str, ...]
+    on_unreadable: Literal["fail", "skip"]

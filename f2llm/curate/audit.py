@@ -1,7 +1,5 @@
 """Audit of a folder of rows made elsewhere: which of its texts contain evaluation texts of a benchmark."""
 
-import gzip
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,24 +7,29 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from f2llm.curate.decontaminate import EvaluationTexts
-from f2llm.curate.folder import PARQUET, audited_files
 from f2llm.curate.passages import comparable
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.records.files import clear_left_overs, write_json
 from f2llm.records.sql import ask
 from f2llm.records.tables import write_table
+from f2llm.rows.archives import RawFile
+from f2llm.rows.files import is_hidden, list_files, stays_below
+from f2llm.rows.layout import Flaw, RowFile, RowLayout, Values, holds_rows
+from f2llm.rows.reader import sound_rows
+from f2llm.rows.tables import ALL_SHEETS
 
 TEXTS_PER_PART = 1024
+ARCHIVES = (".zip", ".whl")
+LAYOUT = RowLayout(sheet=ALL_SHEETS)
 logger = logging.getLogger(__name__)
 
 # audits/{index}/{name}/hits.parquet; in the order of the files, rows and fields, then by task.
 AUDIT_HITS = pa.schema(
     [
-        pa.field("file", pa.string(), nullable=False),  # relative to the folder
+        pa.field("file", pa.string(), nullable=False),  # relative to the folder, "archive!member" inside an archive
         pa.field("row", pa.int64(), nullable=False),  # 0-based ordinal in the file
         pa.field("field", pa.string(), nullable=False),  # column, inner ones as outer.inner
         pa.field("task", pa.string(), nullable=False),
@@ -53,47 +56,62 @@ class AuditedText(NamedTuple):
 
 
 def audit_folder(
-    folder: str | Path, *, fields: Sequence[str], evaluation: EvaluationTexts, hits: str | Path, summary: str | Path
+    folder: str | Path,
+    *,
+    fields: Sequence[str],
+    evaluation: EvaluationTexts,
+    hits: str | Path,
+    summary: str | Path,
+    on_unreadable: str = "fail",
 ) -> dict[str, Any]:
     """Write every (text, task) hit of the rows below `folder` (schema AUDIT_HITS) and a summary; return counts.
 
-    Reads *.jsonl, *.jsonl.gz and *.parquet; `fields` are columns, "outer.inner" for those inside
-    others and inside lists of objects, empty for all that hold text. Memory: one part of the texts.
+    Reads what sources read, in zip archives too; `fields` are columns, "outer.inner" for those inside others and
+    inside lists of objects, empty for all that hold text. Memory: one part of the texts. With `on_unreadable` "skip"
+    the summary lists what could not be read.
 
     Raises:
-        InputError: no such files, a line that is no JSON object, or a field that no row has.
+        InputError: no such files, files that cannot be read, or a field that no row has.
     """
     top = Path(folder)
-    files = audited_files(top)
-    if not files:
+    listing = list_files(top) if stays_below(top) else None
+    if not listing or not (listing.files or listing.faults):
         raise InputError(
-            f"{folder}: no *.jsonl, *.jsonl.gz or *.parquet file below it, or it lies outside {Path.cwd()}; "
+            f"{folder}: no file below it, or it lies outside {Path.cwd()}; "
             "correct the path, or copy or mount the folder below the working directory"
         )
+    if listing.remark:
+        logger.warning("%s: %s", folder, listing.remark)
     clear_left_overs(Path(hits).parent)
-    tally = _Tally()
+    tally = _Tally(listing.faults)
     with Progress(f"audit {folder}", total=None, unit="texts") as bar:
-        count = write_table(hits, schema=AUDIT_HITS, rows=_hit_tables(top, files, fields, evaluation, tally, bar))
+        tables = _hit_tables(top, listing.files, fields, evaluation, tally, bar, fail=on_unreadable != "skip")
+        count = write_table(hits, schema=AUDIT_HITS, rows=tables)
     if absent := sorted(set(fields) - set(tally.fields)):
         absent, seen = ", ".join(map(repr, absent)), ", ".join(sorted(tally.seen))
         raise InputError(f"{folder}: no row has text in the field {absent}; name some of those that have: {seen}")
-    content = _summary(tally, Path(hits), files=len(files), count=count)
+    for fault in tally.unread:
+        logger.warning("not read: %s", fault)
+    content = _summary(tally, Path(hits), count=count)
     write_json(summary, content)
     for task, hit in content["tasks"].items():
         logger.info("%s: %d texts in %d rows hit %d evaluation texts", task, *hit.values())
-    return {key: value for key, value in content.items() if not isinstance(value, dict)}
+    return {key: value for key, value in content.items() if not isinstance(value, dict | list)}
 
 
 class _Tally:
     """Counts of what was read, for the summary."""
 
-    def __init__(self) -> None:
+    def __init__(self, unread: Sequence[str]) -> None:
+        self.unread = list(unread)  # a line for each file that could not be read, or not to its end
+        self.files = 0  # that were read to their end
         self.fields: Counter[str] = Counter()  # field -> texts matched
         self.seen: set[str] = set()  # fields with text, matched or not
+        self.bytes: set[str] = set()  # fields that hold bytes, which are no text
         self.corpora: Counter[str] = Counter()  # task -> texts that equal one of its retrieval corpus
 
 
-def _summary(tally: _Tally, hits: Path, *, files: int, count: int) -> dict[str, Any]:
+def _summary(tally: _Tally, hits: Path, *, count: int) -> dict[str, Any]:
     tasks = ask(
         'SELECT task, count(*), count(DISTINCT (file, "row")), count(DISTINCT test_text) FROM read_parquet(?) '
         "WHERE counts GROUP BY task ORDER BY task",
@@ -103,7 +121,10 @@ def _summary(tally: _Tally, hits: Path, *, files: int, count: int) -> dict[str, 
         'SELECT count_if(counts), count(DISTINCT (file, "row")) FILTER (counts) FROM read_parquet(?)', [hits]
     )
     return {
-        "files": files,
+        "files": tally.files,
+        "files_not_read": len(tally.unread),
+        "not_read": tally.unread,
+        "columns_of_bytes": sorted(tally.bytes),
         "texts": tally.fields.total(),
         "texts_by_field": dict(sorted(tally.fields.items())),
         "hits": counting,
@@ -115,7 +136,14 @@ def _summary(tally: _Tally, hits: Path, *, files: int, count: int) -> dict[str, 
 
 
 def _hit_tables(
-    top: Path, files: Sequence[Path], fields: Sequence[str], evaluation: EvaluationTexts, tally: _Tally, bar: Progress
+    top: Path,
+    files: Sequence[Path],
+    fields: Sequence[str],
+    evaluation: EvaluationTexts,
+    tally: _Tally,
+    bar: Progress,
+    *,
+    fail: bool,
 ) -> Iterator[pa.Table]:
     for cells in _batches(top, files, fields, tally):
         forms = [comparable(cell.text) for cell in cells]
@@ -126,52 +154,65 @@ def _hit_tables(
         hit_cells = [cells[position]._asdict() for position in hits.position.tolist()]
         own = {name: [cell[name] for cell in hit_cells] for name in AuditedText._fields}
         yield pa.table(own | evaluation.columns(hits))
+    # Raised before the table is whole, so that no half-audited folder leaves a result.
+    if fail and tally.unread:
+        raise InputError(
+            [*tally.unread, "audit: take these files out, or set `on_unreadable: skip` to go without them"]
+        )
 
 
 def _batches(top: Path, files: Sequence[Path], fields: Sequence[str], tally: _Tally) -> Iterator[list[AuditedText]]:
     """Yield the texts of the chosen fields, some TEXTS_PER_PART at a time."""
     batch: list[AuditedText] = []
-    for path in files:
-        name = path.relative_to(top).as_posix()
-        for row, content in enumerate(_read_rows(path)):
-            for field, text in _texts_of(content, ""):
-                tally.seen.add(field)
-                if text and (not fields or field in fields):
-                    batch.append(AuditedText(name, row, field, text))
-            if len(batch) >= TEXTS_PER_PART:
-                yield batch
-                batch = []
+    for place in _places(top, files, tally):
+        try:
+            for row, content in enumerate(sound_rows(place, LAYOUT)):
+                batch += _chosen(content, fields, tally, file=place.where, row=row)
+                if len(batch) >= TEXTS_PER_PART:
+                    yield batch
+                    batch = []
+            tally.files += 1
+        except InputError as error:
+            tally.unread += error.faults
     if batch:
         yield batch
 
 
-def _read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    if path.name.endswith(PARQUET):
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(TEXTS_PER_PART):
-                    yield from batch.to_pylist()
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: not readable as Parquet ({error}); mend it or take it out") from error
-        return
-    opened = gzip.open if path.name.endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        number = 1
-        try:
-            for line in file:
-                if line.strip():
-                    content = json.loads(line)
-                    if not isinstance(content, dict):
-                        raise ValueError(f"a {type(content).__name__}, not an object")
-                    yield content
-                number += 1
-        except (ValueError, EOFError, gzip.BadGzipFile) as error:
-            raise InputError(f"{path}: line {number}: not a JSON object ({error}); mend it or take it out") from error
+def _places(top: Path, files: Sequence[Path], tally: _Tally) -> Iterator[RowFile]:
+    """Yield the files and members of archives that hold rows; the others are noted as not read."""
+    for path in files:
+        file, members = RawFile(path, name=path.relative_to(top).as_posix()), [""]
+        if path.suffix.lower() in ARCHIVES:
+            try:
+                members = [member for member in file.members() if not is_hidden(member)]
+            except InputError as error:
+                tally.unread += error.faults
+                continue
+        for place in (RowFile(file, member) for member in members):
+            if holds_rows(place.name):
+                yield place
+            else:
+                tally.unread.append(f"{place.where}: its suffix names no format of rows; convert it or take it out")
+        file.close()
 
 
-def _texts_of(value: Any, field: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - what JSON holds
-    """Yield (field, text) of every text in a row; those in a list have the field of the list."""
-    if isinstance(value, str):
+def _chosen(content: Values | Flaw, fields: Sequence[str], tally: _Tally, *, file: str, row: int) -> list[AuditedText]:
+    """The texts of one row in the chosen fields; of a row at fault those that there are."""
+    values = content.values if isinstance(content, Flaw) else content
+    texts = []
+    for field, text in _texts_of(values, ""):
+        if isinstance(text, bytes):
+            tally.bytes.add(field)
+            continue
+        tally.seen.add(field)
+        if text and (not fields or field in fields):
+            texts.append(AuditedText(file, row, field, text.encode("utf-8", "replace").decode()))
+    return texts
+
+
+def _texts_of(value: Any, field: str) -> Iterator[tuple[str, str | bytes]]:  # noqa: ANN401 - what a row holds
+    """Yield (field, text) of every text in a row, and bytes; those in a list have the field of the list."""
+    if isinstance(value, str | bytes):
         yield field, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():

@@ -4,9 +4,10 @@ import functools
 import math
 from pathlib import Path
 
-from f2llm.config.benchmarks import FILE_SUFFIXES, SEARCHED, Task
+from f2llm.config.benchmarks import SEARCHED, Task
 from f2llm.config.mine import Mine
 from f2llm.config.sources import Source
+from f2llm.rows.layout import TABLES, holds_rows
 
 # Bounds the number of jobs of a run, whatever its sources state.
 MOST_JOBS = 64
@@ -37,7 +38,9 @@ def task_rows(task: Task) -> int:
         return task.mteb.texts
     if task.data:
         # An absent folder has no tables, and the job that reads it reports that.
-        tables = [path for path in sorted(Path(task.data).glob("*")) if path.suffix in FILE_SUFFIXES]
+        tables = [
+            path for path in sorted(Path(task.data).glob("*")) if path.is_file() and holds_rows(path.name, of=TABLES)
+        ]
         return sum(_file_rows(str(path), path.stat().st_mtime_ns) for path in tables)
     return (task.queries or UNSTATED_TEXTS) + (task.passages or 0) + (task.train_texts or 0)
 

@@ -37,6 +37,7 @@ RESULT_PACKAGES = {
     "gguf": ("gguf",),
     "mteb": ("mteb", "scikit-learn"),
     "numpy": ("numpy",),
+    "openpyxl": ("openpyxl",),
     "pyarrow": ("pyarrow",),
     "rapidfuzz": ("rapidfuzz",),
     "regex": ("regex",),

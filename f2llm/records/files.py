@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -34,7 +34,14 @@ def sha256_path(path: str | Path, *, hash_file: Callable[[str | Path], str] = sh
     if path.is_file():
         return hash_file(path)
     files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != TIMESTAMP]
-    listing = [f"{file.relative_to(path)}\0{hash_file(file)}\n" for file in files]
+    return sha256_files(path, files, hash_file=hash_file)
+
+
+def sha256_files(
+    folder: str | Path, files: Iterable[Path], *, hash_file: Callable[[str | Path], str] = sha256_file
+) -> str:
+    """sha256 of the (name, sha256) listing of some files of a folder, in order; `hash_file` as in `sha256_path`."""
+    listing = [f"{file.relative_to(folder)}\0{hash_file(file)}\n" for file in files]
     return hashlib.sha256("".join(listing).encode()).hexdigest()
 
 

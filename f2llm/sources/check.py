@@ -1,4 +1,4 @@
-"""Check one source before a run: fetch it, read its first rows, show examples, counts and faults.
+"""Check one source before a run: fetch it, read its first rows as a run does, show examples, counts and faults.
 
 Only the store of fetched files and the lock file are written.
 """
@@ -6,25 +6,32 @@ Only the store of fetched files and the lock file are written.
 import itertools
 import re
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from f2llm.config.exclusions import FILE as EXCLUDE
+from f2llm.config.exclusions import read_exclusions
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import read_stanza
 from f2llm.errors import InputError
-from f2llm.sources.adapters import check_adapters, read_records
-from f2llm.sources.archives import raw_files
+from f2llm.rows.archives import raw_files
+from f2llm.rows.fields import number_in
+from f2llm.rows.layout import holds_rows
+from f2llm.sources.adapters import Reader, check_adapters
 from f2llm.sources.cache import CACHE
+from f2llm.sources.exclude import without_excluded
 from f2llm.sources.fetch import Fetched, fetch_files
-from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped
-from f2llm.sources.staging import RECORDS_OF
+from f2llm.sources.normalise import NO_POSITIVE, Reading, used_records
+from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record, Skipped
+from f2llm.sources.staging import RECORDS_OF, Staged, record_fault
 
 ROWS = 10_000  # records read; seconds on any source
 EXAMPLES = 10
 MOST_CHARACTERS = 300  # of a text in an example
 FEW_SKIPPED = 0.5  # share of queries; more are worth a warning
+MOST_TEXTS = 0.5  # share of a column's texts that look like something else
 STANZAS = Path("config/sources")
 # Names that models in use have for control tokens; which ones a model has, its tokenizer says.
 CONTROL_TOKENS = re.compile(r"<\|\w+\|>|</?s>|<(?:bos|cls|eos|mask|pad|sep|unk)>|\[(?:BOS|CLS|EOS|MASK|PAD|SEP|UNK)\]")
@@ -54,10 +61,18 @@ def check_source(name: str, *, stanzas: Path = STANZAS, rows: int = ROWS) -> Sou
     with tempfile.TemporaryDirectory(prefix=".check-", suffix=".part", dir=CACHE) as raw:
         files = fetch_files(source.fetch, raw, owner=f"source {source.name}")
         with raw_files(raw, [file.name for file in files]) as opened:
-            all_records = read_records(opened, name=source.name, adapter=source.adapter, options=source.options)
+            reader = Reader(opened, name=source.name, adapter=source.adapter, options=source.options)
+            all_records = iter(reader)
             records = list(itertools.islice(all_records, rows))
             complete = next(all_records, None) is None
-    return _summary(source, files, records, complete=complete)
+            records += reader.left_out()
+        excluded = [entry for entry in read_exclusions(stanzas.parent / EXCLUDE) if entry.source == source.name]
+        records = list(without_excluded(records, excluded, task=source.shape))
+        _refuse_unfit(source, records)
+        records = _without_unanswered(records)
+        reading = Reading(name=source.name, task=source.shape, adapter=source.adapter)
+        with used_records(records, reading, staging=Path(raw, ".staged"), later=not complete) as (_, staged, _):
+            return _summary(source, files, records, staged, complete=complete)
 
 
 def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
@@ -90,7 +105,7 @@ def as_text(checked: SourceCheck) -> str:
     return "\n".join([*lines, *(f"  look at this: {warning}" for warning in checked.warnings)])
 
 
-def _summary(source: Source, files: list[Fetched], records: Sequence[Record], *, complete: bool) -> SourceCheck:
+def _refuse_unfit(source: Source, records: Sequence[Record]) -> None:
     kinds = Counter(type(record) for record in records)
     fitting = RECORDS_OF[source.shape]
     unfit = sorted({kind.__name__ for kind in kinds} - {kind.__name__ for kind in (*fitting, Skipped)})
@@ -99,20 +114,37 @@ def _summary(source: Source, files: list[Fetched], records: Sequence[Record], *,
             f"source {source.name}: adapter {source.adapter!r} yields {', '.join(unfit)}, a {source.task} source is "
             f"made of {' and '.join(kind.__name__ for kind in fitting)}; choose another adapter or task"
         )
-    skipped: Counter[str] = Counter()
-    for record in records:
-        if isinstance(record, Skipped):
-            skipped[record.reason] += record.count
-    counts = {_NAMES[kind]: count for kind, count in kinds.items() if kind is not Skipped}
+
+
+def _without_unanswered(records: Sequence[Record]) -> list[Record]:
+    """The records; queries whose passages are all there and cannot be used are left out, as a run does."""
+    unusable = {record.key for record in records if isinstance(record, Passage) and record_fault(record)}
+    return [
+        Skipped(NO_POSITIVE, record.file, record.row)
+        if isinstance(record, Query) and not record_fault(record) and unusable.issuperset(record.positives)
+        else record
+        for record in records
+    ]
+
+
+def _summary(
+    source: Source, files: list[Fetched], records: Sequence[Record], staged: Staged, *, complete: bool
+) -> SourceCheck:
+    # A text of clustering and a label are passages, too; they count as what the adapter yields.
+    roles = (PASSAGE, QUERY) if source.shape == "retrieval" else (QUERY,)
+    skipped = sum((staged.skipped[role] for role in roles), Counter())
+    of_role = {_NAMES[kind]: PASSAGE if kind is Passage else QUERY for kind in RECORDS_OF[source.shape]}
+    used = {name: staged.read[role] - staged.skipped[role].total() for name, role in of_role.items()}
+    counts = {name: count for name, count in used.items() if count}
     if not counts:
         raise InputError(
             f"source {source.name}: no record in the first {len(records):,}: "
             f"{_listed(skipped) or 'the files are empty'}; check the stanza's options against the files"
         )
-    examples = list(itertools.islice(_examples(records), EXAMPLES))
-    return SourceCheck(
-        source, files, examples, counts, dict(skipped), complete, _warnings(source, records, counts, skipped)
-    )
+    usable = [record for record in records if not isinstance(record, Skipped) and not record_fault(record)]
+    examples = list(itertools.islice(_examples(usable), EXAMPLES))
+    warnings = [*_warnings(source, usable, counts, skipped), *_doubts(usable, [file.name for file in files])]
+    return SourceCheck(source, files, examples, counts, dict(skipped), complete, warnings)
 
 
 _NAMES = {Query: "queries", Passage: "passages", Labelled: "labelled texts", Pair: "graded pairs"}
@@ -123,7 +155,8 @@ def _examples(records: Sequence[Record]) -> Iterator[str]:
     for record in records:
         if isinstance(record, Query) and record.positives:
             negatives = [f"not {_short(texts.get(key, key))}" for key in (*record.negatives, *record.later_negatives)]
-            passages = [_short(texts.get(key, f"passage {key}")) for key in record.positives]
+            known = [key for key in record.positives if key in texts] or record.positives
+            passages = [_short(texts.get(key, f"passage {key}")) for key in known]
             yield " | ".join([f"{_short(record.text)} -> {' or '.join(passages)}", *negatives])
         elif isinstance(record, Labelled):
             yield f"{_short(record.text)} is {record.label!r}"
@@ -157,6 +190,33 @@ def _warnings(source: Source, records: Sequence[Record], counts: dict[str, int],
 def _control_tokens(record: Record) -> set[str]:
     texts = (getattr(record, field, None) for field in ("text", "other"))
     return {name for text in texts if isinstance(text, str) for name in CONTROL_TOKENS.findall(text)}
+
+
+def _doubts(records: Sequence[Record], files: Sequence[str]) -> Iterator[str]:
+    """Yield what is read to the letter and may be meant otherwise: lists and marks in texts, numbers as labels."""
+    texts: defaultdict[str, list[str]] = defaultdict(list)
+    for record in records:
+        texts[record.field].append(record.text)
+    tabs = any(holds_rows(name, of=(".tsv", ".tab")) for name in files)
+    for field, of_field in texts.items():
+        most = MOST_TEXTS * len(of_field)
+        if sum(text[:1] == "[" and text[-1:] == "]" for text in of_field) > most:
+            yield (
+                f"most texts of {field!r} begin with [ and end with ]; if they are lists, read them with the option "
+                f"`lists: [{field}]`"
+            )
+        if tabs and sum(text[:1] == text[-1:] == '"' for text in of_field) > most:
+            yield (
+                f"most texts of {field!r} stand between quotation marks; if these are none of the text, give the "
+                "option `quoting: minimal`"
+            )
+    numbers: defaultdict[float, set[str]] = defaultdict(set)
+    for label in {record.label for record in records if isinstance(record, Labelled)}:
+        if (number := number_in(label)) is not None:
+            numbers[number].add(label)
+    for labels in (sorted(labels) for _, labels in sorted(numbers.items()) if len(labels) > 1):
+        listed = " and ".join(map(repr, labels))
+        yield f"the labels {listed} are one number and different classes; give them one word with the option `labels`"
 
 
 def _short(text: str) -> str:

@@ -10,14 +10,15 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.build import plain
 from f2llm.config.fetch import Fetch, Order
 from f2llm.errors import InputError
-from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_path, write_json
+from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_files, write_json
 from f2llm.records.locks import locked
+from f2llm.rows.files import list_files, stays_below
 from f2llm.sources import hub, web
 from f2llm.sources.cache import CACHE, PART, Stored, link
 from f2llm.sources.packages import download_wheel
@@ -134,14 +135,18 @@ def cached_wheel(fetch: Fetch, *, owner: str) -> Path:
 def _copy_local(fetch: Fetch, folder: str | Path, owner: str) -> list[Fetched]:
     """Copy a local file or folder: a hard link would change when the user edits the original."""
     origin = local_path(fetch.path, owner=owner)
-    digest = sha256_path(origin)
+    listing = list_files(origin)
+    if listing.faults:
+        raise InputError([f"{owner}: {fault}" for fault in listing.faults])
+    if listing.remark:
+        logger.warning("%s: %s", owner, listing.remark)
     if fetch.sha256:
+        digest = sha256_file(origin) if origin.is_file() else sha256_files(origin, listing.files)
         _check_sha256(digest, fetch.sha256, file=fetch.path, owner=owner)
     root = origin.parent
     copied = []
-    for file in local_files(fetch.path):
+    for file in listing.files:
         name = str(file.relative_to(root))
-        local_path(str(file), owner=owner)
         with atomic_path(Path(folder) / name) as aside:
             shutil.copyfile(file, aside)
         copied.append(Fetched("local", "", "", name, file.stat().st_size, sha256_file(Path(folder) / name)))
@@ -155,25 +160,13 @@ def local_path(path: str, *, owner: str) -> Path:
         InputError: no such file or folder, or it lies outside the working directory.
     """
     here = Path.cwd().resolve()
-    if not _stays_below(PurePosixPath(path)) or not Path(path).resolve().is_relative_to(here):
+    if not stays_below(path):
         raise InputError(f"{owner}: {path}: lies outside {here}; copy or mount it below the working directory")
     if not Path(path).exists():
         raise InputError(
             f"{owner}: {path}: there is no such file or folder below {here}; correct `path` or put it there"
         )
     return Path(path)
-
-
-def _stays_below(path: PurePosixPath) -> bool:
-    return bool(path.name) and not path.is_absolute() and ".." not in path.parts
-
-
-def local_files(path: str) -> list[Path]:
-    """The file `path`, or all files of the folder `path`, sorted; empty if missing or outside the working directory."""
-    top = Path(path)
-    if not _stays_below(PurePosixPath(path)):
-        return []
-    return [top] if top.is_file() else sorted(file for file in top.rglob("*") if file.is_file())
 
 
 def _check_sha256(actual: str, pinned: str, *, file: str, owner: str) -> None:

@@ -8,9 +8,10 @@ A graded pair (sts) is one row of queries: text = first text, positives = the se
 `query_id` is that of "first U+001F second", because one first text has several graded partners.
 """
 
+import contextlib
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ from f2llm.records import sql
 from f2llm.records.files import clear_left_overs, read_json
 from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
 from f2llm.records.tables import write_table
+from f2llm.rows.archives import RawFile, raw_files
 from f2llm.sources.adapters import read_records
-from f2llm.sources.archives import RawFile, raw_files
 from f2llm.sources.collapse import merge_queries
 from f2llm.sources.exclude import without_excluded
 from f2llm.sources.records import PASSAGE, QUERY, Record
@@ -100,15 +101,8 @@ def adapted(source: Reading, files: Sequence[RawFile]) -> Iterator[Record]:
 def _normalise(
     source: Reading, files: Sequence[RawFile], *, folder: Path, staging: Path, memory_mb: int
 ) -> dict[str, Any]:
-    # One pass over the raw files writes all records to disk, unsorted; everything after it is SQL.
     records = progress(adapted(source, files), f"read {source.name}", total=None, unit="records")
-    staged = stage_records(records, staging, task=source.task, source=source.name)
-    with sql.database(memory_mb=memory_mb, spill=staging / "spilled", threads=1) as database:
-        _create_views(database, staging)
-        # In this order: keys are made of the passages that remain, and only keys tell which queries have a positive.
-        _leave_out(database, _AMBIGUOUS, staged, SEVERAL_LABELS, QUERY, PASSAGE)
-        _create_keys(database, where=f"source {source.name}")
-        dangling = _leave_out_unanswered(database, staged, source)
+    with used_records(records, source, staging=staging, memory_mb=memory_mb) as (database, staged, dangling):
         labels = _label_ids(database, source)
         _refuse_empty(database, staged, where=f"source {source.name}")
         merged = merge_queries(
@@ -120,6 +114,27 @@ def _normalise(
         }
         origins = write_table(folder / "origins.parquet", schema=ORIGINS, rows=_without_repeats(database, _ORIGINS))
     return _counts(staged, kept) | {"origins": origins} | ({"links_without_passage": dangling} if dangling else {})
+
+
+@contextlib.contextmanager
+def used_records(
+    records: Iterable[Record], source: Reading, *, staging: Path, memory_mb: int = MEMORY_MB, later: bool = False
+) -> Iterator[tuple["DuckDBPyConnection", Staged, int]]:
+    """Yield a database of the records that can be used, the counts of all, and how many links lead to no passage.
+
+    With `later` more records may follow, so no query is left out for passages that are not there.
+
+    Raises:
+        InputError: the records do not fit the task, or a key names two passages.
+    """
+    # One pass over the raw files writes all records to disk, unsorted; everything after it is SQL.
+    staged = stage_records(records, staging, task=source.task, source=source.name)
+    with sql.database(memory_mb=memory_mb, spill=staging / "spilled", threads=1) as database:
+        _create_views(database, staging)
+        # In this order: keys are made of the passages that remain, and only keys tell which queries have a positive.
+        _leave_out(database, _AMBIGUOUS, staged, SEVERAL_LABELS, QUERY, PASSAGE)
+        _create_keys(database, where=f"source {source.name}")
+        yield database, staged, 0 if later else _leave_out_unanswered(database, staged, source)
 
 
 def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from f2llm.records.files import read_json
 from f2llm.records.sql import database
-from f2llm.sources.archives import raw_files
+from f2llm.rows.archives import raw_files
 from f2llm.sources.normalise import Reading, adapted
 from f2llm.sources.records import PASSAGE, QUERY
 from f2llm.sources.staging import stage_records

@@ -19,6 +19,7 @@ from f2llm.errors import InputError
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.tables import ID
 from f2llm.records.text_keys import content_key
+from f2llm.rows.layout import NOT_UNICODE
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record, Skipped
 
 BATCH_ROWS = 4096
@@ -55,7 +56,7 @@ class Staged(NamedTuple):
 def stage_records(records: Iterable[Record], folder: Path, *, task: str, source: str) -> Staged:
     """Write `records` to passages, queries and links below `folder`; count what is read and skipped.
 
-    Texts are brought to Unicode NFC. Empty texts, overlong ones and invalid Unicode are skipped. For
+    Texts are brought to Unicode NFC. Records with a `record_fault` are skipped. For
     clustering every text is also a passage, for classification every label, for sts the second text
     of each pair.
 
@@ -76,6 +77,11 @@ def stage_records(records: Iterable[Record], folder: Path, *, task: str, source:
                 staged.read[record.role] += record.count
                 staged.skipped[record.role][record.reason] += record.count
             elif isinstance(record, RECORDS_OF[task]):
+                role = PASSAGE if isinstance(record, Passage) else QUERY
+                staged.read[role] += 1
+                if fault := record_fault(record):
+                    staged.skipped[role][fault] += 1
+                    continue
                 for name, row in _ROWS_OF[type(record)](record, task, staged):
                     waiting[name].append((number, *row))
                 characters += len(record.text)
@@ -101,23 +107,19 @@ def _write(files: Mapping[str, pq.ParquetWriter], waiting: Mapping[str, list[tup
 
 
 def _rows_of_passage(record: Passage, task: str, staged: Staged) -> Iterator[StagedRow]:
-    if _count_mention(PASSAGE, staged, record.text):
-        yield _passage(record.key, record.text, record.file, record.row, record.field)
+    yield _passage(record.key, record.text, record.file, record.row, record.field)
 
 
 def _rows_of_query(record: Query, task: str, staged: Staged) -> Iterator[StagedRow]:
-    if _count_mention(QUERY, staged, record.text):
-        identity, place = query_id(task, record.text), (record.file, record.row)
-        yield "queries", (identity, _nfc(record.text), None, None, record.group, *place, record.field)
-        named = ((POSITIVE, record.positives), (NEGATIVE, record.negatives), (LATER_NEGATIVE, record.later_negatives))
-        for kind, keys in named:
-            for ordinal, key in enumerate(keys):
-                yield "links", (identity, kind, ordinal, key, *place)
+    identity, place = query_id(task, record.text), (record.file, record.row)
+    yield "queries", (identity, _nfc(record.text), None, None, record.group, *place, record.field)
+    named = ((POSITIVE, record.positives), (NEGATIVE, record.negatives), (LATER_NEGATIVE, record.later_negatives))
+    for kind, keys in named:
+        for ordinal, key in enumerate(keys):
+            yield "links", (identity, kind, ordinal, key, *place)
 
 
 def _rows_of_labelled(record: Labelled, task: str, staged: Staged) -> Iterator[StagedRow]:
-    if not _count_mention(QUERY, staged, record.text, record.label):
-        return
     identity, label, place = query_id(task, record.text), _nfc(record.label), (record.file, record.row)
     yield "queries", (identity, _nfc(record.text), label, None, record.group, *place, record.field)
     staged.read[PASSAGE] += 1
@@ -129,9 +131,6 @@ def _rows_of_labelled(record: Labelled, task: str, staged: Staged) -> Iterator[S
 
 
 def _rows_of_pair(record: Pair, task: str, staged: Staged) -> Iterator[StagedRow]:
-    fault = "" if math.isfinite(record.grade) else "grade is not a number"
-    if not _count_mention(QUERY, staged, record.text, record.other, fault=fault):
-        return
     identity, key = query_id(task, f"{record.text}{PAIR_SEPARATOR}{record.other}"), doc_id(record.other).hex()
     place = (record.file, record.row)
     yield "queries", (identity, _nfc(record.text), None, record.grade, record.group, *place, record.field)
@@ -148,13 +147,19 @@ def _passage(key: str, text: str, *place: str | int) -> StagedRow:
     return "passages", (key, doc_id(text), text, content_key(text), *place)
 
 
-def _count_mention(role: str, staged: Staged, *texts: str, fault: str = "") -> bool:
-    """Count one mention, as skipped for `fault` or that of a text; return whether it can be used."""
-    staged.read[role] += 1
-    reason = fault or next(filter(None, map(_text_fault, texts)), "")
-    if reason:
-        staged.skipped[role][reason] += 1
-    return not reason
+def record_fault(record: Passage | Query | Labelled | Pair) -> str:
+    """Why a record cannot be used: its grade, a text, or a name that is not valid Unicode; empty if it can."""
+    texts, names = [record.text], [record.key] if isinstance(record, Passage) else [record.group]
+    if isinstance(record, Pair):
+        if not math.isfinite(record.grade):
+            return "grade is not a number"
+        texts.append(record.other)
+    elif isinstance(record, Labelled):
+        texts.append(record.label)
+    elif isinstance(record, Query):
+        names += [*record.positives, *record.negatives, *record.later_negatives]
+    fault = next(filter(None, map(_text_fault, texts)), "")
+    return fault or ("" if all(map(_is_unicode, names)) else NOT_UNICODE)
 
 
 def _text_fault(text: str) -> str:
@@ -164,11 +169,17 @@ def _text_fault(text: str) -> str:
         return f"text has over {MOST_CHARACTERS:,} characters"
     if "\0" in text:
         return "text holds a NUL"
+    return "" if _is_unicode(text) else NOT_UNICODE
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "text is not valid Unicode"
-    return ""
+        return False
+    return True
 
 
 def _nfc(text: str) -> str:

@@ -1,9 +1,10 @@
 """The index behind `f2llm search`: a user's texts, their vectors by a trained model, and the answers to a query."""
 
-import csv
 import hashlib
 import json
+import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,11 +17,16 @@ from tqdm import tqdm
 
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, read_json, sha256_path, write_json
+from f2llm.rows.archives import RawFile
+from f2llm.rows.fields import FieldError, has_column, text_of
+from f2llm.rows.files import list_files
+from f2llm.rows.layout import SUFFIXES, Flaw, RowFile, RowLayout, holds_rows
+from f2llm.rows.reader import sound_rows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-PLAIN, TABLES = (".txt", ".md", ".rst"), (".jsonl", ".csv", ".tsv", ".parquet")
+PLAIN = (".txt", ".md", ".rst")
 COLUMN = "text"
 VECTORS, TEXTS, ABOUT = "vectors.f32", "texts.parquet", "about.json"
 SCHEMA = pa.schema([("file", pa.string()), ("place", pa.int64()), ("text", pa.string())])
@@ -28,7 +34,7 @@ BATCH = 32
 CHUNK = 1024  # texts in memory, and rows of a group of their table
 SEARCHED = 16_384  # vectors in memory while a query is answered
 SILENT_SECONDS = 2  # before progress is shown
-MOST_FIELD_CHARACTERS = 10_000_000
+logger = logging.getLogger(__name__)
 
 
 class IndexedText(NamedTuple):
@@ -148,7 +154,7 @@ class _Contents(NamedTuple):
 def read_texts(path: str | Path, *, column: str = COLUMN) -> Iterator[IndexedText]:
     """The texts of a file or of all files below a folder: paragraphs of plain text, rows of tables.
 
-    Files of other kinds in a folder are passed over.
+    Hidden files and those of other kinds in a folder are passed over.
 
     Raises:
         InputError: there is no such path, it has no texts, a table lacks the column, or a file cannot be read.
@@ -156,16 +162,23 @@ def read_texts(path: str | Path, *, column: str = COLUMN) -> Iterator[IndexedTex
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; name one with your texts")
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    listing = list_files(path, within=(".", path))
+    if listing.faults:
+        raise InputError(listing.faults)
+    if listing.remark:
+        logger.warning(listing.remark)
     base = path if path.is_dir() else path.parent
     empty = True
-    for file in files:
-        if file.suffix in (*PLAIN, *TABLES):
-            for text in _texts_of(file, str(file.relative_to(base)), column):
+    for file in listing.files:
+        place = RowFile(RawFile(file, name=str(file.relative_to(base))))
+        cells = _paragraphs(place) if place.suffix in PLAIN else _cells(place, column) if holds_rows(place.name) else ()
+        for number, text in enumerate(cells, 1):
+            if text.strip():
                 empty = False
-                yield text
+                yield IndexedText(place.where, number, text.strip())
     if empty:
-        raise InputError(f"{path}: no texts in there; files that are read end in {', '.join((*PLAIN, *TABLES))}")
+        known = ", ".join(dict.fromkeys((*PLAIN, *SUFFIXES)))
+        raise InputError(f"{path}: no texts in there; files that are read end in {known}")
 
 
 def hit_lines(hits: Sequence[Hit]) -> list[str]:
@@ -175,22 +188,12 @@ def hit_lines(hits: Sequence[Hit]) -> list[str]:
     ]
 
 
-def _texts_of(path: Path, name: str, column: str) -> Iterator[IndexedText]:
-    try:
-        cells = _paragraphs(path) if path.suffix in PLAIN else _cells(path, column)
-        for place, text in enumerate(cells, 1):
-            if text and text.strip():
-                yield IndexedText(name, place, text.strip())
-    except (UnicodeDecodeError, ValueError, csv.Error, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read ({error}); mend it or take it out") from None
-
-
-def _paragraphs(path: Path) -> Iterator[str]:
+def _paragraphs(place: RowFile) -> Iterator[str]:
     """The texts between empty lines, one at a time."""
     lines: list[str] = []
-    with open(path, encoding="utf-8-sig") as file:
-        for line in file:
-            if line == "\n" and lines:
+    with place.file.text() as text:
+        for line in text:
+            if line in ("\n", "\r\n", "\r") and lines:
                 yield "".join(lines)
                 lines = []
             else:
@@ -198,30 +201,25 @@ def _paragraphs(path: Path) -> Iterator[str]:
     yield "".join(lines)
 
 
-def _cells(path: Path, column: str) -> Iterator[str | None]:
-    if path.suffix == ".parquet":
-        with pq.ParquetFile(path) as file:
-            _check_column(path, column, file.schema_arrow.names)
-            for batch in file.iter_batches(columns=[column]):
-                yield from (None if value is None else str(value) for value in batch[0].to_pylist())
-        return
-    with open(path, encoding="utf-8-sig", newline="") as lines:
-        if path.suffix == ".jsonl":
-            for line in lines:
-                row = json.loads(line) if line.strip() else {column: ""}
-                _check_column(path, column, row if isinstance(row, dict) else ())
-                yield str(row[column])
-            return
-        csv.field_size_limit(MOST_FIELD_CHARACTERS)
-        rows = csv.DictReader(lines, delimiter="\t" if path.suffix == ".tsv" else ",")
-        _check_column(path, column, rows.fieldnames or ())
-        for row in rows:
-            yield row[column]
-
-
-def _check_column(path: Path, column: str, names: object) -> None:
-    if column not in names:  # type: ignore[operator]
-        raise InputError(f"{path}: there is no column {column!r}; it has {', '.join(names)}: name one with --column")  # type: ignore[arg-type]
+def _cells(place: RowFile, column: str) -> Iterator[str]:
+    """The text of the column in each row; what is missing is empty, and counted where the row is at fault."""
+    flaws: Counter[str] = Counter()
+    for number, content in enumerate(sound_rows(place, RowLayout()), 1):
+        flaw = content if isinstance(content, Flaw) else None
+        values = flaw.values if flaw else content
+        if number == 1 and not has_column(values, column):
+            names = ", ".join(values)
+            raise InputError(f"{place.where}: there is no column {column!r}; it has {names}: name one with --column")
+        if flaw and (not flaw.columns or column.split(".")[0] in flaw.columns):
+            flaws[flaw.reason] += 1
+            yield ""
+            continue
+        try:
+            yield text_of(values, column)
+        except FieldError as error:
+            raise InputError(f"{place.where}: row {number}: {error}") from error
+    for reason, count in flaws.items():
+        logger.warning("%s: %d rows are left out: %s", place.where, count, reason)
 
 
 def _load(folder: str | Path) -> "SentenceTransformer":

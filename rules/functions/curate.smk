@@ -1,6 +1,6 @@
 """Inputs and parameters of the jobs that curate."""
 
-import f2llm.curate.folder
+from f2llm.rows.files import local_files
 
 SCORED = sorted({TASKS[task].source for task in TASKS_OF["drawn"]})
 SPLITS_OF = {
@@ -78,12 +78,12 @@ def audit_path(wildcards):
 
 def audited_files(wildcards):
     """Files of an audited folder, as inputs; the script reports a missing folder."""
-    return dateless(f2llm.curate.folder.audited_files(audit_path(wildcards)))
+    return dateless(local_files(audit_path(wildcards)))
 
 
 def audited_content(wildcards):
     """The content of the files of an audited folder, so that an edit is seen."""
-    return content_of(*f2llm.curate.folder.audited_files(audit_path(wildcards)))
+    return content_of(*local_files(audit_path(wildcards)))
 
 
 def more_texts(wildcards):
@@ -99,3 +99,8 @@ def more_texts_content(wildcards):
 def audit_fields(wildcards):
     """The columns that an audit reads."""
     return list(RUN.audit[wildcards.audit].fields)
+
+
+def audit_policy(wildcards):
+    """What an audit does about files that it cannot read."""
+    return RUN.audit[wildcards.audit].on_unreadable

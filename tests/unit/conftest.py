@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -332,3 +333,18 @@ def float64():
 def backbone(toy, tmp_path_factory):
     """Its backbone, for tests that only read it."""
     return toy.write_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    """Return a function that makes a wheel from members and gives its path."""
+
+    def make(members: dict[str, str | bytes], name: str = "toy-1.0-py3-none-any.whl") -> Path:
+        path = tmp_path / "index" / name
+        path.parent.mkdir(exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in members.items():
+                archive.writestr(zipfile.ZipInfo(member), content)
+        return path
+
+    return make

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # Packages of the ground, lowest first; those of one layer do not import each other.
-GROUND = [{"errors"}, {"records"}, {"config", "jobs"}, {"models", "runs"}, {"vectors", "estimate"}]
+GROUND = [{"errors"}, {"records"}, {"config", "jobs"}, {"models", "runs", "rows"}, {"vectors", "estimate"}]
 STAGES = {"sources", "curate", "mine", "plan", "train", "evaluate"}
 READERS = {"lineage", "report", "publish"}
 LAYER_OF = {package: layer for layer, packages in enumerate(GROUND) for package in packages}
@@ -173,7 +173,20 @@ def test_reading_the_workflow_loads_no_heavy_package():
 
 @pytest.mark.parametrize(
     "package",
-    ["records", "config", "jobs", "runs", "estimate", "sources", "curate", "plan", "lineage", "report", "publish"],
+    [
+        "records",
+        "config",
+        "jobs",
+        "rows",
+        "runs",
+        "estimate",
+        "sources",
+        "curate",
+        "plan",
+        "lineage",
+        "report",
+        "publish",
+    ],
 )
 def test_packages_that_only_move_tables_never_load_torch_at_import(package):
     for path in sorted((ROOT / "f2llm" / package).rglob("*.py")):

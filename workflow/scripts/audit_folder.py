@@ -1,4 +1,4 @@
-"""Rule `audit_folder`: files of JSONL or Parquet -> the texts in them that contain evaluation texts."""
+"""Rule `audit_folder`: files of rows -> the texts in them that contain evaluation texts."""
 
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ with job(snakemake) as counts:
         audit_folder(
             snakemake.params.path,
             fields=snakemake.params.fields,
+            on_unreadable=snakemake.params.on_unreadable,
             evaluation=EvaluationTexts(snakemake.input.index, **thresholds),
             hits=snakemake.output.hits,
             summary=snakemake.output.summary,

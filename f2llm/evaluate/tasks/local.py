@@ -1,19 +1,23 @@
-"""Tasks from a user's files: JSON lines, CSV, TSV or Parquet -> the folder in which mteb finds them.
+"""Tasks from a user's files, in the formats that sources have -> the folder in which mteb finds them.
 
 A user's folder holds one file for each part of the task, named after it (`corpus.jsonl`, `test.csv`, ...). All faults
 of its rows are reported at once, before anything is written.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from f2llm.config.benchmarks import COLUMNS, FILE_SUFFIXES, SEARCHED, TITLE, Task
+from f2llm.config.benchmarks import COLUMNS, SEARCHED, TITLE, Task
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
 from f2llm.records.ids import doc_id
+from f2llm.rows.archives import RawFile
+from f2llm.rows.fields import number_text
+from f2llm.rows.files import is_hidden
+from f2llm.rows.layout import TABLES, Flaw, RowFile, RowLayout, Values
+from f2llm.rows.reader import read_rows
 
 MOST_FAULTS = 20
 FIELDS = {"queries": "query", "corpus": "corpus"}
@@ -47,19 +51,24 @@ def build_local_task(task: Task, *, folder: str | Path, texts: str | Path) -> di
 
 def _path(task: Task, folder: Path, part: str, *, faults: list[str]) -> Path | None:
     """The one file of a part; None, and a fault, where there is none or more than one."""
-    files = [folder / f"{part}{suffix}" for suffix in FILE_SUFFIXES if (folder / f"{part}{suffix}").is_file()]
+    files = [path for path in sorted(folder.iterdir()) if _holds_part(path, part)]
     if len(files) == 1:
         return files[0]
     what = f"has {len(files)} files" if files else "has no file"
-    faults.append(f"{what} {part}.jsonl, .parquet, .csv or .tsv; a {task.type} task needs one")
+    faults.append(f"{what} {part} in one of the formats {', '.join(TABLES)}; a {task.type} task needs one")
     return None
+
+
+def _holds_part(path: Path, part: str) -> bool:
+    place = RowFile(RawFile(path, name=path.name))
+    return place.stem == part and place.suffix in TABLES and path.is_file() and not is_hidden(path.name)
 
 
 def _read(task: Task, part: str, path: Path, *, faults: list[str]) -> list[dict[str, Any]]:
     """The rows of one file with our names of columns; adds what is wrong with them to `faults`."""
     before = len(faults)
     rows = _rows_of(path, faults=faults)
-    present = dict.fromkeys(column for row in rows if row is not None for column in row)
+    present = dict.fromkeys(column for row in rows if not isinstance(row, Flaw) for column in row)
     kinds, renamed = COLUMNS[part if part in COLUMNS else task.type], task.columns or {}
     names = {column: renamed.get(column, column) for column in kinds}  # our name -> that in the file
     title = renamed.get(TITLE, TITLE) if part == "corpus" else ""
@@ -72,8 +81,11 @@ def _read(task: Task, part: str, path: Path, *, faults: list[str]) -> list[dict[
         return []
     typed_rows = []
     for number, row in enumerate(rows, 1):
-        if row is None:
-            continue
+        if isinstance(row, Flaw):
+            if not row.columns or not set(wanted).isdisjoint(row.columns):
+                faults += [] if row.broken else [f"{path.name}: row {number}: {row.reason}; mend this row"]
+                continue
+            row = row.values
         values = {}
         for column, kind in kinds.items():
             to_type = _LABELS.get((task.type, column)) or _TYPES[kind]
@@ -89,43 +101,25 @@ def _read(task: Task, part: str, path: Path, *, faults: list[str]) -> list[dict[
     return typed_rows
 
 
-def _rows_of(path: Path, *, faults: list[str]) -> list[dict[str, Any] | None]:
-    """The rows of a file as they are, None for a line that is no row; adds what is wrong with it to `faults`."""
-    import pandas as pd
-    import pyarrow.parquet as pq
-
+def _rows_of(path: Path, *, faults: list[str]) -> list[Values | Flaw]:
+    """The rows of a file as they are; adds to `faults` what is wrong with the file and its broken rows."""
+    rows: list[Values | Flaw] = []
     try:
-        if path.suffix == ".parquet":
-            return pq.ParquetFile(path).read().to_pylist()
-        if path.suffix == ".jsonl":
-            with open(path, encoding="utf-8-sig") as file:
-                lines = [line for line in file if line.strip()]
-            return [_object(line, where=f"{path.name}: row {number}", faults=faults)
-                    for number, line in enumerate(lines, 1)]  # fmt: skip
-        frame = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        faults.append(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}; mend the file")
+        rows += read_rows(RowFile(RawFile(path, name=path.name)), RowLayout())
+    except InputError as error:
+        faults += error.faults
         return []
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")
-
-
-def _object(line: str, *, where: str, faults: list[str]) -> dict[str, Any] | None:
-    """The row on a line of JSON; None, and a fault, where it is none."""
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        faults.append(f"{where}: is not JSON: {error}; mend this row")
-        return None
-    if isinstance(row, dict):
-        return row
-    faults.append(f"{where}: {line.strip()[:40]!r} is no object with columns and values; mend this row")
-    return None
+    faults += [row.reason for row in rows if isinstance(row, Flaw) and row.broken]
+    return rows
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - a cell
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if whole and not isinstance(value, bool):
+        return number_text(value)
+    if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{value!r} is no text")
-    return str(value)
+    return value
 
 
 def _label(value: Any) -> str:  # noqa: ANN401 - a cell
@@ -136,9 +130,10 @@ def _label(value: Any) -> str:  # noqa: ANN401 - a cell
 
 
 def _yes_or_no(value: Any) -> int:  # noqa: ANN401 - a cell
-    if isinstance(value, bool) or str(value) not in ("0", "1"):
+    text = number_text(value) if isinstance(value, float) else str(value)
+    if isinstance(value, bool) or text not in ("0", "1"):
         raise ValueError(f"{value!r} is neither 0 nor 1")
-    return int(value)
+    return int(text)
 
 
 def _number(value: Any) -> float:  # noqa: ANN401 - a cell

@@ -3,7 +3,7 @@
 There is no registry: `adapter: pairs` in a stanza means the function `pairs` of the module
 `f2llm/sources/adapters/pairs.py`, and the stanza's `options` are its keyword arguments. An adapter
 whose first argument is `rows` gets the rows of the files; the options of their layout
-(`formats.rows.RowLayout`) are options of its own then. One whose first argument is `files` reads them
+(`f2llm.rows.layout.RowLayout`) are options of its own then. One whose first argument is `files` reads them
 itself. What the stanzas ask for is checked against the syntax trees, so nothing is imported before
 it is needed.
 """
@@ -20,9 +20,11 @@ from typing import Any, Protocol
 
 from f2llm.config.check import misread
 from f2llm.errors import InputError
-from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.rows import RawRows, RowLayout
-from f2llm.sources.records import Record
+from f2llm.rows.archives import RawFile
+from f2llm.rows.fields import FieldError
+from f2llm.rows.layout import RowLayout
+from f2llm.rows.reader import RawRows
+from f2llm.sources.records import Record, Skipped
 
 Adapter = Callable[..., Iterator[Record]]
 FOLDER = Path(__file__).parent
@@ -47,32 +49,53 @@ def check_adapters(sources: Iterable[Adapted]) -> list[str]:
     return [fault for source in sources for fault in _faults(source.name, source.adapter, source.options)]
 
 
+class Reader:
+    """The records that the adapter makes of the files of the source `name`.
+
+    Raises:
+        InputError: the adapter does not fit; when it is iterated, that the files are not what it expects.
+    """
+
+    def __init__(self, files: Sequence[RawFile], *, name: str, adapter: str, options: Mapping[str, Any]) -> None:
+        if faults := _faults(name, adapter, options):
+            raise InputError(faults)
+        self._files, self._name, self._adapter = files, name, adapter
+        layout = {option: value for option, value in options.items() if _reads_rows(adapter) and option in LAYOUT}
+        self._options = {option: value for option, value in options.items() if option not in layout}
+        self._rows = RawRows(files, RowLayout(**layout)) if _reads_rows(adapter) else None
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield what the adapter yields."""
+        read: Adapter = getattr(importlib.import_module(f"{__name__}.{self._adapter}"), self._adapter)
+        try:
+            yield from read(self._rows or self._files, **self._options)
+        except (InputError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            place = self._rows.place if self._rows else ""
+            if isinstance(error, FieldError):
+                raise InputError(f"source {self._name}: {place}: {error}") from error
+            raise InputError(
+                f"source {self._name}: adapter {self._adapter!r} cannot read these files "
+                f"({type(error).__name__}: {error}{place and f', at {place}'}); check the stanza's options against the "
+                "files"
+            ) from error
+
+    def left_out(self) -> Iterator[Skipped]:
+        """Yield the rows that never reached the adapter so far, as one record a file and reason."""
+        for rows in self._rows.left_out() if self._rows else ():
+            yield Skipped(rows.reason, rows.file, rows.row, count=rows.count)
+
+
 def read_records(files: Sequence[RawFile], *, name: str, adapter: str, options: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield the records that the adapter makes of the files of the source `name`.
+    """Yield the records of the source `name`, and what was left out before the adapter saw it.
 
     Raises:
         InputError: the adapter does not fit, or the files are not what it expects.
     """
-    faults = _faults(name, adapter, options)
-    if faults:
-        raise InputError(faults)
-    read: Adapter = getattr(importlib.import_module(f"{__name__}.{adapter}"), adapter)
-    try:
-        yield from _read_rows(read, files, options) if _reads_rows(adapter) else read(files, **options)
-    except (InputError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        raise InputError(
-            f"source {name}: adapter {adapter!r} cannot read these files ({type(error).__name__}: {error}); "
-            "check the stanza's options against the files"
-        ) from error
-
-
-def _read_rows(read: Adapter, files: Sequence[RawFile], options: Mapping[str, Any]) -> Iterator[Record]:
-    """Yield the adapter's records of the rows, then one `Skipped` a file for rows that the layout has left out."""
-    rows = RawRows(files, RowLayout(**{name: value for name, value in options.items() if name in LAYOUT}))
-    yield from read(rows, **{name: value for name, value in options.items() if name not in LAYOUT})
-    yield from rows.left_out()
+    reader = Reader(files, name=name, adapter=adapter, options=options)
+    yield from reader
+    yield from reader.left_out()
 
 
 def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:

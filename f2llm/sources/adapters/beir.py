@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from f2llm.sources.formats.fields import Columns, field_of, names_of, number_in, text_of
-from f2llm.sources.formats.rows import RawRows
+from f2llm.rows.fields import Columns, field_of, names_of, number_in, text_of
+from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 QUERY_ID, PASSAGE_ID, SCORE = "query-id", "corpus-id", "score"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from f2llm.records.ids import doc_id
-from f2llm.sources.formats.fields import Columns, field_of, group_of, text_of, value_of
-from f2llm.sources.formats.rows import RawRows
+from f2llm.rows.fields import Columns, field_of, group_of, text_of, value_of
+from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 
@@ -18,10 +18,15 @@ def best_answer(
     for row in rows.read(query, answers, scores):
         question = text_of(row.values, query)
         texts, grades = value_of(row.values, answers), value_of(row.values, scores)
+        if isinstance(texts, list) and isinstance(grades, list) and len(texts) != len(grades):
+            yield Skipped(f"{answers!r} and {scores!r} are not of one length", row.file, row.row)
+            continue
         scored = zip(grades, texts, strict=True) if isinstance(texts, list) and isinstance(grades, list) else ()
-        usable = [(score, text.strip()) for score, text in scored if isinstance(text, str) and text.strip()]
+        answered = [(score, text.strip()) for score, text in scored if isinstance(text, str) and text.strip()]
+        usable = [(score, text) for score, text in answered if isinstance(score, int | float)]
         if not question or not usable:
-            yield Skipped(f"{answers if question else field_of(query)!r} is empty", row.file, row.row)
+            fault = f"{scores!r} has no number" if question and answered else ""
+            yield Skipped(fault or f"{answers if question else field_of(query)!r} is empty", row.file, row.row)
             continue
         best = max(usable, key=lambda answer: answer[0])[1]
         key = doc_id(best).hex()

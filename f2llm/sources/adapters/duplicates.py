@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from f2llm.records.ids import doc_id
-from f2llm.sources.formats.fields import group_of, number_in, text_of
-from f2llm.sources.formats.rows import RawRows
+from f2llm.rows.fields import group_of, label_of, number_in, text_of
+from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 
@@ -26,6 +26,7 @@ def duplicates(
     sentence pairs with a score of at least 4, both directions.) Without `group` rows are split by
     the smaller text.
     """
+    labels = set(map(label_of, same))
     for row in rows.read(text, other, label, grade, group):
         first, second = text_of(row.values, text), text_of(row.values, other)
         if not first or not second:
@@ -39,7 +40,7 @@ def duplicates(
             yield Skipped(f"{grade!r} is not a number", row.file, row.row)
         elif keys[0] == keys[1]:
             yield Skipped("the two texts are equal", row.file, row.row)
-        elif (label and text_of(row.values, label) not in same) or (grade and score < (least or 0)):
+        elif (label and label_of(text_of(row.values, label)) not in labels) or (grade and score < (least or 0)):
             yield Skipped("the two texts do not mean the same", row.file, row.row)
         else:
             split_group = group_of(row.values, group, default=min(first, second))

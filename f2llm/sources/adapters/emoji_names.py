@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from f2llm.sources.archives import RawFile
+from f2llm.rows.archives import RawFile
 from f2llm.sources.records import Passage, Query, Skipped
 
 SKIN_TONE = re.compile("[\U0001f3fb-\U0001f3ff]")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from f2llm.sources.formats.fields import group_of, number_in, text_of
-from f2llm.sources.formats.rows import RawRows
+from f2llm.rows.fields import group_of, number_in, text_of
+from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Pair, Skipped
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from f2llm.sources.formats.fields import Columns, field_of, first_words, group_of, text_of, texts_of
-from f2llm.sources.formats.rows import RawRows
+from f2llm.rows.fields import Columns, field_of, first_words, group_of, label_of, text_of, texts_of
+from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Labelled, Skipped
 
 
@@ -24,11 +24,13 @@ def labelled(
     other labels are left out. Of several labels (a list, or separated by `label_separator`) the first
     counts. Without `group` rows are split by their text. Texts are cut to `max_words`.
     """
+    names = {label_of(key): word for key, word in (labels or {}).items()}
     for row in rows.read(text, label, group):
         content, raw_label = text_of(row.values, text), next(iter(texts_of(row.values, label)), "")
         if label_separator:
             raw_label = raw_label.split(label_separator)[0].strip()
-        name = labels.get(raw_label, "") if labels else raw_label
+        raw_label = label_of(raw_label)
+        name = names.get(raw_label, "") if labels else raw_label
         if not content or not raw_label:
             yield Skipped(f"{label if content else field_of(text)!r} is empty", row.file, row.row)
         elif not name:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from f2llm.records.ids import doc_id
-from f2llm.sources.formats.fields import Columns, field_of, group_of, structs_of, text_of, value_of
-from f2llm.sources.formats.rows import RawRows
+from f2llm.rows.fields import Columns, field_of, group_of, structs_of, text_of, value_of
+from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 

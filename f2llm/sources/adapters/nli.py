@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from f2llm.records.ids import doc_id
-from f2llm.sources.formats.fields import group_of, text_of
-from f2llm.sources.formats.rows import RawRows
+from f2llm.rows.fields import group_of, label_of, text_of
+from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
 
 
@@ -24,13 +24,14 @@ def nli(
     entailed hypothesis has no positive and is left out. Rows without a gold label are left out.
     Split by premise.
     """
+    kinds = [set(map(label_of, labels)) for labels in (entailment, contradiction, neutral)]
     for row in rows.read(premise, hypothesis, label):
         text, other, gold = (text_of(row.values, column) for column in (premise, hypothesis, label))
         if not text or not other:
             yield Skipped(f"{hypothesis if text else premise!r} is empty", row.file, row.row)
             continue
         key = (doc_id(other).hex(),)
-        right, wrong, unclear = (key if gold in labels else () for labels in (entailment, contradiction, neutral))
+        right, wrong, unclear = (key if label_of(gold) in kind else () for kind in kinds)
         if not (right or wrong or unclear):
             yield Skipped("row has no gold label", row.file, row.row)
             continue

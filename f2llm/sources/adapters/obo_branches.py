@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from f2llm.sources.archives import RawFile
+from f2llm.rows.archives import RawFile
 from f2llm.sources.formats.obo import terms
 from f2llm.sources.records import Labelled, Skipped
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from f2llm.records.ids import doc_id
-from f2llm.sources.formats.fields import Columns, field_of, first_words, group_of, text_of, texts_of
-from f2llm.sources.formats.rows import RawRows, Row
+from f2llm.rows.fields import Columns, field_of, first_words, group_of, text_of, texts_of
+from f2llm.rows.reader import RawRows, Row
 from f2llm.sources.records import Passage, Query, Skipped
 
 WILDCARD = "*"

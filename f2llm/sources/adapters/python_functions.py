@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from f2llm.sources.archives import RawFile
+from f2llm.rows.archives import RawFile
 from f2llm.sources.formats.python_code import functions
 from f2llm.sources.records import Passage, Query, Skipped
 

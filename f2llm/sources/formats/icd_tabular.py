@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.fields import one_line
+from f2llm.rows.archives import RawFile
+from f2llm.rows.fields import one_line
 from f2llm.sources.formats.xml_elements import xml_elements
 
 CATEGORY_DIGITS = 3  # of a code: the category, by which both ICD sources are split

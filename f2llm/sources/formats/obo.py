@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.fields import one_line
+from f2llm.rows.archives import RawFile
+from f2llm.rows.fields import one_line
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from f2llm.sources.archives import RawFile
-from f2llm.sources.formats.fields import one_line
+from f2llm.rows.archives import RawFile
+from f2llm.rows.fields import one_line
 from f2llm.sources.records import Skipped
 
 LEAST_SUMMARY_WORDS = 4

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from f2llm.errors import InputError
-from f2llm.sources.archives import READ_BYTES, RawFile
+from f2llm.rows.archives import READ_BYTES, RawFile
 
 
 def xml_elements(file: RawFile, member: str, *, tag: str) -> Iterator[ElementTree.Element]:

@@ -44,6 +44,14 @@ EDITS = {
     "the cards": ("f2llm/publish/cards.py", {"export_scores", "write_cards"}),
     "an estimate": ("f2llm/estimate/sizing.py", {"estimate_run"}),
     "a question of lineage": ("f2llm/lineage/trace/backward.py", NOTHING),
+    "a format of rows": (
+        "f2llm/rows/delimited.py", {f"normalise:{name}" for name in ADAPTERS} | {"audit_folder", "build_local_task"}
+    ),
+    "which files of a folder are data": (
+        "f2llm/rows/files.py",
+        {f"normalise:{name}" for name in ADAPTERS}
+        | {"audit_folder", "build_local_task", "fetch_source", "pack_bundle", "prepare_model"},
+    ),
     "an adapter": ("f2llm/sources/adapters/beir.py", {"normalise:beir"}),
 }  # fmt: skip
 WITHOUT_RESULT = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "f2llm/jobs").glob("*.py"))

@@ -4,7 +4,6 @@ import importlib.util
 import shutil
 import sys
 import time
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,21 +41,6 @@ def server(monkeypatch):
     yield found
     found.shutdown()
     found.server_close()
-
-
-@pytest.fixture
-def wheel(tmp_path):
-    """Return a function that makes a wheel from members and gives its path."""
-
-    def make(members: dict[str, str | bytes], name: str = "toy-1.0-py3-none-any.whl") -> Path:
-        path = tmp_path / "index" / name
-        path.parent.mkdir(exist_ok=True)
-        with zipfile.ZipFile(path, "w") as archive:
-            for member, content in members.items():
-                archive.writestr(zipfile.ZipInfo(member), content)
-        return path
-
-    return make
 
 
 @pytest.fixture

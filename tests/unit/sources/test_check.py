@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import pytest
 import yaml
@@ -123,3 +124,81 @@ def test_a_source_without_a_record_says_why(written):
 def test_a_source_that_is_not_there_is_named():
     with pytest.raises(InputError, match=r"config/sources/none\.yaml: no such file"):
         check_source("none")
+
+
+LONG = "x" * 1_000_001
+HALF = "half \ud800"
+LABELLED = [
+    {"text": "a", "label": "x"}, {"text": "a", "label": "y"}, {"text": "b", "label": "x"}, {"text": "c", "label": "y"},
+    {"text": HALF, "label": "x"}, {"text": "d", "label": None}, {"text": LONG, "label": "x"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "adapter", "rows"),
+    [
+        ("retrieval", "pairs", [pair(0), {"query": "q", "positive": LONG}, {"query": LONG, "positive": "p"}, {"query": "q2", "positive": HALF}, {"query": "q3", "positive": None}, {"query": "q4", "positive": "p", "negatives": [HALF]}, {"query": "q5", "positive": [LONG, "p5"]}]),
+        ("retrieval", "duplicates", [{"text": "a", "other": "b"}, {"text": "c", "other": HALF}, {"text": "d", "other": LONG}]),
+        ("classification", "labelled", LABELLED),
+        ("clustering", "labelled", LABELLED),
+        ("sts", "graded_pairs", [{"text": "a", "other": "b", "grade": 1}, {"text": "c", "other": LONG, "grade": 1}, {"text": "c", "other": "d", "grade": "x"}, {"text": "c", "other": HALF, "grade": 1}]),
+    ],
+)  # fmt: skip
+def test_it_counts_what_a_run_counts(written, normalised, task, adapter, rows):
+    written(rows, task=task, adapter=adapter)
+    checked = check_source("faq")
+    counts, _ = normalised({"a.jsonl": "".join(json.dumps(row) + "\n" for row in rows)}, task=task, adapter=adapter)
+    left_out = Counter(counts["queries_skipped"]) + Counter(counts["passages_skipped"] if task == "retrieval" else {})
+    assert checked.skipped == left_out
+    used = {role: counts[f"{role}_kept"] + counts[f"{role}_collapsed"] for role in ("queries", "passages")}
+    assert checked.counts.get("passages", used["passages"]) == used["passages"]
+    assert next(number for name, number in checked.counts.items() if name != "passages") == used["queries"]
+    assert not [
+        example for example in checked.examples if "xxx" in example or "half" in example or "passage " in example
+    ]
+
+
+def test_a_part_of_the_records_is_counted_by_the_same_rules(written):
+    rows = [{"query": "q", "positive": LONG}, {"query": "r", "positive": "p"}, {"query": "s", "positive": HALF}]
+    written([*rows, *[pair(number) for number in range(9)]])
+    checked = check_source("faq", rows=5)
+    assert not checked.complete
+    assert checked.counts == {"passages": 2, "queries": 1}
+    assert checked.skipped == {
+        "text has over 1,000,000 characters": 1, "query has no positive": 1, "text is not valid Unicode": 1,
+    }  # fmt: skip
+
+
+def test_rows_that_are_excluded_on_request_are_counted_as_such(written, tmp_path):
+    written([pair(0), pair(1)])
+    (tmp_path / "config/exclude.yaml").write_text("- {source: faq, file: faq.jsonl, row: 0, reason: asked for}\n")
+    assert check_source("faq").skipped == {"excluded on request": 3}
+
+
+def test_lists_that_were_saved_as_texts_are_remarked_on_and_read_with_an_option(written, tmp_path):
+    rows = "query,positive\nq,\"['right a', 'right b']\"\nr,\"['right c']\"\n"
+    written([], fetch=[{"kind": "local", "path": "faq.csv"}])
+    (tmp_path / "faq.csv").write_text(rows)
+    (warning,) = check_source("faq").warnings
+    assert warning.startswith("most texts of 'positive' begin with [ and end with ]")
+    written([], fetch=[{"kind": "local", "path": "faq.csv"}], options={"lists": ["positive"]})
+    checked = check_source("faq")
+    assert checked.warnings == []
+    assert checked.examples[0] == "'q' -> 'right a' or 'right b'"
+
+
+def test_marks_around_texts_of_tabbed_files_and_labels_that_are_one_number_are_remarked_on(written, tmp_path):
+    written([], fetch=[{"kind": "local", "path": "faq.tsv"}], task="clustering", adapter="labelled")
+    (tmp_path / "faq.tsv").write_text('text\tlabel\n"a"\t1\n"b"\t1.0\n')
+    marks, numbers = check_source("faq").warnings
+    assert "stand between quotation marks" in marks
+    assert numbers.startswith("the labels '1' and '1.0' are one number and different classes")
+
+
+def test_hidden_files_are_named(written, tmp_path, caplog):
+    written([pair(0)], fetch=[{"kind": "local", "path": "data"}])
+    for name in ("faq.jsonl", ".ipynb_checkpoints/faq-checkpoint.jsonl"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_text(json.dumps(pair(0)))
+    assert check_source("faq").counts == {"passages": 2, "queries": 1}
+    assert "source faq: hidden, so passed over: data/.ipynb_checkpoints" in caplog.text

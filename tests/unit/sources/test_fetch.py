@@ -161,6 +161,31 @@ def test_a_local_path_may_not_leave_the_working_directory(tmp_path, monkeypatch,
         fetch(Fetch(kind="local", path=path))
 
 
+def test_linked_folders_are_copied_and_hidden_files_are_not(tmp_path, caplog):
+    for name in ("data/a.jsonl", "real/b.jsonl", "data/.ipynb_checkpoints/a.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "data/part2").symlink_to("../real")
+    fetch(Fetch(kind="local", path="data"))
+    assert [entry["name"] for entry in read_json("toy/manifest.json")["files"]] == [
+        "data/a.jsonl",
+        "data/part2/b.jsonl",
+    ]
+    assert not (tmp_path / "toy/raw/data/part2").is_symlink()
+    assert "source toy: hidden, so passed over: data/.ipynb_checkpoints" in caplog.text
+
+
+def test_bad_links_of_a_folder_are_all_named(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/up").symlink_to("..")
+    (tmp_path / "data/gone").symlink_to("nowhere")
+    with pytest.raises(InputError) as found:
+        fetch(Fetch(kind="local", path="data"))
+    assert [fault.split(" link ")[1] for fault in found.value.faults] == [
+        "that leads nowhere; correct or delete it", f"back to {tmp_path}, in which it lies; delete it",
+    ]  # fmt: skip
+
+
 def test_a_missing_local_file_is_named():
     with pytest.raises(InputError, match="source toy: gone.csv: there is no such file or folder"):
         fetch(Fetch(kind="local", path="gone.csv"))

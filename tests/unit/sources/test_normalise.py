@@ -229,3 +229,33 @@ def test_a_source_whose_fetch_was_skipped_gives_empty_tables(tmp_path):
 def test_a_failure_inside_an_adapter_names_source_adapter_and_cause(normalised):
     with pytest.raises(InputError, match=r"source toy: adapter 'lee_documents' cannot read these files \(ValueError"):
         normalised({"sims.txt": "no number\n"}, task="sts", adapter="lee_documents", documents="", similarities="")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl.gz", '{"query": "q"}'), ("a.csv", "query,positive\nq,one, two\n"), ("a.parquet", "no")],
+)
+def test_a_damaged_file_is_skipped_where_the_policy_says_so(normalised, name, content):
+    with pytest.raises(InputError, match=f"^{name}: "):
+        normalised({name: content}, task="retrieval", adapter="pairs")
+    counts, _ = normalised({name: content}, task="retrieval", adapter="pairs", on_error="skip")
+    assert counts["skipped_source"].startswith(f"{name}: ")
+
+
+def test_labels_are_one_class_whatever_their_type_and_file(normalised):
+    files = {
+        "a.jsonl": '{"text": "t1", "label": 1}\n{"text": "t2", "label": 0}\n{"text": "t6", "label": true}\n',
+        "b.jsonl": '{"text": "t3", "label": 1.0}\n{"text": "t5", "label": 0.0}\n{"text": "t4", "label": NaN}\n',
+        "c.csv": "text,label\nt7,True\nt8,TRUE\nt9,1\n",
+    }  # fmt: skip
+    counts, tables = normalised(files, task="classification", adapter="labelled")
+    assert sorted({row["label"] for row in tables["queries"]}) == ["0", "1", "true"]
+    assert counts["queries_skipped"] == {"'label' is empty": 1}
+
+
+def test_the_row_that_an_adapter_cannot_read_is_named(normalised):
+    rows = '{"query": "q", "positive": "p"}\n{"query": {"x": 1}, "positive": "p"}\n'
+    with pytest.raises(
+        InputError, match=r"source toy: a\.jsonl: row 2: the column 'query' holds objects, no text; name"
+    ):
+        normalised({"a.jsonl": rows}, task="retrieval", adapter="pairs")

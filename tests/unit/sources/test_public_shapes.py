@@ -10,8 +10,8 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.records.yaml_files import read_yaml
+from f2llm.rows.archives import RawFile
 from f2llm.sources.adapters import read_records
-from f2llm.sources.archives import RawFile
 from f2llm.sources.records import Labelled, Passage, Query, Skipped
 
 STANZAS = Path(__file__).parents[3] / "config" / "sources"

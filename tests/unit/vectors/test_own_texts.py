@@ -22,15 +22,19 @@ def test_plain_files_are_read_by_paragraph_and_other_kinds_passed_over(tmp_path)
     assert texts(tmp_path) == [("b.txt", 1, "Three."), ("sub/a.md", 1, "One.\nStill one."), ("sub/a.md", 3, "Two.")]
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv", "parquet", "JSONL", "ndjson", "tab", "json"])
 def test_tables_are_read_by_row(tmp_path, suffix):
     path = tmp_path / f"t.{suffix}"
     if suffix == "parquet":
         pq.write_table(pa.table({"body": ["one", None, "two"]}), path)
-    elif suffix == "jsonl":
+    elif suffix == "json":
+        path.write_text(json.dumps([{"body": text} for text in ("one", "", "two")]))
+    elif "j" in suffix.lower():
         path.write_text("".join(json.dumps({"body": text}) + "\n" for text in ("one", "", "two")))
     else:
-        path.write_text('body\none\n""\ntwo\n')
+        path.write_text(
+            'note,body\n0,one\n1,""\n2,two\n'.replace(",", "\t" if suffix[0] == "t" else ",").replace('""', "")
+        )
     assert texts(path, column="body") == [(path.name, 1, "one"), (path.name, 3, "two")]
     with pytest.raises(InputError, match="no column 'text'"):
         list(read_texts(path))
@@ -39,10 +43,13 @@ def test_tables_are_read_by_row(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.txt", b"\xff\xfe\x00", "cannot be read"),
-        ("a.jsonl", b"{not json}\n", "cannot be read"),
-        ("a.jsonl", b"[1]\n", "no column"),
-        ("a.parquet", b"PAR1", "cannot be read"),
+        ("a.txt", b"\xff\xfe\x00", r"a\.txt: not utf-8-sig .*; give the option `encoding`, or convert the file"),
+        ("a.jsonl", b"{not json}\n", "line 1: not a JSON object"),
+        ("a.jsonl", b"[1]\n", "line 1: not a JSON object"),
+        ("a.jsonl", b"{}\n", "no column"),
+        ("a.parquet", b"PAR1", "not readable as Parquet"),
+        ("a.csv", b"text\nhello, world\n", "2 fields for the only column 'text'"),
+        ("a.jsonl.gz", b"{}", "not gzip; rename it"),
         ("a.txt", b" \n\n ", "no texts in there"),
         ("a.pdf", b"%PDF", "no texts in there"),
     ],
@@ -51,6 +58,25 @@ def test_files_that_cannot_be_used_are_refused(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=said):
         list(read_texts(tmp_path / name))
+
+
+def test_missing_values_and_rows_at_fault_are_no_texts(tmp_path, caplog):
+    values = [None, float("nan"), "x \ud800", 7.0, "y"]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": value}) + "\n" for value in values))
+    assert [text for *_, text in texts(tmp_path / "a.jsonl")] == ["7", "y"]
+    assert "a.jsonl: 1 rows are left out: text is not valid Unicode" in caplog.text
+
+
+def test_hidden_files_are_passed_over_and_linked_folders_followed(tmp_path, caplog):
+    for name in (".ipynb_checkpoints", "real"):
+        (tmp_path / "notes" / name).mkdir(parents=True)
+        (tmp_path / "notes" / name / "a.txt").write_text(name)
+    (tmp_path / "notes/part").symlink_to("real")
+    assert [name for name, *_ in texts(tmp_path / "notes")] == ["part/a.txt", "real/a.txt"]
+    assert "hidden, so passed over" in caplog.text
+    (tmp_path / "notes/up").symlink_to("..")
+    with pytest.raises(InputError, match="notes/up: is a link back to"):
+        texts(tmp_path / "notes")
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -130,6 +131,45 @@ def test_labels_are_kept_as_they_are_written(build, tmp_path):
     assert label == {"class_label": {"names": {0: "01", 1: "1", 2: "1.0"}}}
 
 
+def test_a_whole_number_is_one_label_and_one_id_whatever_its_type(build):
+    rows = [{"text": "a", "label": 1}, {"text": "b", "label": 2.0}, {"text": "c", "label": 1.0}]
+    _, folder, _ = build("classification", {"train": rows, "test": rows})
+    header = yaml.safe_load((folder / "data" / "README.md").read_text().split("---")[1])
+    (label,) = (one["dtype"] for one in header["dataset_info"][0]["features"] if one["name"] == "label")
+    assert label == {"class_label": {"names": {0: "1", 1: "2"}}}
+
+
+@pytest.mark.parametrize("name", ["test.json", "test.TSV", "test.tab", "test.csv.gz", "test.xlsx", "test.ndjson"])
+def test_tasks_are_read_of_the_formats_that_sources_have(build, tmp_path, name):
+    (tmp_path / "sts").mkdir()
+    frame = pd.DataFrame(FILES["sts"]["test"])
+    path, suffix = tmp_path / "sts" / name, name.split(".")[1].lower()
+    if suffix == "xlsx":
+        frame.to_excel(path, index=False)
+    elif "json" in suffix:
+        frame.to_json(path, orient="records", lines=suffix == "ndjson")
+    else:
+        frame.to_csv(path, index=False, sep="," if suffix == "csv" else "\t")
+    assert build("sts", {"unused": []})[2]["test"] == 24
+
+
+def test_a_row_with_a_comma_too_many_or_too_few_is_a_fault(build, tmp_path):
+    (tmp_path / "sts").mkdir()
+    (tmp_path / "sts" / "test.csv").write_text("sentence1,sentence2,score\na,b,c,1\na,b\na,b,2\n")
+    with pytest.raises(InputError) as found:
+        build("sts", {"unused": []})
+    many, few = (fault.split(": ", 2)[2] for fault in found.value.faults)
+    assert many.startswith("test.csv: row 1 (line 2): 4 fields for 3 columns")
+    assert few == "test.csv: row 2: row has fewer fields than there are columns; mend this row"
+
+
+def test_hidden_files_are_no_part_of_a_task(build, tmp_path):
+    (tmp_path / "sts/.ipynb_checkpoints").mkdir(parents=True)
+    (tmp_path / "sts/.ipynb_checkpoints/test.jsonl").write_text("{}")
+    (tmp_path / "sts/._test.jsonl").write_text("{}")
+    assert build("sts")[2]["test"] == 24
+
+
 def test_parquet_without_a_value_keeps_the_numbers_beside_it(build, tmp_path):
     (tmp_path / "clustering").mkdir()
     pq.write_table(
@@ -174,8 +214,8 @@ def all_of(kind, part, rows):
         (bad("reranking", "top_ranked", {"corpus-ids": ["d1", "x"]}), "top_ranked.jsonl: row 2: corpus-id 'x' is not in corpus; mend this row"),
         (all_of("reranking", "top_ranked", RANKED[:23]), "top_ranked.jsonl: no row is for query-id 'q23', which row 24 of qrels judges; add one"),
         (all_of("summarisation", "test", [FILES["summarisation"]["test"][0] | {"relevance": [1, 1, 1]}]), "test.jsonl: no row has two different numbers in relevance; nothing can be scored"),
-        (all_of("sts", "test", [["a", "b", 1]]), """test.jsonl: row 1: '["a", "b", 1]' is no object with columns and values; mend this row"""),
-        (all_of("sts", "test", [*FILES["sts"]["test"], 7]), "test.jsonl: row 25: '7' is no object with columns and values; mend this row"),
+        (all_of("sts", "test", [["a", "b", 1]]), """test.jsonl: line 1: not a JSON object ('["a", "b", 1]'); write {...}, or name its entries in the stanza's option `columns`"""),
+        (all_of("sts", "test", [*FILES["sts"]["test"], 7]), "test.jsonl: line 25: not a JSON object ('7'); write {...}"),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_scored_is_one_fault(build, case, said):

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from f2llm.errors import InputError
-from f2llm.sources.archives import RawFile
+from f2llm.rows.archives import RawFile
 
 
 def raw(path, **limits):

@@ -1,0 +1,183 @@
+"""The rows of a source's files: of every format, filtered by the options of their layout, what is left out counted."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from f2llm.errors import InputError
+from f2llm.rows.archives import RawFile
+from f2llm.rows.delimited import delimited_rows
+from f2llm.rows.fields import Columns, has_column, label_of, list_in, names_of, text_of
+from f2llm.rows.files import is_hidden
+from f2llm.rows.json_rows import json_rows
+from f2llm.rows.layout import (
+    DELIMITERS,
+    JSON_LINES,
+    SUFFIXES,
+    TEXT_COLUMN,
+    TOO_SHORT,
+    Flaw,
+    RowFile,
+    RowLayout,
+    Values,
+)
+from f2llm.rows.tables import parquet_rows, workbook_rows
+
+NOT_SELECTED = "row is left out by the option `only`"
+MOST_FAULTS = 5  # of broken rows that are named at once
+LOOKED_AT = 1000  # rows behind the first broken one
+LISTED_COLUMNS = 20
+
+
+class Row(NamedTuple):
+    """One row; `row` is its 0-based ordinal among the data rows of its file."""
+
+    file: str
+    row: int
+    values: Mapping[str, Any]
+
+
+class LeftOut(NamedTuple):
+    """Rows of a file that are left out for one reason, the first of them being `row`."""
+
+    reason: str
+    file: str
+    row: int
+    count: int
+
+
+def read_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
+    """Yield the rows of one file, in their order, as they are.
+
+    Raises:
+        InputError: a format that is not known, or a file that is not of its format.
+    """
+    read = _READERS.get(place.suffix)
+    if read is None:
+        raise InputError(
+            f"{place.where}: rows of {place.suffix or 'files without a suffix'} cannot be read; "
+            f"use {', '.join(SUFFIXES)}"
+        )
+    rows = itertools.islice(read(place, layout), layout.skip_rows, None)
+    return _with_lists(rows, layout.lists) if layout.lists else rows
+
+
+def sound_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
+    """Yield the rows of one file; a row at fault by itself is a `Flaw`.
+
+    Raises:
+        InputError: as `read_rows`; broken rows, the first few of them at once.
+    """
+    rows = read_rows(place, layout)
+    for row in rows:
+        if isinstance(row, Flaw) and row.broken:
+            behind = (other for other in itertools.islice(rows, LOOKED_AT) if isinstance(other, Flaw) and other.broken)
+            raise InputError([flaw.reason for flaw in (row, *itertools.islice(behind, MOST_FAULTS - 1))])
+        yield row
+
+
+class RawRows:
+    """The rows of all files of a source, one file after the other.
+
+    Attributes:
+        place: the row that was yielded last, for faults that show when it is used.
+    """
+
+    def __init__(self, files: Sequence[RawFile], layout: RowLayout) -> None:
+        self._files, self._layout = files, layout
+        self._left_out: dict[tuple[str, str], LeftOut] = {}
+        self.place = ""
+
+    def read(self, *needed: Columns, pattern: str = "*") -> Iterator[Row]:
+        """Yield the rows of the files whose name matches `pattern` ("*" also crosses "/"); a column "" is not needed.
+
+        Raises:
+            InputError: no such file, one of an unknown format, broken rows, or a file whose first row lacks a
+                column of `needed` or of the option `only`.
+        """
+        only = {column: set(map(label_of, texts)) for column, texts in self._layout.only.items()}
+        wanted = {name.split(".")[0] for columns in (*filter(None, needed), *only) for name in names_of(columns)}
+        for place in self._places(pattern):
+            where = place.where
+            added = {self._layout.file_column: place.stem} if self._layout.file_column else {}
+            for row, content in enumerate(sound_rows(place, self._layout)):
+                flaw = content if isinstance(content, Flaw) else None
+                values = flaw.values if flaw else content
+                values = {**values, **added} if added else values
+                self.place = f"{where}: row {row + 1}"
+                if row == 0:
+                    _check_columns(values, [*filter(None, needed), *only, *self._layout.lists], where=where)
+                if flaw and (flaw.reason != TOO_SHORT or not wanted.isdisjoint(flaw.columns)):
+                    self._leave_out(flaw.reason, where, row)
+                elif all(label_of(text_of(values, column)) in texts for column, texts in only.items()):
+                    yield Row(where, row, values)
+                else:
+                    self._leave_out(NOT_SELECTED, where, row)
+
+    def left_out(self) -> Iterator[LeftOut]:
+        """Yield the rows that have been left out so far, as one record a file and reason."""
+        yield from self._left_out.values()
+
+    def _leave_out(self, reason: str, where: str, row: int) -> None:
+        before = self._left_out.get((where, reason), LeftOut(reason, where, row, 0))
+        self._left_out[where, reason] = before._replace(count=before.count + 1)
+
+    def _places(self, pattern: str) -> list[RowFile]:
+        row_files = [RowFile(file, member) for file in self._files for member in _members(file, self._layout.member)]
+        places = [place for place in row_files if fnmatchcase(place.name, pattern)]
+        if row_files and not places:
+            names = ", ".join(place.name for place in row_files[:8])
+            raise InputError(f"no file is named like {pattern!r} (there are {names}); correct the pattern's option")
+        return places
+
+
+def _members(file: RawFile, member: str) -> list[str]:
+    if "*" not in member:
+        return [member]
+    names = [name for name in file.members() if fnmatchcase(name, member) and not is_hidden(name)]
+    if not names:
+        raise InputError(f"{file.name}: no member is named like {member!r}; correct `member` in the stanza")
+    return names
+
+
+def _check_columns(values: Values, needed: Sequence[Columns], *, where: str) -> None:
+    names = dict.fromkeys(name for columns in needed for name in names_of(columns))
+    missing = [name for name in names if not has_column(values, name)]
+    if missing:
+        marks = [mark for mark in ";\t|" if len(values) == 1 and mark in next(iter(values))]
+        advice = f"give the option `delimiter: {marks[0]!r}`" if marks else "name the right one in the stanza's options"
+        more = f" and {len(values) - LISTED_COLUMNS} more" if len(values) > LISTED_COLUMNS else ""
+        raise InputError(
+            f"{where}: there is no column {', '.join(map(repr, missing))}; it has "
+            f"{', '.join(map(repr, itertools.islice(values, LISTED_COLUMNS)))}{more}: {advice}"
+        )
+
+
+def _with_lists(rows: Iterator[Values | Flaw], columns: Sequence[str]) -> Iterator[Values | Flaw]:
+    """Yield the rows with the texts of `columns` read as lists; one whose text is no list as a `Flaw`."""
+    for row in rows:
+        if isinstance(row, Flaw):
+            yield row
+            continue
+        texts = {name: row[name] for name in columns if isinstance(row.get(name), str) and row[name].strip()}
+        lists = {name: list_in(text.strip()) for name, text in texts.items()}
+        bad = [name for name, value in lists.items() if value is None]
+        values = {**row, **lists}
+        yield Flaw(f"{bad[0]!r} is no list in JSON or Python's form", values, bad) if bad else values
+
+
+def _text_lines(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
+    with place.file.text(place.member, encoding=layout.encoding, errors=layout.errors) as lines:
+        for line in lines:
+            if not layout.comment or not line.startswith(layout.comment):
+                yield {TEXT_COLUMN: line.rstrip("\r\n")}
+
+
+_READERS: Mapping[str, Callable[[RowFile, RowLayout], Iterator[Values | Flaw]]] = {
+    **dict.fromkeys((*JSON_LINES, ".json"), json_rows),
+    **dict.fromkeys(DELIMITERS, delimited_rows),
+    ".parquet": parquet_rows,
+    ".xlsx": workbook_rows,
+    ".txt": _text_lines,
+}

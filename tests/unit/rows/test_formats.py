@@ -1,0 +1,189 @@
+"""The formats: JSON in lines, as a list and as lists; Parquet; workbooks; suffixes; damaged files."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import zipfile
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from f2llm.errors import InputError
+from f2llm.rows.layout import TOO_SHORT
+
+ROWS = [{"query": "q\u2028", "positive": ["p"]}, {"query": 'r "s"\n', "positive": []}]
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+
+
+def parquet():
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(ROWS), file)
+    return file.getvalue()
+
+
+def zstandard(content):
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
+COMPRESSED = {".gz": gzip.compress(LINES), ".bz2": bz2.compress(LINES), ".xz": lzma.compress(LINES), ".zst": zstandard(LINES)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "A.JSONL", "a.json"])
+def test_lines_of_json_are_rows(write, read, name):
+    assert read(write(name, b"\n" + LINES + b"\n")) == ROWS
+
+
+def test_a_list_of_json_is_rows(write, read):
+    assert read(write("a.json", json.dumps(ROWS, indent=1))) == ROWS
+    assert read(write("b.json", " [ ] ")) == read(write("c.json", "")) == []
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+@pytest.mark.parametrize("name", ["a.jsonl", "A.JSONL"])
+def test_compressed_files_are_read(write, read, name, suffix):
+    name = name + (suffix.upper() if name[0] == "A" else suffix)
+    assert read(write(name, COMPRESSED[suffix])) == ROWS
+    assert read(write(name, COMPRESSED[suffix] * 2)) == ROWS * 2
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+def test_a_compressed_file_that_is_none_is_named(write, read, suffix):
+    for content in (LINES, b""):
+        with pytest.raises(InputError, match=rf"a\.jsonl\{suffix}: not \w+; rename it or fetch it again"):
+            read(write(f"a.jsonl{suffix}", content))
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+def test_a_compressed_file_that_is_cut_is_named(write, read, suffix):
+    with pytest.raises(InputError, match=rf"a\.jsonl\{suffix}: damaged or cut short .*; fetch it again"):
+        read(write(f"a.jsonl{suffix}", COMPRESSED[suffix][:-6]))
+
+
+def test_a_parquet_file_that_is_cut_or_none_is_named(write, read):
+    for content in (parquet()[:-20], b"", b"<html>", parquet()[:60]):
+        with pytest.raises(InputError, match=r"a\.parquet: not readable as Parquet"):
+            read(write("a.parquet", content))
+    assert read(write("B.PARQUET", parquet())) == read(write("c.parquet.gz", gzip.compress(parquet()))) == ROWS
+
+
+def test_a_damaged_member_of_a_zip_file_is_named(write, read):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jsonl", LINES * 100)
+    content = bytearray(file.getvalue())
+    content[60:70] = bytes(10)
+    with pytest.raises(InputError, match=r"a\.zip!a\.jsonl: damaged or cut short"):
+        read_member(write("a.zip", bytes(content)), "a.jsonl")
+
+
+def read_member(path, member):
+    from f2llm.rows.archives import RawFile
+    from f2llm.rows.layout import RowFile, RowLayout
+    from f2llm.rows.reader import sound_rows
+
+    return list(sound_rows(RowFile(RawFile(path, name=path.name), member), RowLayout()))
+
+
+def test_hidden_members_are_no_data(write, read_needed):
+    with zipfile.ZipFile(write("a.zip", b""), "w") as archive:
+        for name in ("x/a.jsonl", "__MACOSX/x/._a.jsonl", "x/.ipynb_checkpoints/a.jsonl"):
+            archive.writestr(name, '{"query": "' + name + '"}')
+    from pathlib import Path
+
+    assert [row["query"] for row in read_needed(Path("a.zip"), "query", member="*.jsonl")[0]] == ["x/a.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"a": 1}\n\n{"a": 1, "b": {"c": 1, "c": 2}}\n', r"line 3: not a JSON object \(the key 'c' is there twice\)"),
+        ("a.json", '[{"a": 1},\n {"a": 1, "a": 2}]', r"entry 1 \(line 2\): not JSON \(the key 'a' is there twice\)"),
+        ("a.jsonl", "{\n", "line 1: not a JSON object"),
+        ("a.jsonl", '{"a": ' + "[" * 100_000, r"line 1: not a JSON object \(nested too deeply\)"),
+        ("a.jsonl", "[1, 2]\n", r"line 1: not a JSON object \('\[1, 2\]'\); write {...}, or name its entries in the stanza's option `columns`"),
+        ("a.json", "[1]", r"entry 0 \(line 1\): not a JSON object \('1'\); write"),
+        ("a.json", '[{"a": 1}\n', "entry 0 .*: neither a comma nor the end of the list comes after it"),
+        ("a.json", '[{"a": 1}]\n[{"a": 2}]', "something comes after the end of the list"),
+    ],
+)  # fmt: skip
+def test_faults_of_json_are_named_with_their_line(write, read, name, content, message):
+    with pytest.raises(InputError, match=rf"{name}: {message}"):
+        read(write(name, content))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_rows_that_are_lists_get_the_names_of_the_option_columns(write, read_needed, name):
+    path = write(name, '["q", "p"]\n["r"]\n["s", "t"]\n')
+    values, left_out = read_needed(path, "a", "b", columns=["a", "b"])
+    assert [tuple(row.values()) for row in values] == [("q", "p"), ("s", "t")]
+    assert left_out == [(TOO_SHORT, 1)]
+    with pytest.raises(InputError, match=r"line 1: 2 fields for the only column 'a'"):
+        read_needed(path, "a", columns=["a"])
+
+
+def test_a_list_of_lists_gets_the_names_of_the_option_columns(write, read):
+    assert read(write("a.json", '[["q", "p"],\n["r", "s"]]'), columns=["a", "b"]) == [
+        {"a": "q", "b": "p"},
+        {"a": "r", "b": "s"},
+    ]
+
+
+def book(path, **sheets):
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.active)
+    for title, rows in sheets.items():
+        sheet = workbook.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    workbook.save(path)
+    return path
+
+
+def test_a_workbook_is_read_as_values(read, tmp_path):
+    rows = [
+        ("text", "label", None),
+        ("one", 1, None),
+        (None, None, None),
+        ("_x000D_ two", "#N/A", None),
+        ("=1+1", True, None),
+    ]
+    path = book(tmp_path / "a.XLSX", First=rows, Empty=[])
+    assert read(path) == [
+        {"text": "one", "label": 1}, {"text": "\r two", "label": None}, {"text": None, "label": True},
+    ]  # fmt: skip
+
+
+def test_of_several_sheets_one_is_named(read, tmp_path):
+    path = book(tmp_path / "a.xlsx", One=[("x",), ("1",)], Two=[("x",), ("2",)])
+    with pytest.raises(InputError, match="it has the sheets 'One', 'Two'; name one with the option `sheet`"):
+        read(path)
+    assert read(path, sheet="Two") == [{"x": "2"}]
+    assert read(path, sheet="*") == [{"x": "1"}, {"x": "2"}]
+    with pytest.raises(InputError, match="there is no sheet 'Three'; it has 'One', 'Two'"):
+        read(path, sheet="Three")
+
+
+def test_faults_of_a_workbook_are_named(write, read, tmp_path):
+    with pytest.raises(InputError, match=r"a\.xlsx: not readable as a workbook"):
+        read(write("a.xlsx", b"query,positive\n"))
+    with pytest.raises(InputError, match="sheet 'One': the column 'x' is there twice"):
+        read(book(tmp_path / "b.xlsx", One=[("x", "x"), (1, 2)]))
+    with pytest.raises(InputError, match="sheet 'One': row 3: 3 fields for 2 columns"):
+        read(book(tmp_path / "c.xlsx", One=[("x", "y"), (1, 2), (1, 2, 3)]))
+
+
+def test_a_column_of_parquet_twice_is_an_error(read, tmp_path):
+    pq.write_table(pa.table([["a"], ["b"]], names=["x", "x"]), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: the column 'x' is there twice"):
+        read(tmp_path / "a.parquet")
+
+
+def test_an_unknown_encoding_is_named(write, read):
+    with pytest.raises(InputError, match="unknown encoding: utf-99; correct the option"):
+        read(write("a.csv", "x\n"), encoding="utf-99")
+    with pytest.raises(InputError, match="not valid Unicode; write strict or replace"):
+        read(write("a.csv", "x\n"), errors="surrogateescape")
