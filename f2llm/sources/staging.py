@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from f2llm.errors import InputError
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.tables import ID
-from f2llm.records.text_keys import content_key
+from f2llm.records.text_keys import content_key, is_empty
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record, Skipped
 
 BATCH_ROWS = 4096
@@ -158,7 +158,7 @@ def _count_mention(role: str, staged: Staged, *texts: str, fault: str = "") -> b
 
 
 def _text_fault(text: str) -> str:
-    if not text.strip():
+    if is_empty(text):
         return "text is empty"
     if len(text) > MOST_CHARACTERS:
         return f"text has over {MOST_CHARACTERS:,} characters"

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, read_json, sha256_path, write_json
+from f2llm.records.text_keys import is_empty
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -80,7 +81,7 @@ class TextIndex:
         """
         import faiss
 
-        if not query.strip():
+        if is_empty(query):
             raise InputError("query: it is empty; ask something")
         if prompt not in self._model.prompts:
             known = ", ".join(self._model.prompts)
@@ -179,7 +180,7 @@ def _texts_of(path: Path, name: str, column: str) -> Iterator[IndexedText]:
     try:
         cells = _paragraphs(path) if path.suffix in PLAIN else _cells(path, column)
         for place, text in enumerate(cells, 1):
-            if text and text.strip():
+            if text and not is_empty(text):
                 yield IndexedText(name, place, text.strip())
     except (UnicodeDecodeError, ValueError, csv.Error, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read ({error}); mend it or take it out") from None

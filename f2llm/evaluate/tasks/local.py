@@ -14,6 +14,7 @@ from f2llm.config.benchmarks import COLUMNS, FILE_SUFFIXES, SEARCHED, TITLE, Tas
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
 from f2llm.records.ids import doc_id
+from f2llm.records.text_keys import is_empty
 
 MOST_FAULTS = 20
 FIELDS = {"queries": "query", "corpus": "corpus"}
@@ -123,7 +124,7 @@ def _object(line: str, *, where: str, faults: list[str]) -> dict[str, Any] | Non
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - a cell
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+    if isinstance(value, bool) or not isinstance(value, str | int) or is_empty(str(value)):
         raise ValueError(f"{value!r} is no text")
     return str(value)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from f2llm.records.ids import doc_id
+from f2llm.records.text_keys import is_empty
 from f2llm.sources.formats.fields import Columns, field_of, group_of, text_of, value_of
 from f2llm.sources.formats.rows import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
@@ -19,7 +20,7 @@ def best_answer(
         question = text_of(row.values, query)
         texts, grades = value_of(row.values, answers), value_of(row.values, scores)
         scored = zip(grades, texts, strict=True) if isinstance(texts, list) and isinstance(grades, list) else ()
-        usable = [(score, text.strip()) for score, text in scored if isinstance(text, str) and text.strip()]
+        usable = [(score, text.strip()) for score, text in scored if isinstance(text, str) and not is_empty(text)]
         if not question or not usable:
             yield Skipped(f"{answers if question else field_of(query)!r} is empty", row.file, row.row)
             continue
