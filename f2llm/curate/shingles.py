@@ -52,24 +52,21 @@ class Words(NamedTuple):
 
     def with_letters(self) -> Mask:
         """Mask of the texts that have a letter of a script without spaces."""
-        texts = np.zeros(len(self.hashes.offsets) - 1, bool)
-        if self.worths is not None:
-            texts[self.hashes.owners()[self.worths < WORD]] = True
-        return texts
+        if self.worths is None:
+            return np.zeros(len(self.hashes.offsets) - 1, bool)
+        return _rows_with(self.hashes, self.worths != WORD)
 
     def grams(self, size: int) -> Ragged:
         """Hashes of all runs of `size` words inside each text, of letters the shortest that are worth as much."""
-        if self.worths is None:
-            return windows(self.hashes, size=size)
-        return _weighted_windows(self.hashes, self.worths, least=size * WORD)
+        return _windows_by_weight(self.hashes, self.worths, unit=WORD, size=size)
 
 
 def char_shingles(texts: Sequence[str], *, size: int) -> Ragged:
     """Hashes of all runs of `size` characters, or of letters that stand for as many; a shorter text is one run."""
     padded = [text.ljust(size, "\0") for text in texts]
     codes = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32)
-    rows, widths = Ragged(codes, offsets_of([len(text) for text in padded])), widths_of(codes)
-    return windows(rows, size=size) if widths is None else _weighted_windows(rows, widths, least=size)
+    rows = Ragged(codes, offsets_of([len(text) for text in padded]))
+    return _windows_by_weight(rows, widths_of(codes), unit=1, size=size)
 
 
 def word_hashes(forms: Sequence[str]) -> Words:
@@ -109,8 +106,32 @@ def windows(rows: Ragged, *, size: int) -> Ragged:
     return Ragged(_mix(hashed[inside]), offsets_of(counts))
 
 
+def _rows_with(rows: Ragged, values: Mask) -> Mask:
+    """Mask of the rows that have one of the values under the mask."""
+    mask = np.zeros(len(rows.offsets) - 1, bool)
+    mask[np.searchsorted(rows.offsets, np.flatnonzero(values), side="right") - 1] = True
+    return mask
+
+
+def _windows_by_weight(rows: Ragged, weights: Ints | None, *, unit: int, size: int) -> Ragged:
+    """`windows`, in rows with values of other weights than `unit` the shortest runs that weigh `size` units."""
+    if weights is None:
+        return windows(rows, size=size)
+    # Other weights are rare beside English texts, and runs of one length are the faster ones.
+    weighted = _rows_with(rows, weights != unit)
+    counts = np.diff(rows.offsets)
+    inside = np.repeat(weighted, counts)
+    plain = windows(Ragged(rows.values[~inside], offsets_of(counts[~weighted])), size=size)
+    other = Ragged(rows.values[inside], offsets_of(counts[weighted]))
+    other = _weighted_windows(other, weights[inside], least=size * unit)
+    counts[~weighted], counts[weighted] = np.diff(plain.offsets), np.diff(other.offsets)
+    inside, values = np.repeat(weighted, counts), np.empty(counts.sum(), np.uint64)
+    values[~inside], values[inside] = plain.values, other.values
+    return Ragged(values, offsets_of(counts))
+
+
 def _weighted_windows(rows: Ragged, weights: Ints, *, least: int) -> Ragged:
-    """Hashes of the shortest runs inside each row that weigh `least`; as `windows` where every value weighs one.
+    """Hashes of the shortest runs inside each row that weigh `least`; those of `windows` where all weigh the same.
 
     There is one for each value that such a run begins at; a row that weighs less becomes empty.
     """

@@ -13,8 +13,9 @@ import unicodedata
 import regex
 import xxhash
 
-from f2llm.records.words import without_idle_spaces
+from f2llm.records.words import is_latin, without_idle_spaces
 
+SOFT_HYPHEN = "\u00ad"
 MOST_ESCAPES = 2  # times that a text may have been escaped
 _NOT_WORD = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _ASCII_WORDS = bytes(ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(128)) + bytes(128)
@@ -53,7 +54,7 @@ def e1_text(text: str) -> str:
     """
     plain = html.unescape(text)
     if not plain.isascii():
-        if _IGNORABLE.search(plain):
+        if _has_ignorable(plain):
             plain = _IDLE.sub("", _NEVER_MEANT.sub("", plain))
         plain = unicodedata.normalize("NFKC", plain)
     return " ".join(plain.casefold().split())
@@ -81,14 +82,18 @@ def e2_text(text: str) -> str:
 
 def without_ignorable(text: str) -> str:
     """The text without the characters that Unicode calls default-ignorable: they are not displayed."""
-    return text if text.isascii() or not _IGNORABLE.search(text) else _IGNORABLE.sub("", text)
+    return _IGNORABLE.sub("", text) if _has_ignorable(text) else text
 
 
 def is_empty(text: str) -> bool:
     """Whether a text shows nothing: it is white space and default-ignorable characters."""
-    return not text.strip() or _INVISIBLE.fullmatch(text) is not None
+    return not text.strip() if text.isascii() else _INVISIBLE.fullmatch(text) is not None
 
 
 def without_tags(text: str) -> str:
     """The text with a space for every HTML tag."""
     return _TAG.sub(" ", text) if "<" in text else text
+
+
+def _has_ignorable(text: str) -> bool:
+    return SOFT_HYPHEN in text if is_latin(text) else _IGNORABLE.search(text) is not None

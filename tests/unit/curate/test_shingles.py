@@ -70,7 +70,11 @@ def test_runs_are_those_of_each_row_alone(texts, size):
 
 
 def test_letters_that_stand_for_more_make_shorter_shingles():
-    han, kana, thai = "\u4e00\u4e07\u4e0e\u4e15\u4e16", "\u304b\u304d\u304f\u3051\u3053", "\u0e01\u0e02\u0e03\u0e04\u0e05\u0e06"
+    han, kana, thai = (
+        "\u4e00\u4e07\u4e0e\u4e15\u4e16",
+        "\u304b\u304d\u304f\u3051\u3053",
+        "\u0e01\u0e02\u0e03\u0e04\u0e05\u0e06",
+    )
     shingles = char_shingles([han, kana, thai, "abc" + han[:2], "abcdef"], size=5)
     assert np.diff(shingles.offsets).tolist() == [4, 3, 2, 4, 2]
     # Of the mixed text "abc<han>", "bc<han>", "c<han>" and the two letters.
