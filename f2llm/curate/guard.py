@@ -13,11 +13,12 @@ import regex
 from rapidfuzz.distance import DamerauLevenshtein
 
 from f2llm.records.text_keys import without_tags
-from f2llm.records.words import WORD, has_unspaced, spaced, worths_of
+from f2llm.records.words import has_unspaced, spaced
 
 NEGATIONS = frozenset({"not", "no", "never", "cannot", "without", "non", "t", "disable", "disabled", "false"})
-# Where letters are compared, not words. Japanese negates by other endings of a word, which are a swap.
-_NEGATION = re.compile("[\u4e0d\u6ca1\u6c92\u7121\u65e0\u672a\u975e\u52ff\u5426]|\u0e44\u0e21\u0e48")  # Chinese, Thai
+# Of scripts without spaces: not, have not, do not, cannot and need not in Chinese, not in Thai. A prefix of one letter
+# ("unknown") is a letter more, and Japanese negates by the ending of a word, which is a swap.
+_NEGATION = re.compile("[\u4e0d\u6ca1\u6c92\u52ff]|[\u65e0\u7121][\u6cd5\u9700]|\u0e44\u0e21\u0e48")
 COPIES = frozenset({"same", "spacing", "insert"})  # say the same: one of the two may go
 ALIKE = COPIES | {"typo"}  # may say the same: both stay, but neither is a negative for the other
 SHORTEST_TYPO = 3  # letters of the shorter word
@@ -74,8 +75,8 @@ def difference(left: ComparedText, right: ComparedText) -> str:
     if signs[0] and signs[1]:
         return "sign"
     if not extra[0] or not extra[1]:
-        # A single letter of a script without spaces is less than a word: it may be missing or make another word.
-        return "insert" if sum(worths_of([*extra[0], *extra[1]])) >= WORD else "typo"
+        # A single letter of a script without spaces may be missing, or make another word.
+        return "typo" if len(more := extra[0] + extra[1]) == 1 and has_unspaced(more[0]) else "insert"
     if "".join(extra[0]) == "".join(extra[1]):
         return "spacing"
     return "typo" if _misspelt(*sorted(map(sorted, extra), key=lambda words: (len(words), words))) else "swap"
