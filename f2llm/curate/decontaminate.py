@@ -1,9 +1,9 @@
 """Training texts that contain evaluation texts, by a rule that depends on the length of the evaluation text.
 
 On E2 words: the whole text equal, at any length; 5 to 8 words: the whole text as one run; 9
-words and more: the share of its distinct word 5-grams that the training text has. Letters of
-scripts that are written without spaces are words of their own. Why this rule and not another:
-docs/curation.md.
+words and more: the share of its distinct word 5-grams that the training text has. In scripts
+without spaces a letter is part of a word (f2llm.records.words), and a run is found by all its
+5-grams. Why this rule and not another: docs/curation.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from f2llm.curate.evaluation_texts import GRAM, RunIndex, TextOrigin, read_index
+from f2llm.curate.evaluation_texts import GRAM, LONGEST_RUN, RunIndex, TextOrigin, read_index
 from f2llm.curate.passages import comparable_key
 from f2llm.curate.rows import Ints, Mask, bounded_slices, find_all, group_starts, joined, runs_from
 from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
-from f2llm.records.text_keys import spaced
 
 PAIRS_PER_PART = 4_000_000  # (training text, evaluation text, gram) looked at in one go
 EQUAL, RUN, GRAMS = "equal", "run", "5-grams"
@@ -58,6 +57,8 @@ class EvaluationTexts:
         """
         self._index = read_index(folder)
         self.containment, self.min_words = containment, min_words
+        # Up to LONGEST_RUN words an evaluation text must be found whole.
+        self._least_shares = np.where(self._index.words <= LONGEST_RUN, 1.0, containment)
 
     def places(self, texts: Sequence[int]) -> list[TextOrigin]:
         """Where evaluation texts are from, by their numbers."""
@@ -86,14 +87,15 @@ class EvaluationTexts:
         counts, places = find_all(self._index.keys, wanted)
         hits = [(np.repeat(np.arange(len(forms)), counts), self._index.texts[places], np.ones(len(places)), EQUAL)]
         # Evaluation texts of 5 to 8 words as one run, longer ones by their 5-grams: single words, so a hash a word.
-        words = word_hashes([spaced(form) for form in forms])
+        words = word_hashes(forms)
         *short, long = self._index.runs
         for index in short:
-            hits += [(*pair, RUN) for pair in _containments(windows(words, size=index.size), index, at_least=1.0)]
-        grams = windows(words, size=GRAM)
-        hits += [(*pair, GRAMS) for pair in _containments(grams, long, at_least=self.containment)]
+            runs = windows(words.hashes, size=index.size)
+            hits += [(*pair, RUN) for pair in _containments(runs, index, at_least=self._least_shares)]
+        hits += [(*pair, GRAMS) for pair in _containments(words.grams(GRAM), long, at_least=self._least_shares)]
         position, text, share = joined([hit[:3] for hit in hits], np.int64, np.int64, np.float64)
         rule = np.concatenate([np.full(len(hit[0]), hit[3], "U7") for hit in hits])
+        rule[(rule == GRAMS) & (self._index.words[text] <= LONGEST_RUN)] = RUN
         # The first of each (position, task) in the order of `Hits` is the best one.
         task = self._index.tasks[text]
         order = np.lexsort((text, rule != EQUAL, -share, task, position))
@@ -125,9 +127,9 @@ def best_dropping(hits: Hits) -> Hits:
 
 
 def _containments(
-    grams: Ragged, index: RunIndex, *, at_least: float
+    grams: Ragged, index: RunIndex, *, at_least: NDArray[np.float64]
 ) -> Iterator[tuple[Ints, Ints, NDArray[np.float64]]]:
-    """Yield (position, evaluation text, share of its grams found) for shares of `at_least` and more.
+    """Yield (position, evaluation text, share of its grams found) for shares of `at_least` [text] and more.
 
     Training texts are looked at in parts, so that memory stays bounded however common a gram is.
     """
@@ -146,7 +148,9 @@ def _containments(
         yield _shares(owners[part], places[part], index, at_least=at_least)
 
 
-def _shares(owners: Ints, places: Ints, index: RunIndex, *, at_least: float) -> tuple[Ints, Ints, NDArray[np.float64]]:
+def _shares(
+    owners: Ints, places: Ints, index: RunIndex, *, at_least: NDArray[np.float64]
+) -> tuple[Ints, Ints, NDArray[np.float64]]:
     """As `_containments`, for training texts that are whole: gram i of row `owners` is number `places` of the index."""
     # Every gram is repeated for each evaluation text that has it; the pairs that come up are counted.
     counts = index.offsets[places + 1] - index.offsets[places]
@@ -154,5 +158,5 @@ def _shares(owners: Ints, places: Ints, index: RunIndex, *, at_least: float) -> 
     pairs, shared = np.unique(np.repeat(owners, counts) * len(index.needed) + texts, return_counts=True)
     position, text = pairs // len(index.needed), pairs % len(index.needed)
     share = shared / index.needed[text]
-    enough = share >= at_least
+    enough = share >= at_least[text]
     return position[enough], text[enough], share[enough]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from f2llm.curate.passages import comparable, comparable_key
 from f2llm.curate.rows import Ints, Mask, group_starts, joined, offsets_of
-from f2llm.curate.shingles import Ragged, distinct, windows, word_hashes
+from f2llm.curate.shingles import Ragged, distinct, word_hashes
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
@@ -25,7 +25,6 @@ from f2llm.records.files import atomic_folder, read_json, write_json
 from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.sql import ask
 from f2llm.records.tables import count_rows, numbered, read_batches, read_metadata
-from f2llm.records.text_keys import spaced
 
 GRAM = 5  # words
 LONGEST_RUN = 8  # words; texts up to here must be found whole
@@ -66,7 +65,7 @@ class EvaluationIndex(NamedTuple):
     words: NDArray[np.int32]  # by text
     keys: NDArray[np.uint64]  # sorted hashes of the whole texts ...
     texts: NDArray[np.int32]  # ... and the text of each
-    runs: tuple[RunIndex, ...]  # texts of 5, 6, 7, 8 words in one run; longer ones in 5-grams
+    runs: tuple[RunIndex, ...]  # texts of 5, 6, 7, 8 words in one run; longer ones, and letters, in 5-grams
     corpora: Mapping[str, NDArray[np.uint64]]  # task -> sorted hashes of the texts of its corpus
 
 
@@ -218,12 +217,14 @@ def _write_runs(rows: Path, folder: Path, *, chosen: Mask) -> None:
         for start, batch in numbered(read_batches(rows, columns=TEXT_ORIGIN.names, rows=ROWS_PER_BATCH)):
             batch = batch.filter(pa.array(chosen[start : start + len(batch)]))
             writer.write_table(pa.Table.from_batches([batch]).select(TEXT_ORIGIN.names).cast(TEXT_ORIGIN))
-            hashed = word_hashes([spaced(comparable(text)) for text in batch["text"].to_pylist()])
-            words.append(np.diff(hashed.offsets).astype(np.int32))
+            hashed = word_hashes([comparable(text) for text in batch["text"].to_pylist()])
+            words.append(hashed.counts().astype(np.int32))
+            # Letters of scripts without spaces make runs of many lengths: there the 5-grams stand for the run as well.
+            long = (words[-1] > LONGEST_RUN) | hashed.with_letters()
             for name, size in SIZES.items():
                 # A text stands in one of the indexes: that of its length, or the one of 5-grams if it is longer.
-                indexed = words[-1] > LONGEST_RUN if name == "long" else words[-1] == size
-                shingled = distinct(windows(hashed, size=size))
+                indexed = long if name == "long" else ~long & (words[-1] == size)
+                shingled = distinct(hashed.grams(size))
                 counts = np.where(indexed, np.diff(shingled.offsets), 0)
                 runs[name].append(Ragged(shingled.values[indexed[shingled.owners()]], offsets_of(counts)))
     np.save(folder / "words.npy", np.concatenate(words))

@@ -13,8 +13,12 @@ import regex
 from rapidfuzz.distance import DamerauLevenshtein
 
 from f2llm.records.text_keys import without_tags
+from f2llm.records.words import has_unspaced, spaced
 
 NEGATIONS = frozenset({"not", "no", "never", "cannot", "without", "non", "t", "disable", "disabled", "false"})
+# Of scripts without spaces: not, have not, do not, cannot and need not in Chinese, not in Thai. A prefix of one letter
+# ("unknown") is a letter more, and Japanese negates by the ending of a word, which is a swap.
+_NEGATION = re.compile("[\u4e0d\u6ca1\u6c92\u52ff]|[\u65e0\u7121][\u6cd5\u9700]|\u0e44\u0e21\u0e48")
 COPIES = frozenset({"same", "spacing", "insert"})  # say the same: one of the two may go
 ALIKE = COPIES | {"typo"}  # may say the same: both stay, but neither is a negative for the other
 SHORTEST_TYPO = 3  # letters of the shorter word
@@ -55,25 +59,32 @@ def difference(left: ComparedText, right: ComparedText) -> str:
     "negation", "sign": those differ; "swap": a word stands for another.
 
     Misspellings and other words cannot be told apart by their letters (abduction and
-    adduction, xpu and npu), hence "typo" is alike but no copy.
+    adduction, xpu and npu), hence "typo" is alike but no copy. In scripts without spaces
+    letters are compared like words.
     """
     # From the surest sign of another statement to the weakest: the first that applies decides.
-    extra = _extra(left.words.split(), right.words.split())
+    extra = _extra(*(spaced(text.words).split() for text in (left, right)))
     signs = _extra(left.signs, right.signs)
     if not extra[0] and not extra[1]:
         return "sign" if signs[0] or signs[1] else "same"
     numbers = [[word for word in words if _DIGIT.search(word)] for words in extra]
     if numbers[0] and numbers[1]:
         return "number"
-    if NEGATIONS.intersection(extra[0]) != NEGATIONS.intersection(extra[1]):
+    if _negations(left.words, extra[0]) != _negations(right.words, extra[1]):
         return "negation"
     if signs[0] and signs[1]:
         return "sign"
     if not extra[0] or not extra[1]:
-        return "insert"
+        # A single letter of a script without spaces may be missing, or make another word.
+        return "typo" if len(more := extra[0] + extra[1]) == 1 and has_unspaced(more[0]) else "insert"
     if "".join(extra[0]) == "".join(extra[1]):
         return "spacing"
     return "typo" if _misspelt(*sorted(map(sorted, extra), key=lambda words: (len(words), words))) else "swap"
+
+
+def _negations(form: str, extra: Sequence[str]) -> tuple[frozenset[str], list[str]]:
+    """The negations among the words that another text lacks, and all of the form in scripts without spaces."""
+    return NEGATIONS.intersection(extra), sorted(_NEGATION.findall(form)) if has_unspaced(form) else []
 
 
 def _extra(left: Sequence[str], right: Sequence[str]) -> tuple[list[str], list[str]]:

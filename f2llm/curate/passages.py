@@ -15,6 +15,7 @@ from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.records.tables import ID, NO_ROW, numbered, read_batches, read_table
 from f2llm.records.text_keys import e1_text, e2_text
+from f2llm.records.words import count_form_words
 
 ROWS_PER_BATCH = 1024
 CHARACTERS_PER_PART = 500_000  # compared at a time, or one text; shingling holds some 40 bytes a character
@@ -74,7 +75,7 @@ class Passages:
                     e1 = e1_text(texts[index])
                     forms[index], signs[index] = e2_text(texts[index]) or e1, signs_of(e1)
                 place = slice(start, start + len(texts))
-                self.words[place] = [form.count(" ") + bool(form) for form in forms]
+                self.words[place] = [count_form_words(form) for form in forms]
                 self.length[place] = [len(form) for form in forms]
                 self.content_keys[place] = [bytes.fromhex(key) for key in batch["content_key"].to_pylist()]
                 self.keys[place] = [comparable_key(form) for form in forms]

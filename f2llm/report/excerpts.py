@@ -1,18 +1,18 @@
 """Two texts side by side, cut to where they can be compared, with the words that only one of them has marked."""
 
-import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.records.sql import rows_at
 from f2llm.records.tables import read_batches
+from f2llm.records.words import tokens_of
 
 WORDS_SHOWN = 60
 WORDS_BEFORE = 12  # of what is compared
 MOST_WORDS = 2000  # looked at
-_WORD = re.compile(r"\S+\s*")
 MOST_CHARACTERS = 300
 
 
@@ -41,7 +41,7 @@ def found_inside(text: str, part: str) -> tuple[list[Piece], list[Piece]]:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text, 0, 20 * MOST_WORDS)[:MOST_WORDS]
+    return list(islice(tokens_of(text[: 20 * MOST_WORDS]), MOST_WORDS))
 
 
 def _keys(words: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import tokenize
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from f2llm.records.text_keys import without_ignorable
 from f2llm.rows.json_rows import parse_json
 
 Columns = str | Sequence[str]
@@ -102,11 +103,11 @@ def _parse_literal(text: str) -> Any:  # noqa: ANN401 - a literal of Python
 
 
 def group_of(values: Mapping[str, Any], column: str, *, default: str) -> str:
-    """Group that decides the split: the text of the column, or `default`, on one line and casefolded.
+    """Group that decides the split: the text of the column, or `default`, as it is displayed, on one line, casefolded.
 
     Sources that name the same thing in the same words then agree on its split.
     """
-    return one_line(text_of(values, column) if column else default).casefold()
+    return one_line(without_ignorable(text_of(values, column) if column else default)).casefold()
 
 
 def structs_of(value: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - a value of a row
@@ -120,11 +121,6 @@ def structs_of(value: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - a value
 def one_line(text: str | None) -> str:
     """The text with all white space collapsed to single spaces; "" for None."""
     return " ".join((text or "").split())
-
-
-def first_words(text: str, count: int | None) -> str:
-    """The text on one line, cut to its first `count` words; None cuts nothing."""
-    return " ".join(text.split()[:count])
 
 
 def number_in(text: str) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from f2llm.config.exclusions import Exclusion
 from f2llm.records.ids import doc_id, query_id
+from f2llm.records.text_keys import without_ignorable
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record, Skipped
 from f2llm.sources.staging import PAIR_SEPARATOR
 
@@ -29,7 +30,8 @@ def _places(record: Passage | Query | Labelled | Pair) -> set[tuple[str, int | N
 
 
 def _ids(record: Passage | Query | Labelled | Pair, task: str) -> set[bytes]:
-    """All ids that the texts of a record may have, as passage or as query."""
+    """All ids that the texts of a record may have, as passage or as query, and that their displayed characters have."""
     texts = [record.text, record.other] if isinstance(record, Pair) else [record.text]
-    pair = PAIR_SEPARATOR.join(texts)  # of a single text the text itself
-    return {doc_id(text) for text in texts} | {query_id(task, text) for text in (pair, *texts)}
+    known = {PAIR_SEPARATOR.join(texts), *texts}  # the join of a single text is the text itself
+    known |= set(map(without_ignorable, known))
+    return {identity for text in known for identity in (doc_id(text), query_id(task, text))}

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from f2llm.errors import InputError
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.tables import ID
-from f2llm.records.text_keys import content_key
+from f2llm.records.text_keys import content_key, is_empty
 from f2llm.rows.layout import NOT_UNICODE
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record, Skipped
 
@@ -163,7 +163,7 @@ def record_fault(record: Passage | Query | Labelled | Pair) -> str:
 
 
 def _text_fault(text: str) -> str:
-    if not text.strip():
+    if is_empty(text):
         return "text is empty"
     if len(text) > MOST_CHARACTERS:
         return f"text has over {MOST_CHARACTERS:,} characters"

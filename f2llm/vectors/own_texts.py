@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_folder, read_json, sha256_path, write_json
+from f2llm.records.text_keys import is_empty
 from f2llm.rows.archives import RawFile
 from f2llm.rows.fields import FieldError, has_column, text_of
 from f2llm.rows.files import list_files
@@ -86,7 +87,7 @@ class TextIndex:
         """
         import faiss
 
-        if not query.strip():
+        if is_empty(query):
             raise InputError("query: it is empty; ask something")
         if prompt not in self._model.prompts:
             known = ", ".join(self._model.prompts)
@@ -173,7 +174,7 @@ def read_texts(path: str | Path, *, column: str = COLUMN) -> Iterator[IndexedTex
         place = RowFile(RawFile(file, name=str(file.relative_to(base))))
         cells = _paragraphs(place) if place.suffix in PLAIN else _cells(place, column) if holds_rows(place.name) else ()
         for number, text in enumerate(cells, 1):
-            if text.strip():
+            if not is_empty(text):
                 empty = False
                 yield IndexedText(place.where, number, text.strip())
     if empty:

@@ -129,6 +129,20 @@ def test_a_source_can_be_picked_on_the_map_and_points_say_their_text(browser, re
     assert others
 
 
+@pytest.mark.parametrize("width", [400, 1400])
+def test_texts_from_right_to_left_begin_on_the_right_and_break_no_layout(browser, report, tmp_path, width):
+    page = tmp_path / "page.html"
+    hebrew = "\u05e9\u05dc\u05d5\u05dd " * 60
+    page.write_text(report.read_text().replace("The third passage", hebrew).replace("A third passage", hebrew))
+    browser.open(page, width=width)
+    browser.run('document.querySelectorAll("details").forEach(one => { one.open = true; })')
+    right = """[...document.querySelectorAll("[dir=auto]")].filter(one => /^\\s*[\\u0590-\\u06ff]/.test(one.textContent))
+        .map(one => getComputedStyle(one).direction)"""
+    assert set(browser.run(right)) == {"rtl"}
+    assert browser.run(TOO_WIDE) == []
+    assert browser.run("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+
+
 def test_a_script_in_a_text_never_runs(browser, report, tmp_path):
     html = report.read_text()
     page = tmp_path / "page.html"

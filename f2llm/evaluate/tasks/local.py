@@ -13,6 +13,7 @@ from f2llm.config.benchmarks import COLUMNS, SEARCHED, TITLE, Task
 from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
 from f2llm.records.ids import doc_id
+from f2llm.records.text_keys import is_empty
 from f2llm.rows.archives import RawFile
 from f2llm.rows.fields import number_text
 from f2llm.rows.files import is_hidden
@@ -117,7 +118,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 - a cell
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if whole and not isinstance(value, bool):
         return number_text(value)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or is_empty(value):
         raise ValueError(f"{value!r} is no text")
     return value
 

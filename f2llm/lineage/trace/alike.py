@@ -3,8 +3,9 @@
 The sketch of a text is made of the four least hashes of its pairs of neighbouring words. Two texts that share a
 fraction J of their pairs share a hash of their sketches in about 1 - (1 - J)^4 of the cases. One wrong letter spoils
 every pair of a short text, so the sketch of a text of few words is made of the least hashes of its runs of three
-characters, with a space at both ends; texts of PAIR_WORDS to SHORT_WORDS words have both. What the index finds is
-ranked by the fraction of characters that a text and the given one have in common. The index is a cache below
+characters, with a space at both ends; texts of PAIR_WORDS to SHORT_WORDS words have both. In scripts without spaces
+every letter counts as a word, and LETTERS of them make what a pair is. What the index finds is ranked by the fraction
+of displayed characters that a text and the given one have in common. The index is a cache below
 results/lineage/index: it may be deleted, and is made anew when a table has changed.
 """
 
@@ -19,25 +20,39 @@ from typing import NamedTuple
 from f2llm.lineage.trace.find import COLUMNS, PASSAGE, QUERY, TracedId, tables
 from f2llm.records.files import atomic_path
 from f2llm.records.sql import ask, database, require, rows_at
+from f2llm.records.text_keys import without_ignorable
+from f2llm.records.words import UNSPACED
 from f2llm.runs.layout import Layout
 
 SKETCH = 4
 SHORT_SKETCH = 8
 SHORT_WORDS = 6  # texts up to as many have runs of characters
 PAIR_WORDS = 5  # texts from as many have pairs of words
+LETTERS = 3  # in the place of a pair
 MOST_SHORT_CHARACTERS = 200  # of a text whose runs are taken: one without spaces may be long
 CANDIDATES = 24  # read and compared in full
 BUILD_MEMORY_MB = 200  # of the engine; the process takes about 150 MB more
 BUILD_THREADS = 2  # each needs its share of the memory, so more cores would need more
 MOST_CHARACTERS = 1000  # of a text that its sketch is made of
 DIGITS = 12
-# Words in lower case without punctuation.
-_WORDS = (
-    "list_filter(string_split(translate(lower(text[:{most}]), '.,;:!?()[]{{}}\"''\n\t', '                '), ' '), "
-    "lambda word: word != '')"
-)
+# Lower case without punctuation, without characters that are not displayed ...
+_PLAIN = "translate(lower(text[:{most}]), '.,;:!?()[]{{}}\"''\n\t', '                ')"
+_DISPLAYED = f"""
+    CASE WHEN strlen(text) = length(text) THEN {_PLAIN}
+    ELSE regexp_replace({_PLAIN}, '[\\p{{{{Cf}}}}\\x{{{{34F}}}}\\x{{{{FE00}}}}-\\x{{{{FE0F}}}}]', '', 'g') END
+"""
+# ... and with letters of scripts without spaces set apart.
+_LETTER = "".join(f"\\x{{{first:X}}}-\\x{{{last:X}}}" for script in UNSPACED for first, last in script.codes)
+_SPACED = f"""
+    CASE WHEN lettered THEN
+    regexp_replace(regexp_replace(plain, '[^\\p{{L}}\\p{{M}}\\p{{N}}]+', ' ', 'g'),
+        '([{_LETTER}]\\p{{M}}*)', ' \\1 ', 'g')
+    ELSE plain END
+"""
 _PAIRS = f"""
     CASE WHEN len(words) < {PAIR_WORDS} THEN []
+    WHEN lettered THEN
+    list_transform(range(1, len(words) - {LETTERS - 2}), lambda n: array_to_string(words[n:n + {LETTERS - 1}], ' '))
     ELSE list_transform(range(1, len(words)), lambda n: words[n] || ' ' || words[n + 1]) END
 """
 _RUNS = f"""
@@ -50,7 +65,10 @@ SKETCH_SQL = f"""
         list_slice(list_sort(list_distinct({_HASHES.format(of=_PAIRS)})), 1, {SKETCH}),
         list_aggregate({_HASHES.format(of=_RUNS)}, 'min', {SHORT_SKETCH}))) AS sketch
     FROM (SELECT *, (' ' || list_aggregate(words[:{SHORT_WORDS}], 'string_agg', ' ') || ' ')[:{MOST_SHORT_CHARACTERS}]
-        AS bordered FROM (SELECT *, {_WORDS.format(most=MOST_CHARACTERS)} AS words FROM texts))
+        AS bordered
+    FROM (SELECT *, list_filter(string_split({_SPACED}, ' '), lambda word: word != '') AS words
+    FROM (SELECT *, strlen(plain) > length(plain) AND regexp_matches(plain, '[{_LETTER}]') AS lettered
+    FROM (SELECT *, {_DISPLAYED.format(most=MOST_CHARACTERS)} AS plain FROM texts))))
 """
 _TEXTS = "(SELECT text, filename, file_row_number FROM read_parquet($1, filename = true, file_row_number = true))"
 INDEX_SQL = f"""
@@ -87,8 +105,9 @@ def find_alike(layout: Layout, text: str, *, most: int, least: float = 0.5) -> l
     candidates: dict[tuple[str, Path], list[int]] = {}
     for table, row in ask(sql, [index]):
         candidates.setdefault(paths[table], []).append(row)
+    displayed = without_ignorable(text)
     compared = [
-        Alike(TracedId(kind, path.parent.name, identity), other, fuzz.ratio(text, other) / 100)
+        Alike(TracedId(kind, path.parent.name, identity), other, fuzz.ratio(displayed, without_ignorable(other)) / 100)
         for (kind, path), rows in candidates.items()
         for identity, other in rows_at(path, COLUMNS[kind], rows).values()
     ]

@@ -21,6 +21,7 @@ from f2llm.vectors.store import VectorStore
 POINTS = 1500  # of all sources
 MOST_OF_ONE = 120
 MOST_CHARACTERS = 120
+FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 DECIMALS = 4  # of a place: the last bits of a projection depend on the machine
 ROLES = (("queries", "query_id", "query"), ("corpus", "doc_id", "passage"))
 
@@ -135,7 +136,9 @@ def map_section(run: ReportedRun) -> Section:
         return Section()
     places: dict[str, list[figures.Place]] = {}
     for point in sampled.points:
-        place = figures.Place(point.x, point.y, f"{point.source}, {point.role}: {point.text}")
+        # A text from right to left is set apart from what stands before it.
+        said = f"{point.source}, {point.role}: {FIRST_STRONG_ISOLATE}{point.text}{POP_ISOLATE}"
+        place = figures.Place(point.x, point.y, said)
         places.setdefault(point.source, []).append(place)
     shown = {
         "explained": sampled.explained,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from f2llm.records.ids import doc_id
+from f2llm.records.text_keys import is_empty
 from f2llm.rows.fields import Columns, field_of, group_of, text_of, value_of
 from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Passage, Query, Skipped
@@ -22,7 +23,7 @@ def best_answer(
             yield Skipped(f"{answers!r} and {scores!r} are not of one length", row.file, row.row)
             continue
         scored = zip(grades, texts, strict=True) if isinstance(texts, list) and isinstance(grades, list) else ()
-        answered = [(score, text.strip()) for score, text in scored if isinstance(text, str) and text.strip()]
+        answered = [(score, text.strip()) for score, text in scored if isinstance(text, str) and not is_empty(text)]
         usable = [(score, text) for score, text in answered if isinstance(score, int | float)]
         if not question or not usable:
             fault = f"{scores!r} has no number" if question and answered else ""

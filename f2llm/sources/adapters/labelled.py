@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from f2llm.rows.fields import Columns, field_of, first_words, group_of, label_of, text_of, texts_of
+from f2llm.records.words import first_words
+from f2llm.rows.fields import Columns, field_of, group_of, label_of, text_of, texts_of
 from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Labelled, Skipped
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from f2llm.records.ids import doc_id
-from f2llm.rows.fields import Columns, field_of, first_words, group_of, text_of, texts_of
+from f2llm.records.words import count_words, first_words
+from f2llm.rows.fields import Columns, field_of, group_of, text_of, texts_of
 from f2llm.rows.reader import RawRows, Row
 from f2llm.sources.records import Passage, Query, Skipped
 
@@ -34,7 +35,7 @@ def pairs(
     named = [name for name in negatives if WILDCARD not in name]
     for row in rows.read(query, positive, *named, *passages, group):
         text, right = text_of(row.values, query), texts_of(row.values, positive)
-        long_enough = [passage for passage in right if len(passage.split()) >= min_words]
+        long_enough = [passage for passage in right if count_words(passage) >= min_words]
         if not text or not right or not long_enough:
             column = field_of(positive if text else query)
             fault = f"has under {min_words} words" if text and right else "is empty"

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from f2llm.records.words import count_words, first_words
 from f2llm.rows.archives import RawFile
-from f2llm.rows.fields import first_words, one_line
+from f2llm.rows.fields import one_line
 from f2llm.sources.records import Passage, Query, Skipped
 
 
@@ -20,7 +21,7 @@ def registry_descriptions(
                 name, description = one_line(entry.get("name")), one_line(entry.get("description"))
                 if not name or not description:
                     yield Skipped("entry has no name or no description", where, row)
-                elif len(description.split()) < min_words:
+                elif count_words(description) < min_words:
                     yield Skipped(f"description has under {min_words} words", where, row)
                 else:
                     key = f"{registry}:{row}"

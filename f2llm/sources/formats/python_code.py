@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from f2llm.records.words import count_words
 from f2llm.rows.archives import RawFile
 from f2llm.rows.fields import one_line
 from f2llm.sources.records import Skipped
@@ -72,7 +73,7 @@ def _function(
     if not docstring or node.name.startswith("__"):
         return Skipped("function has no docstring or is a special method", file, row)
     summary = one_line(_PARAGRAPH.split(docstring.strip())[0])
-    if len(summary.split()) < LEAST_SUMMARY_WORDS or len(summary) > MOST_SUMMARY_CHARACTERS:
+    if count_words(summary) < LEAST_SUMMARY_WORDS or len(summary) > MOST_SUMMARY_CHARACTERS:
         return Skipped(
             f"summary has under {LEAST_SUMMARY_WORDS} words or over {MOST_SUMMARY_CHARACTERS} characters", file, row
         )

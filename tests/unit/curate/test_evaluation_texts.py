@@ -109,14 +109,53 @@ def test_texts_below_min_words_hit_without_dropping(index, text, min_words, drop
 
 
 def test_chinese_and_thai_texts_are_found_inside_others(index):
-    chinese, thai = (
-        "\u8c01\u70b9\u4eae\u4e86\u7ea2\u706f",
-        "\u0e43\u0e04\u0e23\u0e08\u0e38\u0e14\u0e42\u0e04\u0e21\u0e44\u0e1f",
+    chinese, thai = (  # 10 and 19 letters: six words and five
+        "\u6628\u5929\u665a\u4e0a\u8c01\u70b9\u4eae\u4e86\u7ea2\u706f",
+        "\u0e43\u0e04\u0e23\u0e08\u0e38\u0e14\u0e42\u0e04\u0e21\u0e44\u0e1f\u0e2a\u0e35\u0e41\u0e14\u0e07\u0e17\u0e38\u0e01\u0e40\u0e22\u0e47\u0e19",
     )
     evaluation = index(chinese, thai, min_words=2)
     inside = [comparable(f"\u6628\u5929{chinese}\u5417"), comparable(f"x {thai}"), comparable(chinese[:4])]
     hits = evaluation.match(inside)
     assert (hits.position.tolist(), hits.drops.tolist()) == ([0, 1], [True, True])
+
+
+@pytest.mark.parametrize(
+    ("letters", "around", "rule"), [(7, False, "equal"), (7, True, None), (8, True, "run"), (13, True, "run"), (40, True, "5-grams")]
+)  # fmt: skip
+def test_chinese_texts_are_found_by_the_rule_for_as_many_english_words(index, letters, around, rule):
+    text = "".join(chr(0x4E00 + at * 7) for at in range(letters))
+    evaluation = index(text)
+    hits = evaluation.match([comparable(f"\u6628\u5929{text}\u3002\u8c01" if around else text)])
+    assert hits.rule.tolist() == ([rule] if rule else [])
+
+
+def test_half_a_chinese_text_is_a_hit_from_nine_words_on_and_a_changed_run_is_none(index):
+    long, run = (
+        "".join(chr(start + at * 7) for at in range(letters)) for start, letters in ((0x4E00, 40), (0x6E00, 12))
+    )
+    evaluation = index(long, run)
+    parts = [long[:24], long[:23], run[:11] + "\u8c01", "\u8c01" + run]
+    assert evaluation.match(list(map(comparable, parts))).position.tolist() == [0, 3]
+
+
+def test_a_gram_of_latin_words_and_letters_is_worth_five_words(index):
+    text = "open Home Assistant \u8bbe\u7f6e\u9875\u9762 and choose devices \u6dfb\u52a0\u96c6\u6210"
+    evaluation = index(text)
+    spaced = text.replace("Assistant ", "Assistant").replace(" and", "\u3002and")
+    assert evaluation.match([comparable(f"first {spaced}!")]).rule.tolist() == ["5-grams"]
+
+
+def test_an_english_run_is_found_beside_chinese_letters(index):
+    assert index("who lit the red lamp").match(
+        [comparable("\u8c01 who lit the red lamp\u6628\u5929")]
+    ).rule.tolist() == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("text", "min_words", "drops"), [("\u4e2d\u56fd", 2, False), ("\u4e2d", 1, True), ("\u4e2d\u56fd\u4eba", 2, True)]
+)
+def test_a_chinese_word_is_no_leak_where_an_english_one_is_none(index, text, min_words, drops):
+    assert index(text, min_words=min_words).match([comparable(text)]).drops.tolist() == [drops]
 
 
 def test_the_index_is_the_same_bytes_whatever_the_order_and_files(tmp_path):

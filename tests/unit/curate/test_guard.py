@@ -39,6 +39,23 @@ def test_differences_are_named(left, right, kind):
     assert compare(left, right) == kind
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "kind"),
+    [
+        ("\u4ed6\u4eca\u5929\u53bb\u516c\u56ed\u3002", "\u4ed6\u4eca\u5929\uff0c\u53bb\u516c\u56ed", "same"),
+        ("\u4ed6\u53bb\u516c\u56ed", "\u4ed6\u4eca\u5929\u53bb\u516c\u56ed", "insert"),
+        ("\u4ed6\u53bb\u516c\u56ed", "\u4ed6\u53bb\u516c\u56ed\u4e86", "typo"),  # less than a word more
+        ("\u4ed6\u53bb\u516c\u56ed", "\u5979\u53bb\u516c\u56ed", "swap"),
+        ("\u4ed6\u4eca\u5929\u53bb\u516c\u56ed", "\u4ed6\u4eca\u5929\u4e0d\u53bb\u516c\u56ed\u4e86", "negation"),
+        ("\u5171 25 \u4e2a", "\u5171 26 \u4e2a", "number"),
+        ("\u98df\u3079\u308b", "\u98df\u3079\u306a\u3044", "swap"),
+        ("\u0e44\u0e1b", "\u0e44\u0e21\u0e48\u0e44\u0e1b", "negation"),
+    ],
+)
+def test_differences_of_scripts_without_spaces_are_those_of_letters(left, right, kind):
+    assert compare(left, right) == kind
+
+
 def test_a_misspelling_is_alike_but_no_copy():
     assert compare("the abduction case", "the adduction case") in ALIKE - COPIES
 

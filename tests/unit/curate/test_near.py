@@ -177,6 +177,25 @@ def test_long_hindi_copies_are_found_and_other_vowel_signs_kept_apart(curate):
     assert other in found.corpus
 
 
+def chinese(letters, first=0):
+    return "".join(chr(0x4E00 + (first + at) * 7) for at in range(letters))
+
+
+def test_chinese_copies_with_a_sentence_more_are_found_as_english_ones_are(curate):
+    texts = [chinese(150, first=at * 200) for at in range(3)]
+    copies = [f"{text[:70]}\uff0c{text[70:]}\u3002{chinese(12, first=2900)}" for text in texts]
+    found = curate([*texts, *copies])
+    assert sorted(found.corpus) == sorted(copies)
+    assert {row["evidence"] for row in found.removed} == {"insert"}
+
+
+@pytest.mark.parametrize(("letters", "stays"), [(29, True), (30, False)])
+def test_thirty_chinese_letters_are_the_twenty_words_of_min_words(curate, letters, stays):
+    text = chinese(letters)
+    found = curate([text, text + "\u3002"])
+    assert (len(found.corpus) == 2) is stays
+
+
 @given(st.integers(0, 10_000))
 def test_bucket_pairs_are_proper_and_distinct_members(seed):
     members = np.array(sorted(random.Random(seed).sample(range(1000), random.Random(seed).randint(2, 80))))

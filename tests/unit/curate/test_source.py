@@ -66,6 +66,25 @@ def test_held_out_queries_are_counted_and_their_copies_go(curate, query):
     assert sorted(found.corpus) == ["one", "two"]
 
 
+def test_a_held_out_query_with_characters_that_are_not_displayed_is_the_same_query(curate, query):
+    found = curate(
+        ["one", "two"],
+        [
+            query("which number?", ("one",), split="test", group="a"), query("which num\u00adber?", ("two",), group="b"),
+            query("\u200bwhich\u200e number\ufeff?", ("two",), group="c"), query("another", ("two",), group="d"),
+        ],
+    )  # fmt: skip
+    assert list(found.queries) == ["another"]
+    assert found.counts["removed_queries"] == {"split": {"equal to a held-out query": 2}}
+
+
+def test_copies_and_evaluation_texts_with_such_characters_are_found(curate, query):
+    hidden = "\u00ad".join(LONG)
+    found = curate([LONG, hidden, "other"], [query("q", (hidden,)), query("r", ("other",))])
+    assert len(found.corpus) == 2
+    assert curate([hidden], texts=[LONG]).why(hidden) == "decontaminate: found in the evaluation texts"
+
+
 def test_positives_and_negatives_follow_a_near_copy(curate, query):
     found = curate([LONG, COPY, "other"], [query("q", (COPY,), (LONG, "other")), query("r", ("other",), (LONG, COPY))])
 

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import pyarrow as pa
@@ -89,6 +90,11 @@ def test_a_source_that_one_run_lacks_has_no_tuples_there(two):
     assert "other: results/runs/other/metrics.parquet is missing" in text
     assert len(plan) == 2
     assert rows(two, "sources") == [{"source": "toy", "tuples_toyrun": 1, "loss_toyrun": 1.5}]
+
+
+def test_a_setting_is_read_from_the_side_that_it_begins_at(two):
+    text = page(two)
+    assert re.search(r'<span dir="auto">[^<]*learning_rate: 0.1 -&gt; 0.2', text)
 
 
 def test_the_page_asks_no_network_and_runs_no_script(two):

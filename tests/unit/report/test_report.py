@@ -146,6 +146,53 @@ def test_texts_from_data_are_never_markup(built):
     assert re.search(r"default-src 'none'.*script-src 'sha256-[A-Za-z0-9+/=]{44}'", text)
 
 
+class Directions(html.parser.HTMLParser):
+    """Every piece of text of a page with the direction that the elements around it give it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.around = [], []
+        self.feed(text)
+
+    def handle_startendtag(self, tag, attrs):
+        """An element of a figure without content."""
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "input"):
+            self.around.append(dict(attrs).get("dir", self.around[-1] if self.around else None))
+
+    def handle_endtag(self, tag):
+        self.around.pop()
+
+    def handle_data(self, data):
+        self.found.append((data, self.around[-1] if self.around else None))
+
+
+def test_texts_from_data_are_read_from_the_side_that_they_begin_at(results):
+    hebrew, question, short = (
+        "\u05e9\u05dc\u05d5\u05dd world",
+        "\u0645\u0627 \u0647\u0630\u0627\u061f",
+        "\u05e8\u05d0\u05e9",
+    )
+    names = {"a copy of the answer": hebrew, "what is asked?": question, "A third passage": short}
+    for path in [*results.glob("sources/toy/*.parquet"), *results.glob("curated/*/toy/*.parquet")]:
+        table = read_table(path)
+        if "text" in table.column_names:
+            texts = [names.get(text, text) for text in table["text"].to_pylist()]
+            column = pa.array(texts, table["text"].type)
+            pq.write_table(table.set_column(table.column_names.index("text"), table.schema.field("text"), column), path)
+    found = Directions(page(results)).found
+    shown = [(text, direction) for text, direction in found if re.search(r"[\u0590-\u06ff]", text)]
+    assert any(question in text for text, _ in shown)
+    assert {direction for text, direction in shown if "\u2068" not in text} == {"auto"}
+
+
+def test_a_wide_cell_has_its_own_direction_and_the_other_cells_have_it_by_their_style(built):
+    text = text_of(built)
+    assert 'class="wide"' in text and text.count('class="wide"') == text.count('class="wide" dir="auto"')
+    assert re.search(r"[;}] td {[^}]*unicode-bidi: plaintext;", text)
+
+
 def test_tasks_that_did_not_improve_are_said(built):
     assert re.search(r"Not better than the better pooling of the base model: Worse\.", text_of(built))
 

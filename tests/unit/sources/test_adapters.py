@@ -267,6 +267,21 @@ def test_pairs_from_a_csv_file_in_a_zip_file_in_a_wheel(wheel):
     assert reasons(found) == ["'text' has under 2 words"]
 
 
+def test_limits_count_letters_of_scripts_without_spaces_as_parts_of_words(written):
+    path = written("a.csv", "query,positive\nq,\u6211\u4eec\u4eca\u5929\u53bb\u516c\u56ed\nr,\u6211\u4eec\n")
+    found = records(path, "pairs", min_words=4)
+    assert [row.text for row in kinds(found, Query)] == ["q"]
+    assert reasons(found) == ["'positive' has under 4 words"]
+    found = records(path, "pairs", max_words=2)
+    assert [row.text for row in kinds(found, Passage)] == ["\u6211\u4eec\u4eca", "\u6211\u4eec"]
+
+
+def test_a_group_is_what_is_displayed_of_it(written):
+    found = records(written("a.csv", "query,positive\nq,num\u00adber\nr,number\n"), "pairs")
+    assert {row.group for row in kinds(found, Query)} == {"number"}
+    assert [row.text for row in kinds(found, Passage)] == ["num\u00adber", "number"]
+
+
 def test_pairs_read_negatives_from_the_columns_that_are_named(written):
     path = written("a.csv", "query,positive,bad,worse\nq,p,n1,n2\n")
     found = records(path, "pairs", negatives=["worse", "bad"])

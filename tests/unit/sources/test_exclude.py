@@ -25,6 +25,14 @@ def test_a_row_of_another_file_stays():
     assert left([PASSAGE], file="other", row=1) == [PASSAGE]
 
 
+def test_the_id_of_a_text_takes_its_copies_with_characters_that_are_not_displayed():
+    hidden = [QUERY._replace(text="a que\u00adry\u200b"), PAIR._replace(other="t\u2060wo")]
+    assert left(hidden[:1], id=doc_id("a query").hex()) == [Skipped(EXCLUDED, "f", 2, "query")]
+    assert left(hidden[1:], task="sts", id=doc_id("two").hex()) == [Skipped(EXCLUDED, "f", 4, "query")]
+    assert left(hidden[1:], task="sts", id=query_id("sts", "one\x1ftwo").hex()) == [Skipped(EXCLUDED, "f", 4, "query")]
+    assert left([QUERY], id=doc_id("a que\u00adry").hex()) == [QUERY]
+
+
 def test_an_id_takes_every_mention_of_a_text_in_any_role():
     for identity in (doc_id("a query"), query_id("retrieval", "a query")):
         assert left([PASSAGE, QUERY, QUERY._replace(row=7)], id=identity.hex())[0] == PASSAGE

@@ -140,6 +140,16 @@ def test_tables_are_the_same_whatever_the_batches_and_the_memory(normalised, tmp
     assert not list((tmp_path / "out").glob(".*"))
 
 
+def test_a_text_that_shows_nothing_is_empty_and_others_are_kept_to_the_letter(normalised):
+    content = '{"query": "\u200b", "positive": "p1"}\n{"query": "q2", "positive": "\u00ad\ufeff"}\n'
+    content += '{"query": "q\u00ad3", "positive": "\U0001f469\u200d\U0001f467"}\n'
+    counts, tables = normalised({"a.jsonl": content}, task="retrieval", adapter="pairs")
+    assert [row["text"] for row in tables["queries"]] == ["q\u00ad3"]
+    assert "\U0001f469\u200d\U0001f467" in [row["text"] for row in tables["corpus"]]
+    assert "text is empty" in counts["queries_skipped"]
+    accounted(counts)
+
+
 def test_passages_that_are_named_but_not_there_cost_the_queries_that_have_no_other(normalised, monkeypatch, caplog):
     records = [
         Passage("here", "text", "a.txt", 0, "f"),

@@ -44,7 +44,28 @@ def test_one_wrong_letter_or_a_word_less_hides_no_short_text(results, text, aske
     assert found(layout, asked)[0] == (PASSAGE, "toy", text)
 
 
-@pytest.mark.parametrize("text", ["", "?!", "x"])
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("the num\u00adber of in\u00advoices that were paid", "the number of invoices that were paid"),
+        ("the number of invoices", "\u200bthe\u200e number of invoices\ufeff"),
+    ],
+)
+def test_characters_that_are_not_displayed_hide_no_text(results, text, asked):
+    layout = read_layout(results, run="toyrun")
+    corpus(layout.source("toy") / "corpus.parquet", ["A text of other words", text])
+    assert [alike.similarity for alike in find_alike(layout, asked, most=1)] == [1]
+
+
+def test_a_long_chinese_text_is_found_by_a_copy_with_another_beginning(results):
+    text = "".join(chr(0x4E00 + at * 7) + "\u3002" * (at % 9 == 8) for at in range(400))
+    layout = read_layout(results, run="toyrun")
+    others = ["".join(chr(0x4E00 + (at * step) % 3000) for at in range(400)) for step in (11, 13)]
+    corpus(layout.source("toy") / "corpus.parquet", [*others, text])
+    assert found(layout, "\u6628\u5929\u665a\u4e0a" * 30 + text[:300])[0] == (PASSAGE, "toy", text)
+
+
+@pytest.mark.parametrize("text", ["", "?!", "x", "\u200b"])
 def test_what_has_no_words_is_like_nothing(results, text):
     assert found(read_layout(results, run="toyrun"), text) == []
 

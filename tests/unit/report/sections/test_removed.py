@@ -40,6 +40,13 @@ def test_a_difference_far_into_long_texts_is_shown():
     assert sum(len(piece.text.split()) for piece in ours) <= WORDS_SHOWN + 2
 
 
+def test_letters_of_chinese_are_marked_one_by_one_and_long_texts_are_cut():
+    text = "".join(chr(0x4E00 + at) for at in range(500))
+    ours, theirs = side_by_side(text + "\u7ea2\u706f", text + "\u84dd\u706f")
+    assert (marked(ours), marked(theirs)) == (["\u7ea2"], ["\u84dd"])
+    assert len("".join(piece.text for piece in ours)) <= WORDS_SHOWN + 4
+
+
 def test_where_a_text_holds_another_is_shown():
     text = " ".join(f"w{at}" for at in range(1000)) + " the red lamp of the house and more"
     ours, theirs = found_inside(text, "the red lamp of that house")
