@@ -60,7 +60,7 @@ def is_latin(text: str) -> bool:
 
 def has_unspaced(text: str) -> bool:
     """Whether a text has a letter of a script without spaces."""
-    return not is_latin(text) and _LETTERS.search(text) is not None
+    return not text.isascii() and not is_latin(text) and _LETTERS.search(text) is not None
 
 
 def count_words(text: str) -> int:
