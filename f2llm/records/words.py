@@ -39,7 +39,7 @@ _IN_BLOCKS = "".join(f"{chr(first)}-{chr(last)}" for script in UNSPACED for firs
 _LETTER = rf"[{_IN_BLOCKS}](?<=[^\W\d_])"
 _MARKS = rf"(?:[{_IN_BLOCKS}](?<=\W)|[\u0300-\u036f\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef])*"
 _LETTERS = re.compile(_LETTER)
-_HAN = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in HAN.codes) + "]")
+_HAN = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in HAN.codes) + r"](?<=[^\W\d_])")
 # A letter with its marks, or what stands together beside such letters; and the spaces behind it.
 _TOKEN = re.compile(rf"(?:{_LETTER}{_MARKS}|(?:[^\s{_IN_BLOCKS}]|[{_IN_BLOCKS}](?<![^\W\d_]))+)\s*")
 _IDLE_SPACE = re.compile(rf"({_LETTER}{_MARKS}) | (?={_LETTER})")
@@ -60,7 +60,7 @@ def is_latin(text: str) -> bool:
 
 def has_unspaced(text: str) -> bool:
     """Whether a text has a letter of a script without spaces."""
-    return not is_latin(text) and _LETTERS.search(text) is not None
+    return not text.isascii() and not is_latin(text) and _LETTERS.search(text) is not None
 
 
 def count_words(text: str) -> int:
