@@ -100,7 +100,7 @@ def _summary(tally: _Tally, hits: Path, *, files: int, count: int) -> dict[str, 
         [hits],
     )
     ((counting, rows),) = ask(
-        'SELECT count_if(counts), count(DISTINCT (file, "row")) FILTER (counts) FROM read_parquet(?)', [hits]
+        'SELECT count(*) FILTER (counts), count(DISTINCT (file, "row")) FILTER (counts) FROM read_parquet(?)', [hits]
     )
     return {
         "files": files,
