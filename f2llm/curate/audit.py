@@ -118,7 +118,7 @@ def _summary(tally: _Tally, hits: Path, *, count: int) -> dict[str, Any]:
         [hits],
     )
     ((counting, rows),) = ask(
-        'SELECT count_if(counts), count(DISTINCT (file, "row")) FILTER (counts) FROM read_parquet(?)', [hits]
+        'SELECT count(*) FILTER (counts), count(DISTINCT (file, "row")) FILTER (counts) FROM read_parquet(?)', [hits]
     )
     return {
         "files": tally.files,

@@ -69,6 +69,12 @@ def test_rows_of_all_kinds_of_files_are_matched_and_named(audit, folder):
     assert (counts["files"], counts["texts"], counts["rows_hit"], counts["hits_too_short_to_count"]) == (4, 10, 4, 1)
 
 
+def test_a_folder_without_hits_counts_none(audit, folder):
+    lines(folder / "a.jsonl", {"query": "clean"})
+    hits, summary, _ = audit()
+    assert (hits, summary["hits"], summary["hits_too_short_to_count"], summary["rows_hit"]) == ([], 0, 0, 0)
+
+
 def test_fields_can_be_chosen(audit, folder):
     lines(folder / "a.jsonl", {"query": NINE, "doc": {"body": NINE}})
     assert [row["field"] for row in audit("doc.body")[0]] == ["doc.body"]
