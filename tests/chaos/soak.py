@@ -129,7 +129,8 @@ def differing(toy: Toy, wanted: dict[str, str]) -> list[str]:
 def one_round(number: int, *, seed: int, kinds: list[str], finished: Toy, folder: Path) -> dict:
     """Disturb a copy of the finished run, and run again."""
     chance, started = random.Random(f"{seed} {number}"), time.monotonic()
-    kind, stage = chance.choice(kinds), chance.choice(list(STAGES))
+    kind = chance.choice(kinds)
+    stage = chance.choice(list(STAGES)[kind in disturbances.OF_STORED :])
     toy = Toy(folder / f"round_{number}")
     disturbances.copy(finished.folder, toy.folder)
     if kind in disturbances.OF_A_RUN:
