@@ -87,7 +87,7 @@ def do_as_told(toy: Toy, said: str) -> list[str]:
         for name in gone
         for path in toy.folder.glob(str(Path(name).relative_to(toy.folder)) if name.startswith("/") else name)
     ]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if targets:
         disturbances.end(disturbances.call(toy, "--force", *targets))
     return [*targets, *dict.fromkeys(gone)]
