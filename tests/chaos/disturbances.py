@@ -88,7 +88,10 @@ def full_disk(toy, chance: random.Random) -> str:
 
 def flip(toy, chance: random.Random) -> str:
     """Flipped bits in one stored file between two calls; its time stays as it was in half of the cases."""
-    path = chance.choice(list(stored(toy.folder)))
+    folders: dict[str, list[Path]] = {}
+    for file in stored(toy.folder):
+        folders.setdefault(file.relative_to(toy.folder).parts[1], []).append(file)
+    path = chance.choice(folders[chance.choice(list(folders))])  # not most often in the folder of most files
     stat, content = path.stat(), bytearray(path.read_bytes())
     place = chance.randrange(len(content))
     content[place] ^= 1 << chance.randrange(8)
@@ -134,5 +137,6 @@ def copy(origin: Path, target: Path) -> None:
 DISTURBANCES = {
     function.__name__: function for function in (kill, full_disk, small_files, flip, clock_set_back, two_callers)
 }
-# These disturb a run that has work to do; the others what a finished run has stored.
-OF_A_RUN = ("kill", "full_disk", "small_files", "two_callers")
+# These want a run that has work to do, and that one also something stored already.
+OF_A_RUN = ("kill", "full_disk", "small_files", "two_callers", "flip")
+OF_STORED = ("flip",)

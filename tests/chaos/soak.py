@@ -87,7 +87,7 @@ def do_as_told(toy: Toy, said: str) -> list[str]:
         for name in gone
         for path in toy.folder.glob(str(Path(name).relative_to(toy.folder)) if name.startswith("/") else name)
     ]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if targets:
         disturbances.end(disturbances.call(toy, "--force", *targets))
     return [*targets, *dict.fromkeys(gone)]
@@ -129,7 +129,8 @@ def differing(toy: Toy, wanted: dict[str, str]) -> list[str]:
 def one_round(number: int, *, seed: int, kinds: list[str], finished: Toy, folder: Path) -> dict:
     """Disturb a copy of the finished run, and run again."""
     chance, started = random.Random(f"{seed} {number}"), time.monotonic()
-    kind, stage = chance.choice(kinds), chance.choice(list(STAGES))
+    kind = chance.choice(kinds)
+    stage = chance.choice(list(STAGES)[kind in disturbances.OF_STORED :])
     toy = Toy(folder / f"round_{number}")
     disturbances.copy(finished.folder, toy.folder)
     if kind in disturbances.OF_A_RUN:
