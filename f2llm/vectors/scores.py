@@ -120,8 +120,14 @@ def score_pairs(
 
 
 def _canonical_order(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The order [Q, K] of each query's candidates by score, descending, then row."""
-    return np.lexsort((rows, -scores), axis=1)
+    """The order [Q, K] of each query's candidates by score, descending, then row: one sort of 64-bit integers.
+
+    The upper half holds the score as an integer that rises as the score falls, the lower half the row.
+    """
+    bits = (-scores + np.float32(0)).view(np.int32)  # the sum turns -0 into 0, which is the same score
+    # The bits of positive floats rise with them, those of negative ones fall: all but the sign are flipped.
+    rising = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
+    return np.argsort((rising << 32) | (rows & 0xFFFFFFFF), axis=1)
 
 
 def check_error(worst: float, error: float) -> None:
