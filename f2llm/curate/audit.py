@@ -74,12 +74,13 @@ def audit_folder(
         InputError: no such files, files that cannot be read, or a field that no row has.
     """
     top = Path(folder)
-    listing = list_files(top) if stays_below(top) else None
-    if not listing or not (listing.files or listing.faults):
+    if not stays_below(top):
         raise InputError(
-            f"{folder}: no file below it, or it lies outside {Path.cwd()}; "
-            "correct the path, or copy or mount the folder below the working directory"
+            f"{folder}: it lies outside {Path.cwd()}; copy or mount the folder below the working directory"
         )
+    listing = list_files(top)
+    if not (listing.files or listing.faults):
+        raise InputError(f"{folder}: no file below it; correct the path")
     if listing.remark:
         logger.warning("%s: %s", folder, listing.remark)
     clear_left_overs(Path(hits).parent)

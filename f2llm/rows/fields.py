@@ -11,7 +11,7 @@ import tokenize
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from f2llm.records.text_keys import without_ignorable
+from f2llm.records.text_keys import is_empty, without_ignorable
 from f2llm.rows.json_rows import parse_json
 
 Columns = str | Sequence[str]
@@ -143,7 +143,7 @@ def number_text(number: bool | int | float) -> str:
 
 def _text(value: Any, column: str) -> str:  # noqa: ANN401 - a value of a row
     if isinstance(value, str):
-        return value.strip()
+        return "" if is_empty(value) else value.strip()
     if value is None:
         return ""
     if isinstance(value, bool | int | float):

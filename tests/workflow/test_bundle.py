@@ -11,19 +11,14 @@ from f2llm.records.files import sha256_path
 def test_the_same_run_works_from_its_bundle_without_network(fresh, finished, tmp_path):
     fresh.run("bundle")
     bare = tmp_path / "bare"
-    left_out = {
-        "results",
-        "data",
-        "models",
-        "config",
-        "logs",
-    }  # of the checkout; f2llm/config and others of a name come
-    shutil.copytree(
-        fresh.folder, bare,
-        ignore=lambda folder, names: {name for name in names if name[0] == "." or name in left_out}
-        if folder == str(fresh.folder)
-        else (),
-    )  # fmt: skip
+    # Of the top folder alone: f2llm/config and other packages of such a name are code.
+    left_out = {"results", "data", "models", "config", "logs"}
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        """Names that the bundle or nobody brings along."""
+        return {name for name in names if name[0] == "." or name in left_out} if folder == str(fresh.folder) else set()
+
+    shutil.copytree(fresh.folder, bare, ignore=ignored)
     shutil.copytree(fresh.folder / "results" / "bundle", tmp_path / "bundle")
     there = type(fresh)(bare)
     environment = there.environment() | {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1"}

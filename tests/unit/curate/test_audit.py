@@ -102,9 +102,12 @@ def test_a_file_that_is_no_table_is_named(audit, folder):
         audit()
 
 
-@pytest.mark.parametrize("path", ["data", "nowhere", "../data", "/tmp"])
-def test_a_folder_without_files_or_outside_is_refused(audit, folder, path):
-    with pytest.raises(InputError, match="no file below it, or it lies outside"):
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [("data", "no file below"), ("nowhere", "no file below"), ("../data", "lies outside"), ("/tmp", "lies outside")],
+)
+def test_a_folder_without_files_or_outside_is_refused(audit, folder, path, fault):
+    with pytest.raises(InputError, match=f"^{path}: .*{fault}"):
         audit(path=path)
 
 

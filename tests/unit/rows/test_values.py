@@ -93,6 +93,11 @@ def test_what_is_no_text_is_refused_by_name_where_it_is_asked_for(column, value,
         column(".parquet", [value])
 
 
+def test_texts_that_show_nothing_are_no_texts():
+    assert text_of({"text": "\u200b \xad"}, "text") == ""
+    assert texts_of({"text": ["\u2060", " a "]}, "text") == ("a",)
+
+
 def test_numbers_in_lists_are_texts_too():
     assert texts_of({"x": [1, 2.0, None, " a ", ""]}, "x") == ("1", "2", "a")
 

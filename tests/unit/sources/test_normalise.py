@@ -146,7 +146,7 @@ def test_a_text_that_shows_nothing_is_empty_and_others_are_kept_to_the_letter(no
     counts, tables = normalised({"a.jsonl": content}, task="retrieval", adapter="pairs")
     assert [row["text"] for row in tables["queries"]] == ["q\u00ad3"]
     assert "\U0001f469\u200d\U0001f467" in [row["text"] for row in tables["corpus"]]
-    assert "text is empty" in counts["queries_skipped"]
+    assert counts["queries_skipped"] == {"'query' is empty": 1, "'positive' is empty": 1}
     accounted(counts)
 
 
