@@ -19,7 +19,7 @@ def duplicates(
     least: float | None = None,
     group: str = "",
 ) -> Iterator[Passage | Query | Skipped]:
-    """Yield both texts of a row as passages and, split_group they mean the same, each as a query for the other.
+    """Yield both texts of a row as passages and, where they mean the same, each as a query for the other.
 
     They mean the same when the column `label` holds one of `same` and the column `grade` at least
     `least`, as far as these are given. Other pairs only join the corpus. (F2LLM, arXiv 2510.02294:
