@@ -127,7 +127,13 @@ def test_rows_that_are_lists_get_the_names_of_the_option_columns(write, read_nee
 
 
 def test_of_rows_with_one_text_in_the_distinct_column_the_first_counts_and_the_others_are_counted(write, read_needed):
-    rows = ['{"id": 1, "a": "x"}', '{"id": "1", "a": "y"}', '{"id": "", "a": "z"}', '{"id": null, "a": "z"}', '{"id": "2", "a": "x"}']
+    rows = [
+        '{"id": 1, "a": "x"}',
+        '{"id": "1", "a": "y"}',
+        '{"id": "", "a": "z"}',
+        '{"id": null, "a": "z"}',
+        '{"id": "2", "a": "x"}',
+    ]
     values, left_out = read_needed(write("a.jsonl", "\n".join(rows)), "a", distinct="id")
     assert [row["a"] for row in values] == ["x", "z", "z", "x"]
     assert left_out == [(NOT_FIRST, 1)]
