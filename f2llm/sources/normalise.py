@@ -69,7 +69,7 @@ def normalise_source(
     """Write corpus, queries and origins of `source` to `folder` and return the counts.
 
     For each role (query, passage): read = kept + collapsed + the sum of skipped. With `on_error`
-    "skip" a source that cannot be read gives empty tables and the count `skipped_source`, the reason.
+    "skip" a source that cannot be read gives empty tables and the count `skipped`, the reason.
 
     Raises:
         InputError: the files do not fit the stanza, a key names two passages, or nothing is left; only
@@ -153,7 +153,7 @@ def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:
 def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
     for name, schema in TABLES.items():
         write_table(folder / f"{name}.parquet", schema=schema, rows=[], metadata={"skipped": reason})
-    return {"queries_kept": 0, "passages_kept": 0, "skipped_source": reason}
+    return {"queries_kept": 0, "passages_kept": 0, "skipped": reason}
 
 
 # Each SELECT below is in the order that its table needs.
