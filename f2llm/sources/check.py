@@ -143,7 +143,8 @@ def _summary(
         )
     usable = [record for record in records if not isinstance(record, Skipped) and not record_fault(record)]
     examples = list(itertools.islice(_examples(usable), EXAMPLES))
-    warnings = [*remarks_on(files), *_warnings(source, usable, counts, skipped), *_doubts(usable, [file.name for file in files])]
+    warnings = [*remarks_on(files), *_warnings(source, usable, counts, skipped)]
+    warnings += _doubts(usable, [file.name for file in files])
     return SourceCheck(source, files, examples, counts, dict(skipped), complete, warnings)
 
 

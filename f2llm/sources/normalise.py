@@ -23,7 +23,7 @@ from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.records import sql
 from f2llm.records.files import clear_left_overs, read_json
-from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
+from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES, SKIPPED
 from f2llm.records.tables import write_table
 from f2llm.rows.archives import RawFile, raw_files
 from f2llm.sources.adapters import read_records
@@ -152,7 +152,7 @@ def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:
 
 def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
     for name, schema in TABLES.items():
-        write_table(folder / f"{name}.parquet", schema=schema, rows=[], metadata={"skipped": reason})
+        write_table(folder / f"{name}.parquet", schema=schema, rows=[], metadata={SKIPPED: reason})
     return {"queries_kept": 0, "passages_kept": 0, "skipped": reason}
 
 
