@@ -46,7 +46,8 @@ def test_a_run_without_two_of_its_sources_names_them_wherever_it_ends(skipping):
     assert "not scored  ToyKinds, ToyProbes: no rows" in closing
     assert f"skipped     {SUMMARY}\n            toy_kinds: source toy_kinds: {NO_ROWS}" in closing
     assert f"\n            toy_probes: source toy_probes: {NO_ROWS}" in closing
-    assert f"remark   toy_released: skipped: source toy_released: {NO_ROWS}" not in closing
+    assert f"remark   toy_released: skipped: source toy_released: {NO_ROWS}" in done.stdout
+    assert "remark   toy_kinds" not in done.stdout
 
     results = skipping.folder / "results"
     skipped = read_json(results / "runs/toy/gate.json")["sources_skipped"]
