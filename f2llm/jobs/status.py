@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.jobs.lock import is_held
-from f2llm.jobs.notes import JobNote, is_gone, read_notes
+from f2llm.jobs.notes import SKIPPED, JobNote, is_gone, read_notes
 from f2llm.jobs.slurm import ask
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.evaluate import GateVerdict
@@ -65,7 +65,9 @@ def status_lines(folder: str | Path, *, run: str | None = None, now: float | Non
         lines += running_lines([note for note in notes if note not in gone], folder=folder, now=now)
         lines += failure_lines(notes, folder=folder, gone=gone)
         lines += done_lines(notes)
-    if run and (folder / "results" / "runs" / run / "gate.json").is_file():
+    told = _told(folder / "results", run) if run else None
+    lines += remark_lines(read_notes(folder / "logs"), told=told or ())  # of earlier calls, too
+    if run and told is not None:
         lines.append(closing_lines(folder / "results", run=run))
     return "\n".join(lines)
 
@@ -94,6 +96,47 @@ def done_lines(notes: Iterable[JobNote]) -> list[str]:
             seconds.setdefault(note.rule, []).append(note.ended - note.started)
     counts = [f"{rule} {len(took)} ({_duration(sum(took) / len(took))} each)" for rule, took in sorted(seconds.items())]
     return ["done     " + ", ".join(counts)] if counts else []
+
+
+def remark_lines(notes: Iterable[JobNote], *, told: Collection[str] = ()) -> list[str]:
+    """A line for each source that jobs skipped or had a remark on: what the first of them said when it last ran.
+
+    That sources were skipped is left out for those in `told`.
+    """
+    newest: dict[tuple[str, str], JobNote] = {}  # of a job that has logs under several variant keys
+    for note in sorted(notes, key=lambda note: note.started):
+        if note.state == "done":
+            newest[note.rule, note.unit] = note
+    said: dict[str, str] = {}
+    for note in sorted(newest.values(), key=lambda note: note.started):
+        source = note.unit.split(" ")[0]
+        if note.said and not (source in told and note.said.startswith(SKIPPED)):
+            said.setdefault(source, f"{source}: {' '.join(note.said.split())} ({note.rule})")
+    return [f"remark   {text}" for _, text in sorted(said.items())]
+
+
+def end_lines(results: str | Path, *, run: str, names: Collection[str]) -> str:
+    """What a call of snakemake says at its end: remarks on the sources and tasks `names`, closing lines of a run."""
+    told = _told(Path(results), run)
+    lines = remark_lines(_notes_on(names, Path(results).parent), told=told or ())
+    return "\n".join(lines if told is None else [*lines, closing_lines(results, run=run)])
+
+
+def failure_end_lines(began: float, *, names: Collection[str], folder: str | Path = ".") -> str:
+    """What a call that failed says at its end: its failures since `began`, and remarks on the sources `names`."""
+    remarks = remark_lines(_notes_on(names, Path(folder)))
+    return "\n".join([*filter(None, [failures_since(began, folder=folder)]), *remarks])
+
+
+def _told(results: Path, run: str) -> list[str] | None:
+    """The sources that the verdict on a run names as skipped; None for a run that has not passed its gate."""
+    gate = results / "runs" / run / "gate.json"
+    return [lost.source for lost in GateVerdict.read(gate).sources_skipped.sources] if gate.is_file() else None
+
+
+def _notes_on(names: Collection[str], folder: Path) -> list[JobNote]:
+    """The notes on jobs of some sources and tasks, of this call and those before it."""
+    return [note for note in read_notes(folder / "logs") if note.unit.split(" ")[0] in names]
 
 
 def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list[str]:
@@ -142,7 +185,7 @@ def read_steps(logs: Path) -> CallProgress | None:
 
 
 def closing_lines(results: str | Path, *, run: str) -> str:
-    """A few lines for a person: model, scoreboard, report, and the gain in points.
+    """A few lines for a person: model, scoreboard, report, the gain in points, and what the run went on without.
 
     Raises:
         InputError: the run has not passed its gate yet.
@@ -152,6 +195,7 @@ def closing_lines(results: str | Path, *, run: str) -> str:
     if not gate.is_file():
         raise InputError(f"{gate}: run {run!r} is not finished; `snakemake --cores all` goes on with it")
     verdict = GateVerdict.read(gate)
+    unscored = ", ".join(verdict.tasks_skipped)
     return "\n".join(
         [
             f"model       {results / 'runs' / run / 'model'}",
@@ -160,8 +204,18 @@ def closing_lines(results: str | Path, *, run: str) -> str:
             f"gain        mean over all tasks {verdict.mean:.1f}: {verdict.gain_over_last:+.1f} points over the base "
             f"with last-token pooling ({verdict.base_last:.1f}), {verdict.gain_over_mean:+.1f} over the base with "
             f"mean pooling ({verdict.base_mean:.1f})",
+            *([f"not scored  {unscored}: no rows"] if unscored else []),
+            *_labelled("skipped", verdict.sources_skipped.lines()),
         ]
     )
+
+
+def _labelled(label: str, lines: Sequence[str]) -> list[str]:
+    """Lines under one label, as the closing lines have it."""
+    return [
+        f"{label if first else '':<10}  {line}"
+        for first, line in zip((True, *[False] * len(lines)), lines, strict=False)
+    ]
 
 
 def _tail(path: Path, *, lines: int) -> list[str]:

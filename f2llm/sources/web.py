@@ -117,7 +117,7 @@ def download(url: str, partial: PartialFile, *, resume: bool, token: str = "") -
             if error.code == _RANGE_NOT_SATISFIABLE:  # more is here than the file has: begin anew
                 partial.clear()
             elif error.code not in PASSING_STATUS:
-                raise Refused(error.code) from error
+                raise Refused(error.code, error.headers) from error
             raise Passing(f"HTTP {error.code}", wait=retry_after(error.headers.get("Retry-After"))) from error
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:

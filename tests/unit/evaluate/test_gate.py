@@ -4,6 +4,8 @@ from f2llm.config.evaluate import Gate
 from f2llm.errors import InputError
 from f2llm.evaluate.gate import check_gate
 from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas.evaluate import GateVerdict
+from f2llm.records.schemas.sources import SkippedSource, SkippedSources
 
 MODELS = [
     {"model": "mine", "role": "run"},
@@ -26,10 +28,11 @@ def board(*, skipped=False):
 
 @pytest.fixture
 def check(tmp_path):
-    def run(last, mean, content=None):
+    def run(last, mean, content=None, skipped=SkippedSources()):  # noqa: B008 - it cannot be changed
         write_json(tmp_path / "board.json", content or board())
         gate = Gate(over_base_last=last, over_base_mean=mean)
-        return check_gate(tmp_path / "board.json", gate=gate, output=tmp_path / "gate.json"), tmp_path / "gate.json"
+        counts = check_gate(tmp_path / "board.json", gate=gate, skipped=skipped, output=tmp_path / "gate.json")
+        return counts, tmp_path / "gate.json"
 
     return run
 
@@ -65,3 +68,25 @@ def test_a_run_of_which_nothing_was_scored_fails(check):
     content["tasks"] = content["tasks"][-1:]
     with pytest.raises(InputError, match="no task was scored"):
         check(0, 0, content)
+
+
+LOST = SkippedSources(3, 0.25, (SkippedSource("toy", "HTTP 404", 12), SkippedSource("probes", "no rows", None)))
+SUMMARY = "2 of 3 sources were skipped: toy, probes; 25.0% of the queries that the stanzas state are missing"
+
+
+def test_the_verdict_names_the_sources_that_the_run_went_on_without(check, caplog):
+    counts, path = check(15, 10, skipped=LOST)
+    assert GateVerdict.read(path).sources_skipped == LOST
+    assert counts["sources_skipped"] == ["toy", "probes"]
+    for line in (SUMMARY, "toy: HTTP 404", "probes: no rows"):
+        assert line in caplog.text
+
+
+def test_a_run_below_its_gate_is_told_what_it_had_to_do_without(check):
+    with pytest.raises(InputError, match=f"{SUMMARY}; mend them, since the run had less to learn from"):
+        check(20, 10, skipped=LOST)
+
+
+def test_a_run_with_all_its_sources_has_none_in_the_verdict(check, caplog):
+    verdict = GateVerdict.read(check(15, 10)[1])
+    assert (verdict.sources_skipped.sources, verdict.sources_skipped.lines(), caplog.text) == ((), [], "")
