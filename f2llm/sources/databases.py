@@ -49,7 +49,8 @@ def write_snapshot(fetch: Fetch, origin: Path, folder: str | Path, *, owner: str
 
     The columns are those of the query. The rows are sorted by all of them, from the left, so that equal databases
     give equal files; an ORDER BY decides only what a LIMIT takes. Memory does not grow with the rows: parts of them
-    are sorted and merged from disk. The name holds 8 digits of the query's sha256: one database may serve several queries.
+    are sorted and merged from disk. The file's name holds 8 digits of the query's sha256, as one database may serve
+    several queries.
 
     Raises:
         InputError: no database, one that another program writes to, a query that fails, that is no single SELECT or

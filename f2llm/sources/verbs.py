@@ -8,14 +8,17 @@ Verb = Callable[..., argparse.ArgumentParser]  # name, action, text -> the parse
 
 def add_check_source(verb: Verb) -> None:
     """Add `check-source` to the command line."""
-    parser = verb("check-source", _check_source, "fetch one source, and show its first rows, counts and problems")
+    parser = verb(
+        "check-source", _check_source, "fetch one source, and show some of its rows, labels, counts and problems"
+    )
     parser.add_argument("name", help="of a stanza in config/sources, or the path of a stanza")
+    parser.add_argument("--rows", type=int, metavar="N", help="records that are read at most; default: 500,000")
 
 
 def _check_source(options: argparse.Namespace) -> None:
-    from f2llm.sources.check import as_text, check_source
+    from f2llm.sources.check import ROWS, as_text, check_source
 
-    print(as_text(check_source(options.name)))
+    print(as_text(check_source(options.name, rows=options.rows or ROWS)))
 
 
 def add_lock(verb: Verb) -> None:
