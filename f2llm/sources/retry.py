@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def retried(action: Callable[[], Result], *, what: str, tries: int | None = None) -> Result:
-    """Result of `action`, which is called again, after growing waits, while it raises `Passing`: TRIES times, or `tries`.
+    """Result of `action`, called again after growing waits while it raises `Passing`: TRIES times, or `tries`.
 
     Raises:
         InputError: all tries failed; `what` ("source icd_term: https://...") says what was tried.

@@ -23,6 +23,7 @@ from f2llm.sources.retry import is_offline
 
 AT_ONCE = 8
 MOST_BYTES = 1_250_000  # of the files of one source, model or task; listings come on top
+SHOWN_DIGITS = 12  # of a commit
 GB = 1e9
 NOTHING_SEEN = Verdict(None, {}, [], [])
 
@@ -72,7 +73,7 @@ def lines_of(probe: Probe) -> Iterator[str]:
             f"{files:,} files",
             f"{_gb(record.bytes)} ({_gb(missing)} to fetch, {_gb(probe.free_bytes)} free)",
             _rows_said(record),
-            f"commit {record.commit}" if record.commit else "",
+            f"commit {record.commit[:SHOWN_DIGITS]}" if record.commit else "",
         ]
         yield f"{'fault' if record.faults else 'ok':<6}{record.kind} {record.name}: {', '.join(filter(None, said))}"
         yield from (f"      fault: {fault}" for fault in record.faults)
@@ -129,7 +130,7 @@ def _look_into(part: Probed, places: Sequence[SeenPlace], budget: Budget) -> Ver
 
 
 def _disk_fault(owner: str, missing: int, free: int) -> str:
-    return f"{owner}: {_gb(missing)} to fetch, {_gb(free)} are free on the disk of results/; free some, or name fewer files"
+    return f"{owner}: {_gb(missing)} to fetch, {_gb(free)} are free for results/; free some, or name fewer files"
 
 
 def _rows_said(record: ProbeRecord) -> str:

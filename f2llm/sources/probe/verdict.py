@@ -17,7 +17,7 @@ from f2llm.sources.probe.heads import Head, Heads
 from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped
 from f2llm.sources.staging import RECORDS_OF, record_fault
 
-FAR_OVER, FAR_UNDER = 2.0, 0.5  # times the published count
+FAR_OVER, FAR_UNDER, UNDER = 2.0, 0.5, 0.9  # times the published count
 LISTED = 3
 NO_LICENCE = {"", "other", "unknown"}  # of a card
 
@@ -59,7 +59,10 @@ def judge_rows(part: Probed, heads: Heads, *, folder: Path) -> Verdict:
     if part.task == "retrieval" and not any(isinstance(record, Query) for record in usable):
         verdict.remarks.append("no query was seen with its passage: they lie in different files")
     rows = count_rows(heads, usable)
-    faults, remarks = compare_counts(part, rows) if rows else ([], ["how many rows there are is not known"])
+    used = {(record.file, record.row) for record in usable}
+    share = len(used) / max(len(used), sum(head.seen for head in heads.heads))
+    known = compare_counts(part, rows, used_share=share) if rows else ([], ["how many rows there are is not known"])
+    faults, remarks = known
     verdict.faults.extend(f"{part.owner}: {fault}" for fault in faults)
     verdict.remarks.extend(remarks)
     return verdict._replace(rows=rows)
@@ -88,11 +91,12 @@ def count_rows(heads: Heads, records: Sequence[Record]) -> ProbedRows | None:
     return ProbedRows(sum(rows.values()), exact, None if joined else queries, passages, *sizes)
 
 
-def compare_counts(part: Probed, rows: ProbedRows) -> tuple[list[str], list[str]]:
+def compare_counts(part: Probed, rows: ProbedRows, *, used_share: float) -> tuple[list[str], list[str]]:
     """Faults and remarks on counts far from the published ones, within the caps.
 
     Of clustering and classification a row is a query, so far more of them is a fault; of other tasks queries are
-    left out later, and passages that no query uses are searched on purpose.
+    left out later, and passages that no query uses are searched on purpose. Of the rows that were seen `used_share`
+    gave a record; others may lie behind them, so counts are far too small only if all rows gave one.
     """
     faults, remarks = [], []
     counts = [("queries", rows.queries, part.max_queries, part.expected_queries)]
@@ -102,16 +106,16 @@ def compare_counts(part: Probed, rows: ProbedRows) -> tuple[list[str], list[str]
     for name, count, cap, expected in counts:
         if count is None or not expected:
             continue
-        kept = min(count, cap or count)
+        kept, most = (min(each, cap or each) for each in (count, count / used_share))
         said = f"{about}{kept:,} {name}, published are {expected:,}"
         if kept > FAR_OVER * expected:
             if part.task in ("clustering", "classification"):
                 faults.append(f"{said}; set max_{name} to about as many")
             elif name == "queries":
                 remarks.append(f"{said}; max_{name} would keep as many")
-        elif kept < FAR_UNDER * expected:
+        elif most < FAR_UNDER * expected:
             faults.append(f"{said}; name files that hold more, or raise max_{name}")
-        elif kept < expected:
+        elif kept < UNDER * expected:
             remarks.append(said)
     return faults, remarks
 
