@@ -16,14 +16,14 @@ from f2llm.config.train import TrainedModel, TrainedSource
 # Keys that pages and cards show.
 SHOWN_OF_SOURCE = ("name", "task", "ready", "instruction", "licence", "reference", "citation", "expected")
 SHOWN_OF_MODEL = ("name", "format", "pooling", "append_eos", "query_prompt", "passage_prompt", "licence", "reference")
-SHOWN_OF_FETCH = ("kind", "repository", "repository_type")
+SHOWN_OF_FETCH = ("kind", "repository", "repository_type", "shards")
 # Keys that decide an estimate.
 ESTIMATED_OF_SOURCE = (
     "name", "task", "ready", "adapter", "options", "instruction", "licence", "held_out", "train", "curate",
     "max_queries", "max_passages", "expected",
 )  # fmt: skip
 ESTIMATED_OF_MODEL = ("name", "format", "member", "layers", "pooling", "query_prompt", "passage_prompt", "geometry")
-ESTIMATED_OF_FETCH = ("kind", "package", "version", "path", "repository", "revision", "files", "url")
+ESTIMATED_OF_FETCH = ("kind", "package", "version", "path", "repository", "revision", "files", "shards", "url")
 
 
 def training_settings(run: Run) -> dict[str, Any]:

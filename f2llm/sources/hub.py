@@ -171,10 +171,10 @@ def _read_listing(folder: Path) -> list[Entry]:
 
 
 def _matching(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Entry]:
-    """The entries that the stanza's patterns match.
+    """The entries that the stanza's patterns match; with `shards` that many of them, chosen by their names alone.
 
     Raises:
-        InputError: a pattern matches none.
+        InputError: a pattern matches none, or all of them match fewer than `shards`.
     """
     names = [entry.path for entry in entries]
     listed = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
@@ -188,7 +188,26 @@ def _matching(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Ent
     matching = [entry for entry in entries if any(fnmatchcase(entry.path, pattern) for pattern in fetch.files)]
     for entry in matching:
         check_member_name(entry.path, where=f"{owner}: {fetch.repository}")
-    return matching
+    return matching if fetch.shards is None else _chosen(matching, fetch, fetch.shards, owner=owner)
+
+
+def _chosen(entries: Sequence[Entry], fetch: Fetch, shards: int, *, owner: str) -> list[Entry]:
+    """The `shards` entries with the smallest hash of repository and path, in the order of their paths."""
+    if len(entries) < shards:
+        raise InputError(
+            f"{owner}: {fetch.repository}: `shards` asks for {shards} files, the patterns match {len(entries)}; ask "
+            "for fewer, or correct `files`"
+        )
+
+    def rank(entry: Entry) -> bytes:
+        return hashlib.sha256(f"{fetch.repository}\0{entry.path}".encode()).digest()
+
+    chosen = sorted(sorted(entries, key=rank)[:shards])
+    logger.info(
+        "%s: %s: %d of %d files are chosen: %s",
+        owner, fetch.repository, shards, len(entries), ", ".join(entry.path for entry in chosen),
+    )  # fmt: skip
+    return chosen
 
 
 def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: str) -> str:
