@@ -1,8 +1,10 @@
 """Which files to fetch, and from where; the meaning of the keys is in workflow/schemas/fetch.schema.yaml."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from f2llm.config.build import plain
 from f2llm.config.geometry import Geometry
 from f2llm.config.rights import Licence
 
@@ -28,8 +30,14 @@ class Fetch:
     revision: str = ""
     branch: str = ""
     files: tuple[str, ...] = ()  # "*" also crosses "/"
+    shards: int | None = None  # of these files, chosen by a hash of their names; None: all
     url: str = ""
     mirrors: tuple[str, ...] = ()  # tried in this order when `url` fails
+
+
+def plain_places(places: Iterable[Fetch]) -> list[dict[str, Any]]:
+    """Places as plain JSON; a key that is None is left out, so that a new one changes nothing of stanzas without it."""
+    return [{key: value for key, value in plain(place).items() if value is not None} for place in places]
 
 
 @dataclass(frozen=True, kw_only=True)

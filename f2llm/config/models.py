@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.build import digest
-from f2llm.config.fetch import FetchedModel
+from f2llm.config.fetch import FetchedModel, plain_places
 from f2llm.config.geometry import Geometry
 
 LOCK = Path("config", "counts.lock.json")
@@ -23,7 +23,7 @@ class Model(FetchedModel):
 
 def model_digest(model: Model) -> str:
     """Digest of what decides the shape of a model."""
-    return digest([model.fetch, model.member, model.layers])
+    return digest([*plain_places([model.fetch]), model.member, model.layers])
 
 
 def known_geometry(model: Model, lock: Mapping[str, Any]) -> Geometry | None:

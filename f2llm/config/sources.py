@@ -19,10 +19,12 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """How far a stanza has been tried."""
+    """How far a stanza is proven."""
 
-    level: Literal["checked", "declared"]
+    level: Literal["declared", "evidence", "probed", "fetched"]
     note: str
+    commit: str  # of the repository, when it was probed or fetched
+    date: str  # of that day, 2026-11-30
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.build import digest
+from f2llm.config.fetch import plain_places
 from f2llm.config.geometry import Geometry, read_geometry
 from f2llm.config.models import LOCK, Model, known_geometry, model_digest
 from f2llm.config.parts import training_settings
@@ -192,7 +193,7 @@ class ExpectedRows:
         """Digests of what decides the rows of a source, by stage; kept, since many jobs ask for them."""
         if source.name not in self._known_digests:
             # Of the rows as read: its files, adapter and options.
-            reading = digest([source.fetch, source.adapter, source.options, source.held_out])
+            reading = digest([plain_places(source.fetch), source.adapter, source.options, source.held_out])
             curated = digest([self.curation, source.max_queries, source.max_passages, reading])
             mined = digest([self.mining, curated])
             self._known_digests[source.name] = {"normalised": reading, "curated": curated, "mined": mined}

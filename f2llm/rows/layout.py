@@ -95,6 +95,7 @@ class RowLayout:
     errors: str = "strict"  # or replace: what happens to bytes that are not `encoding`
     file_column: str = ""  # a column of this name is added: the name of the row's file without its suffixes
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)  # column -> texts; other rows are left out
+    distinct: str = ""  # column; of rows with one text in it the first counts, over all files
 
     def __post_init__(self) -> None:
         if self.quoting not in ("", "none", "minimal"):

@@ -42,6 +42,16 @@ class Entry(NamedTuple):
     sha256: str
 
 
+class Repository(NamedTuple):
+    """What the hub says of a repository at a commit, without its files."""
+
+    name: str  # "owner/name" of today; another than that of the stanza where it has moved
+    commit: str
+    gated: bool
+    disabled: bool
+    licence: str  # of its card; "" where that states none
+
+
 def pin_key(fetch: Fetch) -> str:
     """How the lock file names a repository: "datasets/owner/name@branch-or-commit"."""
     return f"{fetch.repository_type}s/{fetch.repository}@{fetch.revision or fetch.branch or MAIN}"
@@ -66,6 +76,51 @@ def hub_files(fetch: Fetch, *, owner: str) -> tuple[str, list[Stored]]:
         hashes = {file.name: file.sha256 for file in stored}
         pins.record_repository(pin_key(fetch), revision=commit, files=hashes, owner=owner)
         return commit, stored
+
+
+def repository(fetch: Fetch, *, owner: str) -> Repository:
+    """What the hub says of a repository at its pin, else at its locked commit, else at that of today.
+
+    Raises:
+        InputError: there is none, or no such commit, or no access.
+    """
+    revision = fetch.revision or pins.revision(pin_key(fetch)) or fetch.branch or MAIN
+    said = _ask_hub(
+        # Not all that it could say: a repository of thousands of files would list them.
+        lambda api: api.repo_info(
+            fetch.repository, repo_type=fetch.repository_type, revision=revision,
+            expand=["sha", "gated", "disabled", "cardData"],
+        ),
+        what=f"{owner}: {fetch.repository}@{revision}",
+    )  # fmt: skip
+    card = said.card_data.to_dict() if said.card_data else {}
+    licences = card.get("license") or []
+    listed = [licences] if isinstance(licences, str) else licences
+    return Repository(said.id, said.sha, bool(said.gated), bool(said.disabled), ", ".join(map(str, listed)))
+
+
+def listed_files(fetch: Fetch, *, commit: str, owner: str) -> list[Entry]:
+    """The files of a repository at a commit that the stanza names, as the hub lists them.
+
+    Raises:
+        InputError: a pattern of the stanza matches none.
+    """
+    store = _store_of(fetch)
+    with locked(store / ".lock"):
+        return _matching(_listing(fetch, store / commit, commit=commit, owner=owner), fetch, owner=owner)
+
+
+def is_stored(fetch: Fetch, entry: Entry, *, commit: str) -> bool:
+    """Whether a file lies in the store already, in its size."""
+    path = _store_of(fetch) / commit / "files" / entry.path
+    return path.is_file() and path.stat().st_size == entry.bytes
+
+
+def url_of(fetch: Fetch, path: str, *, commit: str) -> str:
+    """The address of a file at a commit."""
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(fetch.repository, path, repo_type=fetch.repository_type, revision=commit, endpoint=endpoint())
 
 
 def missing_offline(fetch: Fetch, *, owner: str) -> list[str]:
@@ -116,10 +171,10 @@ def _read_listing(folder: Path) -> list[Entry]:
 
 
 def _matching(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Entry]:
-    """The entries that the stanza's patterns match.
+    """The entries that the stanza's patterns match; with `shards` that many of them, chosen by their names alone.
 
     Raises:
-        InputError: a pattern matches none.
+        InputError: a pattern matches none, or all of them match fewer than `shards`.
     """
     names = [entry.path for entry in entries]
     listed = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
@@ -133,7 +188,26 @@ def _matching(entries: Sequence[Entry], fetch: Fetch, *, owner: str) -> list[Ent
     matching = [entry for entry in entries if any(fnmatchcase(entry.path, pattern) for pattern in fetch.files)]
     for entry in matching:
         check_member_name(entry.path, where=f"{owner}: {fetch.repository}")
-    return matching
+    return matching if fetch.shards is None else _chosen(matching, fetch, fetch.shards, owner=owner)
+
+
+def _chosen(entries: Sequence[Entry], fetch: Fetch, shards: int, *, owner: str) -> list[Entry]:
+    """The `shards` entries with the smallest hash of repository and path, in the order of their paths."""
+    if len(entries) < shards:
+        raise InputError(
+            f"{owner}: {fetch.repository}: `shards` asks for {shards} files, the patterns match {len(entries)}; ask "
+            "for fewer, or correct `files`"
+        )
+
+    def rank(entry: Entry) -> bytes:
+        return hashlib.sha256(f"{fetch.repository}\0{entry.path}".encode()).digest()
+
+    chosen = sorted(sorted(entries, key=rank)[:shards])
+    logger.info(
+        "%s: %s: %d of %d files are chosen: %s",
+        owner, fetch.repository, shards, len(entries), ", ".join(entry.path for entry in chosen),
+    )  # fmt: skip
+    return chosen
 
 
 def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, owner: str) -> str:
@@ -159,15 +233,10 @@ def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, ow
 
 def _download(fetch: Fetch, entry: Entry, partial: web.PartialFile, *, commit: str, what: str) -> str:
     """Download what is missing of the file, in one go, and return its sha256."""
-    from huggingface_hub import hf_hub_url
-
-    url = hf_hub_url(
-        fetch.repository, entry.path, repo_type=fetch.repository_type, revision=commit, endpoint=endpoint()
-    )
     try:
-        web.download(url, partial, resume=True, token=token())
+        web.download(url_of(fetch, entry.path, commit=commit), partial, resume=True, token=token())
     except Refused as error:
-        raise _refusal(error.status, what=what) from error
+        raise refusal(error.status, what=what) from error
     fault, sha256 = _difference(partial.path, entry)
     if fault:
         partial.clear()
@@ -230,10 +299,11 @@ def _failure_of(error: Exception, *, what: str) -> Exception:
         return Passing(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     if response.status_code in PASSING_STATUS:
         return Passing(f"HTTP {response.status_code}", wait=retry_after(response.headers.get("Retry-After")))
-    return _refusal(response.status_code, what=what)
+    return refusal(response.status_code, what=what)
 
 
-def _refusal(status: int, *, what: str) -> InputError:
+def refusal(status: int, *, what: str) -> InputError:
+    """What it means that the hub refuses a file or a question, and what to do."""
     if status in _NO_ACCESS:
         return InputError(
             f"{what}: HTTP {status}: the hub gives no access; if the repository is gated, accept its terms on its "

@@ -2,7 +2,7 @@
 
 from f2llm.config.build import part
 from f2llm.config.exclusions import of_source
-from f2llm.config.fetch import FetchedModel, Order
+from f2llm.config.fetch import FetchedModel, Order, plain_places
 from f2llm.config.geometry import weights
 from f2llm.rows.files import local_files
 from f2llm.sources.pins import PINS
@@ -17,7 +17,8 @@ READING_CODE = {
 
 def fetch_stanza(wildcards):
     """The part of a stanza that decides the fetched files: a change of the rest fetches nothing."""
-    return part(STANZAS[wildcards.source], Order)
+    stanza = STANZAS[wildcards.source]
+    return part(stanza, Order) | {"fetch": plain_places(stanza.fetch)}
 
 
 def reading_stanza(wildcards):
@@ -73,7 +74,8 @@ def model_content(wildcards):
 
 def model_stanza(wildcards):
     """The part of a model's stanza that decides the files of its folder."""
-    return part(ALL_MODELS[wildcards.model], FetchedModel)
+    model = ALL_MODELS[wildcards.model]
+    return part(model, FetchedModel) | {"fetch": plain_places([model.fetch])[0]}
 
 
 def model_memory_mb(wildcards):
@@ -120,7 +122,7 @@ def bundle_entries():
         {
             "kind": kind,
             "name": stanza.name,
-            "fetch": plain(fetch),
+            "fetch": plain_places(fetch),
             "licence": plain(stanza.licence),
             "manifest": f"results/{kind}s/{stanza.name}/manifest.json",
         }

@@ -16,10 +16,11 @@ from f2llm.records.tables import read_table
 from f2llm.sources import packages, retry
 from f2llm.sources.normalise import Reading, normalise_source
 
-SPEC = importlib.util.spec_from_file_location("stub_server", Path(__file__).with_name("stub_server.py"))
-stub_server = importlib.util.module_from_spec(SPEC)
-sys.modules["stub_server"] = stub_server
-SPEC.loader.exec_module(stub_server)
+for NAME in ("hub_listings", "stub_server"):
+    SPEC = importlib.util.spec_from_file_location(NAME, Path(__file__).with_name(f"{NAME}.py"))
+    sys.modules[NAME] = importlib.util.module_from_spec(SPEC)
+    SPEC.loader.exec_module(sys.modules[NAME])
+stub_server = sys.modules["stub_server"]
 
 
 @pytest.fixture(autouse=True)
