@@ -1,5 +1,6 @@
 """Rows of Parquet files and workbooks, whose cells have types: each becomes a text, number, truth value or list."""
 
+import contextlib
 import datetime
 import decimal
 import io
@@ -117,6 +118,27 @@ def workbook_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
     Raises:
         InputError: no workbook, several sheets and none named, merged cells in the header, or a column stands twice.
     """
+    with _opened_workbook(place) as (sheets, content):
+        for sheet in _sheets(sheets, layout.sheet, where=place.where):
+            where = f"{place.where}: sheet {sheet.title!r}"
+            if not layout.columns:
+                _check_header(sheet, content, where=where)
+            yield from _sheet_rows(sheet, layout, where=where)
+
+
+def filled_sheets(place: RowFile) -> list[str]:
+    """The names of a workbook's sheets that hold something.
+
+    Raises:
+        InputError: no workbook.
+    """
+    with _opened_workbook(place) as (sheets, _):
+        return [sheet.title for sheet in sheets if next(_cells_of(sheet), None)]
+
+
+@contextlib.contextmanager
+def _opened_workbook(place: RowFile) -> Iterator[tuple[Sequence["ReadOnlyWorksheet"], io.BytesIO]]:
+    """Yield the sheets of a workbook, and its bytes; what its readers raise in the block is named."""
     try:
         from openpyxl import load_workbook
     except ImportError as error:
@@ -128,12 +150,7 @@ def workbook_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
             unpacked = sum(info.file_size for info in archive.infolist())
         if unpacked > MOST_NESTED_BYTES:
             raise InputError(f"{place.where}: {unpacked:,} bytes unpacked; save it as CSV or Parquet")
-        workbook = load_workbook(content, read_only=True, data_only=True, keep_links=False)
-        for sheet in _sheets(workbook.worksheets, layout.sheet, where=place.where):
-            where = f"{place.where}: sheet {sheet.title!r}"
-            if not layout.columns:
-                _check_header(sheet, content, where=where)
-            yield from _sheet_rows(sheet, layout, where=where)
+        yield load_workbook(content, read_only=True, data_only=True, keep_links=False).worksheets, content
     except InputError:
         raise
     except Exception as error:  # it raises what its XML and zip readers raise

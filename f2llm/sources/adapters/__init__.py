@@ -137,7 +137,7 @@ def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
 
 def _unread_files(source: Adapted) -> list[str]:
     """One line for each file that a stanza names, and not by a pattern or folder, and that no rows are read of."""
-    if not _reads_rows(source.adapter) or source.options.get("member"):
+    if not reads_rows(source.adapter) or source.options.get("member"):
         return []
     named: list[str] = []
     for place in source.fetch:
