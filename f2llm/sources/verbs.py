@@ -21,6 +21,19 @@ def _check_source(options: argparse.Namespace) -> None:
     print(as_text(check_source(options.name, rows=options.rows or ROWS)))
 
 
+def add_add_source(verb: Verb) -> None:
+    """Add `add-source` to the command line."""
+    parser = verb("add-source", _add_source, "look at data and write the stanza of a source, to be read and corrected")
+    parser.add_argument("place", help="a file, folder or database below this folder, or owner/name of the hub")
+    parser.add_argument("--name", default="", help="of the source; default: that of the file or repository")
+
+
+def _add_source(options: argparse.Namespace) -> None:
+    from f2llm.sources.add.write import add_source, as_lines
+
+    print(as_lines(add_source(options.place, name=options.name)))
+
+
 def add_lock(verb: Verb) -> None:
     """Add `lock` to the command line."""
     parser = verb("lock", _lock, "fetch all that a config names and lock what its stanzas leave open")
