@@ -1,11 +1,11 @@
 """What a probe is given: the places of a source, model or task, and of a source how its rows are read and counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from f2llm.config.build import digest
-from f2llm.config.fetch import Fetch
+from f2llm.config.fetch import Fetch, plain_places
 from f2llm.config.rights import Licence
 
 
@@ -31,14 +31,6 @@ class Probed:
         return f"{self.kind} {self.name}"
 
 
-class Read(Protocol):
-    """What decides which rows are read: a source's stanza, or the part of it that a probe is given."""
-
-    fetch: tuple[Fetch, ...]
-    adapter: str
-    options: Mapping[str, Any]
-
-
-def reading_key(source: Read) -> str:
-    """Names what is read of a source: a probe of other places, patterns or options says nothing of it."""
-    return digest([source.fetch, source.adapter, source.options])
+def reading_key(places: Sequence[Fetch], *, adapter: str = "", options: Mapping[str, Any] | None = None) -> str:
+    """Names what is read: a probe of other places, patterns or options says nothing of it."""
+    return digest([plain_places(places), adapter, options or {}])

@@ -1,9 +1,10 @@
 """Probe sources, models and tasks: a few short requests each, no file whole, some at the same time."""
 
 import datetime
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +25,9 @@ from f2llm.sources.retry import is_offline
 AT_ONCE = 8
 MOST_BYTES = 1_250_000  # of the files of one source, model or task; listings come on top
 SHOWN_DIGITS = 12  # of a commit
-GB = 1e9
+GB, MB = 1e9, 1e6
 NOTHING_SEEN = Verdict(None, {}, [], [])
+logger = logging.getLogger(__name__)
 
 
 class Probe(NamedTuple):
@@ -35,15 +37,22 @@ class Probe(NamedTuple):
     free_bytes: int
 
     @property
+    def missing_bytes(self) -> int:
+        """Bytes to fetch; what several sources share counts once."""
+        return sum(place.missing_bytes for place in {place for record in self.records for place in record.places})
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """All faults, that of the disk for all together included."""
-        missing = sum(place.missing_bytes for record in self.records for place in record.places)
-        disk = [_disk_fault("all together", missing, self.free_bytes)] if missing > self.free_bytes else []
+        full = self.missing_bytes > self.free_bytes
+        disk = [_disk_fault("all together", self.missing_bytes, self.free_bytes)] if full else []
         return (*(fault for record in self.records for fault in record.faults), *disk)
 
 
-def probe_all(parts: Sequence[Probed], *, results: str | Path = "results") -> Probe:
-    """Probe the places of `parts`, and write what was seen to `results`/probe.json.
+def probe_all(
+    parts: Sequence[Probed], *, results: str | Path = "results", tell: Callable[[str], None] = logger.info
+) -> Probe:
+    """Probe the places of `parts`, say each finding by `tell`, and write all to `results`/probe.json.
 
     Raises:
         InputError: HF_HUB_OFFLINE forbids the network.
@@ -52,39 +61,46 @@ def probe_all(parts: Sequence[Probed], *, results: str | Path = "results") -> Pr
         raise InputError("probe: the hub must be asked, and HF_HUB_OFFLINE forbids it; unset it")
     CACHE.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(CACHE).free
-    packages = [(part.owner, [place for place in part.fetch if place.kind == "package"]) for part in parts]
-    index_faults = reach(packages).faults
+    records = []
     with ThreadPoolExecutor(AT_ONCE) as threads:
         found = threads.map(lambda part: _probe(part, free=free), parts)
-        records = list(progress(found, "probe", total=len(parts), unit="places"))
-    if index_faults:
-        first = next(number for number, (_, places) in enumerate(packages) if places)
-        records[first] = records[first]._replace(faults=(*records[first].faults, *index_faults))
+        for record in progress(_with_index(found, parts), "probe", total=len(parts), unit="places"):
+            records.append(record)
+            for line in _lines_of(record, free=free):
+                tell(line)
     write_probe(Path(results, PROBE), records)
-    return Probe(tuple(records), free)
-
-
-def lines_of(probe: Probe) -> Iterator[str]:
-    """Yield a line for each record, its faults and remarks below it, and one for all."""
-    for record in probe.records:
-        missing = sum(place.missing_bytes for place in record.places)
-        files = sum(place.files for place in record.places)
-        said = [
-            f"{files:,} files",
-            f"{_gb(record.bytes)} ({_gb(missing)} to fetch, {_gb(probe.free_bytes)} free)",
-            _rows_said(record),
-            f"commit {record.commit[:SHOWN_DIGITS]}" if record.commit else "",
-        ]
-        yield f"{'fault' if record.faults else 'ok':<6}{record.kind} {record.name}: {', '.join(filter(None, said))}"
-        yield from (f"      fault: {fault}" for fault in record.faults)
-        yield from (f"      remark: {remark}" for remark in record.remarks)
-    failed = sum(bool(record.faults) for record in probe.records)
-    missing = sum(place.missing_bytes for record in probe.records for place in record.places)
-    read = sum(record.read_bytes for record in probe.records)
-    yield (
-        f"{len(probe.records)} probed, {failed} with faults; {_gb(missing)} to fetch, {_gb(probe.free_bytes)} free; "
-        f"{read / 1e6:,.1f} MB of files were read for this"
+    probe = Probe(tuple(records), free)
+    tell(
+        f"{len(records)} probed, {sum(bool(record.faults) for record in records)} with faults; "
+        f"{_gb(probe.missing_bytes)} to fetch, {_gb(free)} free; "
+        f"{sum(record.read_bytes for record in records) / MB:,.1f} MB of files were read for this"
     )
+    return probe
+
+
+def _with_index(records: Iterable[ProbeRecord], parts: Sequence[Probed]) -> Iterator[ProbeRecord]:
+    """Yield the records; the first that has a package with the fault of the package index, which is asked once."""
+    packages = [(part.owner, [place for place in part.fetch if place.kind == "package"]) for part in parts]
+    faults = reach(packages).faults
+    for record, (_, places) in zip(records, packages, strict=True):
+        if places and faults:
+            record, faults = record._replace(faults=(*record.faults, *faults)), ()
+        yield record
+
+
+def _lines_of(record: ProbeRecord, *, free: int) -> Iterator[str]:
+    """Yield a line for a record, and its faults and remarks below it."""
+    missing = sum(place.missing_bytes for place in record.places)
+    files = sum(place.files for place in record.places)
+    said = [
+        f"{files:,} files of {_gb(record.bytes)}, {_gb(missing)} to fetch, {_gb(free)} free" if record.places else "",
+        _rows_said(record),
+        f"commit {record.commit[:SHOWN_DIGITS]}" if record.commit else "",
+    ]
+    head = f"{'fault' if record.faults else 'ok':<6}{record.kind} {record.name}"
+    yield f"{head}: {', '.join(filter(None, said)) or 'of the package index'}"
+    yield from (f"      fault: {fault}" for fault in record.faults)
+    yield from (f"      remark: {remark}" for remark in record.remarks)
 
 
 def _probe(part: Probed, *, free: int) -> ProbeRecord:
@@ -103,7 +119,7 @@ def _probe(part: Probed, *, free: int) -> ProbeRecord:
     return ProbeRecord(
         kind=part.kind,
         name=part.name,
-        key=reading_key(part),
+        key=reading_key(part.fetch, adapter=part.adapter, options=part.options),
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         places=tuple(place.facts for place in places),
         rows=verdict.rows,
@@ -143,4 +159,4 @@ def _rows_said(record: ProbeRecord) -> str:
 
 
 def _gb(size: int) -> str:
-    return f"{size / GB:,.1f} GB" if size >= GB else f"{size / 1e6:,.1f} MB"
+    return f"{size / GB:,.1f} GB" if size >= GB else f"{size / MB:,.1f} MB"

@@ -32,12 +32,13 @@ REAL_ROWS = 64
 FILLER_ROWS = 200_000
 # Packed bytes of a row where nobody has said how many rows there are.
 ROW_BYTES = {".parquet": 870, ".gz": 400, ".jsonl": 1500, ".json": 3000, ".tsv": 30}
-ROW_BYTES_OF = {"BeIR/arguana-generated-queries": 350, "mteb/raw_biorxiv": 700, "mteb/raw_medrxiv": 700}
+ROW_BYTES_OF = {"BeIR/arguana-generated-queries": 350, "mteb/raw_biorxiv": 700, "mteb/raw_medrxiv": 700, "castorini/mr-tydi": 7500}
 ITEMS = {"negative": 16, "negative_passages": 16}  # of a list; 2 of others
 CLASSES = {"label", "label_text", "category", "categories", "subreddit", "tags", "forum"}
 # What an archive holds that nobody listed: folder, files, lines of all files (counted in the repository itself).
 ARCHIVE = "https://codeload.github.com/UKPLab/TWEAC-qa-agent-selection/zip/ed4f0cafa87aefd4820cca0d7f4881d2de99a9f0"
 MEMBERS = (("stackexchange", 171, 1_014_826), ("reddit", 250, 128_000))
+MEMBER_LINES = 1400  # that are made of a member
 MEMBER_FOLDER = "TWEAC-qa-agent-selection-ed4f0cafa87aefd4820cca0d7f4881d2de99a9f0/data"
 
 
@@ -102,7 +103,7 @@ class Hub(ThreadingHTTPServer):
         row_bytes = ROW_BYTES_OF.get(key.split("@")[0], ROW_BYTES.get(suffix, 100))
         for pattern, count in patterns.items():
             row_bytes = sum(size for file, size in sizes.items() if fnmatch.fnmatchcase(file, pattern)) / count
-        if not columns:
+        if not columns or suffix not in ROW_BYTES:
             return Sparse(sizes[name], ())
         if suffix == ".parquet":
             return parquet(sizes[name], columns, rows=max(1, round(sizes[name] / row_bytes)))
@@ -179,7 +180,7 @@ def lines(name, size, columns, *, row_bytes, lists):
             packer = zlib.compressobj(6, wbits=31)
             return Sparse(size, ((0, packer.compress(content) + packer.flush(zlib.Z_SYNC_FLUSH)),))
         while len(whole := gzip.compress(content)) > size:
-            content = content[: content.rindex(b"\n", 0, -max(2, (len(whole) - size) // 2)) + 1]
+            content = content[: content.rindex(b"\n", 0, int(0.98 * len(content) * size / len(whole))) + 1]
         return Sparse(size, ((0, whole),))  # zeros behind the end of gzip are none of it
     if size <= HEAD_BYTES:
         content = content[: content[:size].rindex(b"\n") + 1]
@@ -223,39 +224,52 @@ def parquet(size, columns, *, rows):
     return Sparse(size, ((0, body), (size - len(footer), footer)))
 
 
+class Member:
+    """The bytes of a member of an archive, made when they are asked for; it has `size` bytes with what pads it."""
+
+    def __init__(self, make, size):
+        self._make, self._size = make, size
+
+    def __len__(self):
+        return self._size
+
+    def __getitem__(self, part):
+        return self._make().ljust(self._size, b"\0")[part]
+
+
 @functools.cache
 def archive(size):
     """A zip file of that size: each member's beginning is real, its announced length is that of all its lines."""
-    parts, offset, directory, number = [], 0, b"", 0
-    folders = [(f"{MEMBER_FOLDER}/{folder}/train", files, count) for folder, files, count in MEMBERS]
-    packed_each = (size - 200_000) // sum(files for _, files, _ in folders)
-    for folder, files, count in folders:
+    noise = random.Random(0)
+    pool = [base64.b64encode(noise.randbytes(36)).decode() for _ in range(MEMBER_LINES)]
+    each = (size - 100_000) // sum(files for _, files, _ in MEMBERS)
+    parts, directory, number = [], b"", 0
+    for folder, files, count in MEMBERS:
         for file in range(files):
-            noise, number_of_lines = random.Random(f"{folder}{file}"), count // files
-            made = min(1500, number_of_lines)
-            lines = [f"{line} {base64.b64encode(noise.randbytes(36)).decode()}\n" for line in range(made)]
-            content = "".join(lines).encode()
-            packer = zlib.compressobj(6, wbits=-15)
-            info = zipfile.ZipInfo(f"{folder}/site{file:03}.txt")
-            info.compress_type, info.CRC, info.header_offset = zipfile.ZIP_DEFLATED, zlib.crc32(content), offset
-            if made == number_of_lines:
-                packed = packer.compress(content) + packer.flush()
-                info.file_size, info.compress_size = len(content), len(packed)
-            else:
-                packed = packer.compress(content) + packer.flush(zlib.Z_SYNC_FLUSH)
-                info.file_size, info.compress_size = round(len(content) / made * number_of_lines), packed_each - 200
-            header = info.FileHeader(zip64=False)
-            assert len(header) + len(packed) <= packed_each
-            parts.append((offset, header + packed))
+            lines = [f"{file} {line} {text}\n" for line, text in enumerate(pool[: count // files])]
+            content, whole = "".join(lines).encode(), len(lines) == count // files
+            info = zipfile.ZipInfo(f"{MEMBER_FOLDER}/{folder}/train/site{file:03}.txt")
+            info.CRC, info.header_offset = zlib.crc32(content), number * each
+            info.file_size = info.compress_size = len(content)
+            if not whole:
+                info.compress_type, info.compress_size = zipfile.ZIP_DEFLATED, each - 200
+                info.file_size = round(len(content) / len(lines) * count / files)
+            parts.append((info.header_offset, Member(functools.partial(member, info, content, whole), each)))
             name = info.filename.encode()
             directory += struct.pack(
-                "<4s4B4HL2L5H2L", b"PK\1\2", 20, 3, 20, 0, 0, 8, 0, 0, info.CRC, info.compress_size, info.file_size,
-                len(name), 0, 0, 0, 0, 0, offset,
+                "<4s4B4HL2L5H2L", b"PK\1\2", 20, 3, 20, 0, 0, info.compress_type, 0, 0, info.CRC, info.compress_size,
+                info.file_size, len(name), 0, 0, 0, 0, 0, info.header_offset,
             ) + name  # fmt: skip
-            offset += packed_each
             number += 1
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, number, number, len(directory), size - len(directory) - 22, 0)
-    return Sparse(size, (*parts, (size - len(directory) - 22, directory + end)))
+    place = size - len(directory) - 22
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, number, number, len(directory), place, 0)
+    return Sparse(size, (*parts, (place, directory + end)))
+
+
+def member(info, content, whole):
+    packer = zlib.compressobj(6, wbits=-15)
+    packed = content if whole else packer.compress(content) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return info.FileHeader(zip64=False) + packed
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -33,6 +33,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repositories = {}  # "datasets/owner/name" -> {commit: {path: bytes}}, the last one is main
         self.branches = {}  # ("datasets/owner/name", branch) -> commit
+        self.about = {}  # "datasets/owner/name" -> more of what the API says of it: gated, disabled
         self.files = {}  # "/files/..." -> bytes
         self.faults, self.log, self.gated, self.redirects, self.authorised = [], [], {}, {}, []
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -108,6 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         commit, files = hit
         if what == "revision":
             about = {"id": name.split("/", 1)[1], "sha": commit, "siblings": [], "tags": [], "private": False}
+            about |= self.server.about.get(name, {})
             return self.answer(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
         start = int(re.search(r"cursor=(\d+)", self.path)[1]) if "cursor=" in self.path else 0
         entries = [self.entry(path, content) for path, content in sorted(files.items())]

@@ -251,6 +251,31 @@ def test_a_repository_of_the_hub_is_pinned_and_its_first_rows_are_shown(server):
     assert check_source("faq_pairs").counts["queries"] == 60
 
 
+@pytest.mark.parametrize(
+    ("card", "licence", "commercial"),
+    [
+        ("apache-2.0", "Apache-2.0", "yes"), ("cc-by-nc-4.0", "CC-BY-NC-4.0", "no"), ("gpl-3.0", "GPL-3.0", "unknown"),
+        ("cc-by-sa-4.0", "CC-BY-SA-4.0", "unknown"), ("other", "LicenseRef-other", "unknown"), (["mit", "odbl"], "LicenseRef-mit-odbl", "unknown"),
+    ],
+)  # fmt: skip
+def test_the_licence_is_that_of_the_card(server, card, licence, commercial):
+    server.add("datasets/some/faq", {"train.jsonl": "".join(json.dumps(row) + "\n" for row in FAQ).encode()})
+    server.about["datasets/some/faq"] = {"cardData": {"license": card}}
+    source, _ = read_stanza(Source, add_source("some/faq").path)
+    assert (source.licence.id, source.licence.commercial) == (licence, commercial)
+    assert source.licence.note.startswith("The card says ")
+
+
+def test_of_a_large_file_of_the_hub_the_beginning_is_read(server):
+    rows = "".join(json.dumps({"query": f"q {number}", "answer": "long " * 40}) + "\n" for number in range(3000))
+    server.add("datasets/some/large", {"train.jsonl": rows.encode()})
+    added = add_source("some/large")
+    assert "of the first " in as_lines(added)
+    assert 100 < added.checked.records < 3000
+    assert server.requests("GET .*resolve.*bytes=")
+    assert not [line for line in server.requests("GET .*resolve") if "bytes=" not in line]
+
+
 def test_a_repository_without_rows_or_that_is_not_there_is_named(server, tmp_path):
     server.add("datasets/some/script", {"script.py": b"import os", "README.md": b"-"})
     with pytest.raises(InputError, match="some/script"):
