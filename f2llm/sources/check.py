@@ -53,6 +53,8 @@ def check_source(name: str, *, stanzas: Path = STANZAS, rows: int = ROWS) -> Sou
         InputError: all faults of the stanza; a file that cannot be fetched or read; no record that
             fits the task.
     """
+    if rows < 1:
+        raise InputError(f"{rows} records: nothing would be read; give a number of at least 1")
     source = load_source(name, stanzas=stanzas)
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".check-", suffix=".part", dir=CACHE) as raw:

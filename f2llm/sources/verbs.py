@@ -57,7 +57,7 @@ def add_check_source(verb: Verb) -> None:
 def _check_source(options: argparse.Namespace) -> None:
     from f2llm.sources.check import ROWS, as_text, check_source
 
-    print(as_text(check_source(options.name, rows=options.rows or ROWS)))
+    print(as_text(check_source(options.name, rows=ROWS if options.rows is None else options.rows)))
 
 
 def add_add_source(verb: Verb) -> None:
