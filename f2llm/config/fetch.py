@@ -24,7 +24,7 @@ class Fetch:
     version: str = ""
     platform: str = ""
     path: str = ""
-    query: str = ""  # one SELECT, to the database in the file `path`
+    query: str | None = None  # one SELECT, to the database in the file `path`
     repository: str = ""
     repository_type: Literal["dataset", "model"] = "dataset"
     revision: str = ""

@@ -62,7 +62,7 @@ def write_snapshot(fetch: Fetch, origin: Path, folder: str | Path, *, owner: str
         journal = origin.with_name(origin.name + suffix)
         if journal.is_file() and journal.stat().st_size:
             raise InputError(f"{where}: {journal.name} holds changes that are not in it yet; close what writes to it")
-    query = re.sub(r"[\s;]+\Z", "", fetch.query)
+    query = re.sub(r"[\s;]+\Z", "", fetch.query or "")
     path = Path(folder, f"{origin.stem}-{hashlib.sha256(query.encode()).hexdigest()[:NAME_DIGITS]}.parquet")
     read = _duckdb_rows if engine == DUCKDB else _sqlite_rows
     with tempfile.TemporaryDirectory(prefix=".spill-", dir=folder) as spill, read(origin, query, spill, where) as rows:

@@ -1,4 +1,4 @@
-"""`f2llm probe-sources`, `check-source`, `lock` and `unbundle`: sources and models before a run."""
+"""`f2llm probe-sources`, `add-source`, `check-source`, `lock` and `unbundle`: sources and models before a run."""
 
 import argparse
 from collections.abc import Callable

@@ -1,12 +1,16 @@
 import hashlib
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
 
+from f2llm.config.check import check, load_schema
 from f2llm.errors import InputError
-from f2llm.sources.check import as_text, check_source, load_source
+from f2llm.sources.check import ROWS, as_text, check_source, load_source
+from f2llm.sources.survey import LISTED_LABELS
 
 STANZA = {
     "name": "faq", "task": "retrieval", "fetch": [{"kind": "local", "path": "faq.jsonl"}], "adapter": "pairs",
@@ -237,3 +241,16 @@ def test_hidden_files_are_named(written, tmp_path, caplog):
         (tmp_path / "data" / name).write_text(json.dumps(pair(0)))
     assert check_source("faq").counts == {"passages": 2, "queries": 1}
     assert "source faq: hidden, so passed over: data/.ipynb_checkpoints" in caplog.text
+
+
+def test_the_page_states_the_limits_and_its_stanza_of_a_database_is_valid():
+    page = (Path(__file__).parents[3] / "docs/adding-a-source.md").read_text()
+    assert f"reads {ROWS:,} records at most" in page
+    assert f"the {LISTED_LABELS} most frequent labels" in page
+    [block] = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: sql" in block]
+    assert check(STANZA | yaml.safe_load(block), schema=load_schema("source"), where="page") == []
+
+
+def test_a_check_of_no_records_is_refused(written):
+    with pytest.raises(InputError, match="0 records: nothing would be read"):
+        check_source(written([pair(0)]), rows=0)

@@ -9,11 +9,15 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from f2llm.config.check import check, load_schema
 from f2llm.config.fetch import Fetch
+from f2llm.config.rights import Licence
 from f2llm.errors import InputError
-from f2llm.records.files import sha256_file
+from f2llm.records.files import sha256_file, write_json
+from f2llm.sources.bundle import BundleEntry, make_bundle
 from f2llm.sources.databases import is_database, tables_of
 from f2llm.sources.fetch import fetch_files
+from f2llm.sources.reach import reach
 
 ROWS = [(2, "Where?", "There."), (1, "When?", "Now."), (1, "When?", "Never.")]
 ALL = "SELECT id, question, answer FROM faq"
@@ -225,3 +229,34 @@ def test_tables_are_listed_with_their_rows(made):
     path = made("CREATE TABLE \"odd \"\"name\" (x INTEGER)", "CREATE VIEW short AS SELECT id FROM faq WHERE id = 2")  # fmt: skip
     assert tables_of(path) == {"faq": 3, 'odd "name': 0, "short": 1}
     assert is_database(path)
+
+
+@pytest.mark.parametrize("place", [{"path": "a.db"}, {"path": "a.db", "query": None}, {"path": "a.db", "query": " "}, {"query": "SELECT 1"}])  # fmt: skip
+def test_a_stanza_without_path_or_query_is_refused(place):
+    content = {
+        "name": "toy", "task": "retrieval", "fetch": [{"kind": "sql"} | place], "adapter": "pairs", "instruction": "Do.",
+        "licence": {"id": "MIT", "commercial": "yes"}, "reference": "r", "group": "g",
+    }  # fmt: skip
+    assert len(check(content, schema=load_schema("source"), where="toy")) == 1
+    good = {"kind": "sql", "path": "a.db", "query": "SELECT 1"}
+    assert check(content | {"fetch": [good]}, schema=load_schema("source"), where="toy") == []
+
+
+def test_a_bundle_carries_the_database_and_not_its_rows(ask, tmp_path):
+    make_sqlite(tmp_path / "shop.db")
+    fetched, _ = ask()
+    write_json(tmp_path / "manifest.json", {"files": [fetched._asdict()]})
+    entry = BundleEntry(
+        kind="source", name="shop", fetch=(Fetch(kind="sql", path="shop.db", query=ALL),),
+        licence=Licence(id="MIT", commercial="yes", note=""), manifest="manifest.json",
+    )  # fmt: skip
+    make_bundle([entry], config={"run": "r"}, stanzas=[], root=".", folder="bundle")
+    assert sha256_file("bundle/local/shop.db") == sha256_file("shop.db")
+    assert not list((tmp_path / "bundle").rglob("*.parquet"))
+
+
+def test_a_database_that_is_not_there_is_named_before_a_run():
+    gone = Fetch(kind="sql", path="gone.db", query=ALL)
+    assert reach([("source shop", [gone])]).faults == (
+        "source shop: gone.db is not there; put it there or correct `path`",
+    )
