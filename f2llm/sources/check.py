@@ -22,6 +22,7 @@ from f2llm.sources.adapters import Reader, check_adapters
 from f2llm.sources.cache import CACHE
 from f2llm.sources.exclude import without_excluded
 from f2llm.sources.fetch import Fetched, fetch_files
+from f2llm.sources.named_files import unread_files
 from f2llm.sources.normalise import Reading, used_records
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record
 from f2llm.sources.staging import RECORDS_OF, Staged, record_fault
@@ -134,7 +135,7 @@ def load_source(name: str, *, stanzas: Path = STANZAS) -> Source:
     source, faults = read_stanza(Source, path)
     if source is None:
         raise InputError(faults)
-    if faults := check_adapters([source]):
+    if faults := check_adapters([source]) or unread_files([source]):
         raise InputError(faults)
     return source
 

@@ -17,14 +17,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from f2llm.config.check import misread
-from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
 from f2llm.rows.archives import RawFile
 from f2llm.rows.fields import FieldError
-from f2llm.rows.layout import SUFFIXES, RowLayout, holds_rows
+from f2llm.rows.layout import RowLayout
 from f2llm.rows.reader import RawRows
 from f2llm.sources.records import Record, Skipped
 
@@ -49,16 +47,11 @@ class Adapted(Protocol):
     name: str
     adapter: str
     options: Mapping[str, Any]
-    fetch: Sequence[Fetch]
 
 
 def check_adapters(sources: Iterable[Adapted]) -> list[str]:
-    """One line for each fault of a source: no such adapter, not its options, a named file that it cannot read."""
-    return [
-        fault
-        for source in sources
-        for fault in _faults(source.name, source.adapter, source.options) or _unread_files(source)
-    ]
+    """One line for each source whose adapter does not exist or does not take its options."""
+    return [fault for source in sources for fault in _faults(source.name, source.adapter, source.options)]
 
 
 class Reader:
@@ -132,26 +125,6 @@ def _faults(source: str, adapter: str, options: Mapping[str, Any]) -> list[str]:
         for name, value in options.items()
         if name in known
         for place, fault in _misread(value, place=name, kinds=_kinds(adapter, name))
-    ]
-
-
-def _unread_files(source: Adapted) -> list[str]:
-    """One line for each file that a stanza names, and not by a pattern or folder, and that no rows are read of."""
-    if not reads_rows(source.adapter) or source.options.get("member"):
-        return []
-    named: list[str] = []
-    for place in source.fetch:
-        if place.kind == "local" and Path(place.path).is_file():
-            named.append(place.path)
-        elif place.kind == "hub":
-            named += [name for name in place.files if not set(name) & set("*?[")]
-        elif place.kind == "http":
-            named.append(urlsplit(place.url).path)
-    return [
-        f"source {source.name}: {name}: no rows are read of such a file; use {', '.join(SUFFIXES)}, a database with "
-        "`kind: sql`, or the option `member` for a file in an archive"
-        for name in named
-        if not holds_rows(name)
     ]
 
 

@@ -15,6 +15,7 @@ from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.adapters import adapter_names, check_adapters
+from f2llm.sources.named_files import unread_files
 
 CONFIG = Path(__file__).parents[3] / "config"
 SOURCES = sorted((CONFIG / "sources").glob("*.yaml"))
@@ -201,6 +202,7 @@ def test_a_file_that_is_named_and_cannot_be_read_is_a_fault_before_it_is_fetched
     (tmp_path / "folder").mkdir()
     for name in ("notes.docx", "rows.csv"):
         (tmp_path / name).touch()
-    faults = check_adapters([made(fetch=(place,))])
+    faults = unread_files([made(fetch=(place,))])
     assert [fault.split(": no rows")[0] for fault in faults] == ([f"source toy: {named}"] if named else [])
-    assert check_adapters([made(fetch=(place,), options={"member": "a.csv"})]) == []
+    assert unread_files([made(fetch=(place,), options={"member": "a.csv"})]) == []
+    assert unread_files([made(fetch=(place,), adapter="emoji_names")]) == []
