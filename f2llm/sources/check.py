@@ -22,7 +22,7 @@ from f2llm.rows.layout import holds_rows
 from f2llm.sources.adapters import Reader, check_adapters
 from f2llm.sources.cache import CACHE
 from f2llm.sources.exclude import without_excluded
-from f2llm.sources.fetch import Fetched, fetch_files
+from f2llm.sources.fetch import Fetched, fetch_files, remarks_on
 from f2llm.sources.normalise import NO_POSITIVE, Reading, used_records
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record, Skipped
 from f2llm.sources.staging import RECORDS_OF, Staged, record_fault
@@ -143,7 +143,8 @@ def _summary(
         )
     usable = [record for record in records if not isinstance(record, Skipped) and not record_fault(record)]
     examples = list(itertools.islice(_examples(usable), EXAMPLES))
-    warnings = [*_warnings(source, usable, counts, skipped), *_doubts(usable, [file.name for file in files])]
+    warnings = [*remarks_on(files), *_warnings(source, usable, counts, skipped)]
+    warnings += _doubts(usable, [file.name for file in files])
     return SourceCheck(source, files, examples, counts, dict(skipped), complete, warnings)
 
 

@@ -19,8 +19,8 @@ from f2llm.records.files import SEPARATOR, check_member_name
 from f2llm.rows.files import is_hidden
 from f2llm.rows.layout import holds_rows
 from f2llm.sources.probe.cut import cut_head
-from f2llm.sources.probe.places import ListedFile
-from f2llm.sources.probe.remote import Budget, Spent, opened
+from f2llm.sources.probe.places import ListedFile, open_file
+from f2llm.sources.probe.remote import Budget, Spent
 from f2llm.sources.web import NoRanges
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def write_heads(part: Probed, files: Sequence[ListedFile], *, folder: Path, budg
         first = file.pattern not in {before.pattern for before in chosen[:number]}
         budget.reserved = OTHER_BYTES * (len(chosen) - number - 1)
         try:
-            with opened(file.origin, size=file.bytes, budget=budget, what=f"{part.owner}: {file.name}") as stream:
+            with open_file(file, owner=part.owner, budget=budget) as stream:
                 if archives:
                     _write_members(part, file, stream, folder=folder, found=found)
                 elif file.name.lower().endswith(".parquet"):
@@ -142,7 +142,9 @@ def _write_members(part: Probed, file: ListedFile, stream: BinaryIO, *, folder: 
             found.sizes[pattern] = found.sizes.get(pattern, 0) + sum(info.file_size for info in members)
             found.files[pattern] = found.files.get(pattern, 0) + len(members)
             with zipfile.ZipFile(folder / file.name, "w") as small:
-                for info in _chosen([ListedFile(info.filename, "", info.file_size, pattern) for info in members]):
+                for info in _chosen(
+                    [file._replace(name=info.filename, bytes=info.file_size, pattern=pattern) for info in members]
+                ):
                     check_member_name(info.name, where=f"{part.owner}: {file.name}")
                     with archive.open(info.name) as member:
                         content = member.read(OTHER_BYTES)

@@ -33,6 +33,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repositories = {}  # "datasets/owner/name" -> {commit: {path: bytes}}, the last one is main
         self.branches = {}  # ("datasets/owner/name", branch) -> commit
+        self.about = {}  # "datasets/owner/name" -> more of what the API says of it: gated, disabled
         self.files = {}  # "/files/..." -> bytes
         self.faults, self.log, self.gated, self.redirects, self.authorised = [], [], {}, {}, []
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -68,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.authorised.append(path)
         if path in self.server.redirects:
             return self.answer(302, b"", {"Location": self.server.redirects[path]})
-        fault = self.fault(line, {"reset", "slow", "html", "404", "429", "500", "503"})
+        fault = self.fault(line, {"reset", "slow", "html", "403", "404", "429", "500", "503"})
         if fault and fault.kind == "slow":
             time.sleep(float(fault.argument))
         elif fault and fault.kind == "reset":
@@ -77,6 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.connection.close()
         elif fault and fault.kind == "html":
             return self.answer(200, b"<html>log in</html>", {"Content-Type": "text/html"})
+        elif fault and fault.argument.startswith("X-"):
+            return self.answer(int(fault.kind), b"{}", dict([fault.argument.split(": ")]))
         elif fault:
             return self.answer(int(fault.kind), b"{}", {"Retry-After": fault.argument} if fault.argument else {})
         if path in self.server.files:
@@ -89,9 +92,14 @@ class Handler(BaseHTTPRequestHandler):
             return self.resolve(f"{found[1] or 'models/'}{found[2]}", found[3], found[4], line)
         return self.answer(404, b"{}")
 
-    def repository(self, name, revision):
+    def repository(self, name, revision, *, listed=False):
         commits = self.server.repositories.get(name, {})
-        if name in self.server.gated and self.headers.get("Authorization") != f"Bearer {self.server.gated[name]}":
+        open_to_all = listed and self.server.about.get(name, {}).get("gated")  # its files alone are gated
+        if (
+            name in self.server.gated
+            and not open_to_all
+            and self.headers.get("Authorization") != f"Bearer {self.server.gated[name]}"
+        ):
             self.answer(401 if name not in self.server.repositories else 403, b"{}", {"X-Error-Code": "GatedRepo"})
             return None
         commit = self.server.branches.get((name, revision), revision)
@@ -102,12 +110,13 @@ class Handler(BaseHTTPRequestHandler):
         return commit, commits[commit]
 
     def api(self, name, what, rest):
-        hit = self.repository(name, rest)
+        hit = self.repository(name, rest, listed=True)
         if hit is None:
             return None
         commit, files = hit
         if what == "revision":
             about = {"id": name.split("/", 1)[1], "sha": commit, "siblings": [], "tags": [], "private": False}
+            about |= self.server.about.get(name, {})
             return self.answer(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
         start = int(re.search(r"cursor=(\d+)", self.path)[1]) if "cursor=" in self.path else 0
         entries = [self.entry(path, content) for path, content in sorted(files.items())]
