@@ -32,7 +32,12 @@ REAL_ROWS = 64
 FILLER_ROWS = 200_000
 # Packed bytes of a row where nobody has said how many rows there are.
 ROW_BYTES = {".parquet": 870, ".gz": 400, ".jsonl": 1500, ".json": 3000, ".tsv": 30}
-ROW_BYTES_OF = {"BeIR/arguana-generated-queries": 350, "mteb/raw_biorxiv": 700, "mteb/raw_medrxiv": 700, "castorini/mr-tydi": 7500}
+ROW_BYTES_OF = {
+    "BeIR/arguana-generated-queries": 350,
+    "mteb/raw_biorxiv": 700,
+    "mteb/raw_medrxiv": 700,
+    "castorini/mr-tydi": 7500,
+}
 ITEMS = {"negative": 16, "negative_passages": 16}  # of a list; 2 of others
 CLASSES = {"label", "label_text", "category", "categories", "subreddit", "tags", "forum"}
 # What an archive holds that nobody listed: folder, files, lines of all files (counted in the repository itself).
@@ -70,6 +75,7 @@ class Hub(ThreadingHTTPServer):
             if not key.startswith("https://"):
                 repository, _, revision = key.rpartition("@")
                 self.commits[repository, revision] = self.commits[repository, commit_of(key)] = key
+        self.files, self.content = functools.cache(self._files), functools.cache(self._content)
         self.sent, self.whole, self.ranges = 0, [], True
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -77,8 +83,7 @@ class Hub(ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         pass
 
-    @functools.cache
-    def files(self, key):
+    def _files(self, key):
         """Name -> bytes of the files of an entry."""
         found = {}
         for name, size in self.listings[key]["files"].items():
@@ -88,8 +93,7 @@ class Hub(ThreadingHTTPServer):
                 found[name] = size
         return found
 
-    @functools.cache
-    def content(self, key, name):
+    def _content(self, key, name):
         entry, sizes = self.listings[key], self.files(key)
         if key == ARCHIVE:
             return archive(sizes[name])
