@@ -139,6 +139,8 @@ def _write_members(part: Probed, file: ListedFile, stream: BinaryIO, *, folder: 
         with zipfile.ZipFile(io.BufferedReader(stream, BUFFER_BYTES)) as archive:  # type: ignore[arg-type] - it is raw
             infos = [info for info in archive.infolist() if not info.is_dir() and not is_hidden(info.filename)]
             members = [info for info in infos if fnmatchcase(info.filename, pattern)]
+            if not members:
+                raise InputError(f"{part.owner}: {file.name}: no member is named like {pattern!r}; correct `member`")
             found.sizes[pattern] = found.sizes.get(pattern, 0) + sum(info.file_size for info in members)
             found.files[pattern] = found.files.get(pattern, 0) + len(members)
             with zipfile.ZipFile(folder / file.name, "w") as small:
