@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.build import digest
-from f2llm.config.fetch import plain_places
+from f2llm.config.fetch import plain_places, reading_key
 from f2llm.config.geometry import Geometry, read_geometry
 from f2llm.config.models import LOCK, Model, known_geometry, model_digest
 from f2llm.config.parts import training_settings
-from f2llm.config.probed import reading_key
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.config.variants import curation_key, mining_key

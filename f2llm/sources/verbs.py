@@ -26,8 +26,8 @@ def add_probe_sources(verb: Verb) -> None:
 
 def _probe_sources(options: argparse.Namespace) -> None:
     from f2llm.config.load import load_run_file
-    from f2llm.config.parts import probed_run, probed_source
     from f2llm.sources.check import load_source
+    from f2llm.sources.probe.of_run import probed_run, probed_source
     from f2llm.sources.probe.probe import probe_all
     from f2llm.sources.probe.status import update_status
 

@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.config.probed import Probed, reading_key
+from f2llm.config.fetch import reading_key
 from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.records.schemas.probe import PROBE, ProbeRecord, write_probe
 from f2llm.sources.adapters import reads_rows
 from f2llm.sources.cache import CACHE
 from f2llm.sources.probe.heads import write_heads
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import SeenPlace, check_access, look_at
 from f2llm.sources.probe.remote import Budget
 from f2llm.sources.probe.verdict import Verdict, compare_licence, judge_rows

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.config.probed import Probed
 from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows
@@ -14,6 +13,7 @@ from f2llm.rows.layout import RowFile, RowLayout
 from f2llm.rows.reader import sound_rows
 from f2llm.sources.adapters import LAYOUT, Reader
 from f2llm.sources.probe.heads import Head, Heads
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped
 from f2llm.sources.staging import RECORDS_OF, record_fault
 

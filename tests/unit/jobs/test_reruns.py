@@ -55,7 +55,7 @@ EDITS = {
         {f"normalise:{name}" for name in ADAPTERS}
         | {"audit_folder", "build_local_task", "fetch_source", "pack_bundle", "prepare_model", "probe_sources"},
     ),
-    "what a probe is given": ("f2llm/config/probed.py", {"probe_sources"}),
+    "what a probe is given": ("f2llm/sources/probe/part.py", {"probe_sources"}),
     "what a probe says": ("f2llm/sources/probe/verdict.py", {"probe_sources"}),
     "an adapter": ("f2llm/sources/adapters/beir.py", {"normalise:beir"}),
 }  # fmt: skip

@@ -13,7 +13,6 @@ import pytest
 from stub_server import Fault, Server
 
 from f2llm.config.fetch import Fetch
-from f2llm.config.probed import Probed
 from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows, read_probe
@@ -21,6 +20,7 @@ from f2llm.sources import reach as reach_module
 from f2llm.sources.fetch import fetch_files
 from f2llm.sources.probe import probe as probe_module
 from f2llm.sources.probe.cut import cut_head
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.probe import probe_all
 from f2llm.sources.probe.verdict import compare_counts, compare_licence
 from f2llm.sources.retry import Passing
@@ -356,11 +356,11 @@ def test_too_few_records_are_no_fault_where_rows_are_left_out_that_others_may_ma
 
 @pytest.mark.parametrize("suffix", PACKED)
 def test_the_beginning_of_a_packed_file_tells_how_many_rows_the_whole_has(suffix):
-    lines = "".join(f'{{"text": "{os.urandom(60).hex()}"}}\n' for _ in range(3000)).encode()
+    lines = "".join(f'{{"text": "{os.urandom(60).hex()}"}}\n' for _ in range(8000)).encode()
     packed = PACKED[suffix](lines)
-    cut = cut_head(packed[:120_000], name=f"x.jsonl{suffix}", whole=False)
-    assert 0.7 * 3000 < cut.rows / cut.taken_bytes * len(packed) < 1.1 * 3000
-    assert cut_head(packed, name=f"x.jsonl{suffix}", whole=True).rows == 3000
+    cut = cut_head(packed[:200_000], name=f"x.jsonl{suffix}", whole=False)
+    assert 0.7 * 8000 < cut.rows / cut.taken_bytes * len(packed) < 1.1 * 8000
+    assert cut_head(packed, name=f"x.jsonl{suffix}", whole=True).rows == 8000
 
 
 @pytest.mark.parametrize(

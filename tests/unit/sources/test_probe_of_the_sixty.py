@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from listed_hub import Hub
 
-from f2llm.config.parts import probed_source
 from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.check import load_source
+from f2llm.sources.probe.of_run import probed_source
 from f2llm.sources.probe.probe import probe_all
 
 ROOT = Path(__file__).parents[3]

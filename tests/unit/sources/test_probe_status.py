@@ -93,7 +93,7 @@ def config(server, tmp_path, monkeypatch):
     (tmp_path / "sources/toy.yaml").write_text(STANZA)
     server.add("datasets/toy/rows", {"train.jsonl": json.dumps({"query": "q", "positive": "p"}).encode() + b"\n"})
     monkeypatch.setattr("f2llm.config.load.load_run_file", lambda _: None)
-    monkeypatch.setattr("f2llm.config.parts.probed_run", lambda _: [])
+    monkeypatch.setattr("f2llm.sources.probe.of_run.probed_run", lambda _: [])
     return str(tmp_path / "config.yaml")
 
 
