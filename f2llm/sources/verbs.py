@@ -1,6 +1,7 @@
 """`f2llm probe-sources`, `check-source`, `lock` and `unbundle`: sources and models before a run."""
 
 import argparse
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def _probe_sources(options: argparse.Namespace) -> None:
     stanzas = Path(options.config).parent / "sources"
     named = {part.name: part for part in probed_run(load_run_file(options.config))}
     parts = [named.get(name) or probed_source(load_source(name, stanzas=stanzas)) for name in options.names or named]
-    probe = probe_all(parts, tell=print)
+    probe = probe_all(parts, tell=functools.partial(print, flush=True))
     for record in probe.records:
         path = stanzas / f"{record.name}.yaml"
         if options.update and record.kind == "source" and path.is_file() and update_status(path, record):

@@ -319,7 +319,7 @@ def test_what_is_found_is_told_a_line_a_source(rows, monkeypatch):
     probe_all([source(hub()), source(hub("x*"), name="other")], tell=said.append)
     commit = rows.branches["datasets/toy/rows", "main"][:12]
     assert said[0] == (
-        f"ok    source toy: 1 files of 0.0 MB, 0.0 MB to fetch, 5.0 GB free, 40 rows with 40 queries, 40 passages, commit {commit}"
+        f"ok    source toy: 1 file of 0.0 MB, 0.0 MB to fetch, 5.0 GB free, 40 rows with 40 queries, 40 passages, commit {commit}"
     )
     assert said[1].startswith("fault source other: ")
     assert said[2].startswith("      fault: source other: toy/rows: no file is named like 'x*'")

@@ -89,7 +89,7 @@ def test_what_was_wrong_is_a_fault(probed, name):
 def test_of_large_files_their_bytes_are_said_beside_those_of_the_disk(probed, name):
     record, said = probed(name, BEFORE)
     assert record.faults == ()
-    assert f"files of {LARGE[name]}, {LARGE[name]} to fetch, 1,000.0 GB free" in said[0]
+    assert f" of {LARGE[name]}, {LARGE[name]} to fetch, 1,000.0 GB free" in said[0]
 
 
 @pytest.mark.parametrize("name", LARGE)

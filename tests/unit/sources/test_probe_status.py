@@ -100,7 +100,7 @@ def config(server, tmp_path, monkeypatch):
 def test_the_verb_writes_what_it_saw(server, config, capsys):
     assert main(["probe-sources", "toy", "--config", config, "--update"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("ok    source toy: 1 files") and "toy.yaml: status is probed" in out
+    assert out.startswith("ok    source toy: 1 file of") and "toy.yaml: status is probed" in out
     assert [seen.name for seen in read_probe("results/probe.json")] == ["toy"]
     assert read_yaml("sources/toy.yaml")["status"]["level"] == "probed"
 
