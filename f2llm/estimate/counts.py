@@ -76,7 +76,9 @@ class ExpectedRows:
         self.curation, self.mining = curation_key(run), mining_key(run)
         self._known_digests: dict[str, dict[str, str]] = {}
         self._lock: dict[str, Any] = read_json(lock) if Path(lock).is_file() else {}
-        self._probed = {(record.kind, record.name): record for record in read_probe(self.results / PROBE)}
+        self._probed: dict[tuple[str, str], ProbeRecord] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # damaged: no reason not to plan
+            self._probed = {(record.kind, record.name): record for record in read_probe(self.results / PROBE)}
 
     def stamps(self, source: Source) -> tuple[int, ...]:
         """Times of change of a source's tables: another value means that its rows have to be counted again."""

@@ -43,14 +43,14 @@ class Head:
         pattern: what names it in the stanza.
         rows: all its rows, where that is known.
         seen: rows in the local file; `seen_bytes` of the file hold them. None are seen where it is too large for that.
-        columns: name -> type, of Parquet alone.
+        columns: names, of Parquet alone.
     """
 
     def __init__(self, where: str, pattern: str) -> None:
         self.where, self.pattern = where, pattern
         self.rows: int | None = None
         self.size = self.seen = self.seen_bytes = 0
-        self.columns: dict[str, str] = {}
+        self.columns: tuple[str, ...] = ()
 
 
 class Heads(NamedTuple):
@@ -174,7 +174,7 @@ def _write_parquet(part: Probed, file: ListedFile, stream: BinaryIO, *, folder: 
         # Buffered and not read ahead, else whole columns would be asked for.
         with pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER_BYTES) as table:
             schema = table.schema_arrow
-            head.columns = {field.name: str(field.type) for field in schema}
+            head.columns = tuple(schema.names)
             head.size, head.rows = file.bytes or 0, table.metadata.num_rows
             first = _first_rows(table, _wanted(schema.names, part)) if rows and head.rows else None
             head.seen = head.seen_bytes = len(first) if first else 0

@@ -14,7 +14,7 @@ from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.records.schemas.probe import PROBE, ProbeRecord, write_probe
 from f2llm.sources.adapters import reads_rows
-from f2llm.sources.cache import CACHE
+from f2llm.sources.cache import CACHE, CONNECTIONS_PER_HOST
 from f2llm.sources.probe.heads import write_heads
 from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import SeenPlace, check_access, look_at
@@ -23,7 +23,6 @@ from f2llm.sources.probe.verdict import Verdict, compare_licence, judge_rows
 from f2llm.sources.reach import reach
 from f2llm.sources.retry import is_offline
 
-AT_ONCE = 8
 OF_ROWS = ("hub", "http", "local")  # kinds of places whose files hold rows
 MOST_BYTES = 1_250_000  # of the files of one source, model or task; listings come on top
 SHOWN_DIGITS = 12  # of a commit
@@ -64,7 +63,7 @@ def probe_all(
     CACHE.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(CACHE).free
     records = []
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    with ThreadPoolExecutor(CONNECTIONS_PER_HOST) as threads:
         found = threads.map(lambda part: _probe(part, free=free), parts)
         for record in progress(_with_index(found, parts), "probe", total=len(parts), unit="places"):
             records.append(record)

@@ -109,7 +109,9 @@ def compare_counts(part: Probed, rows: ProbedRows, *, used_share: float) -> tupl
         kept, most = (min(each, cap or each) for each in (count, count / used_share))
         said = f"{about}{kept:,} {name}, published are {expected:,}"
         if kept > FAR_OVER * expected:
-            if part.task in ("clustering", "classification"):
+            if part.options.get("distinct"):
+                remarks.append(f"{said}; rows of one {part.options['distinct']!r} count once later")
+            elif part.task in ("clustering", "classification"):
                 faults.append(f"{said}; set max_{name} to about as many")
             elif name == "queries":
                 remarks.append(f"{said}; max_{name} would keep as many")

@@ -162,3 +162,8 @@ def test_a_probe_without_rows_tells_bytes_alone(tmp_path):
 def test_a_probe_of_other_options_says_nothing(tmp_path, other):
     counts = probed(tmp_path, SQUAD, ProbedRows(98_169, True, 98_000, 20_000, 60.0, 700.0), **other)
     assert (counts.normalised(SQUAD).how, counts.raw_mb(SQUAD)) == ("stated", None)
+
+
+def test_a_damaged_probe_does_not_stop_planning(tmp_path):
+    (tmp_path / "probe.json").write_text('{"format": 1, "probed": [{}]}')
+    assert ExpectedRows(PAPER, results=tmp_path).raw_mb(SQUAD) is None

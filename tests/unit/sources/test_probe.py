@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 import zipfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from f2llm.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows, read_probe
 from f2llm.sources import reach as reach_module
 from f2llm.sources.fetch import fetch_files
+from f2llm.sources.probe import heads, places, verdict
 from f2llm.sources.probe import probe as probe_module
 from f2llm.sources.probe.cut import cut_head
 from f2llm.sources.probe.part import Probed
@@ -333,6 +335,7 @@ def test_what_is_found_is_told_a_line_a_source(rows, monkeypatch):
         ("clustering", (201, 100), {}, ["201 queries, published are 100; set max_queries to about as many"], []),
         ("clustering", (100, 201), {}, ["201 passages, published are 100; set max_passages to about as many"], []),
         ("clustering", (500, 500), {"max_queries": 100, "max_passages": 200}, [], []),
+        ("clustering", (201, 100), {"options": {"distinct": "id"}}, [], ["201 queries, published are 100; rows of one 'id' count once later"]),
         ("classification", (201, 2), {}, ["201 queries, published are 100; set max_queries to about as many"], []),
         ("retrieval", (201, 9000), {}, [], ["201 queries, published are 100; max_queries would keep as many"]),
         ("retrieval", (90, 50), {}, [], ["50 passages, published are 100"]),
@@ -385,3 +388,14 @@ def test_a_beginning_is_cut_behind_its_last_whole_row(name, content, kept, count
 def test_a_bomb_is_not_unpacked(rows):
     packed = gzip.compress(bytes(20 << 20), 1)
     assert len(cut_head(packed, name="x.jsonl.gz", whole=True).content) < 1_000
+
+
+def test_the_docs_state_the_limits_that_hold():
+    text = (Path(__file__).parents[3] / "docs/probe.md").read_text(encoding="utf-8")
+    assert f"at most {probe_module.MOST_BYTES / 1e6:.2f} MB of files are read" in text
+    assert (
+        f"{heads.FIRST_BYTES >> 10} KiB of JSON lines" in text
+        and f"another folder {heads.OTHER_BYTES >> 10} KiB" in text
+    )
+    assert f"more than {places.LARGE_BYTES // 10**9} GB" in text
+    assert f"over {verdict.FAR_OVER:.0f} x `expected`" in text and f"under {verdict.UNDER} x" in text
