@@ -1,5 +1,7 @@
 """Evaluate: mteb's scores of the run and of the models that it is compared with, scoreboard and gate."""
 
+from f2llm.config.parts import shown_source
+
 # What `score_models` scores without the run: evaluate.models, or if there are none, base and retriever.
 NAMED = [f"results/models/{model.name}/model" for model in RUN.scored_models] or [
     candidate.folder for candidate in CANDIDATES if candidate.folder != OF_RUN
@@ -186,6 +188,13 @@ rule export_scores:
 rule check_gate:
     input:
         summary="results/scores/scoreboard.json",
+        run=f"results/runs/{RUN.run}/run.json",
+        estimate=f"results/runs/{RUN.run}/estimate.json",
+        heldout=expand(
+            "results/sources/{source}/{file}",
+            source=[source.name for source in RUN.heldout_sources],
+            file=("manifest.json", "queries.parquet"),
+        ),
     output:
         gate=f"results/runs/{RUN.run}/gate.json",
         lineage=f"results/lineage/jobs/check_gate/{RUN.run}.json",
@@ -199,6 +208,7 @@ rule check_gate:
         runtime=growing(10),
     params:
         gate=plain(RUN.evaluate.gate),
+        heldout=[shown_source(source) for source in RUN.heldout_sources],
         code=code_digest("check_gate.py"),
     script:
         "../workflow/scripts/check_gate.py"

@@ -18,6 +18,12 @@ rule write_cards:
             source=TRAINED,
             table=("corpus", "queries"),
         ),
+        heldout=expand(
+            "results/sources/{source}/{file}",
+            source=[source.name for source in RUN.heldout_sources],
+            file=("manifest.json", "queries.parquet"),
+        ),
+        estimate=f"results/runs/{RUN.run}/estimate.json",
         curated=expand(
             f"results/curated/{CURATION}/{{source}}/{{table}}.parquet",
             source=TRAINED,
@@ -45,6 +51,7 @@ rule write_cards:
     params:
         run=RUN.run,
         tasks=plain(list(INSTRUCTED.values())),
+        heldout=[shown_source(source) for source in RUN.heldout_sources],
         energy=plain(RUN.energy),
         code=code_digest("write_cards.py"),
     script:

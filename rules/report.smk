@@ -1,7 +1,5 @@
 """Report: one page on the data of a run, its training, its scores and what it took."""
 
-from f2llm.config.parts import shown_source
-
 
 rule build_report:
     input:

@@ -14,7 +14,7 @@ from f2llm.curate.passages import Passages
 from f2llm.curate.queries import Queries
 from f2llm.curate.rows import Mask
 from f2llm.records.schemas.curate import NEAR, REMOVED
-from f2llm.records.schemas.sources import CORPUS, QUERIES
+from f2llm.records.schemas.sources import CORPUS, QUERIES, SKIPPED
 from f2llm.records.tables import count_rows, numbered, read_batches, write_table
 
 
@@ -35,9 +35,12 @@ def write_passages(path: str | Path, passages: Passages, live: Mask) -> int:
 
 
 def write_queries(
-    path: str | Path, queries: Queries, live: Mask, *, positives: Links, negatives: Links, ids: pa.Array
+    path: str | Path, queries: Queries, live: Mask, *, positives: Links, negatives: Links, ids: pa.Array, skipped: str
 ) -> int:
-    """Write the live queries with their settled links and return their number; `ids` are the passages'."""
+    """Write the live queries with their settled links and return their number.
+
+    `ids` are the passages', `skipped` says why the source was skipped, if it was.
+    """
     order = np.lexsort((positives.passage, positives.query))  # a row's place is its id's place
     positives = Links(positives.query[order], positives.passage[order])
 
@@ -49,7 +52,7 @@ def write_queries(
                 table = table.set_column(table.schema.get_field_index(name), QUERIES.field(name), column)
             yield table
 
-    return write_table(path, schema=QUERIES, rows=settled())
+    return write_table(path, schema=QUERIES, rows=settled(), metadata={SKIPPED: skipped} if skipped else None)
 
 
 def write_removed(path: str | Path, *, passages: tuple[Ledger, pa.Array], queries: tuple[Ledger, pa.Array]) -> int:

@@ -27,8 +27,8 @@ from f2llm.curate.sample import beyond
 from f2llm.curate.store import Store, scratch
 from f2llm.errors import InputError
 from f2llm.records.files import clear_left_overs
-from f2llm.records.schemas.sources import SourceTables
-from f2llm.records.tables import NO_ROW
+from f2llm.records.schemas.sources import SKIPPED, SourceTables
+from f2llm.records.tables import NO_ROW, read_metadata
 
 KEY_BYTES = 16
 NO_EDGES = Edges(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.float64, "U9")))
@@ -109,6 +109,7 @@ class _Curation:
         self.edges = NO_EDGES
         self.evaluation: EvaluationTexts | None = None
         self.passage_hits, self.query_hits = HitLog(), HitLog()
+        self.skipped = read_metadata(tables.queries).get(SKIPPED, "")
         self.counts: dict[str, Any] = {}
         self.given = {
             column: read_links(self.queries.table, column, self.passages) for column in ("positives", "negatives")
@@ -277,7 +278,9 @@ class _Curation:
         """Write the tables and return the counts of the job."""
         passages, queries = self.passage_ledger, self.query_ledger
         kept_passages = write_passages(outputs.corpus, self.passages, passages.live)
-        kept_queries = write_queries(outputs.queries, self.queries, queries.live, ids=self.passages.ids, **self.links)
+        kept_queries = write_queries(
+            outputs.queries, self.queries, queries.live, ids=self.passages.ids, skipped=self.skipped, **self.links
+        )
         write_removed(outputs.removed, passages=(passages, self.passages.ids), queries=(queries, self.queries.ids))
         near = write_near(outputs.near, self.edges, live=passages.live, ids=self.passages.ids)
         hits = write_hits(

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.build import digest
-from f2llm.config.fetch import plain_places
+from f2llm.config.fetch import plain_places, reading_key
 from f2llm.config.geometry import Geometry, read_geometry
 from f2llm.config.models import LOCK, Model, known_geometry, model_digest
 from f2llm.config.parts import training_settings
-from f2llm.config.probed import reading_key
 from f2llm.config.run import Run
 from f2llm.config.sources import Source
 from f2llm.config.variants import curation_key, mining_key
@@ -77,7 +76,9 @@ class ExpectedRows:
         self.curation, self.mining = curation_key(run), mining_key(run)
         self._known_digests: dict[str, dict[str, str]] = {}
         self._lock: dict[str, Any] = read_json(lock) if Path(lock).is_file() else {}
-        self._probed = {(record.kind, record.name): record for record in read_probe(self.results / PROBE)}
+        self._probed: dict[tuple[str, str], ProbeRecord] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # damaged: no reason not to plan
+            self._probed = {(record.kind, record.name): record for record in read_probe(self.results / PROBE)}
 
     def stamps(self, source: Source) -> tuple[int, ...]:
         """Times of change of a source's tables: another value means that its rows have to be counted again."""

@@ -52,7 +52,6 @@ def add_estimate(verb: Verb) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
-    from f2llm.config.parts import probed_run
     from f2llm.estimate.counts import ExpectedRows
     from f2llm.estimate.machine import Machine, check_run, describe_machine, stages_of, stages_of_changed
     from f2llm.estimate.printed import changed_line, gpu_lines, stage_lines
@@ -60,6 +59,7 @@ def _estimate(options: argparse.Namespace) -> None:
     from f2llm.jobs.code import ROOT
     from f2llm.jobs.environment import describe_libraries
     from f2llm.jobs.slurm import ask_partitions
+    from f2llm.sources.probe.of_run import probed_run
     from f2llm.sources.reach import reach
 
     run, changed = _runs_of(options.config)

@@ -3,33 +3,51 @@
 Single tasks are not judged: on 60 to 90 queries their sampling error is about 5 points.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, RUN
 from f2llm.config.evaluate import Gate
+from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.scoreboard import IN_DOMAIN, UNTRAINED
-from f2llm.records.files import read_json, write_json
+from f2llm.records.files import read_json
 from f2llm.records.schemas.evaluate import GateVerdict
+from f2llm.runs.layout import read_layout
+from f2llm.runs.skipped import read_skipped
+
+logger = logging.getLogger(__name__)
 
 
-def check_gate(summary: str | Path, *, gate: Gate, output: str | Path) -> dict[str, Any]:
+def check_gate(
+    summary: str | Path, *, gate: Gate, results: str | Path, heldout: Sequence[Source], output: str | Path
+) -> dict[str, Any]:
     """Write the verdict on a run to `output` (gate.json) if it passes; return its mean and gains in points.
 
-    `summary` is scores/scoreboard.json.
+    `summary` is scores/scoreboard.json below `results`, `heldout` are the sources that the run is scored on alone.
+    The verdict names the sources that the run went on without; they do not decide it.
 
     Raises:
         InputError: the run is below its gate, or nothing was scored. `output` is then absent.
     """
     Path(output).unlink(missing_ok=True)
-    verdict = judge(read_json(summary), gate=gate)
+    board = read_json(summary)
+    skipped = read_skipped(read_layout(results, run=board["run"]), heldout)
+    for line in skipped.lines():
+        logger.warning(line)
+    verdict = judge(board, gate=gate)._replace(sources_skipped=skipped)
     if not verdict.passed:
         raise InputError(_failure(verdict, gate=gate, summary=summary))
-    write_json(output, verdict._asdict())
-    return {"mean": verdict.mean, "gain_over_last": verdict.gain_over_last, "gain_over_mean": verdict.gain_over_mean}
+    verdict.write(output)
+    return {
+        "mean": verdict.mean,
+        "gain_over_last": verdict.gain_over_last,
+        "gain_over_mean": verdict.gain_over_mean,
+        "sources_skipped": [source.source for source in skipped.sources],
+    }
 
 
 def judge(board: Mapping[str, Any], *, gate: Gate) -> GateVerdict:
@@ -87,4 +105,9 @@ def _failure(verdict: GateVerdict, *, gate: Gate, summary: str | Path) -> list[s
         if gain < least
     ]
     tasks = ", ".join(verdict.tasks_not_improved) or "none"
-    return [*below, f"tasks not improved: {tasks}; all scores are in {summary}, train longer or lower evaluate.gate"]
+    lost = verdict.sources_skipped.summary()
+    return [
+        *below,
+        *([f"{lost}; mend them, since the run had less to learn from"] if lost else []),
+        f"tasks not improved: {tasks}; all scores are in {summary}, train longer or lower evaluate.gate",
+    ]

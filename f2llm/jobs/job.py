@@ -17,7 +17,7 @@ from f2llm.errors import FULL, InputError
 from f2llm.jobs.code import result_versions
 from f2llm.jobs.devices import claimed
 from f2llm.jobs.inputs import hashes_of_inputs, refuse_changed
-from f2llm.jobs.notes import end_note, note_path, start_note
+from f2llm.jobs.notes import SKIPPED, end_note, note_path, start_note
 from f2llm.records.files import bytes_of, clear_asides, write_json
 from f2llm.records.hashes import kept_sha256
 
@@ -77,7 +77,7 @@ def job(context: JobContext) -> Iterator[JobCounts]:
         with contextlib.suppress(OSError):  # a full disk has no place for a note either
             end_note(note, state="failed", said=message)
         raise SystemExit(1) from None
-    end_note(note, state="done")
+    end_note(note, state="done", said=_remarks_of(counts))
     logger.info("done: %s", ", ".join(f"{key} {value}" for key, value in counts.items() if not isinstance(value, dict)))
 
 
@@ -127,6 +127,13 @@ def cpu_seconds() -> float:
     """Processor time of this process and of its ended children so far, imports included."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _remarks_of(counts: Mapping[str, Any]) -> str | None:
+    """What a person has to know of a job that is done: that its source was skipped and why, or its remarks."""
+    if isinstance(reason := counts.get("skipped"), str):
+        return f"{SKIPPED}{reason}"
+    return "; ".join(counts.get("remarks", ())) or None
 
 
 def _message_of(error: Exception) -> str:

@@ -17,6 +17,7 @@ from f2llm.jobs.lock import is_alive
 from f2llm.records.files import read_json, write_json
 
 SUFFIX = ".job.json"
+SKIPPED = "skipped: "  # begins what a job said that left its source out
 State = Literal["running", "done", "failed"]
 
 
@@ -34,7 +35,7 @@ class JobNote:
     process: int
     process_started: float
     slurm_job: str | None
-    said: str | None  # message of a failed job
+    said: str | None  # message of a failed job; of one that is done, that its source was skipped, or a remark on it
 
 
 def start_note(*, rule: str, unit: str, log: str | Path) -> JobNote:
@@ -57,7 +58,7 @@ def start_note(*, rule: str, unit: str, log: str | Path) -> JobNote:
 
 
 def end_note(note: JobNote, *, state: State, said: str | None = None) -> None:
-    """Write how a job ended; `said` is its message if it failed."""
+    """Write how a job ended; `said` is its message if it failed, or a remark."""
     ended = replace(note, state=state, ended=round(time.time(), 3), said=said)
     write_json(note_path(note.log), asdict(ended))
 

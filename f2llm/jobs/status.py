@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from f2llm.errors import InputError
 from f2llm.jobs.lock import is_held
-from f2llm.jobs.notes import JobNote, is_gone, read_notes
+from f2llm.jobs.notes import SKIPPED, JobNote, is_gone, read_notes
 from f2llm.jobs.slurm import ask
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.evaluate import GateVerdict
@@ -65,7 +65,9 @@ def status_lines(folder: str | Path, *, run: str | None = None, now: float | Non
         lines += running_lines([note for note in notes if note not in gone], folder=folder, now=now)
         lines += failure_lines(notes, folder=folder, gone=gone)
         lines += done_lines(notes)
-    if run and (folder / "results" / "runs" / run / "gate.json").is_file():
+    done = run and (folder / "results" / "runs" / run / "gate.json").is_file()
+    lines += remark_lines(read_notes(folder / "logs"), skipped=not done)  # of earlier calls, too
+    if run and done:
         lines.append(closing_lines(folder / "results", run=run))
     return "\n".join(lines)
 
@@ -94,6 +96,34 @@ def done_lines(notes: Iterable[JobNote]) -> list[str]:
             seconds.setdefault(note.rule, []).append(note.ended - note.started)
     counts = [f"{rule} {len(took)} ({_duration(sum(took) / len(took))} each)" for rule, took in sorted(seconds.items())]
     return ["done     " + ", ".join(counts)] if counts else []
+
+
+def remark_lines(notes: Iterable[JobNote], *, skipped: bool = True) -> list[str]:
+    """A line for each source that jobs had a remark on or, with `skipped`, left out: what the first of them said."""
+    said: dict[str, str] = {}
+    for note in sorted(notes, key=lambda note: note.started):
+        if note.state == "done" and note.said and (skipped or not note.said.startswith(SKIPPED)):
+            source = note.unit.split(" ")[0] or note.rule
+            said.setdefault(source, f"{source}: {' '.join(note.said.split())} ({note.rule})")
+    return [f"remark   {text}" for _, text in sorted(said.items())]
+
+
+def end_lines(results: str | Path, *, run: str, names: Collection[str]) -> str:
+    """What a call of snakemake says at its end: remarks on the sources and tasks `names`, closing lines of a run."""
+    done = Path(results, "runs", run, "gate.json").is_file()
+    lines = remark_lines(_notes_on(names, Path(results).parent), skipped=not done)
+    return "\n".join([*lines, closing_lines(results, run=run)] if done else lines)
+
+
+def failure_end_lines(began: float, *, names: Collection[str], folder: str | Path = ".") -> str:
+    """What a call that failed says at its end: its failures since `began`, and remarks on the sources `names`."""
+    remarks = remark_lines(_notes_on(names, Path(folder)))
+    return "\n".join([*filter(None, [failures_since(began, folder=folder)]), *remarks])
+
+
+def _notes_on(names: Collection[str], folder: Path) -> list[JobNote]:
+    """The notes on jobs of some sources and tasks, of this call and those before it."""
+    return [note for note in read_notes(folder / "logs") if note.unit.split(" ")[0] in names]
 
 
 def running_lines(notes: Iterable[JobNote], *, folder: Path, now: float) -> list[str]:
@@ -142,7 +172,7 @@ def read_steps(logs: Path) -> CallProgress | None:
 
 
 def closing_lines(results: str | Path, *, run: str) -> str:
-    """A few lines for a person: model, scoreboard, report, and the gain in points.
+    """A few lines for a person: model, scoreboard, report, the gain in points, and what the run went on without.
 
     Raises:
         InputError: the run has not passed its gate yet.
@@ -152,6 +182,7 @@ def closing_lines(results: str | Path, *, run: str) -> str:
     if not gate.is_file():
         raise InputError(f"{gate}: run {run!r} is not finished; `snakemake --cores all` goes on with it")
     verdict = GateVerdict.read(gate)
+    unscored = ", ".join(verdict.tasks_skipped)
     return "\n".join(
         [
             f"model       {results / 'runs' / run / 'model'}",
@@ -160,8 +191,18 @@ def closing_lines(results: str | Path, *, run: str) -> str:
             f"gain        mean over all tasks {verdict.mean:.1f}: {verdict.gain_over_last:+.1f} points over the base "
             f"with last-token pooling ({verdict.base_last:.1f}), {verdict.gain_over_mean:+.1f} over the base with "
             f"mean pooling ({verdict.base_mean:.1f})",
+            *([f"not scored  {unscored}: no rows"] if unscored else []),
+            *_labelled("skipped", verdict.sources_skipped.lines()),
         ]
     )
+
+
+def _labelled(label: str, lines: Sequence[str]) -> list[str]:
+    """Lines under one label, as the closing lines have it."""
+    return [
+        f"{label if first else '':<10}  {line}"
+        for first, line in zip((True, *[False] * len(lines)), lines, strict=False)
+    ]
 
 
 def _tail(path: Path, *, lines: int) -> list[str]:

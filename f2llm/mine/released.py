@@ -5,12 +5,15 @@ a source of ready tuples (`ready: true` in its stanza), fetched and normalised l
 DuckDB does the joins with a memory limit.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2llm.records import sql
 from f2llm.records.files import write_json
+from f2llm.records.schemas.sources import SKIPPED
+from f2llm.records.tables import read_metadata
 from f2llm.records.text_keys import content_key
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5  # of each kind
 MEMORY_MB = 1000
+logger = logging.getLogger(__name__)
 
 
 def compare_tuples(
@@ -33,7 +37,8 @@ def compare_tuples(
 
     Over queries: `common`, `ours_only`, `theirs_only`. Over common queries: `same_positive` have a positive in
     common; `negatives_common` of `negatives_ours` and `negatives_theirs` (distinct per query). Our side is a table of
-    mined tuples with the curated tables whose rows they name, theirs the normalised tables of ready tuples.
+    mined tuples with the curated tables whose rows they name, theirs the normalised tables of ready tuples. Where one
+    side was skipped, the figures say why in `skipped`.
     """
     scratch = Path(output).parent
     scratch.mkdir(parents=True, exist_ok=True)
@@ -44,6 +49,10 @@ def compare_tuples(
         database.execute(_JOINED)
         (figures,) = database.sql(_COUNTS).to_arrow_table().to_pylist()
         examples = {kind: _examples(database, where) for kind, where in _EXAMPLES.items()}
+    reasons = {read_metadata(path).get(SKIPPED) for path in (queries, their_queries)} - {None}
+    if reasons:
+        figures[SKIPPED] = "; ".join(sorted(reasons))
+        logger.warning("nothing to compare: a source was skipped: %s", figures[SKIPPED])
     write_json(output, figures | {"examples": examples})
     return figures
 

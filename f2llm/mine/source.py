@@ -22,6 +22,7 @@ from f2llm.mine.select import FEW_CANDIDATES
 from f2llm.models.prompts import vector_id
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, tuple_id
+from f2llm.records.schemas.sources import SKIPPED
 from f2llm.records.tables import NO_ROW, WHOLE, Share, count_rows, read_batches, read_metadata
 from f2llm.records.text_keys import content_key
 from f2llm.vectors.indexes import Approximate, measure_recall
@@ -32,7 +33,6 @@ SINGLE_TEXT_CLASS = "single_text_class"
 QUERY_COLUMNS = ("query_id", "text", "positives", "negatives", "label")
 # Queries whose passages are looked up together where nothing is searched.
 ROWS_AT_ONCE = 8192
-SKIPPED = "skipped"
 RECALL = ("index", "recall", "recall_queries")
 logger = logging.getLogger(__name__)
 
@@ -70,9 +70,11 @@ def mine_source(
 
     Raises:
         InputError: fewer than `rule.min_kept` tuples are left, or the task cannot be mined (with
-            on_source_error "skip" the tables are empty instead, and the counts say "skipped").
+            on_source_error "skip" the tables are empty instead, and counts and metadata say "skipped").
     """
     try:
+        if reason := read_metadata(tables.queries).get(SKIPPED):  # it was skipped before
+            raise SourceError(reason)
         if parts:
             outcome, counts = _joined(parts, tables)
         else:
@@ -85,9 +87,9 @@ def mine_source(
         logger.warning("skipped: %s", error)
         outcome, counts = MiningOutcome(), {SKIPPED: str(error)}
     hashes = {f"{name}_sha256": sha256_file(getattr(tables, name)) for name in ("corpus", "queries")}
-    metadata = {"source": source.name, **hashes}
-    if share != WHOLE:  # what the job that puts the shares together cannot count itself
-        metadata |= {name: str(counts[name]) for name in (SKIPPED, *RECALL) if name in counts}
+    # The plan says why a source is left out; the job that puts shares together cannot count the recall itself.
+    noted = (SKIPPED,) if share == WHOLE else (SKIPPED, *RECALL)
+    metadata = {"source": source.name, **hashes} | {name: str(counts[name]) for name in noted if name in counts}
     outcome.write(outputs, metadata=metadata)
     return outcome.counts() | counts
 

@@ -24,6 +24,7 @@ from f2llm.plan.tokenise import refuse_untrainable
 from f2llm.plan.tuples import Tuples, read_tuples, split_rows
 from f2llm.records.files import read_json, sha256_file, write_json
 from f2llm.records.schemas.plan import PLAN
+from f2llm.records.schemas.sources import SKIPPED
 from f2llm.records.tables import read_metadata, write_table
 from f2llm.runs.run_file import PlannedSource, RunFile, Settings
 
@@ -59,7 +60,8 @@ def plan_run(
     read = [read_tuples(tuples[name], name=name, tokens=Path(tokens[name]).parent) for name in sorted(stanzas)]
     share, seed = settings.train.validation.share, settings.seed
     split = [_Split(source, *split_rows(source, share=share, seed=seed)) for source in read]
-    left_out, faults = _left_out(split, may_skip=may_skip)
+    skipped = {name: reason for name in stanzas if (reason := read_metadata(tuples[name]).get(SKIPPED))}
+    left_out, faults = _left_out(split, skipped=skipped, may_skip=may_skip)
     split = [part for part in split if part.source.name not in left_out]
     for source, *_ in split:
         faults += _training_faults(source, stanzas[source.name], settings=settings.train)
@@ -100,22 +102,29 @@ class _Split(NamedTuple):
     held_out: NDArray[np.int64]
 
 
-def _left_out(split: Sequence[_Split], *, may_skip: bool) -> tuple[tuple[str, ...], list[str]]:
-    """The sources without tuples to train on, with a warning for each; faults if they may not or cannot be left out."""
+def _left_out(
+    split: Sequence[_Split], *, skipped: Mapping[str, str], may_skip: bool
+) -> tuple[dict[str, str], list[str]]:
+    """The sources without tuples to train on and why, with a warning for each; faults if they cannot be left out.
+
+    `skipped` are those that an earlier stage skipped, with its reason.
+    """
     reasons = {
-        source.name: f"all its {len(held_out)} tuples are held out; lower train.validation.share"
+        source.name: skipped[source.name]
+        if source.name in skipped
+        else f"all its {len(held_out)} tuples are held out; lower train.validation.share"
         if len(held_out)
         else "no tuples; loosen `mine`"
         for source, trained, held_out in split
         if not len(trained)
     }
     if not may_skip:
-        return tuple(reasons), [f"source {name}: {why} or take it out" for name, why in reasons.items()]
+        return reasons, [f"source {name}: {why} or take it out" for name, why in reasons.items()]
     for name, why in reasons.items():
         logger.warning("source %s is left out: %s", name, why)
     if len(reasons) < len(split):
-        return tuple(reasons), []
-    return tuple(reasons), [f"source {name}: {why}; no source has tuples to train on" for name, why in reasons.items()]
+        return reasons, []
+    return reasons, [f"source {name}: {why}; no source has tuples to train on" for name, why in reasons.items()]
 
 
 def plan_rows(

@@ -21,11 +21,13 @@ from f2llm.publish.licences import hub_name
 from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard, score_table
 from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas.publish import ENERGY
+from f2llm.records.schemas.sources import SkippedSources
 from f2llm.records.tables import write_rows
 from f2llm.runs.funnel import Funnel, read_contamination, read_funnel
 from f2llm.runs.gaps import NoGaps
 from f2llm.runs.layout import Layout, read_layout
 from f2llm.runs.manifests import newest, read_content
+from f2llm.runs.skipped import read_skipped
 
 TEMPLATES = Path(__file__).parent / "templates"
 CARD = "README.md"  # of a model's folder, of a submission
@@ -41,13 +43,15 @@ def write_cards(
     *,
     run: str,
     tasks: Sequence[Task],
+    heldout: Sequence[Source],
     jobs: Sequence[str | Path],
     energy: Energy,
     folder: str | Path,
 ) -> dict[str, Any]:
     """Write both cards, the Croissant file and the table of energy of a run into `folder`; return counts.
 
-    `tasks` are those that the run was scored on, `jobs` the manifests of all its jobs.
+    `tasks` are those that the run was scored on, `heldout` the sources that it is only scored on, `jobs` the manifests
+    of all its jobs.
 
     Raises:
         InputError: no such run, no scores of it, or a table is missing.
@@ -59,8 +63,9 @@ def write_cards(
     curate = build(Curate, layout.content["settings"]["curate"])
     try:
         funnel = read_funnel(layout, jobs=manifests, gaps=NoGaps(layout.results))
+        skipped = read_skipped(layout, heldout)
         texts = {
-            "statement": _statement(layout, funnel, manifests, curate=curate),
+            "statement": _statement(layout, funnel, manifests, curate=curate, skipped=skipped),
             "energy": energy_text(estimates, energy=energy),
         }
         body = _body(layout.of_run("model") / CARD)
@@ -70,7 +75,7 @@ def write_cards(
         ) from None
     write_rows(folder / ENERGY_TABLE, schema=ENERGY, rows=estimates)
     _write(folder / MODEL_CARD, _model_card(layout, board, tasks, body=body, texts=texts))
-    _write(folder / DATA_CARD, _data_card(layout, board, funnel, curate=curate, texts=texts))
+    _write(folder / DATA_CARD, _data_card(layout, board, funnel, curate=curate, skipped=skipped, texts=texts))
     write_croissant(folder / CROISSANT, layout=layout, description=texts["statement"], published=newest(jobs))
     return {
         "tuples": sum(row.tuples for row in funnel),
@@ -162,7 +167,13 @@ def _model_card(
 
 
 def _data_card(
-    layout: Layout, board: Mapping[str, Any], funnel: Sequence[Funnel], *, curate: Curate, texts: Mapping[str, str]
+    layout: Layout,
+    board: Mapping[str, Any],
+    funnel: Sequence[Funnel],
+    *,
+    curate: Curate,
+    skipped: SkippedSources,
+    texts: Mapping[str, str],
 ) -> str:
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -182,6 +193,7 @@ def _data_card(
         "run": layout.run,
         "sources": [_source_cells(source) for source in layout.sources],
         "barred": "; ".join(f"{source.name} ({source.reason})" for source in layout.barred),
+        "skipped": [f"{_cell(one.source)}: {_cell(one.reason)}" for one in skipped.sources],
         "counts": [_count_cells(*pair) for pair in zip(funnel, layout.sources, strict=True)],
         "curate": curate,
         "mine": layout.mine,
@@ -192,9 +204,14 @@ def _data_card(
 
 
 def _statement(
-    layout: Layout, funnel: Sequence[Funnel], manifests: Sequence[Mapping[str, Any]], *, curate: Curate
+    layout: Layout,
+    funnel: Sequence[Funnel],
+    manifests: Sequence[Mapping[str, Any]],
+    *,
+    curate: Curate,
+    skipped: SkippedSources,
 ) -> str:
-    """What the model is trained on; `manifests` are those of the run's jobs.
+    """What the model is trained on, and what it is not; `manifests` are those of the run's jobs.
 
     Every count of `funnel` that is used must be known: it is read without gaps.
     """
@@ -207,6 +224,7 @@ def _statement(
             f"{sum(row.tuples for row in funnel):,} were mined.",
             f"{unclear} of {len(layout.sources)} sources do not clearly allow commercial use.",
             *barred,
+            *([f"{summary}."] if (summary := skipped.summary()) else []),
             _contamination(layout, manifests, curate=curate),
         ]
     )
@@ -238,7 +256,12 @@ def _count_cells(row: Funnel, source: Source) -> list[str]:
 def _source_cells(source: Source) -> tuple[str, ...]:
     licence = source.licence
     cells = (source.name, source.task, source.instruction, canonical(licence.id), licence.commercial, licence.note)
-    return tuple(" ".join(cell.replace("|", "/").split()) for cell in (*cells, source.reference))
+    return tuple(map(_cell, (*cells, source.reference)))
+
+
+def _cell(text: str) -> str:
+    """A text as one line that ends no cell of a table."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def _repositories(sources: Sequence[Source]) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from f2llm.config.sources import Source
+from f2llm.records.schemas.sources import SkippedSources
 from f2llm.report.tables import ReportTable
 from f2llm.runs.funnel import Funnel
 from f2llm.runs.gaps import Gaps
@@ -33,6 +34,7 @@ class ReportedRun(NamedTuple):
     jobs: Sequence[Mapping[str, Any]]
     summary: Mapping[str, Any] | None
     funnel: Sequence[Funnel]
+    skipped: SkippedSources
     gaps: Gaps
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from f2llm.config.licences import EXCLUDED
 from f2llm.config.sources import Source
-from f2llm.records.files import atomic_folder, read_json
-from f2llm.records.tables import read_metadata
+from f2llm.records.files import MANIFEST, atomic_folder, read_json
+from f2llm.records.schemas.sources import SkippedSources
 from f2llm.report.page import write_page
 from f2llm.report.parts import ReportedRun, Section
 from f2llm.report.sections.cost import COSTS, cost_section
@@ -26,6 +26,7 @@ from f2llm.runs.funnel import read_funnel
 from f2llm.runs.gaps import Gaps
 from f2llm.runs.layout import Layout, read_layout
 from f2llm.runs.manifests import jobs_of, read_content, read_jobs
+from f2llm.runs.skipped import read_skipped
 from f2llm.runs.withheld import withheld
 
 # In the order of the page.
@@ -117,20 +118,26 @@ def _read_run(layout: Layout, *, heldout: Sequence[Source], jobs: Sequence[str],
                 f"both, `snakemake --cores all report` with the config of {layout.run} makes its own"
             )
             summary = None
+    skipped = SkippedSources()
     with gaps.section("funnel"):
         funnel = read_funnel(layout, jobs=manifests, gaps=gaps)
-    return ReportedRun(layout, heldout, manifests, summary, funnel, gaps)
+        skipped = read_skipped(layout, heldout, gaps=gaps)
+    return ReportedRun(layout, heldout, manifests, summary, funnel, skipped, gaps)
 
 
 def _overview(run: ReportedRun, parts: Mapping[str, Section], *, warnings: int) -> list[tuple]:
     """The figures of the first screen: (name, value, unit, note)."""
     layout = run.layout
+    lost = [source.source for source in run.skipped.sources]
+    used = [source.name for source in layout.sources if source.name not in lost]
     scores = {
         role: means_of(run.summary, role) if run.summary else {}
         for role in ("run", "base_last", "base_mean", "ceiling")
     }
     rows = [
-        ("sources", len(layout.sources), "", ", ".join(source.name for source in layout.sources)),
+        ("sources", len(used), "", ", ".join(used)),
+        ("sources skipped", len(run.skipped.sources), "", ", ".join(lost)),
+        ("queries skipped", run.skipped.missing, "share", "of the queries that the stanzas of the sources state"),
         ("examples", _total(row.planned for row in run.funnel), "rows of the plan", "repeats counted"),
         ("tuples", _total(row.trained for row in run.funnel), "tuples", "distinct, trained on"),
         ("tasks", len(run.summary["tasks"]) if run.summary else None, "", "scored"),
@@ -154,7 +161,7 @@ def _overview(run: ReportedRun, parts: Mapping[str, Section], *, warnings: int) 
 
 def _warnings(run: ReportedRun, parts: Mapping[str, Section]) -> list[tuple[str, str]]:
     """Pairs (section, warning): sources that were skipped, what each section warns of, and what is missing."""
-    warnings = [("funnel", text) for text in _skipped(run)]
+    warnings = [("funnel", text) for text in (*_skipped(run), *_barred(run), *_remarks(run))]
     warnings += [(name, text) for name, part in parts.items() for text in part.warnings]
     return warnings + [
         (name, f"Incomplete: {len(notes)} of its tables are missing or cannot be read.")
@@ -163,26 +170,32 @@ def _warnings(run: ReportedRun, parts: Mapping[str, Section]) -> list[tuple[str,
 
 
 def _skipped(run: ReportedRun) -> list[str]:
-    """Name the sources that the run went on without, and why."""
-    layout, gaps = run.layout, run.gaps
-    notes = [
+    """How many sources the run went on without, and why each of them."""
+    lines = [f"{line}." for line in [run.skipped.summary()] if line]
+    return lines + [
+        f"{source}: skipped, and the run went on without it: {reason}" for source, reason, _ in run.skipped.sources
+    ]
+
+
+def _barred(run: ReportedRun) -> list[str]:
+    """What the run may not be trained on, and why."""
+    return [
         f"{barred.name}: {barred.reason}."
         if barred.reason.startswith(EXCLUDED)
         else f"{barred.name}: left out by the licence policy of the run ({barred.reason})."
-        for barred in layout.barred
+        for barred in run.layout.barred
     ]
-    reasons: dict[str, str] = {}
-    with gaps.section("funnel"):
-        for source in (*layout.sources, *run.heldout):
-            with gaps.noting(f"{source.name}, files"):
-                manifest = read_json(layout.source(source.name) / "manifest.json")
-                if source in layout.sources:
-                    manifest |= read_metadata(layout.source(source.name) / "queries.parquet")
-                if "skipped" in manifest:
-                    reasons[source.name] = withheld(str(manifest["skipped"]))
-    return notes + [
-        f"{name}: skipped, and the run went on without it: {reason}" for name, reason in sorted(reasons.items())
-    ]
+
+
+def _remarks(run: ReportedRun) -> list[str]:
+    """What the manifests of the sources have to say of their files."""
+    remarks = []
+    with run.gaps.section("funnel"):
+        for source in (*run.layout.sources, *run.heldout):
+            with run.gaps.noting(f"{source.name}, files"):
+                manifest = read_json(run.layout.source(source.name) / MANIFEST)
+                remarks += [f"{source.name}: {withheld(str(remark))}." for remark in manifest.get("remarks", ())]
+    return remarks
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

@@ -1,9 +1,16 @@
 """Read the files of a source in place: archives are never unpacked, their members never trusted.
 
 A wheel is a zip file. Its members are streamed out of it; names that could lead out of a folder,
-links, encrypted members and members beyond a size limit are refused. A member may itself be a zip
+links, encrypted members and what looks like a zip bomb are refused. A member may itself be a zip
 file ("data.zip!rows.csv") or compressed ("rows.csv.bz2", "rows.csv.gz"). What is damaged or cut is
 named when it is read.
+
+A compressed file or a member of an archive may unpack to 4 GiB, whatever its packed size, and beyond that to
+100 times its packed size, as far as the free disk of the results folder can hold it. A plain file has no limit: it
+lies on the disk already. Why 100: deflate packs at most 1,032 to 1 (zlib.net/zlib_tech.html), bzip2, xz and zstandard
+far more, and bombs come near their limit. Text does not: gzip packs 10**9 bytes of Wikipedia's XML 3.1 to 1, the best
+programs 9.4 to 1 (mattmahoney.net/dc/text.html); lines that repeat their keys are rarely beyond 20 to 1.
+Archives inside archives are where small files hide large ones, so there the limits are absolute.
 """
 
 import bz2
@@ -11,7 +18,9 @@ import contextlib
 import gzip
 import io
 import lzma
+import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +30,11 @@ from typing import IO, BinaryIO, NamedTuple
 from f2llm.errors import InputError
 from f2llm.records.files import SEPARATOR, check_member_name
 
-MOST_BYTES = 4 << 30  # of one member, unpacked
+MOST_BYTES = 4 << 30  # unpacked, whatever the packed size; the absolute limit in archives inside archives
+MOST_RATIO = 100  # of unpacked to packed bytes beyond that
 MOST_NESTED_BYTES = 512 << 20  # of a zip file inside a zip file, which is held in memory
+SPOOL_BYTES = 64 << 20  # of an unpacked file that must be sought in; more of it goes to a temporary file
+RESULTS = Path("results")  # what is read is written there, below the working directory
 READ_BYTES = 1 << 20
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError)
 
@@ -49,8 +61,48 @@ COMPRESSIONS = {
 }
 
 
+class Limit(NamedTuple):
+    """The most bytes that a stream may give, and the fault where it gives more: what it is and what to do."""
+
+    most: int | None
+    fault: str = ""
+
+
+UNLIMITED = Limit(None)
+
+
+def limit_of_unpacked(packed: int, *, most_bytes: int = MOST_BYTES) -> Limit:
+    """How far a file of `packed` bytes may unpack: to `most_bytes` in any case, beyond that by ratio and free disk."""
+    by_ratio = MOST_RATIO * packed
+    if by_ratio <= most_bytes:
+        return Limit(most_bytes, f"{_ratio(most_bytes, packed)}; {_BOMB}")
+    free = shutil.disk_usage(RESULTS if RESULTS.is_dir() else ".").free
+    if by_ratio <= most_bytes + free:
+        return Limit(by_ratio, f"{_ratio(by_ratio, packed)}; {_BOMB}")
+    most = most_bytes + free
+    return Limit(
+        most,
+        f"{_ratio(most, packed)}, and what lies beyond {most_bytes:,} does not fit into the {free:,} bytes that are "
+        "free on the disk of the results; free some space, or read a part of the file",
+    )
+
+
+def _ratio(unpacked: int, packed: int) -> str:
+    return f"of {packed:,} packed, {unpacked / max(1, packed):,.0f} times as many"
+
+
+_NESTED = "in an archive inside an archive, where no more is read; take it out of there"
+_BOMB = (
+    f"text is packed 3 to 20 times, and beyond {MOST_RATIO} times a file is taken for a zip bomb: look what it holds; "
+    "if it is what you want, fetch it unpacked or split it"
+)
+
+
 class RawFile:
-    """One fetched file: a zip archive, or a plain file whose only member is named ""."""
+    """One fetched file: a zip archive, or a plain file whose only member is named "".
+
+    `most_bytes` is what a file may unpack to whatever its packed size (`limit_of_unpacked`).
+    """
 
     def __init__(self, path: str | Path, *, name: str, most_bytes: int = MOST_BYTES) -> None:
         self.path, self.name, self.most_bytes = Path(path), name, most_bytes
@@ -80,15 +132,20 @@ class RawFile:
         """
         with contextlib.ExitStack() as stack:
             outer, *inner = member.split(SEPARATOR)
+            packed = self.path.stat().st_size
             if not member:
                 stream: IO[bytes] = stack.enter_context(open(self.path, "rb"))
             else:
                 stream = _open_member(self._zip(), outer, stack, self.where(outer))
+                # The archive's own word is not trusted beyond the bytes that there are.
+                packed = min(packed, self._zip().getinfo(outer).compress_size)
+            limit = limit_of_unpacked(packed, most_bytes=self.most_bytes)
             for depth, name in enumerate(inner, 1):
                 where = self.where(SEPARATOR.join([outer, *inner[:depth]]))
-                nested = io.BytesIO(_limited(stream, MOST_NESTED_BYTES, where).read())
+                nested = io.BytesIO(_limited(stream, Limit(MOST_NESTED_BYTES, _NESTED), where).read())
                 stream = _open_member(stack.enter_context(_open_zip(nested, where)), name, stack, where)
-            yield stack.enter_context(_unpacked(stream, member or self.name, self.most_bytes, self.where(member)))
+                limit = Limit(self.most_bytes, _NESTED)
+            yield stack.enter_context(_unpacked(stream, member, self.name, limit, self.where(member)))
 
     @contextlib.contextmanager
     def text(self, member: str = "", *, encoding: str = "utf-8-sig", errors: str = "strict") -> Iterator[io.TextIOBase]:
@@ -104,6 +161,25 @@ class RawFile:
                 ) from error
             except LookupError as error:
                 raise InputError(f"{self.where(member)}: {error}; correct the option `encoding` or `errors`") from error
+
+    @contextlib.contextmanager
+    def seekable(self) -> Iterator[Path | IO[bytes]]:
+        """Yield the unpacked bytes for readers that seek: the path of a plain file, a copy of a compressed one.
+
+        A large copy lies in a temporary file beside the results, not in memory.
+
+        Raises:
+            InputError: as `open`.
+        """
+        folder = RESULTS if RESULTS.is_dir() else None
+        with self.open() as stream:
+            if stream.seekable():
+                yield self.path
+                return
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as copy:
+                shutil.copyfileobj(stream, copy, READ_BYTES)
+                copy.seek(0)
+                yield copy
 
     def read(self, member: str = "") -> bytes:
         """All bytes of `member`; for members that are parsed as a whole."""
@@ -147,26 +223,27 @@ def _open_member(archive: zipfile.ZipFile, name: str, stack: contextlib.ExitStac
         raise InputError(f"{where}: cannot be unpacked ({error}); fetch the archive again, or pack it anew") from error
 
 
-def _unpacked(stream: IO[bytes], name: str, most_bytes: int, where: str) -> BinaryIO:
-    """`stream` unpacked as its suffix says, refusing to give more than `most_bytes`."""
-    compression = COMPRESSIONS.get(PurePosixPath(name.lower()).suffix)
+def _unpacked(stream: IO[bytes], member: str, file: str, limit: Limit, where: str) -> BinaryIO:
+    """`stream` unpacked as its suffix says; of a plain file that is not compressed the stream itself."""
+    compression = COMPRESSIONS.get(PurePosixPath((member or file).lower()).suffix)
     if compression is None:
-        return _limited(stream, most_bytes, where)
-    checked = _limited(stream, most_bytes, where)
+        return _limited(stream, limit, where) if member else stream  # type: ignore[return-value] - an open file
+    checked = _limited(stream, limit if member else UNLIMITED, where)
     if not checked.peek(len(compression.magic)).startswith(compression.magic):
         raise InputError(f"{where}: not {compression.name}; rename it or fetch it again")
-    return _limited(compression.unpack(checked), most_bytes, where)
+    return _limited(compression.unpack(checked), limit, where)
 
 
-def _limited(stream: IO[bytes], most_bytes: int, where: str) -> io.BufferedReader:
-    return io.BufferedReader(_Limited(stream, most_bytes, where), READ_BYTES)
+def _limited(stream: IO[bytes], limit: Limit, where: str) -> io.BufferedReader:
+    return io.BufferedReader(_Limited(stream, limit, where), READ_BYTES)
 
 
 class _Limited(io.RawIOBase):
-    """A stream that names its file when it is damaged, and fails after `most_bytes`: the guard against zip bombs."""
+    """A stream that names its file when it is damaged, and fails beyond its limit: the guard against zip bombs."""
 
-    def __init__(self, stream: IO[bytes], most_bytes: int, where: str) -> None:
-        self._stream, self._left, self._most, self._where = stream, most_bytes, most_bytes, where
+    def __init__(self, stream: IO[bytes], limit: Limit, where: str) -> None:
+        self._stream, self._limit, self._where = stream, limit, where
+        self._bytes = 0
 
     def readable(self) -> bool:
         return True
@@ -178,10 +255,9 @@ class _Limited(io.RawIOBase):
             if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the bytes
                 raise
             raise InputError(f"{self._where}: damaged or cut short ({error}); fetch it again") from error
-        self._left -= len(block)
-        if self._left < 0:
-            raise InputError(
-                f"{self._where}: more than {self._most:,} bytes unpacked; no such large member is read, split the file"
-            )
+        self._bytes += len(block)
+        most = self._limit.most
+        if most is not None and self._bytes > most:
+            raise InputError(f"{self._where}: more than {most:,} bytes unpacked {self._limit.fault}")
         buffer[: len(block)] = block
         return len(block)

@@ -5,11 +5,14 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from f2llm.errors import InputError
 from f2llm.rows.layout import JSON_LINES, NOT_UNICODE, Flaw, RowFile, RowLayout, Values, row_of, unique_names
 
+READ_CHARACTERS = 1 << 20
+LONGEST_MARK = 12  # characters of "\\ud83d\\ude00", the longest mark whose beginning alone is no JSON
+_OPEN = "Unterminated string"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a pair, or a pair, as an escape
 
@@ -17,7 +20,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a pair, or a pair, as an e
 def json_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
     """Yield the rows of JSON; what is no row as a broken `Flaw`, half a surrogate pair as one of the row.
 
-    NaN and infinities are missing values. A list is held in memory as text, lines are not.
+    NaN and infinities are missing values. Of a list as of lines, no more than one row is held in memory.
 
     Raises:
         InputError: a list is not closed, or something stands between its entries.
@@ -26,13 +29,13 @@ def json_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
     with place.file.text(place.member, encoding=layout.encoding, errors=layout.errors) as text:
         head: list[str] = []  # up to the first line that is not blank
         if place.suffix not in JSON_LINES:
-            for line in text:
+            while not "".join(head[-1:]).strip() and (line := text.readline(READ_CHARACTERS)):
                 head.append(line)
-                if line.strip():
-                    break
             if head and _is_list(head[-1], layout):
-                yield from _entries("".join([*head, text.read()]), place.where, layout)
+                yield from _entries(_Window("".join(head), text), place.where, layout)
                 return
+            if head and len(head[-1]) == READ_CHARACTERS and head[-1][-1] not in "\r\n":
+                head[-1] += text.readline()
         for number, line in enumerate(itertools.chain(head, text), 1):
             if line.strip():
                 yield _row(line, place=f"{place.where}: line {number}", layout=layout)
@@ -62,27 +65,79 @@ def _is_list(line: str, layout: RowLayout) -> bool:
         return True
 
 
-def _entries(text: str, where: str, layout: RowLayout) -> Iterator[Values | Flaw]:
+class _Window:
+    """The part of a text that is being parsed: what lies before it is forgotten, what comes after it not read yet.
+
+    Attributes:
+        line: number of the line that the window begins in, from 1.
+    """
+
+    def __init__(self, head: str, rest: TextIO) -> None:
+        self._text, self._rest, self._position, self.line = head, rest, 0, 1
+
+    def next(self) -> str:
+        """The next character that is no space; "" at the end."""
+        while True:
+            self.advance(_SPACE.match(self._text, self._position).end())  # type: ignore[union-attr] - it may be empty
+            if self._position < len(self._text) or not self._more():
+                return self._text[self._position : self._position + 1]
+
+    def advance(self, position: int | None = None) -> None:
+        """Begin at a later position of the text, or behind the next character."""
+        position = self._position + 1 if position is None else position
+        self.line += self._text.count("\n", self._position, position)
+        self._position = position
+
+    def value(self) -> tuple[Any, str]:
+        """The JSON value that the window begins with, and its text; then begin behind it.
+
+        Raises:
+            ValueError: no JSON, or an object has a key twice.
+            RecursionError: nested too deeply.
+        """
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._position)
+            except json.JSONDecodeError as error:
+                # A value that is cut is read on; what cannot be the beginning of one is not.
+                wrong = error.pos < len(self._text) - LONGEST_MARK and not error.msg.startswith(_OPEN)
+                if wrong or not self._more():
+                    raise ValueError(error.msg) from error
+                continue
+            if end < len(self._text) or not self._more():  # a number at the end may go on
+                text = self._text[self._position : end]
+                self.advance(end)
+                return value, text
+
+    def _more(self) -> bool:
+        """Read as much again as is there, in place of what is done with; False at the end of the file."""
+        block = self._rest.read(max(READ_CHARACTERS, len(self._text) - self._position))
+        if block:
+            self._text, self._position = self._text[self._position :] + block, 0
+        return bool(block)
+
+
+def _entries(window: _Window, where: str, layout: RowLayout) -> Iterator[Values | Flaw]:
     """Yield the entries of one list, each parsed by itself, so that a fault has its line."""
-    position, number = _after_space(text, text.index("[") + 1), 0
-    while text[position : position + 1] != "]":
-        place = f"{where}: entry {number} (line {text.count(chr(10), 0, position) + 1})"
+    window.next()
+    window.advance()  # behind the bracket
+    number = 0
+    while window.next() != "]":
+        place = f"{where}: entry {number} (line {window.line})"
         try:
-            value, end = _DECODER.raw_decode(text, position)
+            value, text = window.value()
         except (ValueError, RecursionError) as error:
             raise InputError(f"{place}: not JSON ({error}); mend the file") from error
-        yield _checked(value, text[position:end], place=place, layout=layout)
-        number, position = number + 1, _after_space(text, end)
-        if text[position : position + 1] == ",":
-            position = _after_space(text, position + 1)
-        elif text[position : position + 1] != "]":
+        yield _checked(value, text, place=place, layout=layout)
+        number += 1
+        mark = window.next()
+        if mark == ",":
+            window.advance()
+        elif mark != "]":
             raise InputError(f"{place}: neither a comma nor the end of the list comes after it; mend the file")
-    if text[position + 1 :].strip():
+    window.advance()
+    if window.next():
         raise InputError(f"{where}: something comes after the end of the list; mend the file, or call it .jsonl")
-
-
-def _after_space(text: str, position: int) -> int:
-    return _SPACE.match(text, position).end()  # type: ignore[union-attr] - it matches the empty text, too
 
 
 def _row(line: str, *, place: str, layout: RowLayout) -> Values | Flaw:

@@ -9,7 +9,7 @@ import re
 import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from f2llm.errors import InputError
 from f2llm.rows.archives import MOST_NESTED_BYTES
@@ -60,7 +60,7 @@ def parquet_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
     if place.member:
         raise InputError(f"{place.where}: Parquet inside an archive cannot be read; unpack it")
     try:
-        with place.file.open() as stream, pq.ParquetFile(_seekable(place, stream)) as table:
+        with place.file.seekable() as content, pq.ParquetFile(content) as table:
             unique_names(table.schema_arrow.names, where=place.where)
             for batch in table.iter_batches(PARQUET_ROWS):
                 typed = {name for name in batch.schema.names if _has_other_values(batch[name])}
@@ -214,10 +214,3 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - a cell
     if isinstance(value, str):
         return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
     return plain(value)
-
-
-def _seekable(place: RowFile, stream: BinaryIO) -> Any:  # noqa: ANN401 - a path or a file
-    """The path of a plain file; the bytes of a compressed one, which are held in memory."""
-    if place.name.lower().endswith(".parquet"):
-        return place.file.path
-    return io.BytesIO(stream.read())

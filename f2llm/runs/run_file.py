@@ -60,7 +60,7 @@ class RunFile:
     plan_sha256: str
     validation_sha256: str
     sources: tuple[PlannedSource, ...]
-    left_out: tuple[str, ...]  # sources without tuples to train on
+    left_out: dict[str, str]  # sources without tuples to train on -> why
 
 
 def read_run_file(path: str | Path) -> RunFile:

@@ -21,7 +21,7 @@ from f2llm.sources import survey
 from f2llm.sources.adapters import Reader, check_adapters
 from f2llm.sources.cache import CACHE
 from f2llm.sources.exclude import without_excluded
-from f2llm.sources.fetch import Fetched, fetch_files
+from f2llm.sources.fetch import Fetched, fetch_files, remarks_on
 from f2llm.sources.named_files import unread_files
 from f2llm.sources.normalise import Reading, used_records
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record
@@ -82,7 +82,7 @@ def check_files(
         with used_records(records, reading, staging=staging, unusable=first.unusable) as (database, staged, _):
             counts, skipped = _counts(source, staged, read=first.count)
             labels = survey.labels_of(database)
-            warnings = list(_warnings(source, counts, skipped, labels))
+            warnings = [*remarks_on(files), *_warnings(source, counts, skipped, labels)]
             if survey.in_one_group(database):
                 warnings.append(
                     "all rows are in one group so far, so the split into train, dev and test would be empty; check "

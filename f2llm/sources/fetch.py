@@ -42,8 +42,9 @@ class Fetched(NamedTuple):
 def fetch_source(source: Order, *, raw: str | Path, manifest: str | Path, on_error: str) -> dict[str, Any]:
     """Put the files of a source into the folder `raw`, write the manifest, and return the counts.
 
-    The manifest holds source, task, licence and `files`, a list of `Fetched`. With `on_error` "skip"
-    a source that cannot be fetched gives an empty folder and a manifest with `skipped`, the reason.
+    The manifest holds source, task, licence and `files`, a list of `Fetched`, and `remarks` on them if there are any.
+    With `on_error` "skip" a source that cannot be fetched gives an empty folder and a manifest with `skipped`, the
+    reason.
 
     Raises:
         InputError: a file is missing or has changed, if `on_error` is "fail".
@@ -60,9 +61,22 @@ def fetch_source(source: Order, *, raw: str | Path, manifest: str | Path, on_err
             logger.warning("source %s is skipped: %s", source.name, error)
             shutil.rmtree(aside)
             aside.mkdir()
-            files, content["skipped"], counts["skipped_source"] = [], str(error), str(error)
+            files, content["skipped"], counts["skipped"] = [], str(error), str(error)
+    if remarks := remarks_on(files):
+        logger.warning("source %s: %s", source.name, "; ".join(remarks))
+        content["remarks"] = counts["remarks"] = remarks
     write_json(manifest, content | {"files": [file._asdict() for file in files]})
     return {"files": len(files), "bytes": sum(file.bytes for file in files)} | counts
+
+
+def remarks_on(files: Sequence[Fetched]) -> list[str]:
+    """What a reader of the results has to know of fetched files: splits that the hub converted in part."""
+    partial: dict[str, set[str]] = {}
+    for file in files:
+        if file.kind == "hub":
+            partial.setdefault(file.package, set()).update(hub.partial_splits([file.name]))
+    stops = "a part of the data, since the hub's conversion to Parquet stops at 5 GB"
+    return [f"{package}: {', '.join(sorted(splits))}: {stops}" for package, splits in partial.items() if splits]
 
 
 def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str) -> list[Fetched]:

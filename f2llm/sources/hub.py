@@ -3,14 +3,16 @@
 The hub's client lists; the files are downloaded as from any URL (resumed, tried again) and then
 verified by size and sha256, or git blob id. (The client's own download keeps a flipped byte, gives
 up on a busy server, and begins anew in another process.) No loading script is run: only the files
-that the stanza names are read. The token comes from HF_TOKEN alone and is never written anywhere.
+that the stanza names are read. The hub's own conversion to Parquet stops at 5 GB of a split, which it then calls
+partial. The token comes from HF_TOKEN alone and is never written anywhere.
 HF_ENDPOINT names another hub, HF_HUB_OFFLINE forbids the network.
 """
 
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +24,7 @@ from f2llm.records.files import check_member_name, read_json, write_json
 from f2llm.records.locks import locked
 from f2llm.sources import pins, web
 from f2llm.sources.cache import CACHE, Stored, host_slot
+from f2llm.sources.refusals import DISABLED, Answer, gated, refusal
 from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 
 ENDPOINT = "https://huggingface.co"
@@ -29,7 +32,7 @@ MAIN = "main"
 LISTING = "listing.json"
 BLOCK_BYTES = 1 << 20
 MOST_NAMES = 12  # of a repository, in an error
-_NO_ACCESS = (401, 403)
+_PARTIAL = re.compile(r"(?:^|/)(partial-[^/]+)/")
 logger = logging.getLogger(__name__)
 
 
@@ -66,7 +69,9 @@ def hub_files(fetch: Fetch, *, owner: str) -> tuple[str, list[Stored]]:
     """
     store = _store_of(fetch)
     with locked(store / ".lock"):
-        commit = fetch.revision or pins.revision(pin_key(fetch)) or _commit_of_branch(fetch, owner=owner)
+        commit = fetch.revision or pins.revision(pin_key(fetch))
+        if not (commit and (store / commit / LISTING).is_file()):
+            commit = _commit_now(fetch, store, commit=commit, owner=owner)
         entries = _listing(fetch, store / commit, commit=commit, owner=owner)
         entries = _matching(entries, fetch, owner=owner)
         stored = []
@@ -78,25 +83,50 @@ def hub_files(fetch: Fetch, *, owner: str) -> tuple[str, list[Stored]]:
         return commit, stored
 
 
-def repository(fetch: Fetch, *, owner: str) -> Repository:
-    """What the hub says of a repository at its pin, else at its locked commit, else at that of today.
+def repository(fetch: Fetch, *, revision: str, owner: str) -> Repository:
+    """What the hub says of a repository at a commit or branch.
 
     Raises:
-        InputError: there is none, or no such commit, or no access.
+        InputError: there is none, or no such commit or branch, or no access.
     """
-    revision = fetch.revision or pins.revision(pin_key(fetch)) or fetch.branch or MAIN
+    where = f"{owner}: {fetch.repository}"
     said = _ask_hub(
         # Not all that it could say: a repository of thousands of files would list them.
         lambda api: api.repo_info(
             fetch.repository, repo_type=fetch.repository_type, revision=revision,
             expand=["sha", "gated", "disabled", "cardData"],
         ),
-        what=f"{owner}: {fetch.repository}@{revision}",
+        fetch,
+        owner=owner,
+        what=where if revision in (fetch.branch, MAIN) else f"{where}@{revision}",
     )  # fmt: skip
     card = said.card_data.to_dict() if said.card_data else {}
     licences = card.get("license") or []
     listed = [licences] if isinstance(licences, str) else licences
     return Repository(said.id, said.sha, bool(said.gated), bool(said.disabled), ", ".join(map(str, listed)))
+
+
+def wanted_revision(fetch: Fetch) -> str:
+    """The commit of a place: pinned or locked; else the branch whose commit of today counts."""
+    return fetch.revision or pins.revision(pin_key(fetch)) or fetch.branch or MAIN
+
+
+def denied(about: Repository, fetch: Fetch, *, owner: str) -> list[str]:
+    """Why the files of a repository cannot be had by this user, although it is there."""
+    where = f"{owner}: {fetch.repository}"
+    faults = [f"{where}: {DISABLED}"] if about.disabled else []
+    if about.gated and not token():  # only its files would say so
+        faults.append(f"{where}: {gated(has_token=False)}")
+    return faults
+
+
+def renamed(about: Repository, fetch: Fetch) -> str:
+    """What to do where a repository has another name today; "" where it has not."""
+    if about.name == fetch.repository:
+        return ""
+    return (
+        f"the repository is called {about.name} now; name it so in the stanza: its old name may be given to another one"
+    )
 
 
 def listed_files(fetch: Fetch, *, commit: str, owner: str) -> list[Entry]:
@@ -138,15 +168,37 @@ def _store_of(fetch: Fetch) -> Path:
     return CACHE / "hub" / f"{fetch.repository_type}s--{fetch.repository.replace('/', '--')}"
 
 
-def _commit_of_branch(fetch: Fetch, *, owner: str) -> str:
-    """The commit that the branch points to now."""
-    branch = fetch.branch or MAIN
-    commit = _ask_hub(
-        lambda api: api.repo_info(fetch.repository, repo_type=fetch.repository_type, revision=branch).sha,
-        what=f"{owner}: {fetch.repository}",
-    )
-    logger.info("%s: %s: %s is %s now, which is locked", owner, fetch.repository, branch, commit)
-    return commit
+def partial_splits(names: Iterable[str]) -> list[str]:
+    """The splits among the paths of a repository that the hub converted in part, as "partial-train", sorted."""
+    return sorted({found[1] for name in names if (found := _PARTIAL.search(name))})
+
+
+def _commit_now(fetch: Fetch, store: Path, *, commit: str, owner: str) -> str:
+    """`commit`, or the one that the branch points to now, once the hub says that the repository can be read.
+
+    Raises:
+        InputError: no such repository, branch or commit, no access, or the repository is gated or disabled.
+    """
+    wanted, where = commit or fetch.branch or MAIN, f"{owner}: {fetch.repository}"
+    info = repository(fetch, revision=wanted, owner=owner)
+    if faults := denied(info, fetch, owner=owner):
+        raise InputError(faults)
+    if new_name := renamed(info, fetch):
+        logger.warning("%s: %s", where, new_name)
+    if commit:
+        return commit
+    logger.info("%s: %s is %s now, which is locked", where, wanted, info.commit)
+    # A probe lists without locking, and so does a fetch that fails.
+    listed = max(store.glob(f"*/{LISTING}"), key=lambda path: path.stat().st_mtime, default=None)
+    if listed and not (store / info.commit).is_dir():
+        logger.warning(
+            "%s: %s has changed since it was last listed: it was %s, it is %s now; look whether the stanza still fits",
+            where,
+            wanted,
+            listed.parent.name,
+            info.commit,
+        )
+    return info.commit
 
 
 def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str) -> list[Entry]:
@@ -160,6 +212,8 @@ def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str) -> list[Ent
                 )
                 if hasattr(file, "blob_id")
             ],
+            fetch,
+            owner=owner,
             what=f"{owner}: {fetch.repository}@{commit}",
         )
         write_json(folder / LISTING, sorted(entries))
@@ -224,19 +278,19 @@ def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, ow
     partial = web.PartialFile(folder / "parts" / f"{entry.blob}-{path.name}")
     what = f"{owner}: {fetch.repository}@{commit}: {entry.path}"
     with host_slot(endpoint()):
-        sha256 = retried(lambda: _download(fetch, entry, partial, commit=commit, what=what), what=what)
+        sha256 = retried(lambda: _download(fetch, entry, partial, commit=commit, owner=owner, what=what), what=what)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.replace(partial.path, path)
     partial.clear()
     return sha256
 
 
-def _download(fetch: Fetch, entry: Entry, partial: web.PartialFile, *, commit: str, what: str) -> str:
+def _download(fetch: Fetch, entry: Entry, partial: web.PartialFile, *, commit: str, owner: str, what: str) -> str:
     """Download what is missing of the file, in one go, and return its sha256."""
     try:
         web.download(url_of(fetch, entry.path, commit=commit), partial, resume=True, token=token())
     except Refused as error:
-        raise refusal(error.status, what=what) from error
+        raise refused(error.status, error.headers, fetch, owner=owner, what=what) from error
     fault, sha256 = _difference(partial.path, entry)
     if fault:
         partial.clear()
@@ -273,7 +327,7 @@ def token() -> str:
     return os.environ.get("HF_TOKEN", "").strip()
 
 
-def _ask_hub(question: Callable[[Any], Any], *, what: str) -> Any:  # noqa: ANN401 - what the client's API answers
+def _ask_hub(question: Callable[[Any], Any], fetch: Fetch, *, owner: str, what: str) -> Any:  # noqa: ANN401 - what the client's API answers
     """The hub API's answer to `question`; failures that may pass are tried again."""
     from huggingface_hub import HfApi
 
@@ -284,7 +338,7 @@ def _ask_hub(question: Callable[[Any], Any], *, what: str) -> Any:  # noqa: ANN4
         try:
             return question(api)
         except Exception as error:
-            raise _failure_of(error, what=what) from error
+            raise _failure_of(error, fetch, owner=owner, what=what) from error
 
     if is_offline():
         raise InputError(f"{what}: the hub must be asked, and HF_HUB_OFFLINE forbids it; unset it")
@@ -292,21 +346,18 @@ def _ask_hub(question: Callable[[Any], Any], *, what: str) -> Any:  # noqa: ANN4
         return retried(ask, what=what)
 
 
-def _failure_of(error: Exception, *, what: str) -> Exception:
+def _failure_of(error: Exception, fetch: Fetch, *, owner: str, what: str) -> Exception:
     """A `Passing` where another try may help, an InputError where it will not."""
     response = getattr(error, "response", None)
     if response is None:
         return Passing(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     if response.status_code in PASSING_STATUS:
         return Passing(f"HTTP {response.status_code}", wait=retry_after(response.headers.get("Retry-After")))
-    return refusal(response.status_code, what=what)
+    return refused(response.status_code, response.headers, fetch, owner=owner, what=what)
 
 
-def refusal(status: int, *, what: str) -> InputError:
-    """What it means that the hub refuses a file or a question, and what to do."""
-    if status in _NO_ACCESS:
-        return InputError(
-            f"{what}: HTTP {status}: the hub gives no access; if the repository is gated, accept its terms on its "
-            "page, and set HF_TOKEN to a token that may read it"
-        )
-    return InputError(f"{what}: HTTP {status}: the hub does not have it; correct repository, revision or files")
+def refused(status: int, headers: Mapping[str, str], fetch: Fetch, *, owner: str, what: str) -> InputError:
+    """What it means that the hub refuses a question or a file of a place."""
+    answer = Answer(status, headers.get("X-Error-Code", ""), headers.get("X-Error-Message", ""))
+    locked = "" if fetch.revision else pins.revision(pin_key(fetch))
+    return refusal(answer, fetch, owner=owner, what=what, locked=locked, has_token=bool(token()))

@@ -23,7 +23,7 @@ from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.records import sql
 from f2llm.records.files import clear_left_overs, read_json
-from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES
+from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES, SKIPPED
 from f2llm.records.tables import write_table
 from f2llm.rows.archives import RawFile, raw_files
 from f2llm.sources.adapters import read_records
@@ -69,7 +69,7 @@ def normalise_source(
     """Write corpus, queries and origins of `source` to `folder` and return the counts.
 
     For each role (query, passage): read = kept + collapsed + the sum of skipped. With `on_error`
-    "skip" a source that cannot be read gives empty tables and the count `skipped_source`, the reason.
+    "skip" a source that cannot be read gives empty tables and the count `skipped`, the reason.
 
     Raises:
         InputError: the files do not fit the stanza, a key names two passages, or nothing is left; only
@@ -160,8 +160,8 @@ def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:
 
 def _write_empty(folder: Path, reason: str) -> dict[str, Any]:
     for name, schema in TABLES.items():
-        write_table(folder / f"{name}.parquet", schema=schema, rows=[], metadata={"skipped": reason})
-    return {"queries_kept": 0, "passages_kept": 0, "skipped_source": reason}
+        write_table(folder / f"{name}.parquet", schema=schema, rows=[], metadata={SKIPPED: reason})
+    return {"queries_kept": 0, "passages_kept": 0, "skipped": reason}
 
 
 # Each SELECT below is in the order that its table needs.

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from f2llm.errors import InputError
@@ -28,11 +28,11 @@ class Passing(Exception):
 
 
 class Refused(Exception):
-    """A refusal that another try would not change; `status` is that of HTTP."""
+    """A refusal that another try would not change: the status of HTTP, and the headers of the answer."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"HTTP {status}")
-        self.status = status
+        self.status, self.headers = status, headers
 
 
 def retried(action: Callable[[], Result], *, what: str, tries: int | None = None) -> Result:

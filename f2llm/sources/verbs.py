@@ -1,6 +1,7 @@
 """`f2llm probe-sources`, `add-source`, `check-source`, `lock` and `unbundle`: sources and models before a run."""
 
 import argparse
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,15 +27,15 @@ def add_probe_sources(verb: Verb) -> None:
 
 def _probe_sources(options: argparse.Namespace) -> None:
     from f2llm.config.load import load_run_file
-    from f2llm.config.parts import probed_run, probed_source
     from f2llm.sources.check import load_source
+    from f2llm.sources.probe.of_run import probed_run, probed_source
     from f2llm.sources.probe.probe import probe_all
     from f2llm.sources.probe.status import update_status
 
     stanzas = Path(options.config).parent / "sources"
     named = {part.name: part for part in probed_run(load_run_file(options.config))}
     parts = [named.get(name) or probed_source(load_source(name, stanzas=stanzas)) for name in options.names or named]
-    probe = probe_all(parts, tell=print)
+    probe = probe_all(parts, tell=functools.partial(print, flush=True))
     for record in probe.records:
         path = stanzas / f"{record.name}.yaml"
         if options.update and record.kind == "source" and path.is_file() and update_status(path, record):

@@ -166,7 +166,7 @@ def _answer(url: str, *, token: str, headers: Mapping[str, str]) -> Iterator[htt
     except urllib.error.HTTPError as error:
         with error:
             if error.code not in PASSING_STATUS:
-                raise Refused(error.code) from error
+                raise Refused(error.code, error.headers) from error
             raise Passing(f"HTTP {error.code}", wait=retry_after(error.headers.get("Retry-After"))) from error
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:

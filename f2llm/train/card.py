@@ -3,6 +3,7 @@
 from f2llm.models.config_forms import NEWER, OLDER
 from f2llm.models.prompts import format_query
 from f2llm.runs.run_file import RunFile
+from f2llm.runs.withheld import withheld
 
 # Which versions of the libraries read the folder, and how a control token's name in a text is read.
 BOTH = (
@@ -109,7 +110,8 @@ def model_card(run: RunFile, *, width: int, letters: bool, older_fault: str) -> 
 
 
 def _left_out(run: RunFile) -> str:
-    lines = [f"\nLeft out for want of tuples to train on: {', '.join(run.left_out)}.\n"] if run.left_out else []
+    skipped = "; ".join(f"{name} ({_cell(withheld(reason))})" for name, reason in run.left_out.items())
+    lines = [f"\nThe run went on without these sources: {skipped}.\n"] if skipped else []
     if run.settings.barred:
         barred = "; ".join(f"{source.name} ({source.reason})" for source in run.settings.barred)
         lines.append(f"\nLeft out by the run's licence policy: {barred}.\n")

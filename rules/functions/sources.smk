@@ -4,7 +4,7 @@ from f2llm.config.build import part
 from f2llm.config.exclusions import of_source
 from f2llm.config.fetch import FetchedModel, Order, plain_places
 from f2llm.config.geometry import weights
-from f2llm.config.parts import probed_run
+from f2llm.sources.probe.of_run import probed_run
 from f2llm.rows.files import local_files
 from f2llm.sources.pins import PINS
 

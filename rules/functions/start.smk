@@ -12,7 +12,7 @@ from f2llm.jobs.slurm import (
     gpu_types,
     wait_for_controller,
 )
-from f2llm.jobs.status import closing_lines, failures_since, note_call
+from f2llm.jobs.status import end_lines, failure_end_lines, note_call
 
 BEGAN = time.time()
 
@@ -115,14 +115,14 @@ def print_effects():
 
 
 def print_closing_lines():
-    """Print where model, scoreboard and report are, if the run is complete, and the effects if they are new."""
-    if Path(f"results/runs/{RUN.run}/gate.json").is_file():
-        print(closing_lines("results", run=RUN.run))
+    """Print what was skipped, where model, scoreboard and report are, if the run is complete, and effects that are new."""
+    if lines := end_lines("results", run=RUN.run, names={*STANZAS, *TASKS}):
+        print(lines)
     if CHANGED and Path(EFFECTS).is_file() and Path(EFFECTS).stat().st_mtime > BEGAN:
         print_effects()
 
 
 def print_failures():
     """Print the failures once more at the end: on a cluster and in a long run the first message is easily missed."""
-    if failures := failures_since(BEGAN):
-        print(f"\nwhat failed, once more:\n{failures}", file=sys.stderr)
+    if lines := failure_end_lines(BEGAN, names={*STANZAS, *TASKS}):
+        print(f"\nwhat failed, once more:\n{lines}", file=sys.stderr)

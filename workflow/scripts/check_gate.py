@@ -6,10 +6,18 @@ from f2llm.config.build import build
 from f2llm.config.evaluate import Gate
 from f2llm.evaluate.gate import check_gate
 from f2llm.jobs.job import job
+from f2llm.runs.layout import source_as_shown
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as counts:
-    gate = build(Gate, snakemake.params.gate)
-    counts.update(check_gate(snakemake.input.summary, gate=gate, output=snakemake.output.gate))
+    counts.update(
+        check_gate(
+            snakemake.input.summary,
+            gate=build(Gate, snakemake.params.gate),
+            results="results",
+            heldout=[source_as_shown(source) for source in snakemake.params.heldout],
+            output=snakemake.output.gate,
+        )
+    )

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.config.probed import Probed
 from f2llm.errors import InputError
 from f2llm.jobs.job import job
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.probe import probe_all
 
 if TYPE_CHECKING:

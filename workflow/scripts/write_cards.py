@@ -8,6 +8,7 @@ from f2llm.config.build import build
 from f2llm.config.run import Energy
 from f2llm.jobs.job import job
 from f2llm.publish.cards import write_cards
+from f2llm.runs.layout import source_as_shown
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -18,6 +19,7 @@ with job(snakemake) as counts:
             "results",
             run=snakemake.params.run,
             tasks=[build(Task, task) for task in snakemake.params.tasks],
+            heldout=[source_as_shown(source) for source in snakemake.params.heldout],
             jobs=list(snakemake.input.jobs),
             energy=build(Energy, snakemake.params.energy),
             folder=Path(snakemake.output.model_card).parent,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.records.files import read_json
+from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas.sources import SkippedSources
 
 
 class GateVerdict(NamedTuple):
@@ -27,8 +28,15 @@ class GateVerdict(NamedTuple):
     tasks_not_improved: list[str]
     tasks_skipped: list[str]  # without rows
     tasks_undefined: Sequence[str] = ()  # some model's main score is not a number; older files lack the key
+    sources_skipped: SkippedSources = SkippedSources()  # older files lack the key
+
+    def write(self, path: str | Path) -> None:
+        """Write gate.json."""
+        write_json(path, self._asdict() | {"sources_skipped": self.sources_skipped.as_json()})
 
     @classmethod
     def read(cls, path: str | Path) -> "GateVerdict":
         """Read gate.json."""
-        return cls(**read_json(path))
+        content = read_json(path)
+        skipped = content.get("sources_skipped")
+        return cls(**content | {"sources_skipped": SkippedSources.of_json(skipped) if skipped else SkippedSources()})

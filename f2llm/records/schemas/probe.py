@@ -38,7 +38,7 @@ class ProbedRows(NamedTuple):
 class ProbeRecord(NamedTuple):
     """What a probe saw of one source, model or task (`kind`).
 
-    `key` names what is read of it (`f2llm.config.probed.reading_key`), `date` is that of UTC, `columns` are those of
+    `key` names what is read of it (`f2llm.config.fetch.reading_key`), `date` is that of UTC, `columns` are those of
     the files of each pattern, `read_bytes` what their heads took of the network.
     """
 

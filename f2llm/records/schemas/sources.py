@@ -1,7 +1,8 @@
 """Tables of a normalised source."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -39,6 +40,50 @@ ORIGINS = pa.schema(
         pa.field("id", ID, nullable=False),
     ]
 )
+# In the metadata of the tables of a source that was skipped, from these to its tuples: why. So in its manifest.
+SKIPPED = "skipped"
+
+
+class SkippedSource(NamedTuple):
+    """A source that a run went on without."""
+
+    source: str
+    reason: str  # one line
+    queries: int | None  # that its stanza states (`expected`)
+
+
+class SkippedSources(NamedTuple):
+    """All sources that a run went on without, of how many."""
+
+    of: int = 0
+    missing: float | None = (
+        None  # their share of the queries that stanzas of trained sources state; None: none states any
+    )
+    sources: tuple[SkippedSource, ...] = ()
+
+    def summary(self) -> str:
+        """How many, which, and how much is missing, in one sentence; "" if none was skipped."""
+        if not self.sources:
+            return ""
+        names = ", ".join(source.source for source in self.sources)
+        share = (
+            "" if self.missing is None else f"; {self.missing:.1%} of the queries that the stanzas state are missing"
+        )
+        verb = "was" if len(self.sources) == 1 else "were"
+        return f"{len(self.sources)} of {self.of} sources {verb} skipped: {names}{share}"
+
+    def lines(self) -> list[str]:
+        """The summary, and a line for each source with its reason; none if none was skipped."""
+        return [line for line in (self.summary(), *(f"{one.source}: {one.reason}" for one in self.sources)) if line]
+
+    def as_json(self) -> dict[str, Any]:
+        """The content as JSON."""
+        return self._asdict() | {"sources": [source._asdict() for source in self.sources]}
+
+    @classmethod
+    def of_json(cls, content: Mapping[str, Any]) -> "SkippedSources":
+        """What `as_json` gave."""
+        return cls(**{**content, "sources": tuple(SkippedSource(**source) for source in content["sources"])})
 
 
 class SourceTables(NamedTuple):

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from f2llm.records.files import read_json
+from f2llm.records.schemas.sources import SKIPPED
 from f2llm.report import figures
 from f2llm.report.parts import ReportedRun, Section, in_words
 from f2llm.report.tables import COUNT, TEXT, ReportTable, columns
 from f2llm.runs.funnel import Funnel
+from f2llm.runs.skipped import one_line
 
 RELEASED = (
     *columns(TEXT, "source"),
@@ -36,13 +38,15 @@ def funnel_table(rows: Sequence[Funnel]) -> ReportTable:
 def funnel_section(run: ReportedRun) -> Section:
     """How many queries of each source every stage let through."""
     rows = run.funnel
-    released = []
+    released, warnings = [], _lost(rows)
     for source in run.layout.sources:
         path = run.layout.mined(source.name) / "released.json"
         with run.gaps.noting(f"{source.name}, published tuples"):
             if path.is_file():
                 counts = read_json(path)
                 released.append((source.name, *(counts[column.name] for column in RELEASED[1:])))
+                if reason := counts.get(SKIPPED):
+                    warnings.append(f"{source.name}: nothing to compare with published tuples: {one_line(reason)}")
     headings = {column.name: column.heading for column in FUNNEL}
     bars = {headings[stage]: [getattr(row, stage) for row in rows] for stage in SHOWN_STAGES}
     tables = {"funnel": funnel_table(rows)} | ({"released": ReportTable(RELEASED, released)} if released else {})
@@ -50,7 +54,7 @@ def funnel_section(run: ReportedRun) -> Section:
         tables,
         {"funnel": figures.funnel_bars(bars, sources=[row.source for row in rows])},
         also=("results/runs/*/plan.parquet", "results/mined/*/*/tuples.parquet"),
-        warnings=_lost(rows),
+        warnings=warnings,
     )
 
 

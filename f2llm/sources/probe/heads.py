@@ -13,14 +13,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from f2llm.config.probed import Probed
 from f2llm.errors import InputError
 from f2llm.records.files import SEPARATOR, check_member_name
 from f2llm.rows.files import is_hidden
 from f2llm.rows.layout import holds_rows
 from f2llm.sources.probe.cut import cut_head
-from f2llm.sources.probe.places import ListedFile
-from f2llm.sources.probe.remote import Budget, Spent, opened
+from f2llm.sources.probe.part import Probed
+from f2llm.sources.probe.places import ListedFile, open_file
+from f2llm.sources.probe.remote import Budget, Spent
 from f2llm.sources.web import NoRanges
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class Head:
         pattern: what names it in the stanza.
         rows: all its rows, where that is known.
         seen: rows in the local file; `seen_bytes` of the file hold them. None are seen where it is too large for that.
-        columns: name -> type, of Parquet alone.
+        columns: names, of Parquet alone.
     """
 
     def __init__(self, where: str, pattern: str) -> None:
         self.where, self.pattern = where, pattern
         self.rows: int | None = None
         self.size = self.seen = self.seen_bytes = 0
-        self.columns: dict[str, str] = {}
+        self.columns: tuple[str, ...] = ()
 
 
 class Heads(NamedTuple):
@@ -80,7 +80,7 @@ def write_heads(part: Probed, files: Sequence[ListedFile], *, folder: Path, budg
         first = file.pattern not in {before.pattern for before in chosen[:number]}
         budget.reserved = OTHER_BYTES * (len(chosen) - number - 1)
         try:
-            with opened(file.origin, size=file.bytes, budget=budget, what=f"{part.owner}: {file.name}") as stream:
+            with open_file(file, owner=part.owner, budget=budget) as stream:
                 if archives:
                     _write_members(part, file, stream, folder=folder, found=found)
                 elif file.name.lower().endswith(".parquet"):
@@ -139,10 +139,14 @@ def _write_members(part: Probed, file: ListedFile, stream: BinaryIO, *, folder: 
         with zipfile.ZipFile(io.BufferedReader(stream, BUFFER_BYTES)) as archive:  # type: ignore[arg-type] - it is raw
             infos = [info for info in archive.infolist() if not info.is_dir() and not is_hidden(info.filename)]
             members = [info for info in infos if fnmatchcase(info.filename, pattern)]
+            if not members:
+                raise InputError(f"{part.owner}: {file.name}: no member is named like {pattern!r}; correct `member`")
             found.sizes[pattern] = found.sizes.get(pattern, 0) + sum(info.file_size for info in members)
             found.files[pattern] = found.files.get(pattern, 0) + len(members)
             with zipfile.ZipFile(folder / file.name, "w") as small:
-                for info in _chosen([ListedFile(info.filename, "", info.file_size, pattern) for info in members]):
+                for info in _chosen(
+                    [file._replace(name=info.filename, bytes=info.file_size, pattern=pattern) for info in members]
+                ):
                     check_member_name(info.name, where=f"{part.owner}: {file.name}")
                     with archive.open(info.name) as member:
                         content = member.read(OTHER_BYTES)
@@ -170,7 +174,7 @@ def _write_parquet(part: Probed, file: ListedFile, stream: BinaryIO, *, folder: 
         # Buffered and not read ahead, else whole columns would be asked for.
         with pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER_BYTES) as table:
             schema = table.schema_arrow
-            head.columns = {field.name: str(field.type) for field in schema}
+            head.columns = tuple(schema.names)
             head.size, head.rows = file.bytes or 0, table.metadata.num_rows
             first = _first_rows(table, _wanted(schema.names, part)) if rows and head.rows else None
             head.seen = head.seen_bytes = len(first) if first else 0

@@ -1,9 +1,10 @@
 """Whether the files of a place are there and may be read, which they are, and how many bytes."""
 
+import io
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
@@ -13,8 +14,9 @@ from f2llm.rows.files import list_files
 from f2llm.sources import hub, web
 from f2llm.sources.databases import is_database
 from f2llm.sources.fetch import local_path, missing_offline
-from f2llm.sources.probe.remote import Budget, RemoteFile, opened
+from f2llm.sources.probe.remote import Budget, RemoteFile
 from f2llm.sources.reach import reply_of
+from f2llm.sources.retry import Refused
 
 LARGE_BYTES = 20 * 10**9  # of one place; more is worth a remark
 
@@ -26,6 +28,7 @@ class ListedFile(NamedTuple):
     origin: str
     bytes: int | None  # None where the server does not say
     pattern: str
+    place: Fetch
 
 
 class SeenPlace(NamedTuple):
@@ -49,16 +52,28 @@ def look_at(fetch: Fetch, *, owner: str, budget: Budget) -> SeenPlace:
         return SeenPlace(ProbedPlace(_name_of(fetch), "", 0, 0, 0), faults=error.faults)
 
 
+def open_file(file: ListedFile, *, owner: str, budget: Budget) -> BinaryIO:
+    """A file as a stream that can be sought in; one of a server is a `RemoteFile`."""
+    if file.place.kind not in ("hub", "http"):
+        return open(file.origin, "rb", buffering=0)  # type: ignore[return-value] - raw
+    what = f"{owner}: {file.name}"
+
+    def refused(error: Refused) -> InputError:
+        if file.place.kind == "hub":
+            return hub.refused(error.status, error.headers, file.place, owner=owner, what=what)
+        return InputError(f"{what}: {error}; correct the URL, or name a mirror that has the file")
+
+    return RemoteFile(file.origin, size=file.bytes, budget=budget, what=what, refused=refused)  # type: ignore[return-value]
+
+
 def check_access(place: SeenPlace, *, owner: str, budget: Budget) -> list[str]:
     """The fault that a file of the place cannot be read by this user; of the smallest one, one byte is read."""
     files = [file for file in place.files if file.bytes]
     if not files:
         return []
-    smallest = min(files, key=lambda file: (file.bytes, file.name))
+    smallest = min(files, key=lambda file: (file.bytes or 0, file.name))
     try:
-        with opened(
-            smallest.origin, size=smallest.bytes, budget=budget, what=f"{owner}: {place.facts.place}: {smallest.name}"
-        ) as stream:
+        with open_file(smallest, owner=owner, budget=budget) as stream:
             stream.read(1)
     except InputError as error:
         return list(error.faults)
@@ -70,16 +85,10 @@ def _name_of(fetch: Fetch) -> str:
 
 
 def _look_at_hub(fetch: Fetch, owner: str, _budget: Budget) -> SeenPlace:
-    about, name = hub.repository(fetch, owner=owner), hub.pin_key(fetch)
-    faults, remarks = [], []
-    if about.disabled:
-        faults.append(f"{owner}: {name}: the hub has disabled it; take the data from elsewhere")
-    if about.gated and not hub.token():
-        faults.append(
-            f"{owner}: {name}: it is gated; accept its terms on its page, and set HF_TOKEN to a token that may read it"
-        )
-    if about.name.lower() != fetch.repository.lower():
-        remarks.append(f"the repository has moved to {about.name}; name it in `repository`")
+    name, revision = hub.pin_key(fetch), hub.wanted_revision(fetch)
+    about = hub.repository(fetch, revision=revision, owner=owner)
+    faults = hub.denied(about, fetch, owner=owner)
+    remarks = [new_name] if (new_name := hub.renamed(about, fetch)) else []
     try:
         entries = hub.listed_files(fetch, commit=about.commit, owner=owner)
     except InputError as error:
@@ -90,9 +99,12 @@ def _look_at_hub(fetch: Fetch, owner: str, _budget: Budget) -> SeenPlace:
             hub.url_of(fetch, entry.path, commit=about.commit),
             entry.bytes,
             next(pattern for pattern in fetch.files if fnmatchcase(entry.path, pattern)),
+            fetch,
         )
         for entry in entries
     )
+    for split in hub.partial_splits(entry.path for entry in entries):
+        remarks.append(f"{split}: a part of the data, since the hub's conversion to Parquet stops at 5 GB")
     missing = [entry.bytes for entry in entries if not hub.is_stored(fetch, entry, commit=about.commit)]
     return _seen(name, about.commit, files, sum(missing), licence=about.licence, faults=faults, remarks=remarks)
 
@@ -101,17 +113,17 @@ def _look_at_url(fetch: Fetch, owner: str, budget: Budget) -> SeenPlace:
     """One byte of the first of its URLs that gives one, and what the server says of the size."""
     faults: list[str] = []
     for url in (fetch.url, *fetch.mirrors):
-        stream = RemoteFile(url, size=None, budget=budget, what=f"{owner}: {url}")
+        file = ListedFile(web.file_name(fetch.url, owner=owner), url, None, fetch.url, fetch)
+        remarks = []
         try:
-            size: int | None = stream.size
+            with open_file(file, owner=owner, budget=budget) as stream:
+                file = file._replace(bytes=stream.seek(0, io.SEEK_END))
         except web.NoRanges:
-            size = None
+            remarks = [f"{url}: the server does not say the file's size"]
         except InputError as error:
             faults += error.faults
             continue
-        file = ListedFile(web.file_name(fetch.url, owner=owner), url, size, fetch.url)
-        remarks = [f"{url}: the server does not say the file's size, and sends no part of it"] if size is None else []
-        missing = (size or 0) if missing_offline(fetch, owner=owner) else 0
+        missing = (file.bytes or 0) if missing_offline(fetch, owner=owner) else 0
         return _seen(fetch.url, "", (file,), missing, remarks=remarks)
     raise InputError(faults)
 
@@ -124,7 +136,7 @@ def _look_here(fetch: Fetch, owner: str, _budget: Budget) -> SeenPlace:
         return SeenPlace(facts, faults=tuple(faults), remarks=("`f2llm check-source` runs its query",))
     listing = list_files(origin)
     files = tuple(
-        ListedFile(str(path.relative_to(Path(origin).parent)), str(path), path.stat().st_size, fetch.path)
+        ListedFile(str(path.relative_to(Path(origin).parent)), str(path), path.stat().st_size, fetch.path, fetch)
         for path in listing.files
     )
     faults = [f"{owner}: {fault}" for fault in listing.faults]

@@ -9,20 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.config.probed import Probed, reading_key
+from f2llm.config.fetch import reading_key
 from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.records.schemas.probe import PROBE, ProbeRecord, write_probe
 from f2llm.sources.adapters import reads_rows
-from f2llm.sources.cache import CACHE
+from f2llm.sources.cache import CACHE, CONNECTIONS_PER_HOST
 from f2llm.sources.probe.heads import write_heads
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import SeenPlace, check_access, look_at
 from f2llm.sources.probe.remote import Budget
 from f2llm.sources.probe.verdict import Verdict, compare_licence, judge_rows
 from f2llm.sources.reach import reach
 from f2llm.sources.retry import is_offline
 
-AT_ONCE = 8
+OF_ROWS = ("hub", "http", "local")  # kinds of places whose files hold rows
 MOST_BYTES = 1_250_000  # of the files of one source, model or task; listings come on top
 SHOWN_DIGITS = 12  # of a commit
 GB, MB = 1e9, 1e6
@@ -62,7 +63,7 @@ def probe_all(
     CACHE.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(CACHE).free
     records = []
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    with ThreadPoolExecutor(CONNECTIONS_PER_HOST) as threads:
         found = threads.map(lambda part: _probe(part, free=free), parts)
         for record in progress(_with_index(found, parts), "probe", total=len(parts), unit="places"):
             records.append(record)
@@ -93,12 +94,14 @@ def _lines_of(record: ProbeRecord, *, free: int) -> Iterator[str]:
     missing = sum(place.missing_bytes for place in record.places)
     files = sum(place.files for place in record.places)
     said = [
-        f"{files:,} files of {_gb(record.bytes)}, {_gb(missing)} to fetch, {_gb(free)} free" if record.places else "",
+        f"{files:,} file{'s' * (files != 1)} of {_gb(record.bytes)}, {_gb(missing)} to fetch, {_gb(free)} free"
+        if files
+        else "",
         _rows_said(record),
         f"commit {record.commit[:SHOWN_DIGITS]}" if record.commit else "",
     ]
     head = f"{'fault' if record.faults else 'ok':<6}{record.kind} {record.name}"
-    yield f"{head}: {', '.join(filter(None, said)) or 'of the package index'}"
+    yield f"{head}: {', '.join(filter(None, said)) or ('no files' if record.places else 'of the package index')}"
     yield from (f"      fault: {fault}" for fault in record.faults)
     yield from (f"      remark: {remark}" for remark in record.remarks)
 
@@ -132,7 +135,7 @@ def _probe(part: Probed, *, free: int) -> ProbeRecord:
 
 def _look_into(part: Probed, places: Sequence[SeenPlace], budget: Budget) -> Verdict:
     """What the files hold: of sources their rows, of models and tasks only whether they may be read."""
-    files = [file for place in places for file in place.files]
+    files = [file for place in places for file in place.files if file.place.kind in OF_ROWS]
     if part.kind != "source" or not reads_rows(part.adapter):
         denied = [fault for place in places for fault in check_access(place, owner=part.owner, budget=budget)]
         return NOTHING_SEEN._replace(faults=denied)

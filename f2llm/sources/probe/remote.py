@@ -1,7 +1,7 @@
 """Files on servers as streams that are read by ranges, within a budget of bytes, never whole."""
 
 import io
-from typing import BinaryIO
+from collections.abc import Callable
 
 from f2llm.errors import InputError
 from f2llm.sources import hub, web
@@ -39,13 +39,15 @@ class Budget:
 class RemoteFile(io.RawIOBase):
     """A file of a URL that can be read and sought in; each read is one request for a range.
 
-    `size` is what the hub's listing says, None where only the server knows; `what` names the file in errors. Reading
-    raises `Spent`, `web.NoRanges` or an InputError.
+    `size` is what the hub's listing says, None where only the server knows; `what` names the file in errors; `refused`
+    makes the fault of a refusal. Reading raises `Spent`, `web.NoRanges` or an InputError.
     """
 
-    def __init__(self, url: str, *, size: int | None, budget: Budget, what: str) -> None:
+    def __init__(
+        self, url: str, *, size: int | None, budget: Budget, what: str, refused: Callable[[Refused], InputError]
+    ) -> None:
         self._url, self._size, self._budget, self._what = url, size, budget, what
-        self._position = 0
+        self._position, self._refused = 0, refused
         self._token = hub.token() if url.startswith(f"{hub.endpoint()}/") else ""
 
     @property
@@ -98,15 +100,6 @@ class RemoteFile(io.RawIOBase):
                 tries=TRIES,
             )
         except Refused as error:
-            if self._url.startswith(f"{hub.endpoint()}/"):
-                raise hub.refusal(error.status, what=self._what) from error
-            raise InputError(f"{self._what}: {error}; correct the URL, or name a mirror that has the file") from error
+            raise self._refused(error) from error
         self._size = part.of_bytes if self._size is None else self._size
         return part
-
-
-def opened(origin: str, *, size: int | None, budget: Budget, what: str) -> BinaryIO:
-    """The file of a URL, or of a path, as a stream that can be sought in."""
-    if "://" in origin:
-        return RemoteFile(origin, size=size, budget=budget, what=what)  # type: ignore[return-value]
-    return open(origin, "rb", buffering=0)  # type: ignore[return-value]

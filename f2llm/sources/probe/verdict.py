@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.config.probed import Probed
 from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows
@@ -14,6 +13,7 @@ from f2llm.rows.layout import RowFile, RowLayout
 from f2llm.rows.reader import sound_rows
 from f2llm.sources.adapters import LAYOUT, Reader
 from f2llm.sources.probe.heads import Head, Heads
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.records import Labelled, Pair, Passage, Query, Record, Skipped
 from f2llm.sources.staging import RECORDS_OF, record_fault
 
@@ -109,7 +109,9 @@ def compare_counts(part: Probed, rows: ProbedRows, *, used_share: float) -> tupl
         kept, most = (min(each, cap or each) for each in (count, count / used_share))
         said = f"{about}{kept:,} {name}, published are {expected:,}"
         if kept > FAR_OVER * expected:
-            if part.task in ("clustering", "classification"):
+            if part.options.get("distinct"):
+                remarks.append(f"{said}; rows of one {part.options['distinct']!r} count once later")
+            elif part.task in ("clustering", "classification"):
                 faults.append(f"{said}; set max_{name} to about as many")
             elif name == "queries":
                 remarks.append(f"{said}; max_{name} would keep as many")

@@ -71,7 +71,7 @@ def write_corpus(path, texts, seed=None):
     write_table(path, schema=CORPUS, rows=[pa.Table.from_pylist(ordered(rows, "doc_id", seed), CORPUS)])
 
 
-def write_queries(path, queries, task="retrieval", seed=None):
+def write_queries(path, queries, task="retrieval", seed=None, *, skipped=""):
     rows = [
         query._asdict() | {
             "query_id": query_id(task, query.text), "grade": None,
@@ -80,7 +80,8 @@ def write_queries(path, queries, task="retrieval", seed=None):
         }
         for query in queries
     ]  # fmt: skip
-    write_table(path, schema=QUERIES, rows=[pa.Table.from_pylist(ordered(rows, "query_id", seed), QUERIES)])
+    table = pa.Table.from_pylist(ordered(rows, "query_id", seed), QUERIES)
+    write_table(path, schema=QUERIES, rows=[table], metadata={"skipped": skipped} if skipped else None)
 
 
 def write_texts(path, texts):
@@ -159,12 +160,13 @@ def curate(tmp_path):
         seed=None,
         threads=1,
         caps=None,
+        skipped="",
         **changes,
     ):
         folder = Path(tmp_path) / f"run{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         write_corpus(folder / "in_corpus", passages, seed)
-        write_queries(folder / "in_queries", queries, task, seed)
+        write_queries(folder / "in_queries", queries, task, seed, skipped=skipped)
         write_queries(folder / "other_queries", other)
         write_texts(folder / "texts", texts)
         index_texts(

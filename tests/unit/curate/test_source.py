@@ -8,6 +8,7 @@ from f2llm.curate import near
 from f2llm.curate import passages as passages_of
 from f2llm.errors import InputError
 from f2llm.records.files import sha256_file
+from f2llm.records.tables import read_metadata
 
 LONG = (
     "the old lighthouse keeper walked along the rocky shore every evening and counted the ships that passed "
@@ -281,3 +282,8 @@ def test_rows_in_are_rows_out_and_rows_removed(curate, query):
 def test_empty_tables_stay_tables(curate):
     found = curate([], [])
     assert (found.corpus, found.queries, found.removed, found.near) == ([], {}, [], [])
+
+
+def test_the_reason_why_a_source_was_skipped_stays_with_its_curated_queries(curate):
+    assert read_metadata(curate(["p"]).paths.queries) == {}
+    assert read_metadata(curate([], skipped="HTTP 404").paths.queries) == {"skipped": "HTTP 404"}

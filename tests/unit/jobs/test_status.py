@@ -8,9 +8,10 @@ from f2llm.errors import InputError
 from f2llm.jobs import notes, status
 from f2llm.jobs.lock import acquire
 from f2llm.jobs.notes import end_note, is_gone, read_notes, start_note
-from f2llm.jobs.status import failures_since, note_call, read_steps, status_lines
+from f2llm.jobs.status import end_lines, failure_end_lines, failures_since, note_call, read_steps, status_lines
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.evaluate import GateVerdict
+from f2llm.records.schemas.sources import SkippedSource, SkippedSources
 
 BEGAN = "2026-01-02T030405.000000.snakemake.log"
 
@@ -129,12 +130,12 @@ def test_before_the_first_job_is_done_the_planned_ones_are_known(checkout):
     assert read_steps(checkout / ".snakemake" / "log")[:2] == (0, 12)
 
 
-def finish(checkout, run, *, mean):
+def finish(checkout, run, *, mean, skipped=SkippedSources()):  # noqa: B008 - it cannot be changed
     verdict = GateVerdict(
         run=run, mean=mean, base_last=20.0, base_mean=30.0, gain_over_last=20.0, gain_over_mean=10.0, thresholds={},
         passed=True, in_domain={}, untrained={}, tasks=1, tasks_not_improved=[], tasks_skipped=[], tasks_undefined=[],
     )  # fmt: skip
-    write_json(checkout / "results" / "runs" / run / "gate.json", verdict._asdict())
+    verdict._replace(sources_skipped=skipped).write(checkout / "results" / "runs" / run / "gate.json")
 
 
 def test_a_finished_run_ends_with_where_things_are(checkout):
@@ -142,10 +143,49 @@ def test_a_finished_run_ends_with_where_things_are(checkout):
     assert "gain        mean over all tasks 40.0: +20.0 points" in status_lines(checkout)
 
 
-def test_a_verdict_from_before_undefined_tasks_were_listed_is_read(checkout):
+def test_a_finished_run_ends_with_what_it_went_on_without(checkout):
+    lost = (SkippedSource("bioasq", "HTTP 404", 10), SkippedSource("paq", "no rows", None))
+    finish(checkout, "toy", mean=40.0, skipped=SkippedSources(60, 0.186, lost))
+    end_note(begin("bioasq"), state="done", said="skipped: HTTP 404")
+    for lines in (status_lines(checkout), end_lines("results", run="toy", names={"bioasq"})):
+        assert lines.splitlines()[-3:] == [
+            "skipped     2 of 60 sources were skipped: bioasq, paq; 18.6% of the queries that the stanzas state are missing",
+            "            bioasq: HTTP 404",
+            "            paq: no rows",
+        ]
+        assert lines.count("bioasq: ") == 1
+
+
+def test_before_the_end_of_a_run_what_its_jobs_skipped_is_said(checkout):
+    end_note(begin("bioasq"), state="done", said="skipped: HTTP 404")
+    end_note(begin("bioasq 0 2"), state="done", said="skipped: no queries")
+    end_note(begin("reddit"), state="done", said="partial-train: a part of the data")
+    end_note(begin("news"), state="done")
+    expected = [
+        "remark   bioasq: skipped: HTTP 404 (mine_source)",
+        "remark   reddit: partial-train: a part of the data (mine_source)",
+    ]
+    assert status_lines(checkout).splitlines()[-2:] == expected
+    assert end_lines("results", run="toy", names={"bioasq", "reddit"}).splitlines() == expected
+    assert end_lines("results", run="toy", names={"news"}) == ""
+
+
+def test_a_call_that_fails_says_what_was_skipped_as_well(checkout):
+    end_note(begin("bioasq"), state="done", said="skipped: HTTP 404")
+    assert failure_end_lines(4e9, names={"bioasq"}) == "remark   bioasq: skipped: HTTP 404 (mine_source)"
+    end_note(begin("news"), state="failed", said="  news: x")
+    first, *_, last = failure_end_lines(0, names={"bioasq"}).splitlines()
+    assert (first[:8], last[:8]) == ("failed  ", "remark  ")
+    assert failure_end_lines(4e9, names={"other"}) == ""
+
+
+def test_a_verdict_from_before_undefined_tasks_and_skipped_sources_were_listed_is_read(checkout):
     finish(checkout, "toy", mean=40.0)
     path = checkout / "results" / "runs" / "toy" / "gate.json"
-    write_json(path, {key: value for key, value in read_json(path).items() if key != "tasks_undefined"})
+    write_json(
+        path,
+        {key: value for key, value in read_json(path).items() if key not in ("tasks_undefined", "sources_skipped")},
+    )
     assert "gain        mean over all tasks 40.0: +20.0 points" in status_lines(checkout)
 
 

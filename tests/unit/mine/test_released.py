@@ -84,3 +84,17 @@ def test_texts_that_differ_in_spacing_alone_are_the_same(compared):
 def test_nothing_in_common_gives_shares_of_zero(compared):
     figures, _ = compared([("one", "p", ["n"])], [("two", "q", ["m"])])
     assert set(shares(figures).values()) == {0.0}
+
+
+def test_a_side_that_was_skipped_is_named_in_the_figures(tmp_path, caplog):
+    for name, metadata in (("ours", None), ("theirs", {"skipped": "HTTP 404"})):
+        for table, schema in (("corpus", CORPUS), ("queries", QUERIES)):
+            write_table(tmp_path / name / table, schema=schema, rows=[], metadata=metadata)
+    write_table(tmp_path / "tuples", schema=TUPLES, rows=[])
+    figures = compare_tuples(
+        tuples=tmp_path / "tuples", corpus=tmp_path / "ours/corpus", queries=tmp_path / "ours/queries",
+        their_corpus=tmp_path / "theirs/corpus", their_queries=tmp_path / "theirs/queries", output=tmp_path / "out.json",
+    )  # fmt: skip
+    assert figures["skipped"] == read_json(tmp_path / "out.json")["skipped"] == "HTTP 404"
+    assert (figures["common"], figures["theirs_only"]) == (0, 0)
+    assert "nothing to compare: a source was skipped: HTTP 404" in caplog.text

@@ -404,6 +404,20 @@ def test_empty_tables_give_empty_tables_in_skip_mode_and_stop_the_run_otherwise(
         case.mine(small(), task=task)
 
 
+def test_a_source_that_was_skipped_when_fetched_keeps_its_reason(ladder, small):
+    ladder.query("q", QUERY, positives=["right"])
+    ladder.mine(small())
+    out = ladder.folder / "out"
+    write_table(out / "queries", schema=QUERIES, rows=[], metadata={"skipped": "HTTP 404"})
+    tables = MiningTables(out / "corpus", out / "queries", out / "near", out / "vectors.json")
+    settings = {"source": source(), "rule": small(), "seed": 0, "threads": 1}
+    counts = mine_source(tables, TuplePaths(out / "t", out / "r"), **settings, on_source_error="skip")
+    assert (counts["tuples"], counts["skipped"]) == (0, "HTTP 404")
+    assert read_metadata(out / "t")["skipped"] == "HTTP 404"
+    with pytest.raises(InputError, match="HTTP 404"):
+        mine_source(tables, TuplePaths(out / "t", out / "r"), **settings)
+
+
 def test_a_source_that_was_skipped_when_encoded_is_skipped(ladder, small):
     ladder.query("q", QUERY, positives=["right"])
     ladder.mine(small())

@@ -15,6 +15,8 @@ from f2llm.plan.plan import plan_rows, plan_run
 from f2llm.plan.tuples import Tuples, split_rows
 from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import keyed_hash, tuple_id
+from f2llm.records.schemas.mine import TUPLES
+from f2llm.records.tables import read_metadata, write_table
 
 
 def source(name, rows, *, negatives=5, order=None):
@@ -253,8 +255,24 @@ def test_a_source_without_tuples_stops_the_run(with_an_empty_source):
 def test_a_skipped_source_is_left_out_and_said_so(with_an_empty_source, caplog):
     counts = plan_run(**with_an_empty_source, may_skip=True)
     assert counts["left_out"] == ["topics"]
-    assert read_json(with_an_empty_source["run"])["left_out"] == ["topics"]
+    assert read_json(with_an_empty_source["run"])["left_out"] == {"topics": "no tuples; loosen `mine`"}
     assert "source topics is left out: no tuples; loosen `mine`" in caplog.text
+
+
+def test_the_plan_says_why_a_stage_before_skipped_a_source(with_an_empty_source, toy, caplog):
+    path = with_an_empty_source["tuples"]["topics"]
+    about = read_metadata(path) | {"skipped": "HTTP 404"}
+    write_table(path, schema=TUPLES, rows=[], metadata=about)
+    plan_run(**with_an_empty_source, may_skip=True)
+    assert read_json(with_an_empty_source["run"])["left_out"] == {"topics": "HTTP 404"}
+    assert "source topics is left out: HTTP 404" in caplog.text
+
+
+def test_a_run_of_which_every_source_was_skipped_is_refused_with_each_reason(with_an_empty_source, toy):
+    settings = toy.settings(sources={"topics": "clustering"})
+    write_table(with_an_empty_source["tuples"]["topics"], schema=TUPLES, rows=[], metadata={"skipped": "HTTP 404"})
+    with pytest.raises(InputError, match="source topics: HTTP 404; no source has tuples to train on"):
+        plan_run(**with_an_empty_source | {"settings": settings}, may_skip=True)
 
 
 HELD_OUT = {"validation": {"share": 0.5}, "sources": {"pairs": "retrieval", "topics": "clustering"}}

@@ -36,6 +36,7 @@ def cards(scored, folder="cards", **changes):
     arguments = {
         "run": "toyrun",
         "tasks": TASKS,
+        "heldout": [],
         "jobs": jobs,
         "energy": ENERGY,
         "folder": results / folder,
@@ -251,3 +252,15 @@ def test_queries_that_equal_one_for_evaluation_are_not_counted_as_held_out_in_th
     equal = [row | {"role": "query", "stage": "split"} for row in table.to_pylist()]
     write_table(path, schema=table.schema, rows=[table.from_pylist(equal, table.schema)])
     assert "| toy | – | 3 | 1 | – | 2 | 3 | 1 | 1 |" in (cards(scored) / "data_card.md").read_text()
+
+
+def test_both_cards_name_what_the_run_went_on_without(scored):
+    path = scored[0] / "runs/toyrun/run.json"
+    content = read_json(path) | {"left_out": {"toy": "HTTP 404 | gone"}}
+    content["settings"]["sources"][0]["expected"]["queries"] = 12
+    write_json(path, content)
+    folder = cards(scored)
+    said = "1 of 1 sources was skipped: toy; 100.0% of the queries that the stanzas state are missing."
+    for name in ("model_card.md", "data_card.md"):
+        assert said in (folder / name).read_text()
+    assert "The run went on without these sources:\n\n- toy: HTTP 404 / gone\n" in (folder / "data_card.md").read_text()

@@ -14,6 +14,7 @@ from f2llm.records.schemas.train import VALIDATION
 from f2llm.records.tables import read_table, write_table
 from f2llm.report import page as page_module
 from f2llm.report.report import SECTIONS, build_report
+from f2llm.report.sections.funnel import RELEASED
 from f2llm.report.sections.mining import read_mining
 from f2llm.runs.funnel import read_funnel
 from f2llm.runs.gaps import Gaps
@@ -229,10 +230,42 @@ def test_a_source_that_the_licence_policy_keeps_out_is_named(built):
     assert "news: left out by the licence policy of the run (licence CC-BY-NC-4.0, commercial use: no)." in page(built)
 
 
-def test_a_skipped_source_is_named_with_its_reason(results):
+def test_skipped_sources_are_on_the_first_screen_with_reason_and_share(results):
+    assert "Skipped sources" not in page(results)
+    path = results / "runs" / "toyrun" / "run.json"
+    run = read_json(path)
+    [toy] = run["settings"]["sources"]
+    others = [
+        toy | {"name": name, "expected": {"queries": count, "passages": None}} for name, count in (("a", 30), ("b", 10))
+    ]
+    run["settings"]["sources"] += others
+    write_json(path, run | {"left_out": {"a": "source a: HTTP 404: gone\nof hf_0123456789abc"}})
+    first = page(results).split("</section>")[0]
+    assert "Skipped sources: 1; 75.0 % of the queries that the stanzas state are missing." in first
+    assert "1 of 3 sources was skipped: a; 75.0% of the queries that the stanzas state are missing." in first
+    assert "a: skipped, and the run went on without it: source a: HTTP 404: gone of [withheld]" in first
+    assert "examples from 2 sources" in first
+
+
+def test_sources_that_an_older_run_left_out_are_named_with_what_their_manifest_says(results):
+    for reason in ("no tuples to train on", "the server has gone"):
+        path = results / "runs" / "toyrun" / "run.json"
+        write_json(path, read_json(path) | {"left_out": ["toy"]})
+        assert f"toy: skipped, and the run went on without it: {reason}" in page(results)
+        path = results / "sources" / "toy" / "manifest.json"
+        write_json(path, read_json(path) | {"skipped": "the server has gone"})
+
+
+def test_a_remark_of_a_manifest_is_on_the_first_screen(results):
     path = results / "sources" / "toy" / "manifest.json"
-    write_json(path, read_json(path) | {"skipped": "the server has gone"})
-    assert "toy: skipped, and the run went on without it: the server has gone" in page(results)
+    write_json(path, read_json(path) | {"remarks": ["datasets/a/b: partial-train: a part of the data"]})
+    assert "toy: datasets/a/b: partial-train: a part of the data." in page(results).split("</section>")[0]
+
+
+def test_a_comparison_with_a_skipped_source_says_so(results):
+    counts = dict.fromkeys((column.name for column in RELEASED[1:]), 0)
+    write_json(results / "mined/m-1/toy/released.json", counts | {"skipped": "the server has gone"})
+    assert "toy: nothing to compare with published tuples: the server has gone" in page(results)
 
 
 def test_counts_of_a_publication_stand_beside_ours_where_there_are_any(results):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from f2llm.errors import InputError
+from f2llm.rows import archives, json_rows
 from f2llm.rows.archives import RawFile
 from f2llm.rows.layout import TOO_SHORT, RowLayout
 from f2llm.rows.reader import RawRows
@@ -42,6 +43,48 @@ def test_lines_of_json_are_rows(write, read, name):
 def test_a_list_of_json_is_rows(write, read):
     assert read(write("a.json", json.dumps(ROWS, indent=1))) == ROWS
     assert read(write("b.json", " [ ] ")) == read(write("c.json", "")) == []
+
+
+VALUES = [
+    {"a": 'x"\\\n', "b": [1, -2.5e3, True, None, "\U0001f600"]},
+    {"a": "", "b": {"c": [[]]}},
+    {"a": "y" * 40, "b": 12},
+]
+
+
+@pytest.mark.parametrize("characters", range(1, 48))
+@pytest.mark.parametrize("form", [{}, {"indent": 1}, {"ensure_ascii": False}])
+def test_a_list_of_json_is_the_same_wherever_its_reading_stops(write, read, monkeypatch, characters, form):
+    monkeypatch.setattr(json_rows, "READ_CHARACTERS", characters)
+    assert read(write("a.json", f" \n{json.dumps(VALUES, **form)}\n ")) == VALUES
+    assert read(write("b.json", "\n\n" + "\n".join(json.dumps(row) for row in VALUES))) == VALUES
+    with pytest.raises(InputError, match=r"entry 3 \(line 4\): not JSON \(Expecting value\)"):
+        read(write("c.json", "[" + ",\n".join(map(json.dumps, VALUES)) + ",\n[nil]]"))
+    with pytest.raises(InputError, match=r"entry 1 \(line 2\): not JSON \(Unterminated string starting at\)"):
+        read(write("d.json", '[{"a": 1},\n{"a": "' + "z" * 60))
+
+
+def test_of_a_list_of_json_little_more_than_the_present_row_is_held(monkeypatch):
+    monkeypatch.setattr(json_rows, "READ_CHARACTERS", 100)
+    window = json_rows._Window("", io.StringIO("[" + '{"a": "0123456789"}, ' * 1000 + "1]"))
+    held = []
+    while window.next() != "1":
+        window.advance()  # behind the bracket or the comma
+        held.append(len(window._text))
+        if window.next() != "1":
+            window.value()
+    assert len(held) > 1000
+    assert max(held) < 250
+
+
+@pytest.mark.parametrize("spool", [0, 1 << 20])
+def test_a_compressed_parquet_file_is_read_in_memory_or_from_a_temporary_file(
+    write, read, monkeypatch, spool, tmp_path
+):
+    monkeypatch.setattr(archives, "SPOOL_BYTES", spool)
+    (tmp_path / "results").mkdir()
+    assert read(write("a.parquet.gz", gzip.compress(parquet()))) == ROWS
+    assert not list((tmp_path / "results").iterdir())
 
 
 @pytest.mark.parametrize("suffix", COMPRESSED)

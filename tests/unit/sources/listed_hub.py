@@ -4,7 +4,6 @@ Beginnings of JSON, delimited and zip files and the footer and first pages of Pa
 """
 
 import base64
-import fnmatch
 import functools
 import gzip
 import hashlib
@@ -16,6 +15,7 @@ import struct
 import threading
 import zipfile
 import zlib
+from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
@@ -23,16 +23,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
+from hub_listings import read_listings
 
-LISTINGS = Path(__file__).with_name("hub_listings.yaml")
 PAGE = 1000
 HEAD_BYTES = 300_000  # of a file that are made
 REAL_ROWS = 64
 FILLER_ROWS = 200_000
 # Packed bytes of a row where nobody has said how many rows there are.
 ROW_BYTES = {".parquet": 870, ".gz": 400, ".jsonl": 1500, ".json": 3000, ".tsv": 30}
-ROW_BYTES_OF = {"BeIR/arguana-generated-queries": 350, "mteb/raw_biorxiv": 700, "mteb/raw_medrxiv": 700, "castorini/mr-tydi": 7500}
+ROW_BYTES_OF = {
+    "BeIR/arguana-generated-queries": 350,
+    "mteb/raw_biorxiv": 700,
+    "mteb/raw_medrxiv": 700,
+    "castorini/mr-tydi": 7500,
+}
 ITEMS = {"negative": 16, "negative_passages": 16}  # of a list; 2 of others
 CLASSES = {"label", "label_text", "category", "categories", "subreddit", "tags", "forum"}
 # What an archive holds that nobody listed: folder, files, lines of all files (counted in the repository itself).
@@ -62,14 +66,15 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, listings=LISTINGS):
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.listings = yaml.safe_load(Path(listings).read_text(encoding="utf-8"))
-        self.commits = {}  # (repository, commit or branch) -> entry
+        self.listings = read_listings()
+        self.commits = {}  # (repository, commit or branch) -> key of its listing
         for key in self.listings:
             if not key.startswith("https://"):
                 repository, _, revision = key.rpartition("@")
                 self.commits[repository, revision] = self.commits[repository, commit_of(key)] = key
+        self.content = functools.cache(self._content)
         self.sent, self.whole, self.ranges = 0, [], True
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -77,38 +82,21 @@ class Hub(ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         pass
 
-    @functools.cache
-    def files(self, key):
-        """Name -> bytes of the files of an entry."""
-        found = {}
-        for name, size in self.listings[key]["files"].items():
-            if isinstance(size, dict):
-                found |= {name.format(number): size["bytes"] for number in range(size["count"])}
-            else:
-                found[name] = size
-        return found
-
-    @functools.cache
-    def content(self, key, name):
-        entry, sizes = self.listings[key], self.files(key)
+    def _content(self, key, name):
+        listing = self.listings[key]
+        size, columns, suffix = listing.files[name], listing.columns_of(name), Path(name).suffix
         if key == ARCHIVE:
-            return archive(sizes[name])
-        patterns = {
-            pattern: count for pattern, count in entry.get("rows", {}).items() if fnmatch.fnmatchcase(name, pattern)
-        }
-        columns = next(
-            (kinds for pattern, kinds in entry.get("columns", {}).items() if fnmatch.fnmatchcase(name, pattern)), {}
-        )
-        suffix = Path(name).suffix
-        row_bytes = ROW_BYTES_OF.get(key.split("@")[0], ROW_BYTES.get(suffix, 100))
-        for pattern, count in patterns.items():
-            row_bytes = sum(size for file, size in sizes.items() if fnmatch.fnmatchcase(file, pattern)) / count
+            return archive(size)
         if not columns or suffix not in ROW_BYTES:
-            return Sparse(sizes[name], ())
+            return Sparse(size, ())
+        row_bytes = ROW_BYTES_OF.get(key.split("@")[0], ROW_BYTES[suffix])
+        if (count := listing.rows_of([name])) is not None:
+            row_bytes = size / count
         if suffix == ".parquet":
-            return parquet(sizes[name], columns, rows=max(1, round(sizes[name] / row_bytes)))
-        lists = any(fnmatch.fnmatchcase(name, pattern) for pattern in entry.get("lists", ()))
-        return lines(name, sizes[name], columns, row_bytes=row_bytes, lists=lists)
+            return parquet(size, columns, rows=max(1, round(size / row_bytes)))
+        return lines(
+            name, size, columns, row_bytes=row_bytes, lists=any(fnmatchcase(name, pattern) for pattern in listing.lists)
+        )
 
 
 def commit_of(key):
@@ -297,13 +285,13 @@ class Handler(BaseHTTPRequestHandler):
         key = self.server.commits.get((repository, revision))
         if key is None:
             return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
-        entry = self.server.listings[key]
+        listing = self.server.listings[key]
         if what == "revision":
             about = {"id": repository, "sha": commit_of(key), "gated": False, "disabled": False}
-            about |= {"cardData": {"license": entry["licence"]}} if "licence" in entry else {}
+            about |= {"cardData": {"license": listing.licence}} if listing.licence else {}
             return self.answer(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
         start = int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
-        files = sorted(self.server.files(key).items())
+        files = sorted(listing.files.items())
         listed = [
             {"type": "file", "oid": hashlib.sha1(name.encode()).hexdigest(), "size": size, "path": name}
             for name, size in files[start : start + PAGE]
@@ -315,7 +303,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, json.dumps(listed).encode(), {"Content-Type": "application/json", **more})
 
     def file(self, key, name):
-        if key is None or name not in self.server.files(key):
+        if key is None or name not in self.server.listings[key].files:
             return self.answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
         content = self.server.content(key, name)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")) if self.server.ranges else None

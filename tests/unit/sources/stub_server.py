@@ -20,7 +20,7 @@ def commit_of(files):
 
 
 class Fault(NamedTuple):
-    kind: str  # a status, or reset | truncate | short | flip | html | slow | wrong_commit
+    kind: str  # a status, or reset | truncate | short | flip | html | slow | whole | wrong_commit
     pattern: str = r"^GET .*/(resolve|files)/"  # of "METHOD path"
     times: int = 1_000
     argument: str = ""
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.authorised.append(path)
         if path in self.server.redirects:
             return self.answer(302, b"", {"Location": self.server.redirects[path]})
-        fault = self.fault(line, {"reset", "slow", "html", "404", "429", "500", "503"})
+        fault = self.fault(line, {"reset", "slow", "html", "403", "404", "429", "500", "503"})
         if fault and fault.kind == "slow":
             time.sleep(float(fault.argument))
         elif fault and fault.kind == "reset":
@@ -78,6 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.connection.close()
         elif fault and fault.kind == "html":
             return self.answer(200, b"<html>log in</html>", {"Content-Type": "text/html"})
+        elif fault and fault.argument.startswith("X-"):
+            return self.answer(int(fault.kind), b"{}", dict([fault.argument.split(": ")]))
         elif fault:
             return self.answer(int(fault.kind), b"{}", {"Retry-After": fault.argument} if fault.argument else {})
         if path in self.server.files:
@@ -90,9 +92,14 @@ class Handler(BaseHTTPRequestHandler):
             return self.resolve(f"{found[1] or 'models/'}{found[2]}", found[3], found[4], line)
         return self.answer(404, b"{}")
 
-    def repository(self, name, revision):
+    def repository(self, name, revision, *, listed=False):
         commits = self.server.repositories.get(name, {})
-        if name in self.server.gated and self.headers.get("Authorization") != f"Bearer {self.server.gated[name]}":
+        open_to_all = listed and self.server.about.get(name, {}).get("gated")  # its files alone are gated
+        if (
+            name in self.server.gated
+            and not open_to_all
+            and self.headers.get("Authorization") != f"Bearer {self.server.gated[name]}"
+        ):
             self.answer(401 if name not in self.server.repositories else 403, b"{}", {"X-Error-Code": "GatedRepo"})
             return None
         commit = self.server.branches.get((name, revision), revision)
@@ -103,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         return commit, commits[commit]
 
     def api(self, name, what, rest):
-        hit = self.repository(name, rest)
+        hit = self.repository(name, rest, listed=True)
         if hit is None:
             return None
         commit, files = hit
@@ -153,13 +160,13 @@ class Handler(BaseHTTPRequestHandler):
             content = content[: len(content) // 2]
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         same = self.headers.get("If-Range") in (None, headers.get("ETag"))
-        status, start = 200, 0
-        if wanted and same:
+        status, start, end = 200, 0, len(content)
+        if wanted and same and not self.fault(line, {"whole"}):
             if int(wanted[1]) >= len(content):
                 return self.answer(416, b"")
-            status, start = 206, int(wanted[1])
-            headers = {**headers, "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-        part = content[start:]
+            status, start, end = 206, int(wanted[1]), min(end, int(wanted[2] or end - 1) + 1)
+            headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(content)}"}
+        part = content[start:end]
         cut = self.command == "GET" and self.fault(line, {"truncate"})
         return self.answer(status, part, headers, send=part[: len(part) // 2] if cut else part)
 

@@ -205,7 +205,7 @@ def test_a_source_that_may_be_skipped_leaves_an_empty_folder_and_the_reason(tmp_
     counts = fetch(Fetch(kind="local", path="rows.csv"), Fetch(kind="local", path="gone.csv"), on_error="skip")
     assert list((tmp_path / "toy/raw").iterdir()) == []
     assert "gone.csv" in read_json("toy/manifest.json")["skipped"]
-    assert "gone.csv" in counts["skipped_source"]
+    assert "gone.csv" in counts["skipped"]
 
 
 def test_what_a_killed_job_left_aside_is_cleared(wheel, pinned, index, tmp_path):

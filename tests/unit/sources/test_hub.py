@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,8 +18,10 @@ from f2llm.records.files import read_json, sha256_file
 from f2llm.sources import retry
 from f2llm.sources.cache import CACHE
 from f2llm.sources.fetch import fetch_source
+from f2llm.sources.lock import lock_files
 from f2llm.sources.normalise import Reading, normalise_source
 from f2llm.sources.pins import PINS
+from f2llm.sources.refusals import CONVERTED
 
 SMALL, LARGE = b'{"query": "q", "positive": "p"}\n', b"".join(b"line %d\n" % number for number in range(60))
 FILES = {"README.md": b"about", "data/train.jsonl": SMALL, "data/train-2.txt": LARGE, "data/test.jsonl": b"{}"}
@@ -70,7 +73,7 @@ def test_a_pinned_commit_is_fetched_whatever_main_is_now(server, tmp_path):
     server.add(NAME, {"data/train.jsonl": b"new"})
     fetch(revision=first)
     assert content(tmp_path, "data/train.jsonl") == SMALL
-    assert not server.requests("/revision/")
+    assert not server.requests("/revision/main")
 
 
 def test_another_branch_is_looked_up_for_an_open_revision(server, tmp_path):
@@ -176,13 +179,128 @@ def test_a_damaged_file_in_the_store_is_fetched_again(server, tmp_path):
     assert content(tmp_path, "data/train.jsonl", "again") == SMALL
 
 
-def test_what_the_hub_does_not_have_is_not_tried_again(server):
-    with pytest.raises(InputError, match=r"source toy: toy/rows: HTTP 404: the hub does not have it"):
+def test_a_repository_that_is_gone_is_not_tried_again(server):
+    with pytest.raises(
+        InputError, match=r"source toy: toy/rows: HTTP 404: there is no such repository: it was deleted or ren"
+    ):
         fetch()
-    server.add(NAME, FILES)
-    with pytest.raises(InputError, match="HTTP 404"):
-        fetch(revision="0" * 40)
     assert server.waits == []
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (
+            {"revision": "0" * 40},
+            r"toy/rows@0{40}: HTTP 404: the repository does not have this commit: .* correct `revision`",
+        ),
+        ({"branch": "other"}, "toy/rows: HTTP 404: there is no such branch; correct `branch`"),
+        (
+            {"branch": CONVERTED},
+            "no branch of converted files of it: it converts no data set with a loading script any more; name files of main",
+        ),
+    ],
+)
+def test_a_commit_or_branch_that_is_not_there_is_named(server, place, message):
+    server.add(NAME, FILES)
+    with pytest.raises(InputError, match=message):
+        fetch(**place)
+
+
+@pytest.mark.parametrize("gone", ["listing", "file"])
+def test_a_locked_commit_of_the_converted_branch_that_is_gone_says_how_to_go_on(server, tmp_path, gone):
+    first = server.add(NAME, {"default/train/0000.parquet": b"old"}, branch=CONVERTED)
+    fetch("default/train/*", branch=CONVERTED)
+    server.repositories[NAME].clear()  # the branch is deleted and made anew
+    server.add(NAME, {"default/train/0000.parquet": b"new"}, branch=CONVERTED)
+    if gone == "listing":
+        shutil.rmtree(CACHE / "hub")
+    else:
+        [stored] = CACHE.rglob("files/default/train/0000.parquet")
+        stored.unlink()
+    with pytest.raises(
+        InputError,
+        match=rf"toy/rows@{first}.*HTTP 404: what was locked is gone: the hub makes its branch of converted files anew .* "
+        "take the files of today with `f2llm lock --refresh toy`, or name files of main, whose commits stay",
+    ):
+        fetch("default/train/*", branch=CONVERTED, out="again")
+    lock_files(order("default/train/*", branch=CONVERTED).fetch, owner="source toy", refresh=True)
+    fetch("default/train/*", branch=CONVERTED, out="again")
+    assert content(tmp_path, "default/train/0000.parquet", "again") == b"new"
+
+
+def test_a_locked_commit_of_main_that_is_gone_says_how_to_refresh(server):
+    server.add(NAME, FILES)
+    fetch()
+    server.repositories[NAME].clear()
+    server.add(NAME, FILES | {"more": b""})
+    shutil.rmtree(CACHE / "hub")
+    with pytest.raises(
+        InputError, match="what was locked is gone, since its history was rewritten; take the files of today"
+    ):
+        fetch(out="again")
+
+
+def test_splits_that_the_hub_converted_in_part_are_named(server, caplog):
+    server.add(NAME, {"default/partial-train/0000.parquet": b"a", "default/test/0000.parquet": b"b"}, branch=CONVERTED)
+    fetch("default/test/*", branch=CONVERTED)
+    assert "remarks" not in read_json("out/manifest.json")
+    counts = fetch_source(
+        order("default/*", branch=CONVERTED), raw="b/raw", manifest="b/manifest.json", on_error="fail"
+    )
+    remark = f"{NAME}: partial-train: a part of the data, since the hub's conversion to Parquet stops at 5 GB"
+    assert read_json("b/manifest.json")["remarks"] == counts["remarks"] == [remark]
+    assert f"source toy: {remark}" in caplog.text
+
+
+def test_a_branch_that_moved_since_it_was_listed_is_named_with_both_commits(server, caplog):
+    first = server.add(NAME, FILES)
+    fetch()
+    assert "has changed" not in caplog.text
+    second = server.add(NAME, FILES | {"more": b""})
+    PINS.unlink()
+    fetch(out="again")
+    assert f"main has changed since it was last listed: it was {first}, it is {second} now" in caplog.text
+
+
+def test_a_renamed_repository_is_fetched_and_its_new_name_told(server, tmp_path, caplog):
+    commit = server.add("datasets/new/rows", FILES)
+    for path in ("revision/main", f"tree/{commit}"):
+        server.redirects[f"/api/{NAME}/{path}"] = f"{server.url}/api/datasets/new/rows/{path}?recursive=true"
+    path = f"resolve/{commit}/data/train.jsonl"
+    server.redirects[f"/{NAME}/{path}"] = f"{server.url}/datasets/new/rows/{path}"
+    fetch("data/train.jsonl")
+    assert content(tmp_path, "data/train.jsonl") == SMALL
+    assert "source toy: toy/rows: the repository is called new/rows now; name it so in the stanza" in caplog.text
+
+
+def test_a_disabled_repository_is_named_as_such(server):
+    server.add(NAME, FILES)
+    server.about[NAME] = {"disabled": True}
+    with pytest.raises(
+        InputError, match=r"source toy: toy/rows: the hub has disabled the repository; look on its page"
+    ):
+        fetch()
+    server.about.clear()
+    server.faults = [Fault("403", "/revision/", argument="X-Error-Message: Access to this resource is disabled.")]
+    with pytest.raises(InputError, match=r"source toy: toy/rows: HTTP 403: the hub has disabled the repository"):
+        fetch()
+
+
+def test_a_repository_whose_files_alone_are_gated_is_refused_before_the_first_file(server, monkeypatch):
+    server.add(NAME, FILES)
+    server.gated[NAME], server.about[NAME] = "hf_other", {"gated": "auto"}
+    with pytest.raises(
+        InputError, match=r"toy/rows: the repository is gated: it has terms, and HF_TOKEN is not set; accept"
+    ):
+        fetch()
+    assert not server.requests("resolve")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with pytest.raises(
+        InputError,
+        match=r"data/train.*: HTTP 403: the repository is gated: .* the account of HF_TOKEN has not accepted them",
+    ):
+        fetch()
 
 
 def test_a_gated_repository_needs_the_token_which_is_written_nowhere(server, tmp_path, monkeypatch, caplog):

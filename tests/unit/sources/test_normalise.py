@@ -225,7 +225,7 @@ def test_an_empty_source_is_an_error_that_says_why(normalised):
 def test_a_source_that_may_be_skipped_gives_empty_tables_and_the_reason(normalised, tmp_path):
     counts, tables = normalised({"a.jsonl": ""}, task="retrieval", adapter="pairs", on_error="skip")
     assert tables == {"corpus": [], "queries": [], "origins": []}
-    assert "no rows are left" in counts["skipped_source"]
+    assert "no rows are left" in counts["skipped"]
     assert "no rows are left" in read_metadata(tmp_path / "out/queries.parquet")["skipped"]
 
 
@@ -233,7 +233,7 @@ def test_a_source_whose_fetch_was_skipped_gives_empty_tables(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"files": [], "skipped": "no network"}))
     source = normalise.Reading(name="toy", task="retrieval", adapter="pairs")
     counts = normalise.normalise_source(source, raw="raw", manifest="manifest.json", folder="out", on_error="skip")
-    assert counts["skipped_source"] == "no network"
+    assert counts["skipped"] == "no network"
 
 
 def test_a_failure_inside_an_adapter_names_source_adapter_and_cause(normalised):
@@ -249,7 +249,7 @@ def test_a_damaged_file_is_skipped_where_the_policy_says_so(normalised, name, co
     with pytest.raises(InputError, match=f"^{name}: "):
         normalised({name: content}, task="retrieval", adapter="pairs")
     counts, _ = normalised({name: content}, task="retrieval", adapter="pairs", on_error="skip")
-    assert counts["skipped_source"].startswith(f"{name}: ")
+    assert counts["skipped"].startswith(f"{name}: ")
 
 
 def test_labels_are_one_class_whatever_their_type_and_file(normalised):

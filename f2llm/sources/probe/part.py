@@ -1,11 +1,9 @@
 """What a probe is given: the places of a source, model or task, and of a source how its rows are read and counted."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from f2llm.config.build import digest
-from f2llm.config.fetch import Fetch, plain_places
+from f2llm.config.fetch import Fetch
 from f2llm.config.rights import Licence
 
 
@@ -29,8 +27,3 @@ class Probed:
     def owner(self) -> str:
         """How faults name it: "source squad"."""
         return f"{self.kind} {self.name}"
-
-
-def reading_key(places: Sequence[Fetch], *, adapter: str = "", options: Mapping[str, Any] | None = None) -> str:
-    """Names what is read: a probe of other places, patterns or options says nothing of it."""
-    return digest([plain_places(places), adapter, options or {}])
