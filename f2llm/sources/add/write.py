@@ -11,7 +11,6 @@ import yaml
 
 from f2llm.config.fetch import Fetch
 from f2llm.config.licences import OWN, canonical
-from f2llm.config.probed import Probed
 from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.files import atomic_path, sha256_file
@@ -28,6 +27,7 @@ from f2llm.sources.check import STANZAS, SourceCheck, as_text, check_files, load
 from f2llm.sources.databases import is_database, quoted, tables_of
 from f2llm.sources.fetch import Fetched, fetch_files, local_path
 from f2llm.sources.probe.heads import write_heads
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import look_at
 from f2llm.sources.probe.remote import Budget
 
