@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ NUMBERED = re.compile(r"^((?:.*/)?)\d{4}(?=\.parquet$)")
 ABOUT = re.compile(
     r"(?:^|/)(?:dataset_infos?|dataset_dict|state|config|package|metadata|readme|licen[cs]e)\.", re.IGNORECASE
 )
+QRELS = "*qrels*"
 LISTED = 5
 
 
@@ -39,6 +41,15 @@ def train_files(names: Sequence[str]) -> TrainFiles:
     if not ranked:
         return TrainFiles("", [], [])
     return TrainFiles(ranked[0], groups[ranked[0]], ranked[1 : 1 + LISTED])
+
+
+def judgements(names: Sequence[str]) -> str:
+    """The pattern of the judgements where `names` are a retrieval benchmark in BEIR's layout; else ""."""
+    rows = [name for name in names if holds_rows(name)]
+    judged = [name for name in rows if fnmatchcase(name, QRELS)]
+    if not judged or not all(any(fnmatchcase(name, pattern) for name in rows) for pattern in ("*corpus*", "*queries*")):
+        return ""
+    return f"{QRELS}train*" if any(fnmatchcase(name, f"{QRELS}train*") for name in judged) else QRELS
 
 
 def _pattern(name: str) -> str:

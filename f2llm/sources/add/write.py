@@ -20,7 +20,7 @@ from f2llm.rows.layout import DELIMITERS, JSON_LINES, SUFFIXES, WORKBOOKS, Flaw,
 from f2llm.rows.reader import sound_rows
 from f2llm.rows.tables import filled_sheets
 from f2llm.sources import hub
-from f2llm.sources.add.files import train_files
+from f2llm.sources.add.files import HELD_OUT, judgements, train_files
 from f2llm.sources.add.guess import Guess, guess
 from f2llm.sources.cache import CACHE
 from f2llm.sources.check import STANZAS, SourceCheck, as_text, check_files, load_source
@@ -91,13 +91,8 @@ def add_source(place: str, *, name: str = "", stanzas: Path = STANZAS) -> AddedS
         raw = Path(work, "raw")
         raw.mkdir()
         origin = _look(place, raw, owner=f"source {name}")
-        with raw_files(raw, [file.name for file in origin.files]) as files:
-            layout, rows, remarks = first_rows(files)
-        try:
-            guessed = guess(rows)
-        except InputError as error:
-            raise InputError(f"{place}: {error}") from None
-        text = stanza_text(name, origin, guessed._replace(options=guessed.options | layout), remarks)
+        guessed, remarks = _guess(origin, raw, place=place)
+        text = stanza_text(name, origin, guessed, remarks)
         draft = Path(work, path.name)
         draft.write_text(text, encoding="utf-8")
         checked = check_files(load_source(str(draft)), origin.files, raw=raw, rows=RECORDS)
@@ -106,6 +101,21 @@ def add_source(place: str, *, name: str = "", stanzas: Path = STANZAS) -> AddedS
     if not origin.whole:
         checked = checked._replace(files=[], complete=False)
     return AddedSource(path, checked, [*origin.remarks, *remarks])
+
+
+def _guess(origin: Origin, raw: Path, *, place: str) -> tuple[Guess, list[str]]:
+    """What the files are for, and how else they could be read."""
+    if qrels := judgements([file.name for file in origin.files]):
+        why = {"task": "files of a corpus, of queries and of judgements, as BEIR has them", "qrels": "by its name"}
+        given = "Given a query, retrieve passages that answer it."
+        return Guess("retrieval", "beir", {"qrels": qrels}, given, "smallest id of a positive", why), []
+    with raw_files(raw, [file.name for file in origin.files]) as files:
+        layout, rows, remarks = first_rows(files)
+    try:
+        guessed = guess(rows)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+    return guessed._replace(options=guessed.options | layout), remarks
 
 
 def as_lines(added: AddedSource) -> str:
@@ -123,7 +133,7 @@ def first_rows(files: Sequence[RawFile]) -> tuple[dict[str, Any], list[Values], 
     """
     place = next((RowFile(file) for file in files if holds_rows(file.name)), None)
     if place is None:
-        names = ", ".join(file.name for file in files[:8]) or "nothing"
+        names = ", ".join(file.name for file in files[:8]) or "an empty folder"
         raise InputError(f"no rows are read of {names}; take files of {', '.join(SUFFIXES)}, or unpack them")
     options: dict[str, Any] = {}
     remarks = []
@@ -191,7 +201,9 @@ def _look(place: str, raw: Path, *, owner: str) -> Origin:
     if not is_database(origin):
         fetch = {"kind": "local", "path": origin.as_posix()}
         files = fetch_files([Fetch(**fetch)], raw, owner=owner)
-        return Origin(fetch, files, place, unknown, [], whole=True)
+        held_out = [file.name for file in files if len(files) > 1 and HELD_OUT.search(file.name)]
+        remarks = [f"All files are read, {', '.join(held_out)} too; name the file of train to leave them out."]
+        return Origin(fetch, files, place, unknown, remarks if held_out else [], whole=True)
     tables = tables_of(origin)
     if not tables:
         raise InputError(f"{place}: the database has no tables")
@@ -217,6 +229,11 @@ def _look_at_hub(repository: str, raw: Path, *, owner: str) -> Origin:
     if not chosen.names:
         names = ", ".join(file.name for file in seen.files[:8])
         raise InputError(f"{owner}: {repository}: no files of rows in it ({names}); take a data set that has them")
+    if judgements([file.name for file in seen.files]):
+        raise InputError(
+            f"{owner}: {repository}: files of a corpus, of queries and of judgements, which heads of files say nothing "
+            "of; write the stanza after config/sources/fiqa.yaml, with the adapter beir"
+        )
     files = [file._replace(pattern=chosen.pattern) for file in seen.files if file.name in chosen.names]
     smallest = min(files, key=lambda file: (file.bytes or 0, file.name))
     # All columns: what the stanza will name is not known yet.

@@ -200,8 +200,36 @@ def test_a_folder_is_read_without_what_lies_beside_its_rows(tmp_path, caplog):
     write_jsonl(tmp_path / "data/a.jsonl")
     (tmp_path / "data/README.md").write_text("# FAQ")
     added = add_source("data", name="faq")
+    assert added.remarks == []
     assert added.checked.counts["queries"] == 30
     assert "passed over, as no rows are read of such files: data/README.md" in caplog.text
+
+
+BEIR = {
+    "corpus.jsonl": '{"_id": "1", "title": "t", "text": "passage"}\n', "queries.jsonl": '{"_id": "q1", "text": "query"}\n',
+    "qrels/train.tsv": "query-id\tcorpus-id\tscore\nq1\t1\t1\n", "qrels/test.tsv": "query-id\tcorpus-id\tscore\n",
+}  # fmt: skip
+
+
+def test_a_benchmark_in_the_layout_of_beir_is_recognised(tmp_path, server):
+    for name, content in BEIR.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text(content)
+    added = add_source("mine")
+    assert added.checked.source.options == {"qrels": "*qrels*train*"}
+    assert added.checked.counts == {"passages": 1, "queries": 1}
+    server.add("datasets/some/bench", {name: content.encode() for name, content in BEIR.items()})
+    with pytest.raises(InputError, match="some/bench: files of a corpus, of queries and of judgements"):
+        add_source("some/bench")
+
+
+def test_of_a_folder_with_a_held_out_part_that_part_is_named(tmp_path):
+    (tmp_path / "data").mkdir()
+    write_jsonl(tmp_path / "data/train.jsonl")
+    write_jsonl(tmp_path / "data/test.jsonl")
+    assert add_source("data").remarks == [
+        "All files are read, data/test.jsonl too; name the file of train to leave them out."
+    ]
 
 
 @pytest.mark.parametrize(
