@@ -1,4 +1,4 @@
-"""F2LLM pipeline. Targets: all (default), fetch, bundle, curate, audit, mine, compare, train, evaluate, report, forms;
+"""F2LLM pipeline. Targets: all (default), probe, fetch, bundle, curate, audit, mine, compare, train, evaluate, report, forms;
 ablate, fetch_benchmark, score_models, submission."""
 
 from snakemake.utils import min_version
@@ -54,6 +54,7 @@ localrules:
     fetch_source,
     fetch_task,
     pack_bundle,
+    probe_sources,
     write_cards,
     write_crate,
 

@@ -19,6 +19,8 @@ VERBS = (
     estimate.add_check,
     estimate.add_estimate,
     jobs.add_status,
+    sources.add_probe_sources,
+    sources.add_add_source,
     sources.add_check_source,
     sources.add_lock,
     sources.add_unbundle,

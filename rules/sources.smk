@@ -11,6 +11,30 @@ rule fetch:
         expand("results/models/{model}/model", model=sorted(ALL_MODELS)),
 
 
+rule probe:
+    input:
+        "results/probe.json",
+
+
+rule probe_sources:
+    output:
+        probe="results/probe.json",
+        lineage="results/lineage/jobs/probe_sources.json",
+    log:
+        "logs/probe_sources.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(500),
+        runtime=growing(60),
+    params:
+        parts=probed_parts(),
+        code=code_digest("probe_sources.py"),
+    script:
+        "../workflow/scripts/probe_sources.py"
+
+
 rule bundle:
     input:
         "results/bundle",

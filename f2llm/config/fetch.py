@@ -1,10 +1,10 @@
 """Which files to fetch, and from where; the meaning of the keys is in workflow/schemas/fetch.schema.yaml."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from f2llm.config.build import plain
+from f2llm.config.build import digest, plain
 from f2llm.config.geometry import Geometry
 from f2llm.config.rights import Licence
 
@@ -18,12 +18,13 @@ class Fetch:
     places have no stanza: a commit on the hub, or a local folder.
     """
 
-    kind: Literal["package", "local", "hub", "http"]
+    kind: Literal["package", "local", "sql", "hub", "http"]
     sha256: str = ""
     package: str = ""
     version: str = ""
     platform: str = ""
     path: str = ""
+    query: str | None = None  # one SELECT, to the database in the file `path`
     repository: str = ""
     repository_type: Literal["dataset", "model"] = "dataset"
     revision: str = ""
@@ -37,6 +38,11 @@ class Fetch:
 def plain_places(places: Iterable[Fetch]) -> list[dict[str, Any]]:
     """Places as plain JSON; a key that is None is left out, so that a new one changes nothing of stanzas without it."""
     return [{key: value for key, value in plain(place).items() if value is not None} for place in places]
+
+
+def reading_key(places: Sequence[Fetch], *, adapter: str = "", options: Mapping[str, Any] | None = None) -> str:
+    """Names what is read: a probe of other places, patterns or options says nothing of it."""
+    return digest([plain_places(places), adapter, options or {}])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.build import digest
-from f2llm.config.fetch import plain_places
+from f2llm.config.fetch import plain_places, reading_key
 from f2llm.config.geometry import Geometry, read_geometry
 from f2llm.config.models import LOCK, Model, known_geometry, model_digest
 from f2llm.config.parts import training_settings
@@ -22,6 +22,7 @@ from f2llm.config.sources import Source
 from f2llm.config.variants import curation_key, mining_key
 from f2llm.models.heads import vector_length
 from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas.probe import PROBE, ProbeRecord, read_probe
 
 # Of the groups of a source that holds rows out (f2llm/records/ids.py: eight of ten go to train).
 TRAIN_SHARE = 0.8
@@ -42,7 +43,9 @@ class SourceRows(NamedTuple):
     passages: int
     query_mb: float
     passage_mb: float
-    how: str  # table: counted on disk | recorded: by an earlier run, exact | about: a guide | stated: by a publication
+    how: (
+        str  # table: on disk | recorded: by a run, exact | probed: by heads | about: a guide | stated: by a publication
+    )
 
     @property
     def text_mb(self) -> float:
@@ -73,6 +76,9 @@ class ExpectedRows:
         self.curation, self.mining = curation_key(run), mining_key(run)
         self._known_digests: dict[str, dict[str, str]] = {}
         self._lock: dict[str, Any] = read_json(lock) if Path(lock).is_file() else {}
+        self._probed: dict[tuple[str, str], ProbeRecord] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # damaged: no reason not to plan
+            self._probed = {(record.kind, record.name): record for record in read_probe(self.results / PROBE)}
 
     def stamps(self, source: Source) -> tuple[int, ...]:
         """Times of change of a source's tables: another value means that its rows have to be counted again."""
@@ -82,9 +88,19 @@ class ExpectedRows:
 
     def normalised(self, source: Source) -> SourceRows | None:
         """Rows of a source as it is read, all splits."""
-        return (
-            on_disk(self.results / "sources" / source.name) or self._recorded("normalised", source) or _stated(source)
-        )
+        known = on_disk(self.results / "sources" / source.name) or self._recorded("normalised", source)
+        if known and known.how != "about":
+            return known
+        return self._probed_rows(source) or known or _stated(source)
+
+    def probed(self, source: Source | Model) -> ProbeRecord | None:
+        """What a probe saw of a source or model, if it was one of the same places, patterns and options."""
+        if isinstance(source, Model):
+            record, key = self._probed.get(("model", source.name)), reading_key((source.fetch,))
+        else:
+            record = self._probed.get(("source", source.name))
+            key = reading_key(source.fetch, adapter=source.adapter, options=source.options)
+        return record if record and record.key == key else None
 
     def curated(self, source: Source) -> SourceRows | None:
         """Training rows of a source, within its caps."""
@@ -102,7 +118,8 @@ class ExpectedRows:
         passages = _within(queries if source.shape == "clustering" else whole.passages, source.max_passages)
         query_mb = whole.query_mb * queries / max(1, whole.queries)
         passage_mb = whole.passage_mb * passages / max(1, whole.passages)
-        return SourceRows(queries, passages, query_mb, passage_mb, "about")
+        how = "probed" if whole.how == "probed" else "about"
+        return SourceRows(queries, passages, query_mb, passage_mb, how)
 
     def tuples(self, source: Source) -> SourceRows | None:
         """Mined tuples of a source, as `queries`."""
@@ -120,7 +137,11 @@ class ExpectedRows:
         queries_then = self._lock.get("curated", {}).get(source.name)
         if recorded and queries_then:
             share = recorded.queries / max(1, queries_then["queries"])
-        return SourceRows(round(curated.queries * share), 0, 0.0, 0.0, "about")
+        tuples = round(curated.queries * share)
+        if curated.how == "probed" and source.expected.queries is not None:
+            # What a publication left out, a probe cannot see.
+            return SourceRows(min(tuples, source.stated_queries), 0, 0.0, 0.0, "probed")
+        return SourceRows(tuples, 0, 0.0, 0.0, "about")
 
     def plan(self) -> TrainingWork | None:
         """What the run's plan counted; None before `plan_run`, and where the plan is of other settings."""
@@ -133,13 +154,13 @@ class ExpectedRows:
     def raw_mb(self, source: Source) -> float | None:
         """Size of a source's files as fetched."""
         entry = self._lock.get("normalised", {}).get(source.name, {})
-        return self._fetched_mb("sources", source.name) or entry.get("raw_mb")
+        return self._fetched_mb("sources", source.name) or self._probed_mb(source) or entry.get("raw_mb")
 
     def model_files_mb(self, model: Model) -> float | None:
         """Size of a model's files as fetched, which stay in the store beside what is made of them."""
         entry = self._lock.get("models", {}).get(model.name, {})
         recorded = entry["files_mb"] if entry.get("digest") == model_digest(model) else None
-        return self._fetched_mb("models", model.name) or recorded
+        return self._fetched_mb("models", model.name) or self._probed_mb(model) or recorded
 
     def geometry(self, model: Model) -> Geometry | None:
         """Shape of a model: stated, of its files, or as recorded."""
@@ -188,6 +209,23 @@ class ExpectedRows:
         with contextlib.suppress(OSError, ValueError):
             return sum(file["bytes"] for file in read_json(self.results / kind / name / "manifest.json")["files"]) / MB
         return None
+
+    def _probed_mb(self, source: Source | Model) -> float | None:
+        record = self.probed(source)
+        return record.bytes / MB if record and record.bytes else None
+
+    def _probed_rows(self, source: Source) -> SourceRows | None:
+        """Rows as a probe saw them; queries that it could not count are those of the publication."""
+        record = self.probed(source)
+        rows = record.rows if record and not record.faults else None
+        if rows is None:
+            return None
+        queries = source.expected.queries if rows.queries is None else rows.queries
+        passages = source.expected.passages if rows.passages is None else rows.passages
+        if queries is None or passages is None:
+            return None
+        sizes = (queries * rows.query_bytes / MB, passages * rows.passage_bytes / MB)
+        return SourceRows(queries, passages, *sizes, "probed")
 
     def _digests(self, source: Source) -> Mapping[str, str]:
         """Digests of what decides the rows of a source, by stage; kept, since many jobs ask for them."""

@@ -26,6 +26,8 @@ def stage_lines(whole: Estimate, *, cores: int) -> list[str]:
     time = _duration(whole.wall_seconds)
     lines.append(f"time         {time} on {cores} idle cores; stated errors of the whole: {stated}")
     lines.append("             there: jobs that have run before; hours: of a thread, or of a GPU for models")
+    if whole.probed:
+        lines.append(f"probed       {', '.join(whole.probed)}: bytes and rows as results/probe.json has them")
     if whole.guessed:
         lines.append(f"a guide only {', '.join(whole.guessed)}: counted with other files or settings")
     if whole.unknown:

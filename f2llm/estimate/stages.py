@@ -58,6 +58,7 @@ class Estimate(NamedTuple):
     stages: tuple[Stage, ...]
     unknown: tuple[str, ...]
     guessed: tuple[str, ...]  # whose rows are a guide: counted under other settings or files
+    probed: tuple[str, ...] = ()  # whose files, and as far as it can tell rows, are those that a probe saw
 
     @property
     def disk_mb(self) -> float:
@@ -147,6 +148,11 @@ def _summed(expected: ExpectedRows, units: Units, *, cores: int) -> Estimate:
         stages=tuple(stages),
         unknown=tuple(name for name, source_rows in rows.items() if source_rows is None),
         guessed=tuple(name for name, source_rows in rows.items() if source_rows and source_rows.how == "about"),
+        probed=tuple(
+            source.name
+            for source in expected.run.sources
+            if expected.probed(source) and getattr(rows[source.name], "how", "") not in ("table", "recorded")
+        ),
     )
 
 

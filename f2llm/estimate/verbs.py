@@ -10,7 +10,6 @@ from f2llm.estimate.rates import GPU_PEAK_TFLOPS, GPU_SHARE
 from f2llm.jobs.verbs import positive
 
 if TYPE_CHECKING:
-    from f2llm.config.fetch import Fetch
     from f2llm.config.run import Run
 
 Verb = Callable[..., argparse.ArgumentParser]  # name, action, text -> the parser of its arguments
@@ -60,6 +59,7 @@ def _estimate(options: argparse.Namespace) -> None:
     from f2llm.jobs.code import ROOT
     from f2llm.jobs.environment import describe_libraries
     from f2llm.jobs.slurm import ask_partitions
+    from f2llm.sources.probe.of_run import probed_run
     from f2llm.sources.reach import reach
 
     run, changed = _runs_of(options.config)
@@ -84,25 +84,11 @@ def _estimate(options: argparse.Namespace) -> None:
         lines.append(changed_line(more, runs=len(changed), cores=machine.cores))
     on_gpus = Sizes(expected, gpu_tflops=tflops)
     print(*lines, *gpu_lines(on_gpus, peak_tflops=options.tflops, share=options.efficiency), sep="\n")
-    places = reach(_orders_of(run), ask=not options.offline)
+    places = reach([(part.owner, part.fetch) for part in probed_run(run)], ask=not options.offline)
     asked = "not asked" if options.offline else "asked"
     print(f"files        {places.stored} places are in the store already, {places.asked} others {asked}")
     check_run(run, stages, machine, lock=ROOT / "requirements.lock", unreachable=places.faults, partitions=partitions)
     print("verdict      this run can work here")
-
-
-def _orders_of(run: "Run") -> "list[tuple[str, tuple[Fetch, ...]]]":
-    """Everything that a run fetches: name and places of its sources, models and tasks."""
-    from f2llm.config.fetch import Fetch
-
-    models = {model.name: model for model in (run.backbone, run.retriever, *run.scored_models)}
-    orders = [(f"source {source.name}", source.fetch) for source in run.stanzas]
-    orders += [(f"model {name}", (model.fetch,)) for name, model in models.items()]
-    for task in run.benchmark.tasks:
-        if (mteb := task.mteb) and run.evaluate.tier in task.tiers:
-            fetch = Fetch(kind="hub", repository=mteb.repository, revision=mteb.revision, files=mteb.files)
-            orders.append((f"task {task.name}", (fetch,)))
-    return orders
 
 
 def _runs_of(config: str) -> "tuple[Run, tuple[Run, ...]]":

@@ -45,6 +45,16 @@ class Entry(NamedTuple):
     sha256: str
 
 
+class Repository(NamedTuple):
+    """What the hub says of a repository at a commit, without its files."""
+
+    name: str  # "owner/name" of today; another than that of the stanza where it has moved
+    commit: str
+    gated: bool
+    disabled: bool
+    licence: str  # of its card; "" where that states none
+
+
 def pin_key(fetch: Fetch) -> str:
     """How the lock file names a repository: "datasets/owner/name@branch-or-commit"."""
     return f"{fetch.repository_type}s/{fetch.repository}@{fetch.revision or fetch.branch or MAIN}"
@@ -71,6 +81,76 @@ def hub_files(fetch: Fetch, *, owner: str) -> tuple[str, list[Stored]]:
         hashes = {file.name: file.sha256 for file in stored}
         pins.record_repository(pin_key(fetch), revision=commit, files=hashes, owner=owner)
         return commit, stored
+
+
+def repository(fetch: Fetch, *, revision: str, owner: str) -> Repository:
+    """What the hub says of a repository at a commit or branch.
+
+    Raises:
+        InputError: there is none, or no such commit or branch, or no access.
+    """
+    where = f"{owner}: {fetch.repository}"
+    said = _ask_hub(
+        # Not all that it could say: a repository of thousands of files would list them.
+        lambda api: api.repo_info(
+            fetch.repository, repo_type=fetch.repository_type, revision=revision,
+            expand=["sha", "gated", "disabled", "cardData"],
+        ),
+        fetch,
+        owner=owner,
+        what=where if revision in (fetch.branch, MAIN) else f"{where}@{revision}",
+    )  # fmt: skip
+    card = said.card_data.to_dict() if said.card_data else {}
+    licences = card.get("license") or []
+    listed = [licences] if isinstance(licences, str) else licences
+    return Repository(said.id, said.sha, bool(said.gated), bool(said.disabled), ", ".join(map(str, listed)))
+
+
+def wanted_revision(fetch: Fetch) -> str:
+    """The commit of a place: pinned or locked; else the branch whose commit of today counts."""
+    return fetch.revision or pins.revision(pin_key(fetch)) or fetch.branch or MAIN
+
+
+def denied(about: Repository, fetch: Fetch, *, owner: str) -> list[str]:
+    """Why the files of a repository cannot be had by this user, although it is there."""
+    where = f"{owner}: {fetch.repository}"
+    faults = [f"{where}: {DISABLED}"] if about.disabled else []
+    if about.gated and not token():  # only its files would say so
+        faults.append(f"{where}: {gated(has_token=False)}")
+    return faults
+
+
+def renamed(about: Repository, fetch: Fetch) -> str:
+    """What to do where a repository has another name today; "" where it has not."""
+    if about.name == fetch.repository:
+        return ""
+    return (
+        f"the repository is called {about.name} now; name it so in the stanza: its old name may be given to another one"
+    )
+
+
+def listed_files(fetch: Fetch, *, commit: str, owner: str) -> list[Entry]:
+    """The files of a repository at a commit that the stanza names, as the hub lists them.
+
+    Raises:
+        InputError: a pattern of the stanza matches none.
+    """
+    store = _store_of(fetch)
+    with locked(store / ".lock"):
+        return _matching(_listing(fetch, store / commit, commit=commit, owner=owner), fetch, owner=owner)
+
+
+def is_stored(fetch: Fetch, entry: Entry, *, commit: str) -> bool:
+    """Whether a file lies in the store already, in its size."""
+    path = _store_of(fetch) / commit / "files" / entry.path
+    return path.is_file() and path.stat().st_size == entry.bytes
+
+
+def url_of(fetch: Fetch, path: str, *, commit: str) -> str:
+    """The address of a file at a commit."""
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(fetch.repository, path, repo_type=fetch.repository_type, revision=commit, endpoint=endpoint())
 
 
 def missing_offline(fetch: Fetch, *, owner: str) -> list[str]:
@@ -100,36 +180,25 @@ def _commit_now(fetch: Fetch, store: Path, *, commit: str, owner: str) -> str:
         InputError: no such repository, branch or commit, no access, or the repository is gated or disabled.
     """
     wanted, where = commit or fetch.branch or MAIN, f"{owner}: {fetch.repository}"
-    info = _ask_hub(
-        lambda api: api.repo_info(fetch.repository, repo_type=fetch.repository_type, revision=wanted),
-        fetch,
-        owner=owner,
-        what=f"{where}@{commit}" if commit else where,
-    )
-    if info.disabled:
-        raise InputError(f"{where}: {DISABLED}")
-    if info.gated and not token():  # only its files would say so
-        raise InputError(f"{where}: {gated(has_token=False)}")
-    if info.id != fetch.repository:
-        logger.warning(
-            "%s: the repository is called %s now; name it so in the stanza: its old name may be given to another one",
-            where,
-            info.id,
-        )
+    info = repository(fetch, revision=wanted, owner=owner)
+    if faults := denied(info, fetch, owner=owner):
+        raise InputError(faults)
+    if new_name := renamed(info, fetch):
+        logger.warning("%s: %s", where, new_name)
     if commit:
         return commit
-    logger.info("%s: %s is %s now, which is locked", where, wanted, info.sha)
+    logger.info("%s: %s is %s now, which is locked", where, wanted, info.commit)
     # A probe lists without locking, and so does a fetch that fails.
     listed = max(store.glob(f"*/{LISTING}"), key=lambda path: path.stat().st_mtime, default=None)
-    if listed and not (store / info.sha).is_dir():
+    if listed and not (store / info.commit).is_dir():
         logger.warning(
             "%s: %s has changed since it was last listed: it was %s, it is %s now; look whether the stanza still fits",
             where,
             wanted,
             listed.parent.name,
-            info.sha,
+            info.commit,
         )
-    return info.sha
+    return info.commit
 
 
 def _listing(fetch: Fetch, folder: Path, *, commit: str, owner: str) -> list[Entry]:
@@ -218,15 +287,10 @@ def _fetch_verified(fetch: Fetch, entry: Entry, folder: Path, *, commit: str, ow
 
 def _download(fetch: Fetch, entry: Entry, partial: web.PartialFile, *, commit: str, owner: str, what: str) -> str:
     """Download what is missing of the file, in one go, and return its sha256."""
-    from huggingface_hub import hf_hub_url
-
-    url = hf_hub_url(
-        fetch.repository, entry.path, repo_type=fetch.repository_type, revision=commit, endpoint=endpoint()
-    )
     try:
-        web.download(url, partial, resume=True, token=token())
+        web.download(url_of(fetch, entry.path, commit=commit), partial, resume=True, token=token())
     except Refused as error:
-        raise _refusal(error.status, error.headers, fetch, owner=owner, what=what) from error
+        raise refused(error.status, error.headers, fetch, owner=owner, what=what) from error
     fault, sha256 = _difference(partial.path, entry)
     if fault:
         partial.clear()
@@ -289,10 +353,11 @@ def _failure_of(error: Exception, fetch: Fetch, *, owner: str, what: str) -> Exc
         return Passing(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     if response.status_code in PASSING_STATUS:
         return Passing(f"HTTP {response.status_code}", wait=retry_after(response.headers.get("Retry-After")))
-    return _refusal(response.status_code, response.headers, fetch, owner=owner, what=what)
+    return refused(response.status_code, response.headers, fetch, owner=owner, what=what)
 
 
-def _refusal(status: int, headers: Mapping[str, str], fetch: Fetch, *, owner: str, what: str) -> InputError:
+def refused(status: int, headers: Mapping[str, str], fetch: Fetch, *, owner: str, what: str) -> InputError:
+    """What it means that the hub refuses a question or a file of a place."""
     answer = Answer(status, headers.get("X-Error-Code", ""), headers.get("X-Error-Message", ""))
     locked = "" if fetch.revision else pins.revision(pin_key(fetch))
     return refusal(answer, fetch, owner=owner, what=what, locked=locked, has_token=bool(token()))

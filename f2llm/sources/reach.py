@@ -20,7 +20,12 @@ AT_ONCE = 16
 TOLERATED = (405, 416, 429)
 
 
-Reply = tuple[str, str]  # how a place answered: its URL or host, and the fault ("" if there is none)
+class Reply(NamedTuple):
+    """How a place answered: its URL or host, the fault ("" if there is none), and whether a server was there."""
+
+    where: str
+    fault: str
+    answers: bool = True
 
 
 class Reach(NamedTuple):
@@ -40,7 +45,7 @@ def reach(orders: Sequence[tuple[str, Sequence[Fetch]]], *, ask: bool = True) ->
     questions, stored, faults = {}, 0, []
     for owner, places in orders:
         for fetch in places:
-            if fetch.kind == "local":
+            if fetch.kind in ("local", "sql"):
                 stored += 1
                 if not local_files(fetch.path):
                     faults.append(f"{owner}: {fetch.path} is not there; put it there or correct `path`")
@@ -50,7 +55,7 @@ def reach(orders: Sequence[tuple[str, Sequence[Fetch]]], *, ask: bool = True) ->
                 questions.setdefault(_question_key(fetch), (owner, fetch))
     if ask and questions:
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            replies = threads.map(_reply_of, [fetch for _, fetch in questions.values()])
+            replies = threads.map(reply_of, [fetch for _, fetch in questions.values()])
             faults += _grouped_faults(zip((owner for owner, _ in questions.values()), replies, strict=True))
     return Reach(stored, len(questions), tuple(faults))
 
@@ -59,7 +64,7 @@ def _grouped_faults(replies: Iterable[tuple[str, Reply]]) -> list[str]:
     """One line a place and fault: a host that is down is reported once, not for sixty sources."""
     owners: dict[tuple[str, str], list[str]] = {}
     for owner, reply in replies:
-        owners.setdefault(reply, []).append(owner)
+        owners.setdefault((reply.where, reply.fault), []).append(owner)
     return [f"{', '.join(names)}: {where}: {fault}" for (where, fault), names in owners.items() if fault]
 
 
@@ -76,12 +81,13 @@ def _question_key(fetch: Fetch) -> str:
     return hub.pin_key(fetch) if fetch.kind == "hub" else fetch.url
 
 
-def _reply_of(fetch: Fetch) -> Reply:
+def reply_of(fetch: Fetch) -> Reply:
+    """How the place answers to one short question; a URL that does not may have a mirror that does."""
     if fetch.kind == "package":
         code, output = run_pip(["index", "versions", fetch.package, "--disable-pip-version-check"])
         last = " ".join(output.strip().splitlines()[-1:])
         fault = f"does not have {fetch.package}, or does not answer ({last}); check pip's settings"
-        return "the package index", fault if code else ""
+        return Reply("the package index", fault if code else "")
     if fetch.kind == "hub":
         revision = quote(fetch.revision or fetch.branch or hub.MAIN, safe="")
         urls = [f"{hub.endpoint()}/api/{fetch.repository_type}s/{fetch.repository}/revision/{revision}"]
@@ -89,7 +95,7 @@ def _reply_of(fetch: Fetch) -> Reply:
     else:
         urls, advice = [fetch.url, *fetch.mirrors], "correct `url`, or add a mirror"
     replies = [_request_head(url, advice=advice) for url in urls]
-    return next((reply for reply in replies if not reply[1]), replies[0])
+    return next((reply for reply in replies if not reply.fault), replies[0])
 
 
 def _request_head(url: str, *, advice: str) -> Reply:
@@ -97,9 +103,10 @@ def _request_head(url: str, *, advice: str) -> Reply:
     if hub.token() and url.startswith(f"{hub.endpoint()}/"):
         request.add_unredirected_header("Authorization", f"Bearer {hub.token()}")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            return url, ""
+        with web.open_url(request, timeout=TIMEOUT_SECONDS):
+            return Reply(url, "")
     except urllib.error.HTTPError as error:
-        return url, "" if error.code in TOLERATED else f"answers {error.code}; {advice}"
+        return Reply(url, "" if error.code in TOLERATED else f"answers {error.code}; {advice}")
     except (OSError, ValueError) as error:
-        return urlsplit(url).netloc, f"does not answer ({getattr(error, 'reason', error)}); {advice}"
+        fault = f"does not answer ({getattr(error, 'reason', error)}); {advice}"
+        return Reply(urlsplit(url).netloc, fault, answers=False)

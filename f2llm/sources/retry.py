@@ -35,24 +35,25 @@ class Refused(Exception):
         self.status, self.headers = status, headers
 
 
-def retried(action: Callable[[], Result], *, what: str) -> Result:
-    """Result of `action`, which is called again, after growing waits, while it raises `Passing`.
+def retried(action: Callable[[], Result], *, what: str, tries: int | None = None) -> Result:
+    """Result of `action`, called again after growing waits while it raises `Passing`: TRIES times, or `tries`.
 
     Raises:
         InputError: all tries failed; `what` ("source icd_term: https://...") says what was tried.
     """
-    for attempt in range(1, TRIES + 1):
+    tries = tries or TRIES
+    for attempt in range(1, tries + 1):
         try:
             return action()
         except Passing as failure:
-            if attempt == TRIES:
+            if attempt == tries:
                 raise InputError(
-                    f"{what}: {failure} ({TRIES} tries); check the network, then run the same command again: "
+                    f"{what}: {failure} ({tries} tries); check the network, then run the same command again: "
                     "it goes on where it stopped"
                 ) from failure
             wait = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if failure.wait is None else failure.wait
             wait = min(max(wait, 0.0), MOST_WAIT_SECONDS)
-            logger.warning("%s: %s; try %d of %d in %.0f s", what, failure, attempt + 1, TRIES, wait)
+            logger.warning("%s: %s; try %d of %d in %.0f s", what, failure, attempt + 1, tries, wait)
             time.sleep(wait)
     raise AssertionError("unreachable")
 

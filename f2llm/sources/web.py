@@ -1,5 +1,6 @@
 """Download files from URLs: resume where a download stopped, try again, fall back to mirrors, check the sha256."""
 
+import contextlib
 import errno
 import hashlib
 import http.client
@@ -7,6 +8,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -102,27 +104,79 @@ def download(url: str, partial: PartialFile, *, resume: bool, token: str = "") -
     partial.path.parent.mkdir(parents=True, exist_ok=True)
     stored_bytes = partial.path.stat().st_size if partial.path.is_file() else 0
     tag = partial.tag.read_text(encoding="utf-8") if partial.tag.is_file() else ""
-    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
+    headers = {}
+    if stored_bytes and (resume or tag):
+        headers["Range"] = f"bytes={stored_bytes}-"
+        if tag:  # the server then sends the rest of this version, or the whole of another one
+            headers["If-Range"] = tag
+    try:
+        with _answer(url, token=token, headers=headers) as answer:
+            _append_body(answer, partial, stored_bytes=stored_bytes)
+    except Refused as error:
+        if error.status != _RANGE_NOT_SATISFIABLE:
+            raise
+        partial.clear()  # more is here than the file has: begin anew
+        raise Passing(str(error)) from error
+
+
+class Part(NamedTuple):
+    """Some bytes of a file, and how many the whole has; None where the server does not say."""
+
+    content: bytes
+    of_bytes: int | None
+
+
+def read_range(url: str, *, first: int, count: int, token: str = "") -> Part:
+    """The `count` bytes of a file from the byte `first` on, or as many as there are.
+
+    Never more is read, whatever the server sends: one that knows no ranges sends the whole file, whose beginning is
+    as good. `token` goes where that of `download` goes.
+
+    Raises:
+        NoRanges: the server sends the beginning of the file when bytes behind it are asked for.
+        Passing, Refused: as `download`.
+    """
+    with _answer(url, token=token, headers={"Range": f"bytes={first}-{first + count - 1}"}) as answer:
+        if answer.headers.get_content_type() in HTML:
+            raise Passing("a web page came instead of the file")
+        whole = answer.headers.get("Content-Length", "")
+        if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+            whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        elif first:
+            raise NoRanges(url)
+        content = b""
+        while len(content) < count and (block := answer.read(count - len(content))):
+            content += block
+    return Part(content, int(whole) if whole.isdigit() else None)
+
+
+class NoRanges(Exception):
+    """A server sends files from their beginning only."""
+
+
+@contextlib.contextmanager
+def _answer(url: str, *, token: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
+    """Yield the answer to a GET request; what it raises, and what reading it raises, as `Passing` or `Refused`."""
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT, **headers})
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
-    if stored_bytes and (resume or tag):
-        request.add_header("Range", f"bytes={stored_bytes}-")
-        if tag:  # the server then sends the rest of this version, or the whole of another one
-            request.add_header("If-Range", tag)
     try:
-        with urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_SECONDS) as answer:
-            _append_body(answer, partial, stored_bytes=stored_bytes)
+        with open_url(request, timeout=TIMEOUT_SECONDS) as answer:
+            yield answer
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == _RANGE_NOT_SATISFIABLE:  # more is here than the file has: begin anew
-                partial.clear()
-            elif error.code not in PASSING_STATUS:
+            if error.code not in PASSING_STATUS:
                 raise Refused(error.code, error.headers) from error
             raise Passing(f"HTTP {error.code}", wait=retry_after(error.headers.get("Retry-After"))) from error
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         raise Passing(f"{type(error).__name__}: {error}") from error
+
+
+def open_url(request: urllib.request.Request, *, timeout: float) -> http.client.HTTPResponse:
+    """The answer to a request, redirects followed: a question for the head of a file stays one."""
+    return urllib.request.build_opener(_Redirects).open(request, timeout=timeout)
 
 
 def _append_body(answer: http.client.HTTPResponse, partial: PartialFile, *, stored_bytes: int) -> None:
@@ -186,6 +240,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:  # noqa: ANN401
         redirected = super().redirect_request(req, *answer)
         token = req.unredirected_hdrs.get("Authorization")
-        if redirected is not None and token and urlsplit(redirected.full_url)[:2] == urlsplit(req.full_url)[:2]:
-            redirected.add_unredirected_header("Authorization", token)
+        if redirected is not None:
+            redirected.method = req.get_method()
+            if token and urlsplit(redirected.full_url)[:2] == urlsplit(req.full_url)[:2]:
+                redirected.add_unredirected_header("Authorization", token)
         return redirected

@@ -4,6 +4,7 @@ from f2llm.config.build import part
 from f2llm.config.exclusions import of_source
 from f2llm.config.fetch import FetchedModel, Order, plain_places
 from f2llm.config.geometry import weights
+from f2llm.sources.probe.of_run import probed_run
 from f2llm.rows.files import local_files
 from f2llm.sources.pins import PINS
 
@@ -19,6 +20,11 @@ def fetch_stanza(wildcards):
     """The part of a stanza that decides the fetched files: a change of the rest fetches nothing."""
     stanza = STANZAS[wildcards.source]
     return part(stanza, Order) | {"fetch": plain_places(stanza.fetch)}
+
+
+def probed_parts():
+    """What a probe is given of all that the run fetches."""
+    return [plain(probed) for probed in probed_run(RUN)]
 
 
 def reading_stanza(wildcards):

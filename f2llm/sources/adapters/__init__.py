@@ -36,6 +36,11 @@ def adapter_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
+def reads_rows(adapter: str) -> bool:
+    """Whether an adapter gets the rows of the files, and not the files."""
+    return _function(adapter).args.args[0].arg == "rows"
+
+
 class Adapted(Protocol):
     """The part of a source's stanza that names its adapter."""
 
@@ -60,9 +65,9 @@ class Reader:
         if faults := _faults(name, adapter, options):
             raise InputError(faults)
         self._files, self._name, self._adapter = files, name, adapter
-        layout = {option: value for option, value in options.items() if _reads_rows(adapter) and option in LAYOUT}
+        layout = {option: value for option, value in options.items() if reads_rows(adapter) and option in LAYOUT}
         self._options = {option: value for option, value in options.items() if option not in layout}
-        self._rows = RawRows(files, RowLayout(**layout)) if _reads_rows(adapter) else None
+        self._rows = RawRows(files, RowLayout(**layout)) if reads_rows(adapter) else None
 
     def __iter__(self) -> Iterator[Record]:
         """Yield what the adapter yields."""
@@ -134,7 +139,7 @@ def _misread(value: object, *, place: str, kinds: frozenset[type]) -> Iterator[t
 
 def _kinds(adapter: str, option: str) -> frozenset[type]:
     """The types besides text that an option takes, by its annotation; `only` also whole numbers for text."""
-    if option in LAYOUT and _reads_rows(adapter):
+    if option in LAYOUT and reads_rows(adapter):
         annotation = next(field.type for field in dataclasses.fields(RowLayout) if field.name == option)
         words = set(re.findall(r"\w+", getattr(annotation, "__name__", str(annotation))))
     else:
@@ -149,11 +154,7 @@ def _keywords(adapter: str) -> tuple[list[str], list[str]]:
     arguments = _function(adapter).args
     names = [argument.arg for argument in arguments.kwonlyargs]
     needed = [name for name, default in zip(names, arguments.kw_defaults, strict=True) if default is None]
-    return needed, [*names, *LAYOUT] if _reads_rows(adapter) else names
-
-
-def _reads_rows(adapter: str) -> bool:
-    return _function(adapter).args.args[0].arg == "rows"
+    return needed, [*names, *LAYOUT] if reads_rows(adapter) else names
 
 
 @functools.cache

@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from f2llm.config.fetch import reading_key
 from f2llm.config.load import load_run_file
 from f2llm.estimate.counts import ExpectedRows, on_disk
 from f2llm.records.files import read_json, write_json
+from f2llm.records.schemas.probe import ProbedPlace, ProbedRows, ProbeRecord, write_probe
 
 ROOT = Path(__file__).parents[3]
 RUN = load_run_file(ROOT / "config" / "config.yaml")
@@ -124,3 +126,44 @@ def test_a_table_that_is_made_meanwhile_is_seen(finished, tmp_path):
     before = sizes.cost("curate_source", {"source": "news"})
     write(tmp_path / "new/sources/news", passages=40, queries=30)
     assert not before.known and sizes.cost("curate_source", {"source": "news"}).known
+
+
+SQUAD, FEVER = (next(source for source in PAPER.sources if source.name == name) for name in ("squad", "fever"))
+
+
+def probed(folder, source, rows, **key):
+    name = reading_key(source.fetch, **{"adapter": source.adapter, "options": source.options} | key)
+    place = ProbedPlace("datasets/x@main", "0" * 40, 2, 16_300_000, 0)
+    write_probe(
+        folder / "probe.json", [ProbeRecord("source", source.name, name, "2026-11-30", (place,), rows, {}, 9, (), ())]
+    )
+    return ExpectedRows(PAPER, results=folder, lock=folder / "none.json")
+
+
+def test_a_probe_tells_bytes_and_rows_and_the_publication_what_is_left_out_later(tmp_path):
+    counts = probed(tmp_path, SQUAD, ProbedRows(200_000, True, 200_000, 20_000, 60.0, 700.0))
+    assert counts.normalised(SQUAD) == (200_000, 20_000, 12.0, 14.0, "probed")
+    assert counts.raw_mb(SQUAD) == 16.3
+    assert counts.curated(SQUAD).how == "probed"
+    assert counts.tuples(SQUAD)[0] == SQUAD.expected.queries == 89_509
+
+
+def test_queries_that_a_probe_could_not_count_are_those_of_the_publication(tmp_path):
+    counts = probed(tmp_path, FEVER, ProbedRows(5_600_000, False, None, 5_400_000, 0.0, 500.0))
+    assert counts.normalised(FEVER)[:2] == (FEVER.expected.queries, 5_400_000)
+
+
+def test_a_probe_without_rows_tells_bytes_alone(tmp_path):
+    counts = probed(tmp_path, SQUAD, None)
+    assert (counts.normalised(SQUAD).how, counts.raw_mb(SQUAD)) == ("stated", 16.3)
+
+
+@pytest.mark.parametrize("other", [{"adapter": "nli"}, {"options": {"query": "x"}}])
+def test_a_probe_of_other_options_says_nothing(tmp_path, other):
+    counts = probed(tmp_path, SQUAD, ProbedRows(98_169, True, 98_000, 20_000, 60.0, 700.0), **other)
+    assert (counts.normalised(SQUAD).how, counts.raw_mb(SQUAD)) == ("stated", None)
+
+
+def test_a_damaged_probe_does_not_stop_planning(tmp_path):
+    (tmp_path / "probe.json").write_text('{"format": 1, "probed": [{}]}')
+    assert ExpectedRows(PAPER, results=tmp_path).raw_mb(SQUAD) is None

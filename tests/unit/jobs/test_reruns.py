@@ -28,7 +28,9 @@ EDITS = {
     "a key of a benchmark": ("f2llm/config/benchmarks.py", TASKS | SCORES),
     "a key of evaluate": ("f2llm/config/evaluate.py", {"check_gate"}),
     "a key of a candidate": ("f2llm/config/candidates.py", SCORES - {"compare_changes"}),
-    "a key of fetching": ("f2llm/config/fetch.py", {"fetch_source", "pack_bundle", "prepare_model"}),
+    "a key of fetching": (
+        "f2llm/config/fetch.py", {"fetch_source", "pack_bundle", "prepare_model", "probe_sources"}
+    ),
     "a key of a source's stanza that no job is given": ("f2llm/config/sources.py", NOTHING),
     "a key of a model's stanza that no job is given": ("f2llm/config/models.py", NOTHING),
     "a check of the config": ("f2llm/config/faults.py", NOTHING),
@@ -45,13 +47,16 @@ EDITS = {
     "an estimate": ("f2llm/estimate/sizing.py", {"estimate_run"}),
     "a question of lineage": ("f2llm/lineage/trace/backward.py", NOTHING),
     "a format of rows": (
-        "f2llm/rows/delimited.py", {f"normalise:{name}" for name in ADAPTERS} | {"audit_folder", "build_local_task"}
+        "f2llm/rows/delimited.py",
+        {f"normalise:{name}" for name in ADAPTERS} | {"audit_folder", "build_local_task", "probe_sources"},
     ),
     "which files of a folder are data": (
         "f2llm/rows/files.py",
         {f"normalise:{name}" for name in ADAPTERS}
-        | {"audit_folder", "build_local_task", "fetch_source", "pack_bundle", "prepare_model"},
+        | {"audit_folder", "build_local_task", "fetch_source", "pack_bundle", "prepare_model", "probe_sources"},
     ),
+    "what a probe is given": ("f2llm/sources/probe/part.py", {"probe_sources"}),
+    "what a probe says": ("f2llm/sources/probe/verdict.py", {"probe_sources"}),
     "an adapter": ("f2llm/sources/adapters/beir.py", {"normalise:beir"}),
 }  # fmt: skip
 WITHOUT_RESULT = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "f2llm/jobs").glob("*.py"))

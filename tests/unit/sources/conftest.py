@@ -16,7 +16,7 @@ from f2llm.records.tables import read_table
 from f2llm.sources import packages, retry
 from f2llm.sources.normalise import Reading, normalise_source
 
-for NAME in ("hub_listings", "stub_server"):
+for NAME in ("hub_listings", "stub_server", "listed_hub"):
     SPEC = importlib.util.spec_from_file_location(NAME, Path(__file__).with_name(f"{NAME}.py"))
     sys.modules[NAME] = importlib.util.module_from_spec(SPEC)
     SPEC.loader.exec_module(sys.modules[NAME])

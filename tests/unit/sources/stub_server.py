@@ -20,7 +20,7 @@ def commit_of(files):
 
 
 class Fault(NamedTuple):
-    kind: str  # a status, or reset | truncate | short | flip | html | slow | wrong_commit
+    kind: str  # a status, or reset | truncate | short | flip | html | slow | whole | wrong_commit
     pattern: str = r"^GET .*/(resolve|files)/"  # of "METHOD path"
     times: int = 1_000
     argument: str = ""
@@ -160,13 +160,13 @@ class Handler(BaseHTTPRequestHandler):
             content = content[: len(content) // 2]
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         same = self.headers.get("If-Range") in (None, headers.get("ETag"))
-        status, start = 200, 0
-        if wanted and same:
+        status, start, end = 200, 0, len(content)
+        if wanted and same and not self.fault(line, {"whole"}):
             if int(wanted[1]) >= len(content):
                 return self.answer(416, b"")
-            status, start = 206, int(wanted[1])
-            headers = {**headers, "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-        part = content[start:]
+            status, start, end = 206, int(wanted[1]), min(end, int(wanted[2] or end - 1) + 1)
+            headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(content)}"}
+        part = content[start:end]
         cut = self.command == "GET" and self.fault(line, {"truncate"})
         return self.answer(status, part, headers, send=part[: len(part) // 2] if cut else part)
 

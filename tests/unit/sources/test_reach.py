@@ -86,3 +86,9 @@ def test_a_token_goes_to_the_hub_alone(served, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secret")
     reach([("source a", [hub()]), ("source b", [web("http://127.0.0.1:9/x")])])
     assert [path for path in served.authorised if path.startswith("/api/datasets/toy/rows")]
+
+
+def test_a_question_for_the_head_of_a_file_stays_one_when_it_is_redirected(served):
+    served.redirects["/old.jsonl"] = f"{served.url}/files/rows.jsonl"
+    assert reach([("source a", [web(f"{served.url}/old.jsonl")])]).faults == ()
+    assert served.log == ["HEAD /old.jsonl", "HEAD /files/rows.jsonl"]

@@ -1,0 +1,1 @@
+"""Prove the places of sources, models and tasks before a file is downloaded whole."""
