@@ -8,6 +8,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -216,7 +217,7 @@ def test_rows_that_take_too_many_bytes_leave_the_columns_to_be_judged(rows):
     rows.add("datasets/toy/rows", {"train.parquet": large})
     record = probed(hub("*.parquet"))
     assert (record.faults, record.rows) == ((), None)
-    assert record.remarks == ("rows were not seen, the columns alone: the first ones take too many bytes",)
+    assert record.remarks == ("the first rows take too many bytes: of Parquet the columns were judged alone",)
     assert record.read_bytes < 1_250_000
     [fault] = probed(hub("*.parquet"), options={"positive": "answer"}).faults
     assert "there is no column 'answer'; it has 'query', 'positive'" in fault
@@ -246,6 +247,27 @@ def test_rows_that_give_no_record_are_a_fault_with_the_reasons(rows):
     assert (
         fault == "source toy: no record in the rows that were seen: 'positive.text' is empty (3); correct the options"
     )
+
+
+def test_files_without_rows_are_a_fault(rows):
+    rows.add(
+        "datasets/toy/rows",
+        {"train.parquet": parquet(query=pa.array([], pa.string()), positive=pa.array([], pa.string()))},
+    )
+    assert "no record in the rows that were seen: there are none" in probed(hub("*.parquet")).faults[0]
+
+
+def test_a_small_workbook_is_read_whole_and_a_large_one_not(rows):
+    book, written = openpyxl.Workbook(), io.BytesIO()
+    for row in (("query", "positive"), ("q1", "p1"), ("q2", "p2")):
+        book.active.append(row)
+    book.save(written)
+    rows.add("datasets/toy/rows", {"train.xlsx": written.getvalue()})
+    assert probed(hub("*.xlsx")).rows[:4] == (2, True, 2, 2)
+    rows.add("datasets/toy/rows", {"train.xlsx": written.getvalue() + bytes(300_000)})
+    record = probed(hub("*.xlsx"))
+    assert record.faults == ()
+    assert record.remarks[0] == "train.xlsx: no whole row lies in its first 262,144 bytes"
 
 
 def test_an_adapter_of_another_task_is_a_fault(rows):
