@@ -61,7 +61,8 @@ def _licences(run: ReportedRun) -> list[tuple]:
             manifest: Mapping[str, Any] = {}
             with run.gaps.noting(f"{source.name}, files"):
                 manifest = read_json(layout.source(source.name) / "manifest.json")
-            rows.append(_row(use, source, tuples=tuples.get(source.name), files=_files(manifest)))
+            files = f"{_files(manifest)}{_choice(source)}"
+            rows.append(_row(use, source, tuples=tuples.get(source.name), files=files))
     for use, model in (("backbone", layout.backbone), ("retriever", layout.retriever)):
         place = withheld(model.fetch.package or model.fetch.repository or model.fetch.url or model.fetch.path)
         digest = model.fetch.sha256 or model.fetch.revision
@@ -83,6 +84,11 @@ def _files(manifest: Mapping[str, Any]) -> str:
     files = manifest.get("files", [])
     named = [f"{withheld(file['name'])} ({file['sha256'][:12]})" for file in files[:FILES_NAMED]]
     return ", ".join(named) + (f" and {len(files) - FILES_NAMED} more" if len(files) > FILES_NAMED else "")
+
+
+def _choice(source: Source) -> str:
+    chosen = sum(place.shards or 0 for place in source.fetch)
+    return f"; {chosen} files chosen by a hash of their names (`shards`)" if chosen else ""
 
 
 def licences_section(run: ReportedRun) -> Section:

@@ -373,3 +373,15 @@ def test_a_section_is_one_file_with_one_function_and_one_template_of_its_name():
     for name, build_section in SECTIONS.items():
         where = (build_section.__module__, build_section.__name__)
         assert where == (f"f2llm.report.sections.{name}", f"{name}_section")
+
+
+def test_a_choice_of_shards_is_said_where_the_files_of_a_source_are_listed(results_writer, tmp_path):
+    results = results_writer(tmp_path)
+    content = read_json(results / "runs/toyrun/run.json")
+    place = {"kind": "hub", "repository": "toy/rows", "shards": 4}
+    content["settings"]["sources"][0]["fetch"] = [place]
+    write_json(results / "runs/toyrun/run.json", content)
+    build(results)
+    files = {row["name"]: row["files"] for row in rows(results, "licences")}
+    assert files["toy"] == "toy.jsonl (aaaaaaaaaaaa); 4 files chosen by a hash of their names (`shards`)"
+    assert "shards" not in files["base"]

@@ -15,6 +15,7 @@ import pytest
 from f2llm.errors import InputError
 from f2llm.rows import archives, json_rows
 from f2llm.rows.layout import TOO_SHORT
+from f2llm.rows.reader import NOT_FIRST, NOT_SELECTED
 
 ROWS = [{"query": "q\u2028", "positive": ["p"]}, {"query": 'r "s"\n', "positive": []}]
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
@@ -166,6 +167,30 @@ def test_rows_that_are_lists_get_the_names_of_the_option_columns(write, read_nee
     assert left_out == [(TOO_SHORT, 1)]
     with pytest.raises(InputError, match=r"line 1: 2 fields for the only column 'a'"):
         read_needed(path, "a", columns=["a"])
+
+
+def test_of_rows_with_one_text_in_the_distinct_column_the_first_counts_and_the_others_are_counted(write, read_needed):
+    rows = [
+        '{"id": 1, "a": "x"}',
+        '{"id": "1", "a": "y"}',
+        '{"id": "", "a": "z"}',
+        '{"id": null, "a": "z"}',
+        '{"id": "2", "a": "x"}',
+    ]
+    values, left_out = read_needed(write("a.jsonl", "\n".join(rows)), "a", distinct="id")
+    assert [row["a"] for row in values] == ["x", "z", "z", "x"]
+    assert left_out == [(NOT_FIRST, 1)]
+
+
+def test_a_row_that_is_left_out_for_another_reason_is_not_the_first_of_its_text(write, read_needed):
+    path = write("a.jsonl", '{"id": "1", "lang": "de"}\n{"id": "1", "lang": "en"}\n')
+    values, left_out = read_needed(path, "lang", distinct="id", only={"lang": ["en"]})
+    assert (values, left_out) == ([{"id": "1", "lang": "en"}], [(NOT_SELECTED, 1)])
+
+
+def test_the_distinct_column_must_be_there(write, read_needed):
+    with pytest.raises(InputError, match=r"there is no column 'doi'; it has 'id'"):
+        read_needed(write("a.jsonl", '{"id": "1"}'), "id", distinct="doi")
 
 
 def test_a_list_of_lists_gets_the_names_of_the_option_columns(write, read):

@@ -28,10 +28,10 @@ FILES = {"README.md": b"about", "data/train.jsonl": SMALL, "data/train-2.txt": L
 NAME = "datasets/toy/rows"
 
 
-def order(*files, revision="", branch="", kind="dataset", repository="toy/rows"):
+def order(*files, revision="", branch="", kind="dataset", repository="toy/rows", shards=None):
     place = Fetch(
         kind="hub", repository=repository, repository_type=kind, revision=revision, branch=branch,
-        files=files or ("data/train*",),
+        files=files or ("data/train*",), shards=shards,
     )  # fmt: skip
     return Order(name="toy", task="retrieval", licence=Licence(id="MIT", commercial="yes", note=""), fetch=(place,))
 
@@ -104,6 +104,48 @@ def test_a_pattern_without_a_file_is_an_error_that_lists_what_is_there(server):
     assert len(error.value.faults) == 2
     for part in ("source toy", "toy/rows", "'train/*.parquet'", "data/train.jsonl", "correct `files`"):
         assert part in error.value.faults[0]
+
+
+SHARDS = {f"data/train-{number}.txt": b"%d" % number for number in range(6)}
+# In the order of sha256("toy/rows\0data/train-N.txt").
+CHOSEN = ["data/train-4.txt", "data/train-3.txt", "data/train-1.txt"]
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_shards_are_chosen_by_the_hash_of_their_names_and_come_in_the_order_of_their_paths(server, shards):
+    server.add(NAME, FILES | SHARDS)
+    assert [entry["name"] for entry in fetch("data/train-?.txt", shards=shards)] == sorted(CHOSEN[:shards])
+
+
+def test_a_file_more_in_the_repository_takes_the_place_of_one_and_leaves_the_others(server):
+    server.add(NAME, SHARDS | {"data/train-7.txt": b"7"})  # whose hash is smaller than that of CHOSEN[1]
+    found = {entry["name"] for entry in fetch("data/train-?.txt", shards=3)}
+    assert found == {*CHOSEN[:2], "data/train-7.txt"}
+
+
+def test_the_chosen_shards_alone_are_locked_by_their_names(server):
+    server.add(NAME, SHARDS)
+    fetch("data/train-?.txt", shards=2)
+    assert list(yaml.safe_load(PINS.read_text())["hub"][f"{NAME}@main"]["files"]) == sorted(CHOSEN[:2])
+
+
+def test_as_many_shards_as_there_are_files_is_all_and_more_is_an_error_that_says_how_many_there_are(server):
+    server.add(NAME, SHARDS)
+    assert len(fetch("data/train-?.txt", shards=6)) == 6
+    with pytest.raises(
+        InputError,
+        match="source toy: toy/rows: `shards` asks for 7 files, the patterns match 6; ask for fewer, or correct `files`",
+    ):
+        fetch("data/train-?.txt", shards=7, out="again")
+
+
+def test_offline_only_the_chosen_shards_are_missed(server, monkeypatch):
+    commit = server.add(NAME, SHARDS)
+    fetch("data/train-5.txt", revision=commit)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError) as error:
+        fetch("data/train-?.txt", revision=commit, shards=1, out="again")
+    assert [CHOSEN[0] in fault for fault in error.value.faults] == [True]
 
 
 @pytest.mark.parametrize(

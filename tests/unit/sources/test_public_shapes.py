@@ -154,7 +154,7 @@ def test_beir(shipped, layout):
         )
     if layout == "parquet":
         files = {f"{name.split('.')[0]}-00000-of-00001.parquet": rows for name, rows in files.items()}
-    found = shipped("scifact", files)
+    found = shipped("scifact", files, qrels="qrels/train*")
     assert [(row.key, row.text, row.field) for row in found if isinstance(row, Passage)] == [
         ("d1", "Title one", "title+text"), ("d2", "two", "title+text"), ("d3", "", "title+text"),
     ]  # fmt: skip
@@ -171,7 +171,7 @@ def test_beir_without_the_wanted_split_says_what_is_there(shipped):
     files = {name.replace("train", "test"): rows for name, rows in BEIR.items()}
     with pytest.raises(
         InputError,
-        match=r"no file is named like 'qrels/train\*' \(there are corpus\.jsonl, queries\.jsonl, qrels/test\.jsonl\)",
+        match=r"no file is named like 'qrels/train\.jsonl' \(there are corpus\.jsonl, queries\.jsonl, qrels/test\.jsonl\)",
     ):
         shipped("scifact", files)
 
@@ -197,10 +197,41 @@ def test_one_text_a_line_one_file_a_class_in_an_archive(shipped, wheel):
     assert found[-1].row == 2
 
 
-def test_title_and_body_in_a_list_and_the_class_in_the_name_of_the_file(shipped):
-    files = {f"{site}.stackexchange.com.jsonl.gz": [{"texts": [f"title {site}", "body"]}] for site in ("cs", "or")}
-    found = shipped("stackexchange_clustering_p2p", files)
-    assert labelled(found) == [("title cs body", "cs.stackexchange.com"), ("title or body", "or.stackexchange.com")]
+def test_title_and_body_in_a_list_and_the_first_tag_for_the_class(shipped):
+    rows = [{"texts": ["title", "body"], "tags": ["unity", "c#"]}, {"texts": ["title", "body"], "tags": []}]
+    found = shipped("stackexchange_clustering_p2p", {"default/partial-train/0000.parquet": rows})
+    assert labelled(found) == [("title body", "unity")]
+    assert reasons(found) == ["'tags' is empty"]
+
+
+def test_a_class_may_be_the_name_of_the_file(shipped):
+    files = {f"{site}.example.com.jsonl.gz": [{"texts": [f"title {site}", "body"]}] for site in ("cs", "or")}
+    found = shipped("stackexchange_clustering_p2p", files, label="site", file_column="site")
+    assert labelled(found) == [("title cs body", "cs.example.com"), ("title or body", "or.example.com")]
+
+
+def test_lines_that_are_lists_and_lines_that_are_objects_give_the_same_pairs(shipped):
+    row = {"title_body": "t b", "upvoted_answer": "u"}
+    as_lists = shipped("stackexchange", {"cs.stackexchange.com.jsonl.gz": [list(row.values())]})
+    assert asked(as_lists) == asked(shipped("stackexchange", {"cs.stackexchange.com.jsonl.gz": [row]}))
+    assert asked(as_lists) == [("t b", ["u"], [], [])]
+    with pytest.raises(InputError, match=r"3 fields for 2 columns 'title_body', 'upvoted_answer'"):
+        shipped("stackexchange", {"cs.stackexchange.com.jsonl.gz": [["t b", "u", "another"]]})
+
+
+def test_of_several_versions_of_a_paper_the_first_counts(shipped):
+    row = {"id": "10.1101/1", "title": "T", "abstract": "a", "category": "ecology"}
+    files = {
+        "train_0.jsonl.gz": [row, row | {"title": "T, revised"}],
+        "train_1.jsonl.gz": [row | {"category": "zoology"}, row | {"id": "10.1101/2", "title": "Other"}],
+    }
+    for name in ("biorxiv_clustering_s2s", "medrxiv_clustering_s2s"):
+        found = shipped(name, files)
+        assert labelled(found) == [("T", "ecology"), ("Other", "ecology")]
+        assert [(row.reason.split(" in ")[0], row.count, row.file) for row in found if isinstance(row, Skipped)] == [
+            ("row has the text of one before it", 1, "train_0.jsonl.gz"),
+            ("row has the text of one before it", 1, "train_1.jsonl.gz"),
+        ]
 
 
 @pytest.mark.parametrize("categories", ["cs.LG stat.ML", ["cs.LG", "stat.ML"]])
@@ -238,8 +269,9 @@ def test_labels_as_numbers_become_words(shipped):
             {"id": "1", "label": "alarm_set", "label_text": "alarm_set", "text": "wake me"},
             ("wake me", "alarm_set"),
         ),
+        ("mtop_intent", {"text": "call mum", "label": 3}, ("call mum", "3")),
         ("reddit_clustering_p2p", {"title": "T", "body": "b", "subreddit": "cats"}, ("T b", "cats")),
-        ("biorxiv_clustering_s2s", {"title": "T", "abstract": "a", "category": "ecology"}, ("T", "ecology")),
+        ("biorxiv_clustering_s2s", {"id": "1", "title": "T", "abstract": "a", "category": "ecology"}, ("T", "ecology")),
     ],
 )
 def test_rows_with_labels(shipped, name, row, pair):
@@ -253,7 +285,7 @@ OTHER = {"docid": "2#0", "title": "", "text": "Dogs bark."}
 @pytest.mark.parametrize("nested", [[PASSAGE], {key: [value] for key, value in PASSAGE.items()}])
 def test_passages_nested_in_the_row_of_their_question(shipped, nested):
     row = {"query_id": "1", "query": "What purrs?", "positive_passages": nested, "negative_passages": [OTHER]}
-    found = shipped("miracl", {"en/train/0000.parquet": [row]})
+    found = shipped("mrtidy", {"mrtydi-v1.1-english/train.parquet": [row]})
     assert asked(found) == [("What purrs?", ["Cat A cat purrs."], [], [])]
     assert passages(found) == ["Cat A cat purrs.", "Dogs bark."]
     none = row | {"positive_passages": []}
@@ -262,13 +294,16 @@ def test_passages_nested_in_the_row_of_their_question(shipped, nested):
     ]
 
 
-def test_eli5_takes_the_best_scored_answer_of_one_forum(shipped):
+def test_eli5_takes_the_best_scored_answer_of_all_three_forums(shipped):
     answers = {"a_id": ["x", "y", "z"], "text": ["worse", "best", ""], "score": [3, 7, 9]}
     row = {"q_id": "1", "title": "Why?", "selftext": "", "subreddit": "explainlikeimfive", "answers": answers}
     rows = [row, row | {"title": "How?", "subreddit": "AskHistorians"}, row | {"answers": {"text": [], "score": []}}]
     found = shipped("eli5", {"eli5_train.json": rows})
-    assert asked(found) == [("Why?", ["best"], [], [])]
-    assert reasons(found) == ["'answers.text' is empty", "row is left out by the option `only`"]
+    assert asked(found) == [("Why?", ["best"], [], []), ("How?", ["best"], [], [])]
+    assert reasons(found) == ["'answers.text' is empty"]
+    one = shipped("eli5", {"eli5_train.json": rows}, only={"subreddit": ["explainlikeimfive"]})
+    assert asked(one) == [("Why?", ["best"], [], [])]
+    assert reasons(one) == ["'answers.text' is empty", "row is left out by the option `only`"]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +311,8 @@ def test_eli5_takes_the_best_scored_answer_of_one_forum(shipped):
     [
         ("squad", "plain_text/train-0.parquet", {"id": "1", "title": "t", "context": "C.", "question": "Q?", "answers": {"text": ["C"], "answer_start": [0]}}, "Q?", ["C."], ["C."]),
         ("pubmedqa", "pqa_unlabeled/train-0.parquet", {"pubid": 1, "question": "Q?", "context": {"contexts": ["One.", "Two."], "labels": ["A", "B"]}, "long_answer": "L"}, "Q?", ["One. Two."], ["One. Two."]),
-        ("triviaqa", "triplet/train-0.parquet", {"anchor": "Q?", "positive": "P", "negative": "N"}, "Q?", ["P"], ["P", "N"]),
+        ("miracl", "en-triplet-all/train-0.parquet", {"anchor": "Q?", "positive": "P", "negative": "N"}, "Q?", ["P"], ["P", "N"]),
+        ("triviaqa", "triplet-all/train-0.parquet", {"anchor": "Q?", "positive": "P", "negative": "N"}, "Q?", ["P"], ["P", "N"]),
         ("specter", "triplet/train-0.parquet", {"anchor": "T", "positive": "P", "negative": "N"}, "T", ["P"], ["P", "N"]),
         ("stackoverflowdupquestions", "train.jsonl.gz", {"query": "Q", "positive": ["P1", "P2"], "negative": ["N1", "N2"]}, "Q", ["P1", "P2"], ["P1", "P2", "N1", "N2"]),
         ("arguana", "train.jsonl.gz", {"_id": "1", "title": "T", "text": "x", "query": "Q?"}, "Q?", ["T x"], ["T x"]),
@@ -284,7 +320,6 @@ def test_eli5_takes_the_best_scored_answer_of_one_forum(shipped):
         ("cnn_dm", "3.0.0/train-0.parquet", {"article": "A", "highlights": "H", "id": "1"}, "H", ["A"], ["A"]),
         ("sentence_compression", "pair/train-0.parquet", {"text": "Long one.", "simplified": "Long."}, "Long.", ["Long one."], ["Long one."]),
         ("natural_questions", "pair/train-0.parquet", {"query": "q", "answer": "a"}, "q", ["a"], ["a"]),
-        ("stackexchange", "cs.stackexchange.com.jsonl.gz", {"title_body": "t b", "upvoted_answer": "u"}, "t b", ["u"], ["u"]),
         ("amazon_qa", "train-qar.jsonl", {"questionText": "Q?", "review_snippets": ["R1", "R2"], "answers": [{"answerText": "x"}]}, "Q?", ["R1", "R2"], ["R1", "R2"]),
         ("s2orc_title_citation", "title-citation-pair/train-0.parquet", {"title": "T", "citation": "C"}, "T", ["C"], ["C"]),
     ],

@@ -1,5 +1,6 @@
 """Every shipped stanza, and what is said of adapters that do not exist."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -84,13 +85,80 @@ def test_the_sources_of_the_paper_are_60_and_sum_to_its_totals():
 
 def test_the_documentation_lists_the_sources_of_the_paper_as_their_stanzas_have_them():
     listed = [line.split(" | ") for line in (CONFIG.parent / "docs/sources.md").read_text().splitlines()]
-    rows = {line[0].strip("| `"): line for line in listed if len(line) == 9 and line[0].startswith("| `")}
+    rows = {line[0].strip("| `"): line for line in listed if len(line) == 10 and line[0].startswith("| `")}
     assert set(rows) == {source.name for source in from_the_paper()}
     for source in from_the_paper():
-        line = rows[source.name]
-        assert line[3] == f"`{source.adapter}`", source.name
-        assert line[4:6] == [f"{source.expected.queries:,}", f"{source.expected.passages:,}"], source.name
-        assert line[6:] == [source.licence.id, source.licence.commercial, f"{source.status.level} |"], source.name
+        line, [fetch] = rows[source.name], source.fetch
+        in_url = "commit" if "codeload" in fetch.url else "open"
+        assert line[1] == f"`{fetch.repository}`" or fetch.url, source.name
+        assert line[2] == ("commit" if fetch.revision else "converted branch" if fetch.branch else in_url), source.name
+        assert line[4] == f"`{source.adapter}`", source.name
+        assert line[5:7] == [f"{source.expected.queries:,}", f"{source.expected.passages:,}"], source.name
+        assert line[7:] == [source.licence.id, source.licence.commercial, f"{source.status.level} |"], source.name
+
+
+def test_the_documentation_counts_levels_licences_and_pins_of_the_sources_of_the_paper():
+    text = " ".join((CONFIG.parent / "docs/sources.md").read_text().split())
+    sources = from_the_paper()
+    levels = Counter(source.status.level for source in sources)
+    for level in load_schema("source")["properties"]["status"]["properties"]["level"]["enum"]:
+        assert f"`{level}` ({levels[level]}): " in text
+    commercial = Counter(source.licence.commercial for source in sources)
+    assert f": {commercial['yes']} sources. `no`: {commercial['no']}. `unknown`: {commercial['unknown']}." in text
+    pinned = sum(bool(fetch.revision) for source in sources for fetch in source.fetch)
+    assert f"{pinned} stanzas name a commit of the hub, {60 - pinned} leave a commit or a hash open" in text
+
+
+def test_what_a_wheel_holds_is_fetched_and_no_other_place_is_called_so_without_its_day():
+    for path in SOURCES:
+        source = load(path, "source", Source)
+        of_wheels = {fetch.kind for fetch in source.fetch} == {"package"}
+        assert (source.status.level == "fetched") or not of_wheels, source.name
+        assert source.status.level != "fetched" or of_wheels or source.status.date, source.name
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [
+        ({"level": "probed"}, ["status: key 'date' is missing; add it", "status: key 'commit' is missing; add it"]),
+        ({"level": "probed", "commit": "", "date": ""}, ["status.commit: ", "status.date: "]),
+        ({"level": "probed", "commit": "a" * 40, "date": "30.11.2026"}, ["status.date: "]),
+        ({"level": "probed", "commit": "a" * 40, "date": "2026-11-30"}, []),
+        ({"level": "fetched"}, []),
+        ({"level": "fetched", "commit": "a" * 40, "date": "2026-11-30"}, []),
+        ({"level": "evidence", "commit": "a" * 40}, ["status.commit: "]),
+        ({"date": "2026-11-30"}, ["status.date: "]),
+        ({"level": "checked"}, ["status.level: 'checked' is not one of"]),
+    ],
+)  # fmt: skip
+def test_a_status_of_a_repository_has_commit_and_date_if_it_was_probed_and_none_if_it_was_not_reached(status, fault):
+    content = read_yaml(CONFIG / "sources/squad.yaml") | {"status": status}
+    found = check(content, schema=load_schema("source"), where="squad.yaml")
+    assert len(found) == len(fault)
+    assert all(any(part in line for line in found) for part in fault), found
+
+
+def test_a_url_has_no_commit_to_be_probed_at():
+    content = read_yaml(CONFIG / "sources/amazon_qa.yaml") | {"status": {"level": "probed", "date": "2026-11-30"}}
+    assert check(content, schema=load_schema("source"), where="amazon_qa.yaml") == []
+
+
+@pytest.mark.parametrize(("shards", "fault"), [(None, []), (1, []), (0, ["less than the minimum of 1"])])
+def test_shards_are_at_least_one(shards, fault):
+    content = read_yaml(CONFIG / "sources/squad.yaml")
+    content["fetch"][0]["shards"] = shards
+    found = check(content, schema=load_schema("source"), where="squad.yaml")
+    assert [part in line for line, part in zip(found, fault, strict=True)] == [True] * len(fault)
+
+
+def test_only_a_repository_has_shards():
+    content = read_yaml(CONFIG / "sources/amazon_qa.yaml")
+    content["fetch"][0]["shards"] = 2
+    [fault] = check(content, schema=load_schema("source"), where="amazon_qa.yaml")
+    assert (
+        fault
+        == "amazon_qa.yaml: fetch.0.shards: 2 is not of type 'null'; only places of kind hub have shards; leave it out"
+    )
 
 
 def test_commercial_use_is_never_guessed():
