@@ -65,9 +65,9 @@ def status_lines(folder: str | Path, *, run: str | None = None, now: float | Non
         lines += running_lines([note for note in notes if note not in gone], folder=folder, now=now)
         lines += failure_lines(notes, folder=folder, gone=gone)
         lines += done_lines(notes)
-    done = run and (folder / "results" / "runs" / run / "gate.json").is_file()
-    lines += remark_lines(read_notes(folder / "logs"), skipped=not done)  # of earlier calls, too
-    if run and done:
+    told = _told(folder / "results", run) if run else None
+    lines += remark_lines(read_notes(folder / "logs"), told=told or ())  # of earlier calls, too
+    if run and told is not None:
         lines.append(closing_lines(folder / "results", run=run))
     return "\n".join(lines)
 
@@ -98,27 +98,40 @@ def done_lines(notes: Iterable[JobNote]) -> list[str]:
     return ["done     " + ", ".join(counts)] if counts else []
 
 
-def remark_lines(notes: Iterable[JobNote], *, skipped: bool = True) -> list[str]:
-    """A line for each source that jobs had a remark on or, with `skipped`, left out: what the first of them said."""
-    said: dict[str, str] = {}
+def remark_lines(notes: Iterable[JobNote], *, told: Collection[str] = ()) -> list[str]:
+    """A line for each source that jobs skipped or had a remark on: what the first of them said when it last ran.
+
+    That sources were skipped is left out for those in `told`.
+    """
+    newest: dict[tuple[str, str], JobNote] = {}  # of a job that has logs under several variant keys
     for note in sorted(notes, key=lambda note: note.started):
-        if note.state == "done" and note.said and (skipped or not note.said.startswith(SKIPPED)):
-            source = note.unit.split(" ")[0] or note.rule
+        if note.state == "done":
+            newest[note.rule, note.unit] = note
+    said: dict[str, str] = {}
+    for note in sorted(newest.values(), key=lambda note: note.started):
+        source = note.unit.split(" ")[0]
+        if note.said and not (source in told and note.said.startswith(SKIPPED)):
             said.setdefault(source, f"{source}: {' '.join(note.said.split())} ({note.rule})")
     return [f"remark   {text}" for _, text in sorted(said.items())]
 
 
 def end_lines(results: str | Path, *, run: str, names: Collection[str]) -> str:
     """What a call of snakemake says at its end: remarks on the sources and tasks `names`, closing lines of a run."""
-    done = Path(results, "runs", run, "gate.json").is_file()
-    lines = remark_lines(_notes_on(names, Path(results).parent), skipped=not done)
-    return "\n".join([*lines, closing_lines(results, run=run)] if done else lines)
+    told = _told(Path(results), run)
+    lines = remark_lines(_notes_on(names, Path(results).parent), told=told or ())
+    return "\n".join(lines if told is None else [*lines, closing_lines(results, run=run)])
 
 
 def failure_end_lines(began: float, *, names: Collection[str], folder: str | Path = ".") -> str:
     """What a call that failed says at its end: its failures since `began`, and remarks on the sources `names`."""
     remarks = remark_lines(_notes_on(names, Path(folder)))
     return "\n".join([*filter(None, [failures_since(began, folder=folder)]), *remarks])
+
+
+def _told(results: Path, run: str) -> list[str] | None:
+    """The sources that the verdict on a run names as skipped; None for a run that has not passed its gate."""
+    gate = results / "runs" / run / "gate.json"
+    return [lost.source for lost in GateVerdict.read(gate).sources_skipped.sources] if gate.is_file() else None
 
 
 def _notes_on(names: Collection[str], folder: Path) -> list[JobNote]:

@@ -47,7 +47,7 @@ DISABLED = "the hub has disabled the repository; look on its page why, and name 
 
 
 def _reason(answer: Answer, fetch: Fetch, owner: str, locked: str, *, has_token: bool) -> str:
-    if "disabled" in answer.message:
+    if answer.message == "Access to this resource is disabled.":
         return DISABLED
     if answer.code == "GatedRepo":
         return gated(has_token=has_token)

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from f2llm.jobs import job
+from f2llm.jobs.notes import read_notes
 from f2llm.records.files import read_json, sha256_path
 
 
@@ -47,6 +48,23 @@ def test_a_job_leaves_a_manifest_with_hashes_params_and_counts(context, tmp_path
     assert manifest["counts"] == {"rows": 3}
     assert (manifest["code"], manifest["params"]) == ("abc", {"skip": 5})
     assert "torch" in manifest["versions"]
+
+
+@pytest.mark.parametrize(
+    ("counted", "said"),
+    [
+        ({"skipped": "HTTP 404"}, "skipped: HTTP 404"),
+        ({"remarks": ["partial-train: a part", "other"]}, "partial-train: a part; other"),
+        ({"skipped": ["a task"], "rows": 3}, None),
+        ({}, None),
+    ],
+)
+def test_the_note_of_a_job_that_is_done_says_what_it_skipped_or_remarked(context, tmp_path, counted, said):
+    with job.job(context) as counts:
+        (tmp_path / "out").write_text("out")
+        counts.update(counted)
+    [note] = read_notes(tmp_path)
+    assert (note.state, note.said) == ("done", said)
 
 
 def test_a_manifest_names_what_a_job_made_without_variant_keys_and_the_run(context, tmp_path, capsys):

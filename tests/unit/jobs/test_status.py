@@ -1,6 +1,7 @@
 """What a person is told beside a live run, after a failure, and at the end."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -168,6 +169,20 @@ def test_before_the_end_of_a_run_what_its_jobs_skipped_is_said(checkout):
     assert status_lines(checkout).splitlines()[-2:] == expected
     assert end_lines("results", run="toy", names={"bioasq", "reddit"}).splitlines() == expected
     assert end_lines("results", run="toy", names={"news"}) == ""
+
+
+def test_a_source_that_is_no_longer_skipped_is_not_said_to_be(checkout):
+    for key, said in (("old", "skipped: HTTP 404"), ("new", None)):
+        note = start_note(rule="mine_source", unit="bioasq", log=f"logs/mine_source/{key}/bioasq.log")
+        end_note(replace(note, started=note.started + (key == "new")), state="done", said=said)
+    assert end_lines("results", run="toy", names={"bioasq"}) == ""
+
+
+def test_what_the_verdict_does_not_name_is_said_beside_it(checkout):
+    finish(checkout, "toy", mean=40.0)
+    end_note(begin("released"), state="done", said="skipped: HTTP 404")
+    assert "remark   released: skipped: HTTP 404 (mine_source)" in status_lines(checkout)
+    assert "remark   released" in end_lines("results", run="toy", names={"released"})
 
 
 def test_a_call_that_fails_says_what_was_skipped_as_well(checkout):

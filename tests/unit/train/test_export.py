@@ -43,6 +43,15 @@ def test_the_card_names_the_sources_that_the_licence_policy_keeps_out(exported):
     assert "licence policy" not in model_card(run, **facts)
 
 
+def test_the_card_names_the_sources_that_were_skipped_with_their_reasons(exported):
+    _, run, _ = exported
+    facts = {"width": 8, "letters": True, "older_fault": ""}
+    left_out = {"bioasq": "HTTP 404 |\nhf_0123456789abc", "paq": "no rows"}
+    card = model_card(dataclasses.replace(run, left_out=left_out), **facts)
+    assert "The run went on without these sources: bioasq (HTTP 404 / [withheld]); paq (no rows)." in card
+    assert "went on without" not in model_card(run, **facts)
+
+
 def unit(vectors):
     return torch.nn.functional.normalize(vectors, dim=-1)
 
