@@ -20,6 +20,7 @@ VERBS = (
     estimate.add_estimate,
     jobs.add_status,
     sources.add_probe_sources,
+    sources.add_add_source,
     sources.add_check_source,
     sources.add_lock,
     sources.add_unbundle,

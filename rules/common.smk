@@ -20,6 +20,7 @@ from f2llm.jobs.code import ROOT, KeptDigests
 from f2llm.jobs.environment import check_environment
 from f2llm.records.hashes import content_digest
 from f2llm.sources.adapters import check_adapters
+from f2llm.sources.named_files import unread_files
 
 PROFILES = ("profiles/default/config.yaml", "slurm/config.yaml")
 
@@ -48,7 +49,9 @@ try:
     )
     RUNS = Runs((RUN, *CHANGED))
     STANZAS = RUNS.stanzas
-    if workflow.is_main_process and (faults := check_adapters(STANZAS.values())):
+    if workflow.is_main_process and (
+        faults := check_adapters(STANZAS.values()) or unread_files(STANZAS.values())
+    ):
         raise InputError(faults)
 except InputError as error:
     raise WorkflowError(

@@ -18,12 +18,13 @@ class Fetch:
     places have no stanza: a commit on the hub, or a local folder.
     """
 
-    kind: Literal["package", "local", "hub", "http"]
+    kind: Literal["package", "local", "sql", "hub", "http"]
     sha256: str = ""
     package: str = ""
     version: str = ""
     platform: str = ""
     path: str = ""
+    query: str | None = None  # one SELECT, to the database in the file `path`
     repository: str = ""
     repository_type: Literal["dataset", "model"] = "dataset"
     revision: str = ""

@@ -11,8 +11,13 @@ from f2llm.rows.archives import COMPRESSIONS, RawFile
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
-TABLES = (*JSON_LINES, ".json", *DELIMITERS, ".parquet", ".xlsx")
+TABLES = (*JSON_LINES, ".json", *DELIMITERS, ".parquet", ".xlsx", ".xlsm")
 SUFFIXES = (*TABLES, ".txt")  # each may be compressed
+# Formats that may well hold rows and are not read: never passed over as a README is.
+CONTAINERS = (
+    ".zip", ".whl", ".tar", ".tgz", ".7z", ".rar", ".xls", ".xlsb", ".ods", ".arrow", ".feather", ".orc", ".avro",
+    ".pkl", ".pickle", ".npy", ".npz", ".h5", ".hdf5", ".db", ".duckdb", ".sqlite", ".sqlite3",
+)  # fmt: skip
 TEXT_COLUMN = "text"  # of files that hold one text a line
 TOO_SHORT = "row has fewer fields than there are columns"
 NOT_UNICODE = "text is not valid Unicode"

@@ -1,7 +1,9 @@
 """The rows of a source's files: of every format, filtered by the options of their layout, what is left out counted."""
 
+import functools
 import hashlib
 import itertools
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ from f2llm.rows.fields import Columns, has_column, label_of, list_in, names_of, 
 from f2llm.rows.files import is_hidden
 from f2llm.rows.json_rows import json_rows
 from f2llm.rows.layout import (
+    CONTAINERS,
     DELIMITERS,
     JSON_LINES,
     SUFFIXES,
@@ -22,6 +25,7 @@ from f2llm.rows.layout import (
     RowFile,
     RowLayout,
     Values,
+    holds_rows,
 )
 from f2llm.rows.tables import parquet_rows, workbook_rows
 
@@ -30,6 +34,8 @@ NOT_FIRST = "row has the text of one before it in the column of the option `dist
 MOST_FAULTS = 5  # of broken rows that are named at once
 LOOKED_AT = 1000  # rows behind the first broken one
 LISTED_COLUMNS = 20
+LISTED_FILES = 5
+logger = logging.getLogger(__name__)
 
 
 class Row(NamedTuple):
@@ -133,12 +139,23 @@ class RawRows:
         self._left_out[where, reason] = before._replace(count=before.count + 1)
 
     def _places(self, pattern: str) -> list[RowFile]:
-        row_files = [RowFile(file, member) for file in self._files for member in _members(file, self._layout.member)]
-        places = [place for place in row_files if fnmatchcase(place.name, pattern)]
-        if row_files and not places:
-            names = ", ".join(place.name for place in row_files[:8])
+        places = [place for place in self._row_files if fnmatchcase(place.name, pattern)]
+        if self._row_files and not places:
+            names = ", ".join(place.name for place in self._row_files[:8])
             raise InputError(f"no file is named like {pattern!r} (there are {names}); correct the pattern's option")
         return places
+
+    @functools.cached_property
+    def _row_files(self) -> list[RowFile]:
+        """The files and members that rows are read of; what else lies beside them (a README) is named in one line."""
+        every = [RowFile(file, member) for file in self._files for member in _members(file, self._layout.member)]
+        others = [place for place in every if not holds_rows(place.name) and not holds_rows(place.name, of=CONTAINERS)]
+        if not others or len(others) == len(every):
+            return every
+        more = f" and {len(others) - LISTED_FILES} more" if len(others) > LISTED_FILES else ""
+        names = ", ".join(place.where for place in others[:LISTED_FILES])
+        logger.warning("passed over, as no rows are read of such files: %s%s", names, more)
+        return [place for place in every if place not in others]
 
 
 def _firsts(column: str) -> Callable[[Values], bool]:
@@ -201,6 +218,6 @@ _READERS: Mapping[str, Callable[[RowFile, RowLayout], Iterator[Values | Flaw]]] 
     **dict.fromkeys((*JSON_LINES, ".json"), json_rows),
     **dict.fromkeys(DELIMITERS, delimited_rows),
     ".parquet": parquet_rows,
-    ".xlsx": workbook_rows,
+    **dict.fromkeys((".xlsx", ".xlsm"), workbook_rows),
     ".txt": _text_lines,
 }

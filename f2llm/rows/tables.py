@@ -1,5 +1,6 @@
 """Rows of Parquet files and workbooks, whose cells have types: each becomes a text, number, truth value or list."""
 
+import contextlib
 import datetime
 import decimal
 import io
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 PARQUET_ROWS = 4096
 ALL_SHEETS = "*"
+MERGED = re.compile(rb'mergeCell\s[^>]*?ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
+BLOCK_BYTES = 1 << 20
+LONGEST_TAG = 200  # bytes of what MERGED finds
 _ESCAPED = re.compile(r"_x00([01][0-9A-Fa-f])_")  # how a workbook writes control characters
 
 
@@ -109,11 +113,32 @@ def _has_other_values(column: "pa.Array") -> bool:
 def workbook_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
     """Yield the rows of a workbook's sheet: values only, the results of formulas as they were saved.
 
-    Rows without any value are none.
+    Rows without any value are none. Macros are never run.
 
     Raises:
-        InputError: no workbook, several sheets and none named, or a column stands twice.
+        InputError: no workbook, several sheets and none named, merged cells in the header, or a column stands twice.
     """
+    with _opened_workbook(place) as (sheets, content):
+        for sheet in _sheets(sheets, layout.sheet, where=place.where):
+            where = f"{place.where}: sheet {sheet.title!r}"
+            if not layout.columns:
+                _check_header(sheet, content, where=where)
+            yield from _sheet_rows(sheet, layout, where=where)
+
+
+def filled_sheets(place: RowFile) -> list[str]:
+    """The names of a workbook's sheets that hold something.
+
+    Raises:
+        InputError: no workbook.
+    """
+    with _opened_workbook(place) as (sheets, _):
+        return [sheet.title for sheet in sheets if next(_cells_of(sheet), None)]
+
+
+@contextlib.contextmanager
+def _opened_workbook(place: RowFile) -> Iterator[tuple[Sequence["ReadOnlyWorksheet"], io.BytesIO]]:
+    """Yield the sheets of a workbook, and its bytes; what its readers raise in the block is named."""
     try:
         from openpyxl import load_workbook
     except ImportError as error:
@@ -125,9 +150,7 @@ def workbook_rows(place: RowFile, layout: RowLayout) -> Iterator[Values | Flaw]:
             unpacked = sum(info.file_size for info in archive.infolist())
         if unpacked > MOST_NESTED_BYTES:
             raise InputError(f"{place.where}: {unpacked:,} bytes unpacked; save it as CSV or Parquet")
-        workbook = load_workbook(content, read_only=True, data_only=True, keep_links=False)
-        for sheet in _sheets(workbook.worksheets, layout.sheet, where=place.where):
-            yield from _sheet_rows(sheet, layout, where=f"{place.where}: sheet {sheet.title!r}")
+        yield load_workbook(content, read_only=True, data_only=True, keep_links=False).worksheets, content
     except InputError:
         raise
     except Exception as error:  # it raises what its XML and zip readers raise
@@ -157,6 +180,23 @@ def _sheet_rows(sheet: "ReadOnlyWorksheet", layout: RowLayout, *, where: str) ->
             continue
         cells += [None] * (len(names) - len(cells))
         yield row_of(names, cells, place=f"{where}: row {number}", advice="give each column a name, or empty its cells")
+
+
+def _check_header(sheet: "ReadOnlyWorksheet", content: io.BytesIO, *, where: str) -> None:
+    """Refuse merged cells in the first row with values: only one of their columns would have a name."""
+    header = next(_cells_of(sheet), (0, []))[0]
+    # A sheet that is read in one pass does not tell them.
+    with zipfile.ZipFile(content) as archive, archive.open(sheet._worksheet_path) as stream:
+        rest = b""
+        while block := stream.read(BLOCK_BYTES):
+            for left, top, right, bottom in MERGED.findall(rest + block):
+                if int(top) <= header <= int(bottom):
+                    cells = f"{left.decode()}{top.decode()}:{right.decode()}{bottom.decode()}"
+                    raise InputError(
+                        f"{where}: the cells {cells} of its header are merged; give each column a name of its own in "
+                        "one row, or name them with the option `columns` and leave rows out with `skip_rows`"
+                    )
+            rest = block[-LONGEST_TAG:]
 
 
 def _cells_of(sheet: "ReadOnlyWorksheet") -> Iterator[tuple[int, list[Any]]]:

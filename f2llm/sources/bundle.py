@@ -144,13 +144,13 @@ def _target_of(name: str, folder: Path) -> Path | None:
 
 
 def _store_paths(files: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Paths in the store of a manifest's files; local files are not in the store."""
+    """Paths in the store of a manifest's files; those of this machine are not in the store."""
     paths = []
     for file in files:
         if file["kind"] == "hub":
             commit = f"hub/{file['package'].replace('/', '--')}/{file['version']}"
             paths += [f"{commit}/{LISTING}", f"{commit}/files/{file['name']}"]
-        elif file["kind"] != "local":
+        elif file["kind"] not in ("local", "sql"):
             paths.append(f"{file['sha256']}/{file['name']}")
     return sorted(set(paths))
 

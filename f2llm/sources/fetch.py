@@ -1,4 +1,4 @@
-"""Fetch the files of a source or model: from the package index, a hub, URLs, or this machine.
+"""Fetch the files of a source or model: from the package index, a hub, URLs, or files and databases here.
 
 Every file is checked before anything reads it: against the sha256 of its stanza, the hub's own
 listing, or the lock file, which keeps the hashes of the first fetch. Fetched files are kept in a store below
@@ -21,6 +21,7 @@ from f2llm.records.locks import locked
 from f2llm.rows.files import list_files, stays_below
 from f2llm.sources import hub, web
 from f2llm.sources.cache import CACHE, PART, Stored, link
+from f2llm.sources.databases import write_snapshot
 from f2llm.sources.packages import download_wheel
 from f2llm.sources.retry import is_offline
 
@@ -31,8 +32,8 @@ class Fetched(NamedTuple):
     """One fetched file, as the manifest records it. `name` is relative to the raw folder."""
 
     kind: str
-    package: str  # distribution, "datasets/owner/name" of the hub, or URL
-    version: str  # of the distribution; commit of the repository
+    package: str  # distribution, "datasets/owner/name" of the hub, URL, or path of the database
+    version: str  # of the distribution; commit of the repository; sha256 of the database
     name: str
     bytes: int
     sha256: str
@@ -81,8 +82,8 @@ def remarks_on(files: Sequence[Fetched]) -> list[str]:
 def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str) -> list[Fetched]:
     """Put all files of a stanza into `folder`, checked, and return what they are.
 
-    `owner` ("source icd_term") names the stanza in errors. Paths of kind `local` are relative to
-    the working directory. What the stanza leaves open is locked in the file `pins`.
+    `owner` ("source icd_term") names the stanza in errors. Paths of the kinds `local` and `sql` are
+    relative to the working directory. What the stanza leaves open is locked in the file `pins`.
 
     Raises:
         InputError: a file is missing, has another hash than is pinned, or has the name of another
@@ -103,6 +104,8 @@ def fetch_files(fetch: Sequence[Fetch], folder: str | Path, *, owner: str) -> li
 def _fetch_place(fetch: Fetch, folder: Path, *, owner: str) -> list[Fetched]:
     if fetch.kind == "local":
         return _copy_local(fetch, folder, owner)
+    if fetch.kind == "sql":
+        return [_ask_database(fetch, folder, owner)]
     name, version = fetch.package, fetch.version
     if fetch.kind == "package":
         wheel = cached_wheel(fetch, owner=owner)
@@ -165,6 +168,20 @@ def _copy_local(fetch: Fetch, folder: str | Path, owner: str) -> list[Fetched]:
             shutil.copyfile(file, aside)
         copied.append(Fetched("local", "", "", name, file.stat().st_size, sha256_file(Path(folder) / name)))
     return copied
+
+
+def _ask_database(fetch: Fetch, folder: Path, owner: str) -> Fetched:
+    """Keep the rows of the query; a pinned sha256 is that of the database."""
+    origin = local_path(fetch.path, owner=owner)
+    database = sha256_file(origin) if origin.is_file() else ""
+    if fetch.sha256:
+        _check_sha256(database, fetch.sha256, file=fetch.path, owner=owner)
+    path = write_snapshot(fetch, origin, folder, owner=owner)
+    if sha256_file(origin) != database:
+        raise InputError(
+            f"{owner}: {fetch.path}: was changed while it was read; close what writes to it, and run again"
+        )
+    return Fetched("sql", fetch.path, database, path.name, path.stat().st_size, sha256_file(path))
 
 
 def local_path(path: str, *, owner: str) -> Path:

@@ -11,7 +11,7 @@ A graded pair (sts) is one row of queries: text = first text, positives = the se
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,11 +118,17 @@ def _normalise(
 
 @contextlib.contextmanager
 def used_records(
-    records: Iterable[Record], source: Reading, *, staging: Path, memory_mb: int = MEMORY_MB, later: bool = False
+    records: Iterable[Record],
+    source: Reading,
+    *,
+    staging: Path,
+    memory_mb: int = MEMORY_MB,
+    unusable: Callable[[], Collection[str] | None] | None = None,
 ) -> Iterator[tuple["DuckDBPyConnection", Staged, int]]:
     """Yield a database of the records that can be used, the counts of all, and how many links lead to no passage.
 
-    With `later` more records may follow, so no query is left out for passages that are not there.
+    `unusable` is called after the last record. Where more could follow, it gives the keys of the passages that cannot
+    be used: no query is left out for others that are not there. Else it gives None.
 
     Raises:
         InputError: the records do not fit the task, or a key names two passages.
@@ -134,7 +140,9 @@ def used_records(
         # In this order: keys are made of the passages that remain, and only keys tell which queries have a positive.
         _leave_out(database, _AMBIGUOUS, staged, SEVERAL_LABELS, QUERY, PASSAGE)
         _create_keys(database, where=f"source {source.name}")
-        yield database, staged, 0 if later else _leave_out_unanswered(database, staged, source)
+        if unusable is not None and (keys := unusable()) is not None:
+            _take_as_there(database, without=keys)
+        yield database, staged, _leave_out_unanswered(database, staged, source)
 
 
 def _counts(staged: Staged, kept: dict[str, int]) -> dict[str, Any]:
@@ -211,6 +219,15 @@ def _create_keys(database: "DuckDBPyConnection", *, where: str) -> None:
     if faults:
         raise InputError(faults)
     database.execute("CREATE TABLE keys AS SELECT key, min(doc_id) AS doc_id FROM passages GROUP BY key")
+
+
+def _take_as_there(database: "DuckDBPyConnection", *, without: Collection[str]) -> None:
+    """Add all keys that are named and not there, but for some, to the table `keys`."""
+    database.execute("CREATE TEMP TABLE unusable AS SELECT unnest(?::VARCHAR[]) AS key", [list(without)])
+    database.execute(
+        "INSERT INTO keys SELECT DISTINCT key, NULL FROM links ANTI JOIN keys USING (key) "
+        "ANTI JOIN unusable USING (key)"
+    )
 
 
 def _leave_out_unanswered(database: "DuckDBPyConnection", staged: Staged, source: Reading) -> int:

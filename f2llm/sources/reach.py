@@ -45,7 +45,7 @@ def reach(orders: Sequence[tuple[str, Sequence[Fetch]]], *, ask: bool = True) ->
     questions, stored, faults = {}, 0, []
     for owner, places in orders:
         for fetch in places:
-            if fetch.kind == "local":
+            if fetch.kind in ("local", "sql"):
                 stored += 1
                 if not local_files(fetch.path):
                     faults.append(f"{owner}: {fetch.path} is not there; put it there or correct `path`")

@@ -1,4 +1,4 @@
-"""`f2llm probe-sources`, `check-source`, `lock` and `unbundle`: sources and models before a run."""
+"""`f2llm probe-sources`, `add-source`, `check-source`, `lock` and `unbundle`: sources and models before a run."""
 
 import argparse
 import functools
@@ -48,14 +48,30 @@ def _probe_sources(options: argparse.Namespace) -> None:
 
 def add_check_source(verb: Verb) -> None:
     """Add `check-source` to the command line."""
-    parser = verb("check-source", _check_source, "fetch one source, and show its first rows, counts and problems")
+    parser = verb(
+        "check-source", _check_source, "fetch one source, and show some of its rows, labels, counts and problems"
+    )
     parser.add_argument("name", help="of a stanza in config/sources, or the path of a stanza")
+    parser.add_argument("--rows", type=int, metavar="N", help="records that are read at most; default: 500,000")
 
 
 def _check_source(options: argparse.Namespace) -> None:
-    from f2llm.sources.check import as_text, check_source
+    from f2llm.sources.check import ROWS, as_text, check_source
 
-    print(as_text(check_source(options.name)))
+    print(as_text(check_source(options.name, rows=ROWS if options.rows is None else options.rows)))
+
+
+def add_add_source(verb: Verb) -> None:
+    """Add `add-source` to the command line."""
+    parser = verb("add-source", _add_source, "look at data and write the stanza of a source, to be read and corrected")
+    parser.add_argument("place", help="a file, folder or database below this folder, or owner/name of the hub")
+    parser.add_argument("--name", default="", help="of the source; default: that of the file or repository")
+
+
+def _add_source(options: argparse.Namespace) -> None:
+    from f2llm.sources.add.write import add_source, as_lines
+
+    print(as_lines(add_source(options.place, name=options.name)))
 
 
 def add_lock(verb: Verb) -> None:

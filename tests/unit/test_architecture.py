@@ -26,7 +26,7 @@ RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").rglob("*.smk"))]
 COMMAND_LINE = {ROOT / "f2llm" / "__main__.py", *(ROOT / "f2llm").glob("*/verbs.py")}
 MOST_MODULE_LINES = 450
 MOST_FUNCTION_LINES = 60
-MOST_PACKAGE_LINES = 5500
+MOST_PACKAGE_LINES = 6200
 MOST_MODULES_OF_A_FOLDER = 30
 MOST_NAMES_AT_THE_ROOT = 20
 

@@ -26,7 +26,7 @@ def test_help_of_every_verb_is_as_users_know_it(capsys, monkeypatch, arguments, 
 def test_every_verb_has_its_help_in_the_same_order():
     verbs = re.findall(r"^    ([a-z-]+)(?=\s)", CALLS[0][1], re.MULTILINE)
     assert [f"{verb} --help" for verb in verbs] == [arguments for arguments, _ in CALLS[1:]]
-    assert len(verbs) == 16
+    assert len(verbs) == 17
 
 
 def test_help_loads_the_verbs_alone():

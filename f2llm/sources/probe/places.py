@@ -8,9 +8,11 @@ from typing import BinaryIO, NamedTuple
 
 from f2llm.config.fetch import Fetch
 from f2llm.errors import InputError
+from f2llm.records.files import bytes_of
 from f2llm.records.schemas.probe import ProbedPlace
 from f2llm.rows.files import list_files
 from f2llm.sources import hub, web
+from f2llm.sources.databases import is_database
 from f2llm.sources.fetch import local_path, missing_offline
 from f2llm.sources.probe.remote import Budget, RemoteFile
 from f2llm.sources.reach import reply_of
@@ -128,6 +130,10 @@ def _look_at_url(fetch: Fetch, owner: str, budget: Budget) -> SeenPlace:
 
 def _look_here(fetch: Fetch, owner: str, _budget: Budget) -> SeenPlace:
     origin = local_path(fetch.path, owner=owner)
+    if fetch.kind == "sql":
+        faults = [] if is_database(origin) else [f"{owner}: {fetch.path}: neither a DuckDB nor a SQLite file"]
+        facts = ProbedPlace(fetch.path, "", 1, bytes_of(origin), 0)
+        return SeenPlace(facts, faults=tuple(faults), remarks=("`f2llm check-source` runs its query",))
     listing = list_files(origin)
     files = tuple(
         ListedFile(str(path.relative_to(Path(origin).parent)), str(path), path.stat().st_size, fetch.path, fetch)

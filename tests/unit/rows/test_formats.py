@@ -14,8 +14,9 @@ import pytest
 
 from f2llm.errors import InputError
 from f2llm.rows import archives, json_rows
-from f2llm.rows.layout import TOO_SHORT
-from f2llm.rows.reader import NOT_FIRST, NOT_SELECTED
+from f2llm.rows.archives import RawFile
+from f2llm.rows.layout import TOO_SHORT, RowLayout
+from f2llm.rows.reader import NOT_FIRST, NOT_SELECTED, RawRows
 
 ROWS = [{"query": "q\u2028", "positive": ["p"]}, {"query": 'r "s"\n', "positive": []}]
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
@@ -255,3 +256,53 @@ def test_an_unknown_encoding_is_named(write, read):
         read(write("a.csv", "x\n"), encoding="utf-99")
     with pytest.raises(InputError, match="not valid Unicode; write strict or replace"):
         read(write("a.csv", "x\n"), errors="surrogateescape")
+
+
+def test_a_workbook_with_macros_is_read_as_data(read, tmp_path):
+    path = book(tmp_path / "a.xlsx", One=[("x",), ("1",)])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("xl/vbaProject.bin", b"Sub Auto_Open()")
+    assert read(path.rename(tmp_path / "a.xlsm")) == [{"x": "1"}]
+
+
+@pytest.mark.parametrize(("cells", "refused"), [("A1:B1", True), ("A1:A2", True), ("A2:B2", False), ("C2:C3", False)])
+def test_merged_cells_of_the_header_are_refused(read, tmp_path, cells, refused):
+    path = book(tmp_path / "a.xlsx", One=[("text", "label", "group"), ("a", "x", "g"), ("b", "y", "h")])
+    workbook = openpyxl.load_workbook(path)
+    workbook["One"].merge_cells(cells)
+    workbook.save(path)
+    if not refused:
+        assert len(read(path)) == 2
+        return
+    with pytest.raises(InputError, match=rf"sheet 'One': the cells {cells} of its header are merged; give each"):
+        read(path)
+    assert len(read(path, columns=["a", "b", "c"])) == 3
+
+
+def test_files_beside_the_rows_are_passed_over_by_name(write, caplog):
+    files = {name: write(name, content) for name, content in {"d/a.jsonl": LINES, "d/README.md": "#", "d/LICENSE": "-"}.items()}  # fmt: skip
+    rows = RawRows([RawFile(path, name=name) for name, path in files.items()], RowLayout())
+    assert len(list(rows.read("query"))) == len(list(rows.read("query"))) == 2
+    assert caplog.messages == ["passed over, as no rows are read of such files: d/README.md, d/LICENSE"]
+
+
+@pytest.mark.parametrize("name", ["d/a.zip", "d/a.xls", "d/a.sqlite"])
+def test_files_that_may_hold_rows_are_not_passed_over(write, name):
+    files = [RawFile(write(path, LINES), name=path) for path in ("d/a.jsonl", name)]
+    with pytest.raises(InputError, match=rf"{name}: rows of .* cannot be read; use \.jsonl"):
+        list(RawRows(files, RowLayout()).read("query"))
+
+
+def test_a_folder_in_which_nothing_can_be_read_is_an_error(write):
+    files = [RawFile(write(name, "#"), name=name) for name in ("d/README.md", "d/LICENSE")]
+    with pytest.raises(InputError, match=r"d/README\.md: rows of \.md cannot be read; use \.jsonl"):
+        list(RawRows(files, RowLayout()).read("query"))
+
+
+def test_members_beside_the_rows_of_an_archive_are_passed_over_by_name(tmp_path, caplog):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train/a.jsonl", LINES)
+        archive.writestr("train/notes.pdf", b"%PDF")
+    rows = RawRows([RawFile(tmp_path / "a.zip", name="a.zip")], RowLayout(member="train/*"))
+    assert [row.file for row in rows.read("query")] == ["a.zip!train/a.jsonl"] * 2
+    assert caplog.messages == ["passed over, as no rows are read of such files: a.zip!train/notes.pdf"]

@@ -1,11 +1,16 @@
+import hashlib
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
 
+from f2llm.config.check import check, load_schema
 from f2llm.errors import InputError
-from f2llm.sources.check import as_text, check_source, load_source
+from f2llm.sources.check import ROWS, as_text, check_source, load_source
+from f2llm.sources.survey import LISTED_LABELS
 
 STANZA = {
     "name": "faq", "task": "retrieval", "fetch": [{"kind": "local", "path": "faq.jsonl"}], "adapter": "pairs",
@@ -42,8 +47,8 @@ def test_a_source_is_shown_by_name_and_by_file(written, tmp_path):
     assert as_text(checked).splitlines()[2:] == [
         "  all 4 passages, 2 queries",
         "  left out: 1 'positive' is empty",
-        "  example 1: 'q0' -> 'p0' | not 'wrong'",
-        "  example 2: 'q1' -> 'p1' | not 'wrong'",
+        "  example 1: faq.jsonl row 0: 'q0' -> 'p0' | not 'wrong'",
+        "  example 2: faq.jsonl row 1: 'q1' -> 'p1' | not 'wrong'",
     ]
     assert not list(tmp_path.rglob(".check-*"))
     assert not (tmp_path / "results/sources").exists()
@@ -55,6 +60,40 @@ def test_only_the_first_records_are_read(written):
     assert checked.counts == {"passages": 6, "queries": 3}
     assert not checked.complete
     assert len(checked.examples) == 3
+    assert (
+        as_text(checked).splitlines()[2] == "  of the first 9 records, the limit of this check: 6 passages, 3 queries"
+    )
+    assert check_source("faq", rows=150).complete
+
+
+def test_the_examples_are_a_keyed_sample_of_all_rows(written):
+    written([pair(number) for number in range(50)])
+    smallest = sorted(range(50), key=lambda row: hashlib.md5(f"faq.jsonl|{row}|query".encode()).hexdigest())[:10]
+    rows = [int(example.split(":")[0].split()[-1]) for example in check_source("faq").examples]
+    assert rows == sorted(smallest)
+    assert rows[-1] > 30
+
+
+def test_both_queries_of_a_row_are_different_examples(written):
+    written([{"text": "a", "other": "b"}], adapter="duplicates")
+    assert check_source("faq").examples == ["faq.jsonl row 0: 'a' -> 'b'", "faq.jsonl row 0: 'b' -> 'a'"]
+
+
+def test_every_label_is_counted_and_the_most_frequent_are_shown_with_a_text(written):
+    labels = [0] * 3 + [1] * 2 + list(range(2, 25))
+    written(
+        [{"text": f"t{number}", "label": f"l{label:02}"} for number, label in enumerate(labels)],
+        task="clustering",
+        adapter="labelled",
+    )
+    checked = check_source("faq")
+    assert [(label, count) for label, count, _ in checked.labels.listed] == [
+        ("l00", 3), ("l01", 2), *((f"l{label:02}", 1) for label in range(2, 20)),
+    ]  # fmt: skip
+    assert (checked.labels.others, checked.labels.texts_of_others) == (5, 5)
+    lines = as_text(checked).splitlines()
+    assert lines[4].startswith("  label 'l01': 2 texts, as 't")
+    assert "  5 other labels: 5 texts" in lines
 
 
 def test_long_texts_are_cut_in_examples(written):
@@ -111,7 +150,7 @@ def test_a_stanza_that_cannot_work_is_refused_before_anything_is_fetched(written
 
 def test_an_adapter_that_does_not_fit_the_task_is_named(written):
     written([pair(0)], task="sts")
-    with pytest.raises(InputError, match="yields Passage, Query, a sts source is made of Pair"):
+    with pytest.raises(InputError, match="yields Passage records, a sts source is made of Pair"):
         check_source("faq")
 
 
@@ -184,7 +223,7 @@ def test_lists_that_were_saved_as_texts_are_remarked_on_and_read_with_an_option(
     written([], fetch=[{"kind": "local", "path": "faq.csv"}], options={"lists": ["positive"]})
     checked = check_source("faq")
     assert checked.warnings == []
-    assert checked.examples[0] == "'q' -> 'right a' or 'right b'"
+    assert checked.examples[0] == "faq.csv row 0: 'q' -> 'right a' or 'right b'"
 
 
 def test_marks_around_texts_of_tabbed_files_and_labels_that_are_one_number_are_remarked_on(written, tmp_path):
@@ -202,3 +241,16 @@ def test_hidden_files_are_named(written, tmp_path, caplog):
         (tmp_path / "data" / name).write_text(json.dumps(pair(0)))
     assert check_source("faq").counts == {"passages": 2, "queries": 1}
     assert "source faq: hidden, so passed over: data/.ipynb_checkpoints" in caplog.text
+
+
+def test_the_page_states_the_limits_and_its_stanza_of_a_database_is_valid():
+    page = (Path(__file__).parents[3] / "docs/adding-a-source.md").read_text()
+    assert f"reads {ROWS:,} records at most" in page
+    assert f"the {LISTED_LABELS} most frequent labels" in page
+    [block] = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: sql" in block]
+    assert check(STANZA | yaml.safe_load(block), schema=load_schema("source"), where="page") == []
+
+
+def test_a_check_of_no_records_is_refused(written):
+    with pytest.raises(InputError, match="0 records: nothing would be read"):
+        check_source(written([pair(0)]), rows=0)

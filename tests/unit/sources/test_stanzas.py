@@ -16,6 +16,7 @@ from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.adapters import adapter_names, check_adapters
+from f2llm.sources.named_files import unread_files
 
 CONFIG = Path(__file__).parents[3] / "config"
 SOURCES = sorted((CONFIG / "sources").glob("*.yaml"))
@@ -250,3 +251,26 @@ def test_an_option_that_yaml_has_read_as_something_else_than_text_is_to_be_quote
     assert len(check_adapters([made(adapter="emoji_names", options=languages)])) == 1
     numbers = {"qrels": "q*", "least": 3}
     assert check_adapters([made(adapter="beir", options=numbers)]) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        (Fetch(kind="local", path="notes.docx"), "notes.docx"),
+        (Fetch(kind="local", path="folder"), ""),
+        (Fetch(kind="local", path="rows.csv"), ""),
+        (Fetch(kind="hub", repository="a/b", files=("README.md", "*.md", "a.jsonl.gz")), "README.md"),
+        (Fetch(kind="http", url="https://example.org/get.php?id=1.csv"), "/get.php"),
+        (Fetch(kind="http", url="https://example.org/a.csv.gz?v=1"), ""),
+        (Fetch(kind="sql", path="shop.db", query="SELECT 1"), ""),
+    ],
+)
+def test_a_file_that_is_named_and_cannot_be_read_is_a_fault_before_it_is_fetched(tmp_path, monkeypatch, place, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("notes.docx", "rows.csv"):
+        (tmp_path / name).touch()
+    faults = unread_files([made(fetch=(place,))])
+    assert [fault.split(": no rows")[0] for fault in faults] == ([f"source toy: {named}"] if named else [])
+    assert unread_files([made(fetch=(place,), options={"member": "a.csv"})]) == []
+    assert unread_files([made(fetch=(place,), adapter="emoji_names")]) == []
