@@ -207,6 +207,7 @@ rule check_gate:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
+        run=RUN.run,
         gate=plain(RUN.evaluate.gate),
         heldout=[shown_source(source) for source in RUN.heldout_sources],
         code=code_digest("check_gate.py"),

@@ -10,35 +10,29 @@ from typing import Any
 
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, RUN
 from f2llm.config.evaluate import Gate
-from f2llm.config.sources import Source
 from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.scoreboard import IN_DOMAIN, UNTRAINED
 from f2llm.records.files import read_json
 from f2llm.records.schemas.evaluate import GateVerdict
-from f2llm.runs.layout import read_layout
-from f2llm.runs.skipped import read_skipped
+from f2llm.records.schemas.sources import SkippedSources
 
 logger = logging.getLogger(__name__)
 
 
-def check_gate(
-    summary: str | Path, *, gate: Gate, results: str | Path, heldout: Sequence[Source], output: str | Path
-) -> dict[str, Any]:
+def check_gate(summary: str | Path, *, gate: Gate, skipped: SkippedSources, output: str | Path) -> dict[str, Any]:
     """Write the verdict on a run to `output` (gate.json) if it passes; return its mean and gains in points.
 
-    `summary` is scores/scoreboard.json below `results`, `heldout` are the sources that the run is scored on alone.
-    The verdict names the sources that the run went on without; they do not decide it.
+    `summary` is scores/scoreboard.json. The verdict names the sources that the run went on without, `skipped`; they do
+    not decide it.
 
     Raises:
         InputError: the run is below its gate, or nothing was scored. `output` is then absent.
     """
     Path(output).unlink(missing_ok=True)
-    board = read_json(summary)
-    skipped = read_skipped(read_layout(results, run=board["run"]), heldout)
     for line in skipped.lines():
         logger.warning(line)
-    verdict = judge(board, gate=gate)._replace(sources_skipped=skipped)
+    verdict = judge(read_json(summary), gate=gate)._replace(sources_skipped=skipped)
     if not verdict.passed:
         raise InputError(_failure(verdict, gate=gate, summary=summary))
     verdict.write(output)

@@ -1,14 +1,15 @@
 """The sources that a run went on without (`on_source_error: skip`), why, and how much of the data they were."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from f2llm.config.sources import Source
 from f2llm.records.files import MANIFEST, read_json
 from f2llm.records.schemas.sources import SKIPPED, SkippedSource, SkippedSources
 from f2llm.records.tables import read_metadata
 from f2llm.runs.gaps import Gaps, NoGaps
-from f2llm.runs.layout import Layout
+from f2llm.runs.layout import Layout, read_layout, source_as_shown
 from f2llm.runs.withheld import withheld
 
 MOST_CHARACTERS = 300  # of a reason
@@ -42,6 +43,16 @@ def read_skipped(layout: Layout, heldout: Sequence[Source], *, gaps: Gaps | None
             if source.name in reasons
         ),
     )
+
+
+def skipped_of(results: str | Path, *, run: str, heldout: Sequence[Mapping[str, Any]]) -> SkippedSources:
+    """`read_skipped` of a run below `results`; of the stanzas of held-out sources what readers are shown.
+
+    Raises:
+        InputError: there is no such run.
+        FileNotFoundError: a file of a held-out source is missing.
+    """
+    return read_skipped(read_layout(results, run=run), [source_as_shown(source) for source in heldout])
 
 
 def one_line(reason: str) -> str:

@@ -6,7 +6,7 @@ from f2llm.config.build import build
 from f2llm.config.evaluate import Gate
 from f2llm.evaluate.gate import check_gate
 from f2llm.jobs.job import job
-from f2llm.runs.layout import source_as_shown
+from f2llm.runs.skipped import skipped_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,8 +16,7 @@ with job(snakemake) as counts:
         check_gate(
             snakemake.input.summary,
             gate=build(Gate, snakemake.params.gate),
-            results="results",
-            heldout=[source_as_shown(source) for source in snakemake.params.heldout],
+            skipped=skipped_of("results", run=snakemake.params.run, heldout=snakemake.params.heldout),
             output=snakemake.output.gate,
         )
     )
