@@ -11,7 +11,8 @@ from f2llm.rows.archives import COMPRESSIONS, RawFile
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
-TABLES = (*JSON_LINES, ".json", *DELIMITERS, ".parquet", ".xlsx", ".xlsm")
+WORKBOOKS = (".xlsx", ".xlsm")
+TABLES = (*JSON_LINES, ".json", *DELIMITERS, ".parquet", *WORKBOOKS)
 SUFFIXES = (*TABLES, ".txt")  # each may be compressed
 # Formats that may well hold rows and are not read: never passed over as a README is.
 CONTAINERS = (

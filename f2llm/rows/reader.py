@@ -21,6 +21,7 @@ from f2llm.rows.layout import (
     SUFFIXES,
     TEXT_COLUMN,
     TOO_SHORT,
+    WORKBOOKS,
     Flaw,
     RowFile,
     RowLayout,
@@ -218,6 +219,6 @@ _READERS: Mapping[str, Callable[[RowFile, RowLayout], Iterator[Values | Flaw]]] 
     **dict.fromkeys((*JSON_LINES, ".json"), json_rows),
     **dict.fromkeys(DELIMITERS, delimited_rows),
     ".parquet": parquet_rows,
-    **dict.fromkeys((".xlsx", ".xlsm"), workbook_rows),
+    **dict.fromkeys(WORKBOOKS, workbook_rows),
     ".txt": _text_lines,
 }

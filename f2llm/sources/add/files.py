@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from f2llm.rows.archives import RawFile
 from f2llm.rows.files import is_hidden
-from f2llm.rows.layout import RowFile, holds_rows
+from f2llm.rows.layout import WORKBOOKS, RowFile, holds_rows
 
-FORMATS = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".txt")
+FORMATS = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", *WORKBOOKS, ".txt")
 TRAIN = re.compile(r"(?:^|[/_.-])train", re.IGNORECASE)
 HELD_OUT = re.compile(r"(?:^|[/_.-])(?:test|val|valid|validation|dev|eval)(?:[/_.-]|$)", re.IGNORECASE)
 FOLDERS = ("", "data", "default", "default/train", "train")  # of a repository with one configuration

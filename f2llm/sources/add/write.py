@@ -16,7 +16,7 @@ from f2llm.errors import InputError
 from f2llm.records.files import atomic_path, sha256_file
 from f2llm.rows.archives import RawFile, raw_files
 from f2llm.rows.json_rows import parse_json
-from f2llm.rows.layout import DELIMITERS, JSON_LINES, SUFFIXES, Flaw, RowFile, RowLayout, Values, holds_rows
+from f2llm.rows.layout import DELIMITERS, JSON_LINES, SUFFIXES, WORKBOOKS, Flaw, RowFile, RowLayout, Values, holds_rows
 from f2llm.rows.reader import sound_rows
 from f2llm.rows.tables import filled_sheets
 from f2llm.sources import hub
@@ -127,7 +127,7 @@ def first_rows(files: Sequence[RawFile]) -> tuple[dict[str, Any], list[Values], 
         raise InputError(f"no rows are read of {names}; take files of {', '.join(SUFFIXES)}, or unpack them")
     options: dict[str, Any] = {}
     remarks = []
-    if place.suffix in (".xlsx", ".xlsm") and len(sheets := filled_sheets(place)) > 1:
+    if place.suffix in WORKBOOKS and len(sheets := filled_sheets(place)) > 1:
         options["sheet"] = sheets[0]
         remarks.append(f"{place.name} has the sheets {', '.join(map(repr, sheets))}; the first is taken")
     elif place.suffix in (*JSON_LINES, ".json") and (entries := _entries_of_first_line(place)):

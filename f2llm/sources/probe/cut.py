@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from f2llm.rows.archives import COMPRESSIONS, DAMAGE
-from f2llm.rows.layout import DELIMITERS
+from f2llm.rows.layout import DELIMITERS, WORKBOOKS
 
 UNPACKED_BYTES = 4 << 20  # of one head; what packs better than that is cut
 BLOCK_BYTES = 1 << 13
@@ -37,7 +37,7 @@ def cut_head(content: bytes, *, name: str, whole: bool) -> Cut:
     if packing and not content.startswith(COMPRESSIONS[packing].magic):
         return Cut(content, 0, len(content))
     rows_bytes, packed_bytes = _unpacked(content, packing) if packing else (content, len(content))
-    if suffix == ".xlsx":
+    if suffix in WORKBOOKS:
         return Cut(content, int(whole), len(content)) if whole else Cut(b"", 0, 0)
     kept, rows = _whole_rows(rows_bytes, suffix, whole=whole and packed_bytes == len(content))
     taken = round(packed_bytes * len(kept) / max(1, len(rows_bytes)))

@@ -17,6 +17,8 @@ from f2llm.records.files import sha256_file, write_json
 from f2llm.sources.bundle import BundleEntry, make_bundle
 from f2llm.sources.databases import is_database, tables_of
 from f2llm.sources.fetch import fetch_files
+from f2llm.sources.probe.places import look_at
+from f2llm.sources.probe.remote import Budget
 from f2llm.sources.reach import reach
 
 ROWS = [(2, "Where?", "There."), (1, "When?", "Now."), (1, "When?", "Never.")]
@@ -260,3 +262,15 @@ def test_a_database_that_is_not_there_is_named_before_a_run():
     assert reach([("source shop", [gone])]).faults == (
         "source shop: gone.db is not there; put it there or correct `path`",
     )
+
+
+def test_a_probe_looks_whether_it_is_a_database(tmp_path):
+    make_sqlite(tmp_path / "shop.db")
+    (tmp_path / "rows.csv").write_text("a\n")
+    seen = [
+        look_at(Fetch(kind="sql", path=path, query=ALL), owner="source shop", budget=Budget(0))
+        for path in ("shop.db", "rows.csv", "gone.db")
+    ]
+    assert [len(place.faults) for place in seen] == [0, 1, 1]
+    assert (seen[0].facts.files, seen[0].facts.bytes) == (1, (tmp_path / "shop.db").stat().st_size)
+    assert seen[1].faults == ("source shop: rows.csv: neither a DuckDB nor a SQLite file",)
