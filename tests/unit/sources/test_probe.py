@@ -5,7 +5,6 @@ import io
 import json
 import lzma
 import os
-import sqlite3
 import zipfile
 from pathlib import Path
 
@@ -295,15 +294,12 @@ def test_local_files_are_read_where_they_lie(tmp_path):
     assert "there is no such file" in probed(Fetch(kind="local", path="gone.jsonl")).faults[0]
 
 
-def test_other_files_of_a_folder_and_databases_are_no_fault(tmp_path):
+def test_other_files_of_a_folder_are_no_fault(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/rows.jsonl").write_bytes(PAIRS)
     (tmp_path / "mine/README.md").write_text("# rows")
-    sqlite3.connect(tmp_path / "rows.sqlite").executescript("create table t (query, positive)")
     record = probed(Fetch(kind="local", path="mine"))
     assert (record.faults, record.rows.queries) == ((), 40)
-    record = probed(Fetch(kind="sql", path="rows.sqlite", query="select * from t"))
-    assert (record.faults, record.rows, record.remarks) == ((), None, ("`f2llm check-source` runs its query",))
 
 
 def test_the_package_index_is_asked_once_and_its_fault_said_once(monkeypatch):
