@@ -9,7 +9,7 @@ from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows
 from f2llm.rows.archives import raw_files
-from f2llm.rows.layout import RowFile, RowLayout, holds_rows
+from f2llm.rows.layout import WORKBOOKS, RowFile, RowLayout, holds_rows
 from f2llm.rows.reader import sound_rows
 from f2llm.sources.adapters import LAYOUT, Reader
 from f2llm.sources.probe.heads import Head, Heads
@@ -45,7 +45,7 @@ def judge_rows(part: Probed, heads: Heads, *, folder: Path) -> Verdict:
         verdict.faults.extend(_owned(part, error.faults))
         return verdict
     for head in heads.heads:
-        if head.seen and holds_rows(head.where, of=(".xlsx",)):  # whole, and only its reader can tell the rows
+        if head.seen and holds_rows(head.where, of=WORKBOOKS):  # whole, and only its reader can tell the rows
             head.seen = head.rows = len({record.row for record in records if record.file == head.where})
     seen = {head.where for head in heads.heads if head.seen}
     of_seen = [record for record in records if record.file in seen]
