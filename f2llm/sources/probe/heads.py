@@ -119,7 +119,7 @@ def _write_text(file: ListedFile, stream: BinaryIO, *, folder: Path, most: int, 
     head = Head(file.name, file.pattern)
     found.heads.append(head)
     if content and not cut.content:
-        found.remarks.append(f"{file.name}: no rows were seen, its first row is longer than {len(content):,} bytes")
+        found.remarks.append(f"{file.name}: no whole row lies in its first {len(content):,} bytes")
         return
     head.size, head.seen, head.seen_bytes = file.bytes or 0, cut.rows, cut.taken_bytes
     head.rows = cut.rows if whole and cut.taken_bytes == len(content) else None
@@ -138,7 +138,7 @@ def _write_members(part: Probed, file: ListedFile, stream: BinaryIO, *, folder: 
     try:
         with zipfile.ZipFile(io.BufferedReader(stream, BUFFER_BYTES)) as archive:  # type: ignore[arg-type] - it is raw
             infos = [info for info in archive.infolist() if not info.is_dir() and not is_hidden(info.filename)]
-            members = [info for info in infos if fnmatchcase(info.filename, pattern)]
+            members = [info for info in infos if info.filename == pattern or fnmatchcase(info.filename, pattern)]
             if not members:
                 raise InputError(f"{part.owner}: {file.name}: no member is named like {pattern!r}; correct `member`")
             found.sizes[pattern] = found.sizes.get(pattern, 0) + sum(info.file_size for info in members)

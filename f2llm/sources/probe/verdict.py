@@ -9,7 +9,7 @@ from f2llm.config.rights import Licence
 from f2llm.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows
 from f2llm.rows.archives import raw_files
-from f2llm.rows.layout import RowFile, RowLayout
+from f2llm.rows.layout import WORKBOOKS, RowFile, RowLayout, holds_rows
 from f2llm.rows.reader import sound_rows
 from f2llm.sources.adapters import LAYOUT, Reader
 from f2llm.sources.probe.heads import Head, Heads
@@ -37,7 +37,6 @@ def judge_rows(part: Probed, heads: Heads, *, folder: Path) -> Verdict:
     verdict.faults.extend(f"{part.owner}: {fault}" for fault in _mixed_columns(heads.heads))
     if not heads.heads:
         return verdict
-    unseen = [head.where for head in heads.heads if not head.seen and head.rows != 0]
     try:
         with raw_files(folder, heads.names) as files:
             reader = Reader(files, name=part.name, adapter=part.adapter, options=part.options)
@@ -45,13 +44,17 @@ def judge_rows(part: Probed, heads: Heads, *, folder: Path) -> Verdict:
     except InputError as error:
         verdict.faults.extend(_owned(part, error.faults))
         return verdict
-    of_seen = [record for record in records if record.file not in unseen]
+    for head in heads.heads:
+        if head.seen and holds_rows(head.where, of=WORKBOOKS):  # whole, and only its reader can tell the rows
+            head.seen = head.rows = len({record.row for record in records if record.file == head.where})
+    seen = {head.where for head in heads.heads if head.seen}
+    of_seen = [record for record in records if record.file in seen]
     usable = [record for record in of_seen if not isinstance(record, Skipped) and not record_fault(record)]
     if fault := _unfit(part, of_seen, usable):
-        if any(head.seen for head in heads.heads):
+        if seen or all(head.rows == 0 for head in heads.heads):
             verdict.faults.append(f"{part.owner}: {fault}")
         else:
-            verdict.remarks.append("rows were not seen, the columns alone: the first ones take too many bytes")
+            verdict.remarks.append("the first rows take too many bytes: of Parquet the columns were judged alone")
         return verdict
     labels = {record.label for record in usable if isinstance(record, Labelled)}
     if len(labels) == 1:

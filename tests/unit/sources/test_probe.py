@@ -8,6 +8,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -216,7 +217,7 @@ def test_rows_that_take_too_many_bytes_leave_the_columns_to_be_judged(rows):
     rows.add("datasets/toy/rows", {"train.parquet": large})
     record = probed(hub("*.parquet"))
     assert (record.faults, record.rows) == ((), None)
-    assert record.remarks == ("rows were not seen, the columns alone: the first ones take too many bytes",)
+    assert record.remarks == ("the first rows take too many bytes: of Parquet the columns were judged alone",)
     assert record.read_bytes < 1_250_000
     [fault] = probed(hub("*.parquet"), options={"positive": "answer"}).faults
     assert "there is no column 'answer'; it has 'query', 'positive'" in fault
@@ -248,6 +249,27 @@ def test_rows_that_give_no_record_are_a_fault_with_the_reasons(rows):
     )
 
 
+def test_files_without_rows_are_a_fault(rows):
+    rows.add(
+        "datasets/toy/rows",
+        {"train.parquet": parquet(query=pa.array([], pa.string()), positive=pa.array([], pa.string()))},
+    )
+    assert "no record in the rows that were seen: there are none" in probed(hub("*.parquet")).faults[0]
+
+
+def test_a_small_workbook_is_read_whole_and_a_large_one_not(rows):
+    book, written = openpyxl.Workbook(), io.BytesIO()
+    for row in (("query", "positive"), ("q1", "p1"), ("q2", "p2")):
+        book.active.append(row)
+    book.save(written)
+    rows.add("datasets/toy/rows", {"train.xlsx": written.getvalue()})
+    assert probed(hub("*.xlsx")).rows[:4] == (2, True, 2, 2)
+    rows.add("datasets/toy/rows", {"train.xlsx": written.getvalue() + bytes(300_000)})
+    record = probed(hub("*.xlsx"))
+    assert record.faults == ()
+    assert record.remarks[0] == "train.xlsx: no whole row lies in its first 262,144 bytes"
+
+
 def test_an_adapter_of_another_task_is_a_fault(rows):
     rows.add("datasets/toy/rows", {"train.jsonl": b'{"text": "t", "label": "l"}\n'})
     assert "yields Labelled, which is not what retrieval is made of" in probed(hub(), adapter="labelled").faults[0]
@@ -270,6 +292,14 @@ def test_local_files_are_read_where_they_lie(tmp_path):
     record = probed(Fetch(kind="local", path="mine.jsonl"))
     assert (record.faults, record.rows.rows, record.read_bytes) == ((), 40, 0)
     assert "there is no such file" in probed(Fetch(kind="local", path="gone.jsonl")).faults[0]
+
+
+def test_other_files_of_a_folder_are_no_fault(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/rows.jsonl").write_bytes(PAIRS)
+    (tmp_path / "mine/README.md").write_text("# rows")
+    record = probed(Fetch(kind="local", path="mine"))
+    assert (record.faults, record.rows.queries) == ((), 40)
 
 
 def test_the_package_index_is_asked_once_and_its_fault_said_once(monkeypatch):

@@ -1,17 +1,25 @@
 """`--update` writes how far a stanza is proven, and touches no other line; the verb says by its exit code what is wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from f2llm.__main__ import main
+from f2llm.config.benchmarks import MtebData, Task
+from f2llm.config.build import build, plain
+from f2llm.config.load import load_run_file
+from f2llm.config.stanzas import filled
 from f2llm.errors import InputError
 from f2llm.records.schemas.probe import ProbedPlace, ProbeRecord, read_probe
 from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.check import load_source
+from f2llm.sources.probe.of_run import probed_run
+from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.status import update_status
 
+ROOT = Path(__file__).parents[3]
 COMMIT = "0" * 39 + "1"
 STANZA = """\
 # What it is.
@@ -84,6 +92,21 @@ def test_a_status_on_one_line_is_refused(stanza):
     stanza.write_text(STANZA[: STANZA.index("status:")] + "status: {level: declared}\n")
     with pytest.raises(InputError, match=r"toy.yaml: status: is written on one line"):
         update_status(stanza, record())
+
+
+def test_a_run_is_probed_with_its_models_and_with_the_tasks_of_its_tier():
+    run = load_run_file(ROOT / "config/f2llm-0.6b.yaml")
+    task = filled(Task, name="NFCorpus", type="retrieval", instruction="-", tiers=["full"])
+    data = MtebData(repository="mteb/nfcorpus", revision=COMMIT, splits=(), subsets=(), type="", main_score="", texts=0)
+    tasks = [replace(task, name=name, tiers=(tier,), mteb=data) for name, tier in (("one", "full"), ("two", "nano"))]
+    run = replace(
+        run, benchmark=replace(run.benchmark, tasks=tuple(tasks)), evaluate=replace(run.evaluate, tier="full")
+    )
+    parts = probed_run(run)
+    assert [part.name for part in parts[:60]] == [source.name for source in run.sources]
+    assert {part.name for part in parts if part.kind == "model"} == {"qwen3-0.6b", "qwen3-embedding-0.6b"}
+    assert [part.owner for part in parts if part.kind == "task"] == ["task one"]
+    assert [build(Probed, plain(part)) for part in parts] == parts
 
 
 @pytest.fixture
