@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from f2llm.errors import InputError
 from f2llm.estimate import verbs as estimate
 from f2llm.jobs import verbs as jobs
 from f2llm.lineage import verbs as lineage
 from f2llm.publish import verbs as publish
+from f2llm.records.errors import InputError
 from f2llm.report import verbs as report
 from f2llm.sources import verbs as sources
 from f2llm.vectors import verbs as vectors

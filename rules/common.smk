@@ -15,7 +15,7 @@ from f2llm.config.check import load_schema, texts_as_values
 from f2llm.config.load import load_run
 from f2llm.config.runs import Runs
 from f2llm.config.variants import keys_of
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.jobs.code import ROOT, KeptDigests
 from f2llm.jobs.environment import check_environment
 from f2llm.records.hashes import content_digest

@@ -10,7 +10,7 @@ from f2llm.config.ablations import MAY_CHANGE, PLACE, Change, changed_config
 from f2llm.config.load import load_run
 from f2llm.config.run import Run
 from f2llm.config.stanzas import Stanzas
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 
 def load_changed_runs(

@@ -13,7 +13,7 @@ from jsonschema.exceptions import ValidationError
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from f2llm.config.build import merged
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.yaml_files import read_yaml, unread_number, value_of_text
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from f2llm.errors import SourceError
+from f2llm.records.errors import SourceError
 
 
 @dataclass(frozen=True, kw_only=True)

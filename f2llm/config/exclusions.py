@@ -8,7 +8,7 @@ import yaml
 
 from f2llm.config.build import build, plain
 from f2llm.config.check import check, load_schema
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.yaml_files import read_yaml
 
 FILE = "exclude.yaml"

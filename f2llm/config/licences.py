@@ -7,7 +7,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from f2llm.config.exclusions import Exclusion
 from f2llm.config.rights import Barred
 from f2llm.config.sources import Source
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 # Policy -> values of `licence.commercial` that it lets in.
 ALLOWED = {"any": ("yes", "no", "unknown"), "stated": ("yes", "no"), "commercial": ("yes",)}

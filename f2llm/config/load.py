@@ -20,7 +20,7 @@ from f2llm.config.run import Comparison, Run
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import NamedStanzas, Stanzas
 from f2llm.config.train import with_recipe
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.yaml_files import read_yaml, yaml_faults
 
 ALL = "*"

@@ -19,7 +19,7 @@ from typing import Any
 
 from f2llm.config.benchmarks import TYPE_NAMES, columns_of
 from f2llm.config.check import load_schema
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.scores import LEFT_OUT
 

@@ -9,7 +9,7 @@ from f2llm.config.candidates import BASE_LAST, BASE_MEAN, CEILING, CUT, OTHER, R
 from f2llm.config.evaluate import ScoredModel
 from f2llm.config.models import Model
 from f2llm.config.run import Run
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 
 class ScoringRule(NamedTuple):

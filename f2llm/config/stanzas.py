@@ -12,7 +12,7 @@ from f2llm.config.check import check, load_schema, with_defaults
 from f2llm.config.models import Model
 from f2llm.config.mteb_tasks import with_mteb
 from f2llm.config.sources import Source
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.yaml_files import read_yaml
 
 Stanza = TypeVar("Stanza", Source, Model, Benchmark, Task)

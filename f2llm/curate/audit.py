@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.passages import comparable
-from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
+from f2llm.records.errors import InputError
 from f2llm.records.files import clear_left_overs, write_json
 from f2llm.records.sql import ask
 from f2llm.records.tables import write_table

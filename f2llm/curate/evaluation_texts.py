@@ -19,8 +19,8 @@ from f2llm.curate.passages import comparable, comparable_key
 from f2llm.curate.rows import Ints, Mask, group_starts, joined, offsets_of
 from f2llm.curate.shingles import Ragged, distinct, word_hashes
 from f2llm.curate.store import Store, scratch
-from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_folder, read_json, write_json
 from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.sql import ask

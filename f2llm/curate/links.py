@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from f2llm.curate.passages import Passages
 from f2llm.curate.rows import Ints, Mask, find_all, offsets_of
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.tables import NO_ROW
 
 

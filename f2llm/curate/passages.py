@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from f2llm.curate.guard import ComparedText, signs_of
 from f2llm.curate.rows import Ints, Mask, bounded_slices
 from f2llm.curate.store import Store
-from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
+from f2llm.records.errors import InputError
 from f2llm.records.tables import ID, NO_ROW, numbered, read_batches, read_table
 from f2llm.records.text_keys import e1_text, e2_text
 from f2llm.records.words import count_form_words

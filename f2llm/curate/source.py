@@ -25,7 +25,7 @@ from f2llm.curate.queries import NO_LABEL, Queries, held_out_queries, query_keys
 from f2llm.curate.rows import Ints, Mask
 from f2llm.curate.sample import beyond
 from f2llm.curate.store import Store, scratch
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import clear_left_overs
 from f2llm.records.schemas.sources import SKIPPED, SourceTables
 from f2llm.records.tables import NO_ROW, read_metadata

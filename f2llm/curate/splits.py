@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.curate.queries import TRAIN, held_out_queries
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import clear_left_overs, write_json
 from f2llm.records.sql import database
 from f2llm.records.tables import count_rows, read_batches

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import psutil
 
 from f2llm.config.run import Run
-from f2llm.errors import InputError
 from f2llm.estimate.counts import ExpectedRows
 from f2llm.estimate.sizing import Sizes
 from f2llm.estimate.stages import Estimate, estimate, estimate_changed
@@ -19,6 +18,7 @@ from f2llm.jobs.environment import check_environment
 from f2llm.jobs.node import write_faults
 from f2llm.jobs.slurm import CLIENTS, Partition, ResourceRequest, cluster_faults
 from f2llm.models.device import computes_bfloat16
+from f2llm.records.errors import InputError
 
 MB = 1e6
 # Half-written files, logs and what the estimate may miss.

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from f2llm.errors import InputError
 from f2llm.estimate.rates import GPU_PEAK_TFLOPS, GPU_SHARE
 from f2llm.jobs.verbs import positive
+from f2llm.records.errors import InputError
 
 if TYPE_CHECKING:
     from f2llm.config.run import Run
@@ -56,11 +56,11 @@ def _estimate(options: argparse.Namespace) -> None:
     from f2llm.estimate.machine import Machine, check_run, describe_machine, stages_of, stages_of_changed
     from f2llm.estimate.printed import changed_line, gpu_lines, stage_lines
     from f2llm.estimate.sizing import Sizes
+    from f2llm.fetch.reach import reach
     from f2llm.jobs.code import ROOT
     from f2llm.jobs.environment import describe_libraries
     from f2llm.jobs.slurm import ask_partitions
     from f2llm.sources.probe.of_run import probed_run
-    from f2llm.sources.reach import reach
 
     run, changed = _runs_of(options.config)
     expected, tflops = ExpectedRows(run, results=options.results), options.tflops * options.efficiency

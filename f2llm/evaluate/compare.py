@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.bootstrap import paired_bootstrap, read_items
+from f2llm.records.errors import InputError
 from f2llm.records.scores import Compared, points_of, read_result, rows_of, score_files
 
 REMEDY = "delete it and run its evaluation again"

@@ -10,9 +10,9 @@ from typing import Any
 
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, RUN
 from f2llm.config.evaluate import Gate
-from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import mean
 from f2llm.evaluate.scoreboard import IN_DOMAIN, UNTRAINED
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json
 from f2llm.records.schemas.evaluate import GateVerdict
 from f2llm.records.schemas.sources import SkippedSources

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.config.candidates import Candidate
-from f2llm.errors import InputError
 from f2llm.evaluate.tasks.mteb import ORGANISATION, UnitVectors, instruction_of
 from f2llm.models.prompts import format_query
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id
 from f2llm.vectors.fill import StoredVectors, open_store

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from packaging.version import InvalidVersion, Version
 
 from f2llm.config.benchmarks import Task
-from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import score_of
+from f2llm.records.errors import InputError
 from f2llm.records.scores import check_result, parse_result
 
 META = "model_meta.json"

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import BASE_LAST, BASE_MEAN, Candidate
-from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import (
     borda,
     grouped,
@@ -27,6 +26,7 @@ from f2llm.evaluate.aggregate import (
 )
 from f2llm.evaluate.tasks.data import origin_of
 from f2llm.evaluate.tasks.mteb import main_score_of
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import write_rows
 

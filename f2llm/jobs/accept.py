@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 RECORD = Path("results/lineage/accepted.jsonl")
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.locks import hold_several
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"

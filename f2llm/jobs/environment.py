@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_GB = 5

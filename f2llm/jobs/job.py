@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from f2llm.errors import FULL, InputError
 from f2llm.jobs.code import result_versions
 from f2llm.jobs.devices import claimed
 from f2llm.jobs.inputs import hashes_of_inputs, refuse_changed
 from f2llm.jobs.notes import SKIPPED, end_note, note_path, start_note
+from f2llm.records.errors import FULL, InputError
 from f2llm.records.files import bytes_of, clear_asides, write_json
 from f2llm.records.hashes import kept_sha256
 

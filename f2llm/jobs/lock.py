@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import psutil
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 STARTED_TOLERANCE_SECONDS = 2.0  # process start times are rounded differently by different readers
 

@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from f2llm.errors import InputError
 from f2llm.jobs.code import code_hash, result_versions
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 
 TOKEN = "F2LLM_RUN_TOKEN"

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 CLIENTS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
 # How comments begin of jobs that Snakemake's plugin submits: the rule and its wildcards.

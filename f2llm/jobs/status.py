@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.errors import InputError
 from f2llm.jobs.lock import is_held
 from f2llm.jobs.notes import SKIPPED, JobNote, is_gone, read_notes
 from f2llm.jobs.slurm import ask
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.evaluate import GateVerdict
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 if TYPE_CHECKING:
     from f2llm.config.sources import Source

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.config.encoding import EncodingModel, MinedSource, searched
-from f2llm.errors import SKIP, InputError, SourceError
 from f2llm.jobs.progress import Progress
 from f2llm.mine.manifest import VectorsManifest
 from f2llm.models.device import resolve_device, resolve_precision
 from f2llm.models.prompts import format_query
 from f2llm.models.tokenizers import check_prompts
+from f2llm.records.errors import SKIP, InputError, SourceError
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.ids import doc_id
 from f2llm.records.tables import WHOLE, Share, count_rows, read_batches

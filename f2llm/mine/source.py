@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from f2llm.config.encoding import MinedSource, searched
 from f2llm.config.mine import Mine
-from f2llm.errors import SKIP, SourceError
 from f2llm.jobs.progress import Progress
 from f2llm.mine.draw import Classes
 from f2llm.mine.manifest import VectorsManifest
@@ -20,6 +19,7 @@ from f2llm.mine.passages import PassageLookup, corpus_ids
 from f2llm.mine.retrieve import MISSING_POSITIVE, NO_POSITIVE, Retrieval, mine_queries
 from f2llm.mine.select import FEW_CANDIDATES
 from f2llm.models.prompts import vector_id
+from f2llm.records.errors import SKIP, SourceError
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, tuple_id
 from f2llm.records.schemas.sources import SKIPPED

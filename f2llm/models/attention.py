@@ -14,7 +14,7 @@ import torch
 from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 ATTENTION = "packed"
 

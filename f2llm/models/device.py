@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 # x86 processors without these emulate bfloat16, which is slower than float32.

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.models.attention import ATTENTION, packed_attention, runs
 from f2llm.models.device import resolve_precision
 from f2llm.models.heads import DenseLayer, load_dense, run_dense
+from f2llm.records.errors import InputError
 from f2llm.records.ids import doc_id
 
 ROWS = 16

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import Linear
 
-from f2llm.errors import InputError
 from f2llm.models.attention import ATTENTION, packed_attention
 from f2llm.models.packing import Pack
+from f2llm.records.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

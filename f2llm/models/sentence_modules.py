@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from f2llm.errors import InputError
 from f2llm.models.heads import ACTIVATIONS, LAYERS, WEIGHTS
+from f2llm.records.errors import InputError
 from f2llm.records.files import check_member_name, read_json, write_json
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from f2llm.config.build import plain
 from f2llm.config.losses import TASKS_OF_TERM
 from f2llm.config.train import Train, TrainedSource
-from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.plan.figures import Figures
 from f2llm.plan.order import ChosenTuples, PlannedBatch, cut_into_batches, draw_batch, plan_steps
 from f2llm.plan.tokenise import refuse_untrainable
 from f2llm.plan.tuples import Tuples, read_tuples, split_rows
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_file, write_json
 from f2llm.records.schemas.plan import PLAN
 from f2llm.records.schemas.sources import SKIPPED

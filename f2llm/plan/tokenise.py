@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from f2llm.config.tokens import PromptedModel, Tokens
-from f2llm.errors import InputError
 from f2llm.jobs.progress import Progress
 from f2llm.models.prompts import format_query
 from f2llm.models.tokenizers import SETTINGS, TOKENIZER, check_prompts, control_tokens, spells_control_tokens
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_file, write_json
 from f2llm.records.ragged import OFFSETS, VALUES, write_rows
 from f2llm.records.tables import ID, count_rows, read_batches, read_table

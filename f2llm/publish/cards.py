@@ -14,11 +14,11 @@ from f2llm.config.curate import Curate
 from f2llm.config.licences import OTHER, canonical
 from f2llm.config.run import Energy
 from f2llm.config.sources import Source
-from f2llm.errors import InputError
 from f2llm.publish.croissant import write_croissant
 from f2llm.publish.energy import JobEnergy, assumptions, estimate_energy
 from f2llm.publish.licences import hub_name
 from f2llm.publish.scores import evaluation_results, languages_of, mteb_version, read_scoreboard, score_table
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_path, read_json
 from f2llm.records.schemas.publish import ENERGY
 from f2llm.records.schemas.sources import SkippedSources

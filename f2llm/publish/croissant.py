@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from f2llm.config.licences import named
-from f2llm.errors import InputError
 from f2llm.publish.licences import licence_url
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.schemas.mine import TUPLES
 from f2llm.records.schemas.sources import CORPUS, QUERIES

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_path
 from f2llm.runs.manifests import FOLDER, read_content, read_jobs
 from f2llm.runs.withheld import leaks

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 TIMESTAMP = ".snakemake_timestamp"  # put by the workflow engine into folders that a job has made: no content
 SEPARATOR = "!"  # between an archive and its member, as in "wheel!member"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_open
 
 VALUES = np.dtype("<i4")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 # Rows of a table of effects that are no tasks.
 MEAN, BOUNDED = MEANS = ("mean of tasks", "mean of tasks with intervals")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

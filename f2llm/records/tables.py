@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_path
 
 ROWS_PER_GROUP = 65_536

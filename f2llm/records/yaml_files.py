@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 # The same safe loader in C, five times as fast: a run reads a hundred files whenever it is planned.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

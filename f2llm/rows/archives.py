@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import SEPARATOR, check_member_name
 
 MOST_BYTES = 4 << 30  # unpacked, whatever the packed size; the absolute limit in archives inside archives

@@ -5,7 +5,7 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.layout import DELIMITERS, Flaw, RowFile, RowLayout, Values, row_of, unique_names
 
 MOST_FIELD_CHARACTERS = 1 << 30

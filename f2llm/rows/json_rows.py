@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.layout import JSON_LINES, NOT_UNICODE, Flaw, RowFile, RowLayout, Values, row_of, unique_names
 
 READ_CHARACTERS = 1 << 20

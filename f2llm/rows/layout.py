@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import SEPARATOR
 from f2llm.rows.archives import COMPRESSIONS, RawFile
 

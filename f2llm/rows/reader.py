@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.archives import RawFile
 from f2llm.rows.delimited import delimited_rows
 from f2llm.rows.fields import Columns, has_column, label_of, list_in, names_of, text_of

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.archives import MOST_NESTED_BYTES
 from f2llm.rows.layout import NOT_UNICODE, Flaw, RowFile, RowLayout, Values, row_of, unique_names
 

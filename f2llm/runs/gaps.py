@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.runs.withheld import withheld
 
 MOST_CHARACTERS = 300  # of a reason

@@ -18,7 +18,7 @@ from f2llm.config.rights import Barred
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
 from f2llm.config.train import Train
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import MANIFEST, read_json
 from f2llm.records.sql import require
 from f2llm.runs.run_file import PLAN_FILE

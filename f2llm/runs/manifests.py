@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json
 
 FOLDER = Path("lineage", "jobs")

@@ -10,7 +10,7 @@ from f2llm.config.mine import Mine
 from f2llm.config.rights import Barred
 from f2llm.config.tokens import Tokens
 from f2llm.config.train import Train, TrainedModel, TrainedSource
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 
 MODEL_FILE = "f2llm.json"  # in a trained model's folder: its run, and the digests of all that decides its weights

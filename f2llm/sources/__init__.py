@@ -1,1 +1,1 @@
-"""Fetch the files of a source or model, pinned by hash, and read their rows into the tables."""
+"""Read the rows of sources into tables, make model folders of what was fetched, and look at sources before a run."""

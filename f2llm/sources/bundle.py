@@ -19,13 +19,13 @@ import yaml
 
 from f2llm.config.fetch import Fetch
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.fetch import pins
+from f2llm.fetch.cache import CACHE, link
+from f2llm.fetch.hub import LISTING
+from f2llm.fetch.pins import PINS
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, check_member_name, read_json, sha256_file, write_json
 from f2llm.rows.files import local_files
-from f2llm.sources import pins
-from f2llm.sources.cache import CACHE, link
-from f2llm.sources.hub import LISTING
-from f2llm.sources.pins import PINS
 
 LIST = "bundle.json"
 CONFIG = "config/config.yaml"

@@ -13,15 +13,15 @@ from f2llm.config.exclusions import FILE as EXCLUDE
 from f2llm.config.exclusions import Exclusion, read_exclusions
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import read_stanza
-from f2llm.errors import InputError
+from f2llm.fetch.cache import CACHE
+from f2llm.fetch.fetch import Fetched, fetch_files, remarks_on
 from f2llm.jobs.progress import progress
+from f2llm.records.errors import InputError
 from f2llm.rows.archives import raw_files
 from f2llm.rows.layout import holds_rows
 from f2llm.sources import survey
 from f2llm.sources.adapters import Reader, check_adapters
-from f2llm.sources.cache import CACHE
 from f2llm.sources.exclude import without_excluded
-from f2llm.sources.fetch import Fetched, fetch_files, remarks_on
 from f2llm.sources.named_files import unread_files
 from f2llm.sources.normalise import Reading, used_records
 from f2llm.sources.records import PASSAGE, QUERY, Labelled, Pair, Passage, Query, Record

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from f2llm.config.build import plain
 from f2llm.config.fetch import FetchedModel
-from f2llm.errors import InputError
+from f2llm.fetch.fetch import Fetched, fetch_files
 from f2llm.models.config_forms import NEWER, in_both_forms
 from f2llm.models.sentence_modules import check_modules, store_dense
 from f2llm.models.tokenizers import both_tokenizer_forms, check_saved_tokenizer, finish_tokenizer
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_folder, check_member_name, clear_left_overs, read_json, sha256_path, write_json
 from f2llm.rows.archives import RawFile
-from f2llm.sources.fetch import Fetched, fetch_files
 from f2llm.sources.vectors import store_vectors
 
 if TYPE_CHECKING:

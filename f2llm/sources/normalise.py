@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from f2llm.config.exclusions import Exclusion
-from f2llm.errors import InputError
 from f2llm.jobs.progress import progress
 from f2llm.records import sql
+from f2llm.records.errors import InputError
 from f2llm.records.files import clear_left_overs, read_json
 from f2llm.records.schemas.sources import CORPUS, ORIGINS, QUERIES, SKIPPED
 from f2llm.records.tables import write_table

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.tables import ID
 from f2llm.records.text_keys import content_key, is_empty

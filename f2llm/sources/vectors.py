@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.ids import ID_BYTES, doc_id
 from f2llm.vectors.store import VectorStore, as_ids

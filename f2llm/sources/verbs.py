@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 Verb = Callable[..., argparse.ArgumentParser]  # name, action, text -> the parser of its arguments
 
@@ -84,7 +84,7 @@ def add_lock(verb: Verb) -> None:
 
 def _lock(options: argparse.Namespace) -> None:
     from f2llm.config.load import load_run_file
-    from f2llm.sources.lock import lock_run
+    from f2llm.fetch.lock import lock_run
 
     for line in lock_run(load_run_file(options.config), names=options.names, refresh=options.refresh):
         print(line, flush=True)

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from f2llm.errors import FULL, InputError
+from f2llm.records.errors import FULL, InputError
 from f2llm.train.life import StopRequest, die_with_launcher, lock_folder
 
 STOPPED = 143  # 128 + SIGTERM, as a shell reports it

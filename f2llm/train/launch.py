@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from f2llm.errors import InputError
 from f2llm.jobs.code import ROOT
 from f2llm.jobs.slurm import end_older_twins
+from f2llm.records.errors import InputError
 from f2llm.records.schemas.train import METRICS
 from f2llm.records.terms import read_terms
 from f2llm.train.__main__ import FAILED

@@ -10,7 +10,7 @@ from types import FrameType
 
 import psutil
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.locks import take
 
 LAUNCHER = "F2LLM_LAUNCHER"

@@ -7,9 +7,9 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from f2llm.config.train import Train
-from f2llm.errors import InputError
 from f2llm.models.network import encode_packed
 from f2llm.models.packing import pack
+from f2llm.records.errors import InputError
 from f2llm.train.step import Budget
 from f2llm.train.world import World, release
 

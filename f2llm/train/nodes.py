@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from f2llm.errors import InputError
 from f2llm.jobs.slurm import ask
+from f2llm.records.errors import InputError
 
 JOIN_SECONDS = 300
 # The time that torchrun gives its workers between SIGTERM and SIGKILL: a step, a validation and a save must fit.

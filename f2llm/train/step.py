@@ -22,9 +22,9 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from f2llm.config.train import Train
-from f2llm.errors import InputError
 from f2llm.models.network import encode_packed
 from f2llm.models.packing import deal, pack
+from f2llm.records.errors import InputError
 from f2llm.train.batches import Batch
 from f2llm.train.losses.batch_vectors import Vectors
 from f2llm.train.losses.loss import evaluate_terms

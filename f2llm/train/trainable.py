@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from f2llm.config.train import Lora
-from f2llm.errors import InputError
 from f2llm.models.heads import LAYERS
 from f2llm.models.network import load_packed
+from f2llm.records.errors import InputError
 from f2llm.records.ids import keyed_hash
 from f2llm.runs.run_file import RunFile
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.train.life import CONFIGURED_SIZE
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_folder, read_json, sha256_path, write_json
 from f2llm.records.text_keys import is_empty
 from f2llm.rows.archives import RawFile

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.tables import NO_ROW
 from f2llm.vectors.store import VectorView
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.errors import InputError
 from f2llm.models.device import resolve_device
+from f2llm.records.errors import InputError
 from f2llm.vectors.faiss_search import Faiss, load_faiss
 from f2llm.vectors.scores import NO_ROW, Backend
 from f2llm.vectors.store import VectorView

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_open, read_json, write_json
 from f2llm.records.hashes import kept_sha256
 from f2llm.records.ids import ID_BYTES

@@ -151,7 +151,7 @@ def test_validation_changes_no_weight(toy, tmp_path):
 
 def test_processes_with_different_plans_are_stopped(toy, tmp_path):
     code = (
-        "import os, sys; from f2llm.errors import InputError; from f2llm.train.world import join_world\n"
+        "import os, sys; from f2llm.records.errors import InputError; from f2llm.train.world import join_world\n"
         "world = join_world(threads=1)\n"
         "try: world.agree({'plan': 'a' * 64 + os.environ['RANK'], 'code': 'same'})\n"
         "except InputError as error: print(error.faults); sys.exit(3)\n"

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # Packages of the ground, lowest first; those of one layer do not import each other.
-GROUND = [{"errors"}, {"records"}, {"config", "jobs"}, {"models", "runs", "rows"}, {"vectors", "estimate"}]
+GROUND = [{"records"}, {"config", "jobs"}, {"models", "runs", "rows"}, {"fetch", "vectors", "estimate"}]
 STAGES = {"sources", "curate", "mine", "plan", "train", "evaluate"}
 READERS = {"lineage", "report", "publish"}
 LAYER_OF = {package: layer for layer, packages in enumerate(GROUND) for package in packages}
@@ -26,7 +26,7 @@ RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").rglob("*.smk"))]
 COMMAND_LINE = {ROOT / "f2llm" / "__main__.py", *(ROOT / "f2llm").glob("*/verbs.py")}
 MOST_MODULE_LINES = 450
 MOST_FUNCTION_LINES = 60
-MOST_PACKAGE_LINES = 6200
+MOST_PACKAGE_LINES = 5500
 MOST_MODULES_OF_A_FOLDER = 30
 MOST_NAMES_AT_THE_ROOT = 20
 

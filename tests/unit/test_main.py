@@ -39,7 +39,7 @@ def test_help_loads_the_verbs_alone():
     loaded, heavy = printed.split("\n")[:2]
     packages = {"estimate", "jobs", "lineage", "publish", "report", "sources", "vectors"}
     # The rates that `estimate --help` shows are constants in a module that imports nothing.
-    own = {"f2llm.__main__", "f2llm.errors", "f2llm.estimate.rates"} | {
+    own = {"f2llm.__main__", "f2llm.records", "f2llm.records.errors", "f2llm.estimate.rates"} | {
         f"f2llm.{name}{part}" for name in packages for part in ("", ".verbs")
     }
     assert (set(loaded.split()), heavy) == (own, "")

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
 from f2llm.config.fetch import Order
+from f2llm.fetch.fetch import fetch_source
 from f2llm.jobs.job import job
-from f2llm.sources.fetch import fetch_source
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

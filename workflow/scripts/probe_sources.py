@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from f2llm.config.build import build
-from f2llm.errors import InputError
 from f2llm.jobs.job import job
+from f2llm.records.errors import InputError
 from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.probe import probe_all
 

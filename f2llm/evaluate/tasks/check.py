@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2llm.config.benchmarks import Task
-from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskText, is_empty, write_texts
 from f2llm.evaluate.tasks.mteb import UnitVectors, mteb_task, score
 from f2llm.evaluate.tasks.offline import offline
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from f2llm.config.benchmarks import Task
-from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
+from f2llm.records.errors import InputError
 from f2llm.records.ids import doc_id, keyed_hash
 from f2llm.records.schemas.sources import SourceTables
 from f2llm.records.tables import count_rows, read_batches

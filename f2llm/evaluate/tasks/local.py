@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from f2llm.config.benchmarks import COLUMNS, SEARCHED, TITLE, Task
-from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import PROBE, SCORED, TaskData, TaskText, write_task_data, write_texts
+from f2llm.records.errors import InputError
 from f2llm.records.ids import doc_id
 from f2llm.records.text_keys import is_empty
 from f2llm.rows.archives import RawFile

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.errors import InputError
 from f2llm.lineage.diff.causes import Causes
 from f2llm.lineage.trace.backward import REMEDY
+from f2llm.records.errors import InputError
 from f2llm.records.scores import points_of, read_result, score_files
 from f2llm.records.sql import ask
 from f2llm.runs.layout import Layout, read_layout

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.ids import ID_BYTES
 from f2llm.records.tables import ID, STORED_ID
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from f2llm.config.exclusions import FILE, add_exclusions
-from f2llm.errors import InputError
 from f2llm.lineage.forget.files import delete_copies, delete_pages
 from f2llm.lineage.forget.holders import Holder, find_holders
 from f2llm.lineage.forget.remains import TOKENS, Remains, source_folders
+from f2llm.records.errors import InputError
 from f2llm.runs.layout import Layout, read_layout, runs_in
 from f2llm.runs.manifests import FOLDER, read_content, read_jobs
 from f2llm.vectors.store import delete_vectors

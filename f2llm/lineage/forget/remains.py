@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.exclusions import Exclusion
-from f2llm.errors import InputError
 from f2llm.lineage.forget.files import Copy, copies, own_files, own_pages
 from f2llm.lineage.forget.holders import Holder, Needles, find_holders
 from f2llm.lineage.trace.backward import trace_tuple
@@ -13,6 +12,7 @@ from f2llm.lineage.trace.find import TUPLE, TracedId
 from f2llm.lineage.trace.forward import IN_ID, TextTrace, places_of, trace_text, uses_of
 from f2llm.lineage.trace.seen import Seen, seen_by
 from f2llm.models.prompts import format_query
+from f2llm.records.errors import InputError
 from f2llm.records.files import SEPARATOR
 from f2llm.records.ids import TASKS, doc_id, query_id
 from f2llm.records.sql import ask

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from f2llm.errors import InputError
 from f2llm.lineage.trace.find import PASSAGE, QUERY, TracedId, nearest_ids
 from f2llm.lineage.trace.forward import FileRow, places_of
 from f2llm.lineage.trace.seen import Seen, seen_by, steps_of
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.scores import points_of, read_result, score_files
 from f2llm.records.sql import ask, rows_at

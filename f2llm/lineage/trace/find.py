@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.ids import ID_BYTES, TASKS, doc_id, query_id
 from f2llm.records.sql import ask
 from f2llm.records.tables import read_batches

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from f2llm.errors import InputError
 from f2llm.lineage.trace import find, show
 from f2llm.lineage.trace.alike import find_alike
 from f2llm.lineage.trace.backward import trace_model, trace_score, trace_step, trace_tuple, unknown_id
 from f2llm.lineage.trace.forward import trace_sources, trace_text
 from f2llm.lineage.trace.seen import remade, remade_note
+from f2llm.records.errors import InputError
 from f2llm.records.tables import write_table
 from f2llm.runs.layout import Layout, read_layout, runs_in
 

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from f2llm.errors import InputError
 from f2llm.jobs.code import ROOT, result_versions
 from f2llm.lineage.verify.findings import INTACT, UNCHECKED, Finding
+from f2llm.records.errors import InputError
 from f2llm.runs.manifests import Job
 from f2llm.runs.settings import unequal
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.runs.layout import value_in
 
 # What a run itself made: plan, run.json, model, scores and what passes them on, cards, manifests, report. Checkpoints

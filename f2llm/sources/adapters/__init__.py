@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from f2llm.config.check import misread
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.archives import RawFile
 from f2llm.rows.fields import FieldError
 from f2llm.rows.layout import RowLayout

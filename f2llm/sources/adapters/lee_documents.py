@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.archives import RawFile
 from f2llm.rows.fields import one_line
 from f2llm.sources.records import Pair

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.fields import number_in, number_text
 from f2llm.rows.layout import Values
 

@@ -12,20 +12,20 @@ import yaml
 from f2llm.config.fetch import Fetch
 from f2llm.config.licences import OWN, canonical
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.fetch import hub
+from f2llm.fetch.cache import CACHE
+from f2llm.fetch.databases import is_database, quoted, tables_of
+from f2llm.fetch.fetch import Fetched, fetch_files, local_path
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_path, sha256_file
 from f2llm.rows.archives import RawFile, raw_files
 from f2llm.rows.json_rows import parse_json
 from f2llm.rows.layout import DELIMITERS, JSON_LINES, SUFFIXES, WORKBOOKS, Flaw, RowFile, RowLayout, Values, holds_rows
 from f2llm.rows.reader import sound_rows
 from f2llm.rows.tables import filled_sheets
-from f2llm.sources import hub
 from f2llm.sources.add.files import HELD_OUT, judgements, train_files
 from f2llm.sources.add.guess import Guess, guess
-from f2llm.sources.cache import CACHE
 from f2llm.sources.check import STANZAS, SourceCheck, as_text, check_files, load_source
-from f2llm.sources.databases import is_database, quoted, tables_of
-from f2llm.sources.fetch import Fetched, fetch_files, local_path
 from f2llm.sources.probe.heads import write_heads
 from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import look_at

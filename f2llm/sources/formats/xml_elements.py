@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.archives import READ_BYTES, RawFile
 
 

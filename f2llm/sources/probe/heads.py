@@ -13,7 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from f2llm.errors import InputError
+from f2llm.fetch.web import NoRanges
+from f2llm.records.errors import InputError
 from f2llm.records.files import SEPARATOR, check_member_name
 from f2llm.rows.files import is_hidden
 from f2llm.rows.layout import holds_rows
@@ -21,7 +22,6 @@ from f2llm.sources.probe.cut import cut_head
 from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import ListedFile, open_file
 from f2llm.sources.probe.remote import Budget, Spent
-from f2llm.sources.web import NoRanges
 
 if TYPE_CHECKING:
     import pyarrow as pa

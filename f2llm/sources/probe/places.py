@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
+from f2llm.fetch import hub, web
+from f2llm.fetch.databases import is_database
+from f2llm.fetch.fetch import local_path, missing_offline
+from f2llm.fetch.reach import reply_of
+from f2llm.fetch.retry import Refused
+from f2llm.records.errors import InputError
 from f2llm.records.files import bytes_of
 from f2llm.records.schemas.probe import ProbedPlace
 from f2llm.rows.files import list_files
-from f2llm.sources import hub, web
-from f2llm.sources.databases import is_database
-from f2llm.sources.fetch import local_path, missing_offline
 from f2llm.sources.probe.remote import Budget, RemoteFile
-from f2llm.sources.reach import reply_of
-from f2llm.sources.retry import Refused
 
 LARGE_BYTES = 20 * 10**9  # of one place; more is worth a remark
 

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.config.fetch import reading_key
-from f2llm.errors import InputError
+from f2llm.fetch.cache import CACHE, CONNECTIONS_PER_HOST
+from f2llm.fetch.reach import reach
+from f2llm.fetch.retry import is_offline
 from f2llm.jobs.progress import progress
+from f2llm.records.errors import InputError
 from f2llm.records.schemas.probe import PROBE, ProbeRecord, write_probe
 from f2llm.sources.adapters import reads_rows
-from f2llm.sources.cache import CACHE, CONNECTIONS_PER_HOST
 from f2llm.sources.probe.heads import write_heads
 from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import SeenPlace, check_access, look_at
 from f2llm.sources.probe.remote import Budget
 from f2llm.sources.probe.verdict import Verdict, compare_licence, judge_rows
-from f2llm.sources.reach import reach
-from f2llm.sources.retry import is_offline
 
 OF_ROWS = ("hub", "http", "local")  # kinds of places whose files hold rows
 MOST_BYTES = 1_250_000  # of the files of one source, model or task; listings come on top

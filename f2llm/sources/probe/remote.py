@@ -3,9 +3,9 @@
 import io
 from collections.abc import Callable
 
-from f2llm.errors import InputError
-from f2llm.sources import hub, web
-from f2llm.sources.retry import Refused, retried
+from f2llm.fetch import hub, web
+from f2llm.fetch.retry import Refused, retried
+from f2llm.records.errors import InputError
 
 TRIES = 3  # a person waits
 

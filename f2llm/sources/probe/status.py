@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_path
 from f2llm.records.schemas.probe import ProbeRecord
 from f2llm.records.yaml_files import read_yaml

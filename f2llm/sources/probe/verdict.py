@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows
 from f2llm.rows.archives import raw_files
 from f2llm.rows.layout import WORKBOOKS, RowFile, RowLayout, holds_rows

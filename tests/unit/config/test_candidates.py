@@ -6,7 +6,7 @@ import pytest
 from f2llm.config.evaluate import ScoredModel
 from f2llm.config.load import load_run, load_run_file
 from f2llm.config.scoring_jobs import candidates, instructed_tasks, jobs, score_paths
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[3]

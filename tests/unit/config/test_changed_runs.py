@@ -5,7 +5,7 @@ import yaml
 
 from f2llm.config.changed_runs import load_changed_runs
 from f2llm.config.load import load_run
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 LICENCE = {"id": "CC0-1.0", "commercial": "yes"}
 SOURCE = {

@@ -1,7 +1,7 @@
 import pytest
 
 from f2llm.config.check import accepted, check, load_schema, read_schema, texts_as_values, with_defaults
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 SCHEMA = load_schema("config")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from f2llm.config.exclusions import Exclusion, add_exclusions, of_source, read_exclusions
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 ROW = Exclusion(source="toy", reason="asked for", file="a.jsonl", row=3)
 TEXT = Exclusion(source="toy", reason="personal data", id="0" * 32)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from f2llm.config.load import load_run
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ import yaml
 from f2llm.config.benchmarks import Benchmark
 from f2llm.config.mteb_tasks import SHIPPED, answer, registry, with_mteb
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 DEFAULTS = {"mteb": "", "name": "b", "published": []}
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from f2llm.curate.audit import audit_folder
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table
 from f2llm.rows.files import local_files

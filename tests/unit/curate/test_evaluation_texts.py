@@ -6,7 +6,7 @@ from f2llm.curate import evaluation_texts
 from f2llm.curate.decontaminate import EvaluationTexts
 from f2llm.curate.evaluation_texts import index_texts
 from f2llm.curate.passages import comparable
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_path
 from f2llm.records.schemas.tasks import TEXTS
 from f2llm.records.tables import write_table

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from f2llm.curate import near
 from f2llm.curate import passages as passages_of
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.records.tables import read_metadata
 

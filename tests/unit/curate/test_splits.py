@@ -1,7 +1,7 @@
 import pytest
 
 from f2llm.curate.splits import check_splits
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from f2llm.config.load import load_run_file
-from f2llm.errors import InputError
 from f2llm.estimate.counts import ExpectedRows
 from f2llm.estimate.machine import Machine, check_run, describe_machine, stages_of
 from f2llm.estimate.printed import changed_line, stage_lines
 from f2llm.estimate.sizing import Sizes
 from f2llm.estimate.stages import ERRORS, STAGES, as_json, estimate, estimate_changed
 from f2llm.jobs.slurm import Partition
+from f2llm.records.errors import InputError
 from f2llm.records.files import write_json
 
 ROOT = Path(__file__).parents[3]

@@ -4,9 +4,9 @@ import pytest
 
 from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.evaluate.aggregate import borda, leaderboard_means, task_score, whole_scores
 from f2llm.evaluate.published import published_files, published_scores
+from f2llm.records.errors import InputError
 
 
 def mteb_task(name, subsets=("default",), kind="STS", part_of=""):

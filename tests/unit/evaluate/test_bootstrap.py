@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.evaluate.bootstrap import ItemScores, paired_bootstrap
 from f2llm.evaluate.compare import format_comparison, read_comparison
 from f2llm.evaluate.items import ITEMS, Item
+from f2llm.records.errors import InputError
 from f2llm.records.files import write_json
 from f2llm.records.tables import write_rows
 

@@ -1,8 +1,8 @@
 import pytest
 
 from f2llm.config.evaluate import Gate
-from f2llm.errors import InputError
 from f2llm.evaluate.gate import check_gate
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.evaluate import GateVerdict
 from f2llm.records.schemas.sources import SkippedSource, SkippedSources

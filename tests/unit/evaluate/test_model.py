@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from f2llm.config.candidates import Candidate
-from f2llm.errors import InputError
 from f2llm.evaluate.model import EvaluatedModel, SharedVectors, open_stores, revision_of, shortened
+from f2llm.records.errors import InputError
 from f2llm.vectors.store import FLOAT32, VectorStore
 
 CANDIDATE = Candidate(

@@ -3,8 +3,8 @@ import pytest
 from f2llm.config.benchmarks import Task
 from f2llm.config.candidates import ROLES, Candidate
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.evaluate.scoreboard import SCOREBOARD, Decontamination, write_scoreboard
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
 

@@ -153,7 +153,7 @@ def test_templates_decide_the_pages_and_the_cards_and_nothing_else():
 def test_the_files_and_packages_that_a_module_of_the_checkout_runs_are_seen():
     checkout = CodeTree(ROOT)
     reached = checkout.reached("f2llm/config/load.py")
-    assert {"f2llm/config/check.py", "f2llm/errors.py"} <= set(reached)
+    assert {"f2llm/config/check.py", "f2llm/records/errors.py"} <= set(reached)
     assert not any("torch" in checkout.file(path).packages for path in reached)
     assert "torch" in checkout.file("f2llm/models/encoder.py").packages
 

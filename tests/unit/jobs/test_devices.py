@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.jobs.devices import VISIBLE, claimed, visible_devices
+from f2llm.records.errors import InputError
 
 
 @pytest.fixture(autouse=True)

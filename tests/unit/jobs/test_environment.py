@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from f2llm.errors import InputError
 from f2llm.jobs import environment
 from f2llm.jobs.environment import check_environment, describe_libraries, read_pins
+from f2llm.records.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 LOCK = ROOT / "requirements.lock"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.jobs import inputs
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_path, write_json
 
 

@@ -8,9 +8,9 @@ import sys
 import psutil
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.jobs import lock
 from f2llm.jobs.lock import acquire, is_held, release
+from f2llm.records.errors import InputError
 
 
 def write(path, *, host=None, process=None, started=None):

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.jobs import node
 from f2llm.jobs.node import announce, check_node, clock_faults, write_faults
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 
 

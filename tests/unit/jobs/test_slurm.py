@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.jobs import slurm
 from f2llm.jobs.slurm import (
     ResourceRequest,
@@ -21,6 +20,7 @@ from f2llm.jobs.slurm import (
     read_partitions,
     wait_for_controller,
 )
+from f2llm.records.errors import InputError
 
 BIN = Path(__file__).parents[3] / "slurm" / "bin"
 SINFO = """\

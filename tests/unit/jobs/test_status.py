@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.jobs import notes, status
 from f2llm.jobs.lock import acquire
 from f2llm.jobs.notes import end_note, is_gone, read_notes, start_note
 from f2llm.jobs.status import end_lines, failure_end_lines, failures_since, note_call, read_steps, status_lines
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.evaluate import GateVerdict
 from f2llm.records.schemas.sources import SkippedSource, SkippedSources

@@ -14,9 +14,9 @@ from f2llm.config.models import Model
 from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.mine.embed import Retriever, embed_source
 from f2llm.models.prompts import vector_id
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id, query_id
 from f2llm.records.schemas.sources import CORPUS, QUERIES

@@ -8,11 +8,11 @@ import pytest
 from f2llm.config.rights import Licence
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.mine.manifest import VectorsManifest
 from f2llm.mine.outcome import TuplePaths
 from f2llm.mine.source import MiningTables, mine_source
 from f2llm.models.prompts import vector_id
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, query_id, tuple_id
 from f2llm.records.schemas.curate import NEAR

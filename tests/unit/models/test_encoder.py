@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
 import f2llm.models.encoder as module
-from f2llm.errors import InputError
 from f2llm.models.encoder import LENGTH_STEP, ROWS, Encoder, batches
+from f2llm.records.errors import InputError
 from f2llm.records.ids import doc_id
 
 MAX_LENGTH = 24

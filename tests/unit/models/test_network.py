@@ -9,11 +9,11 @@ import torch
 import transformers
 from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model
 
-from f2llm.errors import InputError
 from f2llm.models import attention
 from f2llm.models.attention import packed_attention
 from f2llm.models.network import encode_packed, load_packed
 from f2llm.models.packing import pack
+from f2llm.records.errors import InputError
 
 SIZES = {
     "vocab_size": 128, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 6,

@@ -3,8 +3,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from f2llm.errors import InputError
 from f2llm.models.encoder import Encoder, packs
+from f2llm.records.errors import InputError
 
 TEXTS = ["a b c", "d", "a a b b c c d d", "c", "b a", "a b c d a b c d a b", "d c b"]
 

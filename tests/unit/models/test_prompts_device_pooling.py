@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from f2llm.errors import InputError
 from f2llm.models.device import resolve_precision
 from f2llm.models.encoder import pool
 from f2llm.models.prompts import format_query
+from f2llm.records.errors import InputError
 
 
 def test_a_prompt_is_the_template_with_the_instruction_then_the_text():

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from f2llm.errors import InputError
 from f2llm.models.sentence_modules import check_modules, store_dense
+from f2llm.records.errors import InputError
 
 MODULES = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense"), ("Normalize", "3_Normalize")]
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2llm.errors import InputError
 from f2llm.plan.figures import Figures
 from f2llm.plan.order import ChosenTuples, cut_into_batches, draw_batch, draw_negatives, plan_steps
 from f2llm.plan.plan import plan_rows, plan_run
 from f2llm.plan.tuples import Tuples, split_rows
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_file
 from f2llm.records.ids import keyed_hash, tuple_id
 from f2llm.records.schemas.mine import TUPLES

@@ -7,8 +7,8 @@ from transformers import AutoTokenizer
 from f2llm.config.build import build
 from f2llm.config.tokens import Tokens
 from f2llm.config.train import TrainedModel
-from f2llm.errors import InputError
 from f2llm.plan.tokenise import tokenise_source
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.ids import doc_id
 from f2llm.records.ragged import Rows

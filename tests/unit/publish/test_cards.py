@@ -14,8 +14,8 @@ from f2llm.config.build import build
 from f2llm.config.check import load_schema, with_defaults
 from f2llm.config.run import Energy
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.publish.cards import size_category, write_cards, write_submission_card
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.schemas.plan import PLAN
 from f2llm.records.tables import read_table, write_table

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.publish.crate import write_crate
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_path
 
 SPEC = importlib.util.spec_from_file_location("crate_rules", Path(__file__).with_name("crate_rules.py"))

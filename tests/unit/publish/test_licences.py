@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from f2llm.config.licences import canonical, named
-from f2llm.errors import InputError
 from f2llm.publish.licences import hub_name, licence_url
+from f2llm.records.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 STANZAS = sorted([*(ROOT / "config/sources").glob("*.yaml"), *(ROOT / "config/models").glob("*.yaml")])

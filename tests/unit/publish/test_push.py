@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.publish.push import check_repository, plan_push, push, push_lines
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_path, write_json
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.ragged import Rows, write_rows
 
 

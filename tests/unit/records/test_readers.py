@@ -90,7 +90,7 @@ def test_tables_of_before_whose_ids_have_a_fixed_size_are_read_all_the_same(tmp_
 
 
 def test_an_id_of_another_length_is_not_written(tmp_path):
-    from f2llm.errors import InputError
+    from f2llm.records.errors import InputError
 
     schema = pa.schema([("id", ID)])
     with pytest.raises(InputError, match="widths must match"):

@@ -3,7 +3,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.records.tables import (
     ROWS_PER_GROUP,

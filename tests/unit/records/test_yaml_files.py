@@ -2,7 +2,7 @@
 
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.yaml_files import read_yaml, unread_number, value_of_text, yaml_faults
 
 

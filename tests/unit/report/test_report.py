@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.estimate.compare import SCHEMA
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.schemas.train import VALIDATION
 from f2llm.records.tables import read_table, write_table

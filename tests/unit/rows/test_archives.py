@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.archives import COMPRESSIONS, MOST_BYTES, RawFile
 
 

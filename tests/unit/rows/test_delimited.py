@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.layout import TOO_SHORT
 
 QUOTED = 'query\tpositive\nwhich screen\ta 5" one\nwho said it\t"Hello" said the clerk\nwhich title\t"Ulysses\nhow long\ttwo weeks\n'

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows import archives, json_rows
 from f2llm.rows.archives import RawFile
 from f2llm.rows.layout import TOO_SHORT, RowLayout

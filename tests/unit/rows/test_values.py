@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.fields import FieldError, label_of, list_in, text_of, texts_of
 from f2llm.rows.layout import NOT_UNICODE
 

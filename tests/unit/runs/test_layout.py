@@ -2,7 +2,7 @@
 
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.runs.layout import read_layout
 

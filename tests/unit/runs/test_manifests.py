@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.jobs.job import FORMAT
+from f2llm.records.errors import InputError
 from f2llm.records.files import write_json
 from f2llm.runs.manifests import FORMATS, Job, jobs_beside, jobs_of, read_content, read_jobs, read_manifests
 

@@ -11,9 +11,9 @@ import pytest
 from huggingface_hub.utils import _http
 
 from f2llm.config.fetch import Fetch
+from f2llm.fetch import packages, retry
 from f2llm.records.files import sha256_file, write_json
 from f2llm.records.tables import read_table
-from f2llm.sources import packages, retry
 from f2llm.sources.normalise import Reading, normalise_source
 
 for NAME in ("hub_listings", "stub_server", "listed_hub"):

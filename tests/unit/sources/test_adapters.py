@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.ids import split_of
 from f2llm.rows.archives import RawFile
 from f2llm.sources.adapters import read_records

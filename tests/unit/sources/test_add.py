@@ -12,7 +12,7 @@ import pytest
 
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import read_stanza
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.sources.add.files import train_files
 from f2llm.sources.add.guess import guess
 from f2llm.sources.add.write import add_source, as_lines

@@ -8,11 +8,11 @@ import yaml
 
 from f2llm.config.fetch import Fetch, Order
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.fetch.fetch import fetch_source
+from f2llm.fetch.pins import PINS
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.sources.bundle import BundleEntry, make_bundle, open_bundle
-from f2llm.sources.fetch import fetch_source
-from f2llm.sources.pins import PINS
 
 NAME = "datasets/toy/rows"
 LICENCE = Licence(id="MIT", commercial="yes", note="as | stated")

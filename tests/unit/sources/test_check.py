@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from f2llm.config.check import check, load_schema
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.sources.check import ROWS, as_text, check_source, load_source
 from f2llm.sources.survey import LISTED_LABELS
 

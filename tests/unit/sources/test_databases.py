@@ -12,14 +12,14 @@ import pytest
 from f2llm.config.check import check, load_schema
 from f2llm.config.fetch import Fetch
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.fetch.databases import is_database, tables_of
+from f2llm.fetch.fetch import fetch_files
+from f2llm.fetch.reach import reach
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file, write_json
 from f2llm.sources.bundle import BundleEntry, make_bundle
-from f2llm.sources.databases import is_database, tables_of
-from f2llm.sources.fetch import fetch_files
 from f2llm.sources.probe.places import look_at
 from f2llm.sources.probe.remote import Budget
-from f2llm.sources.reach import reach
 
 ROWS = [(2, "Where?", "There."), (1, "When?", "Now."), (1, "When?", "Never.")]
 ALL = "SELECT id, question, answer FROM faq"
@@ -157,7 +157,7 @@ def test_changes_that_are_not_in_the_file_yet_are_refused(made, ask, tmp_path):
 
 
 def test_a_locked_database_is_named(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr("f2llm.sources.databases.LOCK_SECONDS", 0.01)
+    monkeypatch.setattr("f2llm.fetch.databases.LOCK_SECONDS", 0.01)
     make_sqlite(tmp_path / "shop.db")
     with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as writer:
         writer.execute("BEGIN EXCLUSIVE")
@@ -220,7 +220,7 @@ def test_types_of_duckdb_are_kept_as_parquet_has_them(ask, tmp_path):
 
 
 def test_parts_that_are_sorted_alone_are_merged(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr("f2llm.sources.databases.SORTED_BYTES", 1 << 20)
+    monkeypatch.setattr("f2llm.fetch.databases.SORTED_BYTES", 1 << 20)
     make_duckdb(tmp_path / "shop.db", "CREATE TABLE many AS SELECT repeat(md5(i::TEXT), 50) AS x FROM range(3000) t(i)")  # fmt: skip
     cells = ask("FROM many")[1]["x"].to_pylist()
     assert len(cells) == 3_000

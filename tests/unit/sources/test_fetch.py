@@ -6,11 +6,11 @@ import pytest
 
 from f2llm.config.fetch import Fetch, Order
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.fetch import packages
+from f2llm.fetch.fetch import CACHE, fetch_files, fetch_source
+from f2llm.fetch.packages import download_wheel, pip_arguments
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_file, sha256_path
-from f2llm.sources import packages
-from f2llm.sources.fetch import CACHE, fetch_files, fetch_source
-from f2llm.sources.packages import download_wheel, pip_arguments
 
 RIGHTS = Licence(id="MIT", commercial="yes", note="")
 

@@ -13,15 +13,15 @@ from stub_server import Fault
 
 from f2llm.config.fetch import Fetch, Order
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.fetch import retry
+from f2llm.fetch.cache import CACHE
+from f2llm.fetch.fetch import fetch_source
+from f2llm.fetch.lock import lock_files
+from f2llm.fetch.pins import PINS
+from f2llm.fetch.refusals import CONVERTED
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_file
-from f2llm.sources import retry
-from f2llm.sources.cache import CACHE
-from f2llm.sources.fetch import fetch_source
-from f2llm.sources.lock import lock_files
 from f2llm.sources.normalise import Reading, normalise_source
-from f2llm.sources.pins import PINS
-from f2llm.sources.refusals import CONVERTED
 
 SMALL, LARGE = b'{"query": "q", "positive": "p"}\n', b"".join(b"line %d\n" % number for number in range(60))
 FILES = {"README.md": b"about", "data/train.jsonl": SMALL, "data/train-2.txt": LARGE, "data/test.jsonl": b"{}"}

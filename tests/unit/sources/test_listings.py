@@ -11,9 +11,9 @@ from hub_listings import key_of, read_listings
 from f2llm.config.fetch import Fetch
 from f2llm.config.sources import Source
 from f2llm.config.stanzas import read_stanza
+from f2llm.fetch import hub
 from f2llm.rows.fields import names_of
 from f2llm.rows.layout import holds_rows
-from f2llm.sources import hub
 
 ROOT = Path(__file__).parents[3]
 LISTINGS = read_listings()

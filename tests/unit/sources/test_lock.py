@@ -3,11 +3,11 @@
 import pytest
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
-from f2llm.sources import retry
-from f2llm.sources.fetch import fetch_files
-from f2llm.sources.lock import lock_files
-from f2llm.sources.pins import PINS
+from f2llm.fetch import retry
+from f2llm.fetch.fetch import fetch_files
+from f2llm.fetch.lock import lock_files
+from f2llm.fetch.pins import PINS
+from f2llm.records.errors import InputError
 
 NAME = "datasets/toy/rows"
 KEY = f"{NAME}@main"

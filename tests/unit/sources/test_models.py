@@ -16,8 +16,8 @@ from f2llm.config.geometry import Geometry
 from f2llm.config.models import Model
 from f2llm.config.rights import Licence
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.models.tokenizers import both_tokenizer_forms, check_prompts, check_saved_tokenizer, finish_tokenizer
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_path
 from f2llm.sources.models import prepare_model
 

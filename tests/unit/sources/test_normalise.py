@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.records.ids import doc_id, query_id, split_of
 from f2llm.records.tables import read_metadata

@@ -16,18 +16,18 @@ from stub_server import Fault, Server
 
 from f2llm.config.fetch import Fetch
 from f2llm.config.rights import Licence
-from f2llm.errors import InputError
+from f2llm.fetch import reach as reach_module
+from f2llm.fetch.fetch import fetch_files
+from f2llm.fetch.retry import Passing
+from f2llm.fetch.web import NoRanges, read_range
+from f2llm.records.errors import InputError
 from f2llm.records.schemas.probe import ProbedRows, read_probe
-from f2llm.sources import reach as reach_module
-from f2llm.sources.fetch import fetch_files
 from f2llm.sources.probe import heads, places, verdict
 from f2llm.sources.probe import probe as probe_module
 from f2llm.sources.probe.cut import cut_head
 from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.probe import probe_all
 from f2llm.sources.probe.verdict import compare_counts, compare_licence
-from f2llm.sources.retry import Passing
-from f2llm.sources.web import NoRanges, read_range
 
 PAIRS = "".join(
     json.dumps({"query": f"question {row}", "positive": f"answer {row}"}) + "\n" for row in range(40)

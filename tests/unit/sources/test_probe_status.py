@@ -11,7 +11,7 @@ from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.build import build, plain
 from f2llm.config.load import load_run_file
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.schemas.probe import ProbedPlace, ProbeRecord, read_probe
 from f2llm.records.yaml_files import read_yaml
 from f2llm.sources.check import load_source

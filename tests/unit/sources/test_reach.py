@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from f2llm.config.fetch import Fetch
-from f2llm.sources import reach as module
-from f2llm.sources.fetch import fetch_files
-from f2llm.sources.reach import reach
+from f2llm.fetch import reach as module
+from f2llm.fetch.fetch import fetch_files
+from f2llm.fetch.reach import reach
 
 CONTENT = b'{"a": 1}\n'
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

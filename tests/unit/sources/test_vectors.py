@@ -3,7 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json
 from f2llm.records.ids import doc_id
 from f2llm.sources.vectors import store_vectors

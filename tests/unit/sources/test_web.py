@@ -8,14 +8,14 @@ import yaml
 from stub_server import Fault
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
+from f2llm.fetch import cache, retry, web
+from f2llm.fetch.cache import CACHE, host_slot
+from f2llm.fetch.fetch import fetch_files
+from f2llm.fetch.pins import PINS
+from f2llm.fetch.retry import Passing, retried, retry_after
 from f2llm.records import locks
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file
-from f2llm.sources import cache, retry, web
-from f2llm.sources.cache import CACHE, host_slot
-from f2llm.sources.fetch import fetch_files
-from f2llm.sources.pins import PINS
-from f2llm.sources.retry import Passing, retried, retry_after
 
 CONTENT = bytes(range(256)) * 20
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.runs.run_file import read_run_file
 from f2llm.train.batches import Batches, equal_positives
 from f2llm.train.losses.batch_vectors import NO_PASSAGE

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.train.checkpoints import Checkpoints, other_trainings, refuse_to_abandon
 from f2llm.train.identity import differences

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from f2llm.config.build import digest
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.runs.run_file import Settings, read_run_file
 from f2llm.train.identity import changed_rows, differences, identity
 

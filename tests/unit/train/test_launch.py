@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.train import launch
 from f2llm.train.nodes import Shape
 

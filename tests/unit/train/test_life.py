@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.train import life
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from f2llm.config.geometry import activation_bytes, read_geometry, weights
-from f2llm.errors import InputError
 from f2llm.models.network import load_packed
+from f2llm.records.errors import InputError
 from f2llm.train.memory import MB, bytes_per_token, find_budget, fit, saved_bytes, state_bytes
 from f2llm.train.world import World
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.train import nodes
 from f2llm.train.nodes import Shape, launch_prefix
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from f2llm.errors import InputError
 from f2llm.models.network import load_packed
+from f2llm.records.errors import InputError
 from f2llm.runs.run_file import read_run_file
 from f2llm.train.batches import Batches
 from f2llm.train.step import Budget, Trainer, make_optimiser

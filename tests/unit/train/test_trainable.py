@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from f2llm.config.train import Lora
-from f2llm.errors import InputError
 from f2llm.models.network import encode_packed, load_packed
 from f2llm.models.packing import pack
+from f2llm.records.errors import InputError
 from f2llm.runs.run_file import read_run_file
 from f2llm.train.trainable import add_lora, load_backbone, merged
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.vectors import own_texts
 from f2llm.vectors.own_texts import TextIndex, hit_lines, read_texts
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import f2llm.vectors.search as module
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.tables import NO_ROW
 from f2llm.vectors import faiss_search, scores, torch_search
 from f2llm.vectors.faiss_search import Faiss

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import f2llm.vectors.store as module
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_file
 from f2llm.vectors.store import FLOAT16, FLOAT32, VectorStore, delete_vectors
 

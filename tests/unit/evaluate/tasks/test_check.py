@@ -6,8 +6,8 @@ import pytest
 
 from f2llm.config.benchmarks import MtebData, Task
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.evaluate.tasks.check import check_task, refuse
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.records.tables import read_table
 

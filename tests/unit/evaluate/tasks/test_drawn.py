@@ -1,8 +1,8 @@
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.evaluate.tasks.data import is_empty, read_lines
 from f2llm.evaluate.tasks.drawn import build_task
+from f2llm.records.errors import InputError
 from f2llm.records.files import sha256_path
 from f2llm.records.tables import read_table
 

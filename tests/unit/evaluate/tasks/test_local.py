@@ -11,10 +11,10 @@ import yaml
 from f2llm.config.benchmarks import TASK_TYPES, Task
 from f2llm.config.candidates import Candidate
 from f2llm.config.stanzas import filled
-from f2llm.errors import InputError
 from f2llm.evaluate import batch
 from f2llm.evaluate.bootstrap import read_items
 from f2llm.evaluate.tasks.local import build_local_task
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json
 from f2llm.records.tables import read_table
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.lineage.diff.causes import Causes
 from f2llm.lineage.diff.diff import diff_lines, diff_runs, tuple_changes
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, write_json
 from f2llm.runs.layout import read_layout
 from f2llm.runs.manifests import Job

@@ -9,12 +9,12 @@ import pytest
 
 from f2llm.__main__ import main
 from f2llm.config.exclusions import Exclusion
-from f2llm.errors import InputError
 from f2llm.lineage.forget.files import copies, delete_pages
 from f2llm.lineage.forget.holders import Needles, find_holders
 from f2llm.lineage.forget.rebuild import rebuild
 from f2llm.lineage.forget.remains import remains_lines, remains_of, remains_of_source
 from f2llm.lineage.trace.find import find_ids, find_row, find_text
+from f2llm.records.errors import InputError
 from f2llm.records.files import write_json
 from f2llm.records.ids import doc_id, query_id
 from f2llm.runs.layout import read_layout

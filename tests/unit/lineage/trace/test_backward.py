@@ -1,8 +1,8 @@
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.lineage.trace.question import Question, answer
 from f2llm.lineage.trace.show import tuple_lines
+from f2llm.records.errors import InputError
 from f2llm.records.ids import doc_id as passage_id
 from f2llm.records.ids import query_id, tuple_id
 

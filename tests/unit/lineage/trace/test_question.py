@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from f2llm.errors import InputError
 from f2llm.lineage.trace.question import Question, answer, as_json, as_text, write_parquet
+from f2llm.records.errors import InputError
 from f2llm.records.files import read_json, sha256_path, write_json
 from f2llm.records.ids import doc_id, query_id, tuple_id
 

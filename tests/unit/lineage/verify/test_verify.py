@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from f2llm.config.build import digest
-from f2llm.errors import InputError
 from f2llm.jobs.code import code_digest
 from f2llm.lineage.verify.caches import cache_checks, check_checkpoint, check_log, check_shard
 from f2llm.lineage.verify.code import _digests_in, code_findings, scripts_of
 from f2llm.lineage.verify.findings import CHANGED, INTACT, UNCHECKED, UNHASHED, Finding, finding_lines, has_changed
 from f2llm.lineage.verify.sample import HashSample, hash_sample
 from f2llm.lineage.verify.verify import verify_files
+from f2llm.records.errors import InputError
 from f2llm.records.files import bytes_of, sha256_file, sha256_path, write_json
 from f2llm.records.schemas.train import METRICS
 from f2llm.runs.manifests import Job, read_jobs

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 TRIES = 6
 FIRST_WAIT_SECONDS = 1.0  # doubles from try to try

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from f2llm.errors import InputError
+from f2llm.fetch.cache import CACHE
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_path
 from f2llm.records.locks import locked
 from f2llm.records.yaml_files import read_yaml
-from f2llm.sources.cache import CACHE
 
 PINS = Path("config/sources.lock.yaml")
 GUARD = CACHE / ".pins.lock"

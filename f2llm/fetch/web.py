@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
+from f2llm.fetch import pins
+from f2llm.fetch.cache import CACHE, Stored, host_slot
+from f2llm.fetch.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 from f2llm.jobs.progress import Progress
+from f2llm.records.errors import InputError
 from f2llm.records.files import check_member_name, sha256_file
 from f2llm.records.locks import locked
-from f2llm.sources import pins
-from f2llm.sources.cache import CACHE, Stored, host_slot
-from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 
 TIMEOUT_SECONDS = 60
 BLOCK_BYTES = 1 << 20

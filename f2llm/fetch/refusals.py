@@ -6,7 +6,7 @@ The hub says it in the headers X-Error-Code and X-Error-Message, as its client r
 from typing import NamedTuple
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 CONVERTED = "refs/convert/parquet"  # the branch that the hub makes of a data set's files
 # The hub makes this branch in one commit each time, and deletes it before: earlier commits vanish.

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
+from f2llm.fetch import pins, web
+from f2llm.fetch.cache import CACHE, Stored, host_slot
+from f2llm.fetch.refusals import DISABLED, Answer, gated, refusal
+from f2llm.fetch.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 from f2llm.jobs.progress import progress
+from f2llm.records.errors import InputError
 from f2llm.records.files import check_member_name, read_json, write_json
 from f2llm.records.locks import locked
-from f2llm.sources import pins, web
-from f2llm.sources.cache import CACHE, Stored, host_slot
-from f2llm.sources.refusals import DISABLED, Answer, gated, refusal
-from f2llm.sources.retry import OFFLINE, PASSING_STATUS, Passing, Refused, is_offline, retried, retry_after
 
 ENDPOINT = "https://huggingface.co"
 MAIN = "main"

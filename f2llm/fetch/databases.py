@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 from f2llm.rows.fields import number_text
 from f2llm.rows.layout import unique_names
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from f2llm.config.fetch import Fetch
-from f2llm.errors import InputError
+from f2llm.records.errors import InputError
 
 TRIES = 3
 FIRST_WAIT_SECONDS = 2.0  # before the second try; times four before the third

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from f2llm.config.fetch import Fetch
+from f2llm.fetch import hub, web
+from f2llm.fetch.cache import CACHE
+from f2llm.fetch.fetch import missing_offline
+from f2llm.fetch.packages import run_pip
 from f2llm.rows.files import local_files
-from f2llm.sources import hub, web
-from f2llm.sources.cache import CACHE
-from f2llm.sources.fetch import missing_offline
-from f2llm.sources.packages import run_pip
 
 TIMEOUT_SECONDS = 15
 AT_ONCE = 16

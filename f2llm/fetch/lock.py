@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from f2llm.config.fetch import Fetch
 from f2llm.config.run import Run
-from f2llm.errors import InputError
-from f2llm.sources import pins
-from f2llm.sources.cache import CACHE
-from f2llm.sources.fetch import fetch_files
-from f2llm.sources.hub import pin_key
+from f2llm.fetch import pins
+from f2llm.fetch.cache import CACHE
+from f2llm.fetch.fetch import fetch_files
+from f2llm.fetch.hub import pin_key
+from f2llm.records.errors import InputError
 
 
 class LockChange(NamedTuple):

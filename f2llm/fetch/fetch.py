@@ -2,7 +2,7 @@
 
 Every file is checked before anything reads it: against the sha256 of its stanza, the hub's own
 listing, or the lock file, which keeps the hashes of the first fetch. Fetched files are kept in a store below
-`results/.cache/fetched/` (`f2llm.sources.cache`), so that one shared by several sources is
+`results/.cache/fetched/` (`f2llm.fetch.cache`), so that one shared by several sources is
 downloaded once, and hard-linked from there.
 """
 
@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 
 from f2llm.config.build import plain
 from f2llm.config.fetch import Fetch, Order
-from f2llm.errors import InputError
+from f2llm.fetch import hub, web
+from f2llm.fetch.cache import CACHE, PART, Stored, link
+from f2llm.fetch.databases import write_snapshot
+from f2llm.fetch.packages import download_wheel
+from f2llm.fetch.retry import is_offline
+from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_folder, atomic_path, clear_left_overs, sha256_file, sha256_files, write_json
 from f2llm.records.locks import locked
 from f2llm.rows.files import list_files, stays_below
-from f2llm.sources import hub, web
-from f2llm.sources.cache import CACHE, PART, Stored, link
-from f2llm.sources.databases import write_snapshot
-from f2llm.sources.packages import download_wheel
-from f2llm.sources.retry import is_offline
 
 logger = logging.getLogger(__name__)
 
