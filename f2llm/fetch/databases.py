@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import heapq
 import itertools
+import logging
 import re
 import sqlite3
 import tempfile
@@ -26,6 +27,7 @@ from f2llm.rows.layout import unique_names
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+logger = logging.getLogger(__name__)
 DUCKDB, SQLITE = "DuckDB", "SQLite"
 DUCKDB_MAGIC, DUCKDB_MAGIC_AT = b"DUCK", 8
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -35,12 +37,25 @@ MEMORY_MB = 200  # of the engine
 BATCH_ROWS = 4096
 SORTED_BYTES = 16 << 20  # of rows that are sorted at once; in Python they take some ten times as much
 MERGED_ROWS = 128  # of each sorted part, held while the parts are merged
+MERGED_PARTS = 64  # open at once; a process may open some 1,000 files
 LOCK_SECONDS = 5.0  # for a program that writes to a SQLite file
 NAME_DIGITS = 8
 # What each engine keeps beside its file while a program writes to it.
 UNWRITTEN = {DUCKDB: (".wal",), SQLITE: ("-wal", "-journal")}
 LOCKED = ("Could not set lock", "is locked")
 ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_TABLES = {
+    DUCKDB: "SELECT CASE schema WHEN 'main' THEN '' ELSE schema END AS named, name FROM (SHOW ALL TABLES) ORDER BY ALL",
+    # An index of full-text search keeps its words in tables that begin with its name.
+    SQLITE: """
+        SELECT '', name FROM sqlite_master AS listed
+        WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND NOT EXISTS (
+            SELECT 1 FROM sqlite_master AS index_of
+            WHERE index_of.sql LIKE 'CREATE VIRTUAL TABLE%'
+            AND substr(listed.name, 1, length(index_of.name) + 1) = index_of.name || '_'
+        ) ORDER BY name
+    """,
+}
 CLOSED_TO = ("autoinstall_known_extensions", "autoload_known_extensions", "enable_external_access")
 
 
@@ -68,8 +83,8 @@ def write_snapshot(fetch: Fetch, origin: Path, folder: str | Path, *, owner: str
     with tempfile.TemporaryDirectory(prefix=".spill-", dir=folder) as spill, read(origin, query, spill, where) as rows:
         schema, batches = rows
         with _named_faults(where):
-            parts = _sorted_parts(batches, schema, Path(spill))
-            count = _write(path, schema, heapq.merge(*map(_read_part, parts), key=_order))
+            parts = _few_parts(_sorted_parts(batches, schema, Path(spill)), schema)
+            count = _write(path, schema, _merged(parts))
     if not count:
         path.unlink()
         raise InputError(f"{where}: the query gives no rows; correct `query`")
@@ -77,28 +92,27 @@ def write_snapshot(fetch: Fetch, origin: Path, folder: str | Path, *, owner: str
 
 
 def tables_of(path: Path) -> dict[str, int]:
-    """The tables and views of a database file with their numbers of rows, sorted by name.
+    """The tables and views of a database file with their numbers of rows, as SQL names them, sorted.
+
+    Those that cannot be read (a view on files, an index of full-text search) are left out, with a warning.
 
     Raises:
         InputError: no database, or one that cannot be read.
     """
+    import duckdb
+
     where = str(path)
     with tempfile.TemporaryDirectory() as spill, _named_faults(where):
-        if _engine_of(path, where=where) == DUCKDB:
-            with _duckdb(path, spill) as database:
-                listed = database.execute("SELECT name FROM (SHOW TABLES) ORDER BY name").fetchall()
-                return {name: _count(database, name) for (name,) in listed}
-        with _sqlite(path) as database:
-            listed = database.execute(
-                "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' "
-                "ESCAPE '\\' ORDER BY name"
-            ).fetchall()
-            return {name: _count(database, name) for (name,) in listed}
-
-
-def quoted(name: str) -> str:
-    """A name as SQL has it between quotation marks."""
-    return '"' + name.replace('"', '""') + '"'
+        is_duckdb = _engine_of(path, where=where) == DUCKDB
+        with _duckdb(path, spill) if is_duckdb else _sqlite(path) as database:
+            counts: dict[str, int] = {}
+            for schema, name in database.execute(_TABLES[DUCKDB if is_duckdb else SQLITE]).fetchall():
+                table = ".".join(map(_quoted, filter(None, (schema, name))))
+                try:
+                    [counts[table]] = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+                except (duckdb.Error, sqlite3.Error) as error:
+                    logger.warning("%s: %s is passed over: %s", where, table, " ".join(str(error).split()))
+            return counts
 
 
 def is_database(path: Path) -> bool:
@@ -106,8 +120,9 @@ def is_database(path: Path) -> bool:
     return path.is_file() and bool(_engine(_head(path)))
 
 
-def _count(database: Any, name: str) -> int:  # noqa: ANN401 - a connection of either engine
-    return database.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0]
+def _quoted(name: str) -> str:
+    """A name as SQL has it between quotation marks."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _head(path: Path) -> bytes:
@@ -141,7 +156,9 @@ def _named_faults(where: str) -> Iterator[None]:
         fault = " ".join(str(error).split())
         if any(words in fault for words in LOCKED) or isinstance(error, duckdb.ConnectionException):
             advice = "close what writes to it"
-        elif "not authorized" in fault or isinstance(error, duckdb.PermissionException):
+        elif "vtable constructor failed" in fault:
+            advice = "indexes of full-text search are not opened; query the table behind it"
+        elif "authoriz" in fault or isinstance(error, duckdb.PermissionException):
             advice = "a query may only read the tables of its database"
         else:
             advice = "correct `query`, or the file"
@@ -160,6 +177,22 @@ def _sorted_parts(batches: Iterable[pa.RecordBatch], schema: pa.Schema, spill: P
             _write(parts[-1], schema, sorted(rows, key=_order), rows_per_group=MERGED_ROWS)
             waiting = []
     return parts
+
+
+def _few_parts(parts: Sequence[Path], schema: pa.Schema) -> list[Path]:
+    """Merge the first of many parts into one, until few enough are left to be merged at once."""
+    left = list(parts)
+    while len(left) > MERGED_PARTS:
+        first, left = left[:MERGED_PARTS], left[MERGED_PARTS:]
+        left.append(first[0].with_name(f"merged-{first[0].name}"))
+        _write(left[-1], schema, _merged(first), rows_per_group=MERGED_ROWS)
+        for path in first:
+            path.unlink()
+    return left
+
+
+def _merged(parts: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    return heapq.merge(*map(_read_part, parts), key=_order)
 
 
 def _read_part(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from f2llm.config.licences import OWN, canonical
 from f2llm.config.rights import Licence
 from f2llm.fetch import hub
 from f2llm.fetch.cache import CACHE
-from f2llm.fetch.databases import is_database, quoted, tables_of
+from f2llm.fetch.databases import is_database, tables_of
 from f2llm.fetch.fetch import Fetched, fetch_files, local_path
 from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_path, sha256_file
@@ -206,9 +206,9 @@ def _look(place: str, raw: Path, *, owner: str) -> Origin:
         return Origin(fetch, files, place, unknown, remarks if held_out else [], whole=True)
     tables = tables_of(origin)
     if not tables:
-        raise InputError(f"{place}: the database has no tables")
+        raise InputError(f"{place}: the database has no table that can be read")
     table = max(sorted(tables), key=lambda name: tables[name])
-    fetch = {"kind": "sql", "path": origin.as_posix(), "query": f"SELECT * FROM {quoted(table)}"}
+    fetch = {"kind": "sql", "path": origin.as_posix(), "query": f"SELECT * FROM {table}"}
     listed = ", ".join(f"{name} ({count:,} rows)" for name, count in tables.items())
     files = fetch_files([Fetch(**fetch)], raw, owner=owner)
     return Origin(fetch, files, place, unknown, [f"Tables: {listed}; the largest is taken."], whole=True)

@@ -12,6 +12,7 @@ import pytest
 from f2llm.config.check import check, load_schema
 from f2llm.config.fetch import Fetch
 from f2llm.config.rights import Licence
+from f2llm.fetch import databases
 from f2llm.fetch.databases import is_database, tables_of
 from f2llm.fetch.fetch import fetch_files
 from f2llm.fetch.reach import reach
@@ -219,18 +220,43 @@ def test_types_of_duckdb_are_kept_as_parquet_has_them(ask, tmp_path):
         ask("SELECT question::INTEGER AS number FROM faq")
 
 
-def test_parts_that_are_sorted_alone_are_merged(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr("f2llm.fetch.databases.SORTED_BYTES", 1 << 20)
-    make_duckdb(tmp_path / "shop.db", "CREATE TABLE many AS SELECT repeat(md5(i::TEXT), 50) AS x FROM range(3000) t(i)")  # fmt: skip
+@pytest.mark.parametrize(("at_once", "merges"), [(5, 0), (4, 1), (2, 3)])
+def test_parts_that_are_sorted_alone_are_merged_some_at_a_time(ask, tmp_path, monkeypatch, at_once, merges):
+    monkeypatch.setattr(databases, "BATCH_ROWS", 2048)
+    monkeypatch.setattr(databases, "SORTED_BYTES", 1)
+    monkeypatch.setattr(databases, "MERGED_PARTS", at_once)
+    merged = []
+    monkeypatch.setattr(databases, "_merged", lambda parts, real=databases._merged: merged.append(parts) or real(parts))
+    make_duckdb(tmp_path / "shop.db", "CREATE TABLE many AS SELECT md5(i::TEXT) AS x FROM range(10000) t(i)")
     cells = ask("FROM many")[1]["x"].to_pylist()
-    assert len(cells) == 3_000
+    assert len(cells) == 10_000
     assert cells == sorted(cells)
+    assert len(merged) == merges + 1
+    assert max(map(len, merged)) <= at_once
 
 
 def test_tables_are_listed_with_their_rows(made):
     path = made("CREATE TABLE \"odd \"\"name\" (x INTEGER)", "CREATE VIEW short AS SELECT id FROM faq WHERE id = 2")  # fmt: skip
-    assert tables_of(path) == {"faq": 3, 'odd "name': 0, "short": 1}
+    assert tables_of(path) == {'"faq"': 3, '"odd ""name"': 0, '"short"': 1}
     assert is_database(path)
+
+
+def test_tables_that_cannot_be_read_are_passed_over_by_name(tmp_path, caplog):
+    (tmp_path / "kept.csv").write_text("a\n1\n")
+    make_duckdb(
+        tmp_path / "a.db", "CREATE SCHEMA own", "CREATE TABLE own.faq AS FROM faq LIMIT 2", "CREATE VIEW out AS FROM 'kept.csv'"
+    )  # fmt: skip
+    assert tables_of(tmp_path / "a.db") == {'"faq"': 3, '"own"."faq"': 2}
+    make_sqlite(tmp_path / "b.db", "CREATE VIRTUAL TABLE words USING fts5(question)", "INSERT INTO words VALUES ('x')")
+    assert tables_of(tmp_path / "b.db") == {'"faq"': 3}
+    assert '"out" is passed over: ' in caplog.text
+    assert '"words" is passed over: ' in caplog.text
+
+
+def test_an_index_of_full_text_search_is_not_opened(ask, tmp_path):
+    make_sqlite(tmp_path / "shop.db", "CREATE VIRTUAL TABLE words USING fts5(question)")
+    with pytest.raises(InputError, match="full-text search are not opened; query the table behind it"):
+        ask("SELECT * FROM words")
 
 
 @pytest.mark.parametrize("place", [{"path": "a.db"}, {"path": "a.db", "query": None}, {"path": "a.db", "query": " "}, {"query": "SELECT 1"}])  # fmt: skip
