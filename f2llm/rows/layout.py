@@ -1,5 +1,6 @@
 """Where rows lie and how: a file or the member of an archive, the format by its suffix, the options of a reader."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -19,6 +20,8 @@ CONTAINERS = (
     ".zip", ".whl", ".tar", ".tgz", ".7z", ".rar", ".xls", ".xlsb", ".ods", ".arrow", ".feather", ".orc", ".avro",
     ".pkl", ".pickle", ".npy", ".npz", ".h5", ".hdf5", ".db", ".duckdb", ".sqlite", ".sqlite3",
 )  # fmt: skip
+# Texts that lie beside data and are none, whatever their suffix.
+ABOUT = re.compile(r"(?:readme|licen[cs]e|copying|notice|changelog)\b.*", re.IGNORECASE)
 TEXT_COLUMN = "text"  # of files that hold one text a line
 TOO_SHORT = "row has fewer fields than there are columns"
 NOT_UNICODE = "text is not valid Unicode"
@@ -71,8 +74,12 @@ class RowFile(NamedTuple):
 
 
 def holds_rows(name: str, *, of: Collection[str] = SUFFIXES) -> bool:
-    """Whether the suffix of a file, without that of a compression, is one of those that rows are read of."""
-    return _uncompressed(name).suffix.lower() in of
+    """Whether the suffix of a file, without that of a compression, is one of those that rows are read of.
+
+    README.txt and the like hold none.
+    """
+    path = _uncompressed(name)
+    return path.suffix.lower() in of and not (path.suffix.lower() == ".txt" and ABOUT.fullmatch(path.stem))
 
 
 def _uncompressed(name: str) -> PurePosixPath:

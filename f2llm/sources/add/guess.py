@@ -175,7 +175,13 @@ def _answers(columns: Columns) -> Guess | None:
         if "text" not in keys:
             return None
         if "title" in keys:
-            return Guess("retrieval", "nested_passages", options | {"positives": positive.name}, given, "query", why)
+            options["positives"] = positive.name
+            if others := [
+                column.name for column in columns if column.kind == OBJECTS and NEGATIVE.fullmatch(column.short)
+            ]:
+                options["passages"] = others[0]
+                why["passages"] = "by its name; its passages are searched, and which are hard negatives the run finds"
+            return Guess("retrieval", "nested_passages", options, given, "query", why)
         options["positive"] = f"{positive.name}.text"
     else:
         options["positive"] = positive.name

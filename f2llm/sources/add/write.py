@@ -37,6 +37,8 @@ MOST_BYTES = 8 << 20  # of a file of the hub
 CONVERTED = "refs/convert/parquet"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LINE_TOP = 120
+MARKS = ";\t|,"  # that may separate columns
+MOST_WORDS = 4  # of the name of a column
 # Licences that allow commercial use, named by SPDX; of others it is not known without reading them.
 FREE = {
     "MIT",
@@ -143,13 +145,15 @@ def first_rows(files: Sequence[RawFile]) -> tuple[dict[str, Any], list[Values], 
     elif place.suffix in (*JSON_LINES, ".json") and (entries := _entries_of_first_line(place)):
         options["columns"] = [f"column_{number}" for number in range(1, entries + 1)]
         remarks.append(f"the rows of {place.name} are lists; their entries are named by their place, see `columns`")
+    elif place.suffix in DELIMITERS and (mark := _other_delimiter(place)):
+        options["delimiter"] = mark
     rows = _rows(place, options)
-    only = list(rows[0]) if rows else []
-    if place.suffix in DELIMITERS and len(only) == 1 and (marks := [mark for mark in ";\t|" if mark in only[0]]):
-        options["delimiter"] = marks[0]
-        rows = _rows(place, options)
     if not rows:
         raise InputError(f"{place.where}: it holds no rows")
+    if place.suffix in (*DELIMITERS, *WORKBOOKS) and any(len(name.split()) > MOST_WORDS for name in rows[0]):
+        remarks.append(
+            f"The first row of {place.name} reads like data; if the file has no header, name all columns in `columns`."
+        )
     return options, rows, remarks
 
 
@@ -251,7 +255,7 @@ def _look_at_hub(repository: str, raw: Path, *, owner: str) -> Origin:
     size = sum(file.bytes or 0 for file in files)
     others = f"; there are also {', '.join(chosen.others)}" if chosen.others else ""
     remarks = [
-        f"{len(files)} files like {chosen.pattern}, {size:,} bytes{others}.",
+        f"{len(files)} file{'s' * (len(files) != 1)} like {chosen.pattern}, {size:,} bytes{others}.",
         f"Guessed from the first rows of {smallest.name}.", *seen.remarks,
     ]  # fmt: skip
     reference = f"{hub.ENDPOINT}/datasets/{repository}"
@@ -272,6 +276,15 @@ def _rights(card: str, commit: str) -> Licence:
 def _rows(place: RowFile, options: dict[str, Any]) -> list[Values]:
     first = itertools.islice(sound_rows(place, RowLayout(**options)), ROWS)
     return [row.values if isinstance(row, Flaw) else row for row in first]
+
+
+def _other_delimiter(place: RowFile) -> str:
+    """What separates the names in the header, where it is not what the suffix says; else ""."""
+    with place.file.text(place.member) as text:
+        header = next((line for line in text if line.strip()), "")
+    usual = DELIMITERS[place.suffix]
+    mark = max((usual, *MARKS), key=header.count)
+    return mark if mark != usual and header.count(mark) > header.count(usual) else ""
 
 
 def _entries_of_first_line(place: RowFile) -> int:

@@ -38,6 +38,7 @@ OTHERS = [f"other words, and more of them {number}" for number in TEN]
         (rows_of(question=WORDS, context=OTHERS, answers=[{"text": ["a"]}] * 10), "retrieval", "pairs", {"query": "question", "positive": "context"}),
         (rows_of(question=WORDS, answers=[{"text": [word]} for word in OTHERS]), "retrieval", "pairs", {"query": "question", "positive": "answers.text"}),
         (rows_of(query=WORDS, positive_passages=[[{"title": "t", "text": word}] for word in OTHERS]), "retrieval", "nested_passages", {"query": "query", "positives": "positive_passages"}),
+        (rows_of(query=WORDS, positive_passages=[[{"title": "t", "text": word}] for word in OTHERS], negative_passages=[[{"title": "t", "text": word}] for word in WORDS]), "retrieval", "nested_passages", {"query": "query", "positives": "positive_passages", "passages": "negative_passages"}),
         (rows_of(premise=WORDS, hypothesis=OTHERS, label=[0, 1] * 5), "retrieval", "nli", {"premise": "premise", "hypothesis": "hypothesis", "label": "label"}),
         (rows_of(sentence1=WORDS, sentence2=OTHERS, score=[number / 2 for number in range(10)]), "sts", "graded_pairs", {"text": "sentence1", "other": "sentence2", "grade": "score"}),
         (rows_of(question1=WORDS, question2=OTHERS, is_duplicate=[0, 1] * 5), "retrieval", "duplicates", {"text": "question1", "other": "question2", "label": "is_duplicate", "same": ["1"]}),
@@ -85,7 +86,8 @@ def write_jsonl(path):
 
 
 def write_csv(path):
-    path.write_text("question;answer\n" + "".join(f"{row['question']};{row['answer']}\n" for row in FAQ))
+    lines = "".join(f"{row['question']};Well, yes, {row['answer']}\n" for row in FAQ)
+    path.write_text(f"\ufeffquestion;answer\n{lines}")
 
 
 def write_tsv(path):
@@ -195,14 +197,24 @@ def test_names_that_yaml_could_misread_stay_names(tmp_path):
     assert source.options == {"query": "yes", "positive": "a: b\u2028# c"}
 
 
-def test_a_folder_is_read_without_what_lies_beside_its_rows(tmp_path, caplog):
+def test_a_header_that_reads_like_data_is_remarked_on(tmp_path):
+    (tmp_path / "five.csv").write_text("How do I reset it?,Press it.\n" * 3)
+    (tmp_path / "four.csv").write_text("How the question reads,answer\n" + "How do I reset it?,Press it.\n" * 3)
+    assert add_source("five.csv").remarks == [
+        "The first row of five.csv reads like data; if the file has no header, name all columns in `columns`."
+    ]
+    assert add_source("four.csv").remarks == []
+
+
+@pytest.mark.parametrize("beside", ["README.md", "README.txt", "LICENSE-2.0.txt"])
+def test_a_folder_is_read_without_what_lies_beside_its_rows(tmp_path, caplog, beside):
     (tmp_path / "data").mkdir()
     write_jsonl(tmp_path / "data/a.jsonl")
-    (tmp_path / "data/README.md").write_text("# FAQ")
+    (tmp_path / "data" / beside).write_text("# FAQ")
     added = add_source("data", name="faq")
     assert added.remarks == []
     assert added.checked.counts["queries"] == 30
-    assert "passed over, as no rows are read of such files: data/README.md" in caplog.text
+    assert f"passed over, as no rows are read of such files: data/{beside}" in caplog.text
 
 
 BEIR = {
