@@ -34,7 +34,10 @@ def _probe_sources(options: argparse.Namespace) -> None:
 
     stanzas = Path(options.config).parent / "sources"
     named = {part.name: part for part in probed_run(load_run_file(options.config))}
-    parts = [named.get(name) or probed_source(load_source(name, stanzas=stanzas)) for name in options.names or named]
+    parts = [
+        named.get(name) or probed_source(load_source(name, stanzas=stanzas))
+        for name in dict.fromkeys(options.names or named)
+    ]
     probe = probe_all(parts, tell=functools.partial(print, flush=True))
     for record in probe.records:
         path = stanzas / f"{record.name}.yaml"

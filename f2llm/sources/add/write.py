@@ -28,7 +28,7 @@ from f2llm.sources.add.guess import Guess, guess
 from f2llm.sources.check import STANZAS, SourceCheck, as_text, check_files, load_source
 from f2llm.sources.probe.heads import write_heads
 from f2llm.sources.probe.part import Probed
-from f2llm.sources.probe.places import look_at
+from f2llm.sources.probe.places import SeenPlace, look_at
 from f2llm.sources.probe.remote import Budget
 
 ROWS = 1000  # that are guessed from
@@ -40,17 +40,9 @@ LINE_TOP = 120
 MARKS = ";\t|,"  # that may separate columns
 MOST_WORDS = 4  # of the name of a column
 # Licences that allow commercial use, named by SPDX; of others it is not known without reading them.
-FREE = {
-    "MIT",
-    "Apache-2.0",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "CC0-1.0",
-    "CC-BY-3.0",
-    "CC-BY-4.0",
-    "ODC-By-1.0",
-    "PDDL-1.0",
-}
+FREE = frozenset(
+    "MIT Apache-2.0 BSD-2-Clause BSD-3-Clause CC0-1.0 CC-BY-3.0 CC-BY-4.0 ODC-By-1.0 PDDL-1.0".split()  # noqa: SIM905
+)
 
 
 class Origin(NamedTuple):
@@ -214,22 +206,25 @@ def _look(place: str, raw: Path, *, owner: str) -> Origin:
     table = max(sorted(tables), key=lambda name: tables[name])
     fetch = {"kind": "sql", "path": origin.as_posix(), "query": f"SELECT * FROM {table}"}
     listed = ", ".join(f"{name} ({count:,} rows)" for name, count in tables.items())
-    files = fetch_files([Fetch(**fetch)], raw, owner=owner)
-    return Origin(fetch, files, place, unknown, [f"Tables: {listed}; the largest is taken."], whole=True)
+    # More rows than are checked would be sorted for nothing.
+    few = {"query": f"{fetch['query']} LIMIT {RECORDS}"} if tables[table] > RECORDS else {}
+    files = fetch_files([Fetch(**fetch | few)], raw, owner=owner)
+    return Origin(fetch, files, place, unknown, [f"Tables: {listed}; the largest is taken."], whole=not few)
 
 
 def _look_at_hub(repository: str, raw: Path, *, owner: str) -> Origin:
-    branches = ("", CONVERTED)
-    for branch in branches:
-        budget = Budget(MOST_BYTES)
-        seen = look_at(
-            Fetch(kind="hub", repository=repository, branch=branch, files=("*",)), owner=owner, budget=budget
-        )
-        chosen = train_files([file.name for file in seen.files])
-        if chosen.names or (seen.faults and not branch):
-            break
+    budget = Budget(MOST_BYTES)
+
+    def listed(branch: str) -> SeenPlace:
+        fetch = Fetch(kind="hub", repository=repository, branch=branch, files=("*",))
+        return look_at(fetch, owner=owner, budget=budget)
+
+    seen = listed("")
     if seen.faults:
         raise InputError(list(seen.faults))
+    if not train_files([file.name for file in seen.files]).names and not (converted := listed(CONVERTED)).faults:
+        seen = converted
+    chosen = train_files([file.name for file in seen.files])
     if not chosen.names:
         names = ", ".join(file.name for file in seen.files[:8])
         raise InputError(f"{owner}: {repository}: no files of rows in it ({names}); take a data set that has them")

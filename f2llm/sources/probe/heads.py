@@ -71,6 +71,8 @@ def write_heads(part: Probed, files: Sequence[ListedFile], *, folder: Path, budg
     """
     found = Heads([], [], {}, {}, [])
     archives = bool(part.options.get("member"))
+    if not archives:  # what lies beside the rows, as a README does, is passed over when they are read
+        files = [file for file in files if holds_rows(file.name)] or files
     for file in files:
         if not archives:
             found.sizes[file.pattern] = found.sizes.get(file.pattern, 0) + (file.bytes or 0)

@@ -145,6 +145,16 @@ def test_a_file_becomes_a_stanza_that_check_source_takes(tmp_path, name, write):
     assert not list((tmp_path / "results").rglob(".add-*"))
 
 
+def test_of_a_large_table_some_rows_are_looked_at_and_the_stanza_reads_all(tmp_path, monkeypatch):
+    write_sqlite(tmp_path / "faq.db")
+    monkeypatch.setattr("f2llm.sources.add.write.RECORDS", 29)
+    added = add_source("faq.db")
+    assert not added.checked.complete
+    assert added.checked.files == []
+    assert "LIMIT" not in added.path.read_text()
+    assert check_source("faq").counts["queries"] == 30
+
+
 def test_every_guess_is_a_comment_of_the_stanza(tmp_path):
     write_jsonl(tmp_path / "faq.jsonl")
     add_source("faq.jsonl")
@@ -318,8 +328,8 @@ def test_of_a_large_file_of_the_hub_the_beginning_is_read(server):
 
 def test_a_repository_without_rows_or_that_is_not_there_is_named(server, tmp_path):
     server.add("datasets/some/script", {"script.py": b"import os", "README.md": b"-"})
-    with pytest.raises(InputError, match="some/script"):
+    with pytest.raises(InputError, match=r"some/script: no files of rows in it \(README\.md, script\.py\); take"):
         add_source("some/script")
-    with pytest.raises(InputError, match="some/none"):
+    with pytest.raises(InputError, match="some/none: HTTP 404: there is no such repository"):
         add_source("some/none")
     assert not (tmp_path / "config").exists()
