@@ -27,7 +27,6 @@ from f2llm.rows.layout import unique_names
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-logger = logging.getLogger(__name__)
 DUCKDB, SQLITE = "DuckDB", "SQLite"
 DUCKDB_MAGIC, DUCKDB_MAGIC_AT = b"DUCK", 8
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -57,6 +56,7 @@ _TABLES = {
     """,
 }
 CLOSED_TO = ("autoinstall_known_extensions", "autoload_known_extensions", "enable_external_access")
+logger = logging.getLogger(__name__)
 
 
 def write_snapshot(fetch: Fetch, origin: Path, folder: str | Path, *, owner: str) -> Path:

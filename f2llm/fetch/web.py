@@ -5,6 +5,7 @@ import errno
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -133,20 +134,24 @@ def read_range(url: str, *, first: int, count: int, token: str = "") -> Part:
     as good. `token` goes where that of `download` goes.
 
     Raises:
-        NoRanges: the server sends the beginning of the file when bytes behind it are asked for.
+        NoRanges: the server sends other bytes than those that are asked for.
         Passing, Refused: as `download`.
     """
     with _answer(url, token=token, headers={"Range": f"bytes={first}-{first + count - 1}"}) as answer:
         if answer.headers.get_content_type() in HTML:
             raise Passing("a web page came instead of the file")
-        whole = answer.headers.get("Content-Length", "")
+        whole = announced = answer.headers.get("Content-Length", "")
+        start = 0
         if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
-            whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
-        elif first:
+            place, _, whole = answer.headers.get("Content-Range", "").rpartition("/")
+            start = int(digits[0]) if (digits := re.findall(r"\d+", place)) else first
+        if start != first:
             raise NoRanges(url)
         content = b""
         while len(content) < count and (block := answer.read(count - len(content))):
             content += block
+        if announced.isdigit() and len(content) < min(count, int(announced)):
+            raise Passing(f"{len(content):,} of {int(announced):,} bytes came")
     return Part(content, int(whole) if whole.isdigit() else None)
 
 

@@ -40,9 +40,7 @@ LINE_TOP = 120
 MARKS = ";\t|,"  # that may separate columns
 MOST_WORDS = 4  # of the name of a column
 # Licences that allow commercial use, named by SPDX; of others it is not known without reading them.
-FREE = frozenset(
-    "MIT Apache-2.0 BSD-2-Clause BSD-3-Clause CC0-1.0 CC-BY-3.0 CC-BY-4.0 ODC-By-1.0 PDDL-1.0".split()  # noqa: SIM905
-)
+FREE = frozenset("MIT Apache-2.0 BSD-2-Clause BSD-3-Clause CC0-1.0 CC-BY-3.0 CC-BY-4.0 ODC-By-1.0 PDDL-1.0".split())
 
 
 class Origin(NamedTuple):

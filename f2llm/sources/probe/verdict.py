@@ -54,7 +54,9 @@ def judge_rows(part: Probed, heads: Heads, *, folder: Path) -> Verdict:
         if seen or all(head.rows == 0 for head in heads.heads):
             verdict.faults.append(f"{part.owner}: {fault}")
         else:
-            verdict.remarks.append("the first rows take too many bytes: of Parquet the columns were judged alone")
+            parquet = any(head.columns for head in heads.heads)
+            alone = "the first rows take too many bytes: of Parquet the columns were judged alone"
+            verdict.remarks.append(alone if parquet else "no rows were seen, so nothing of them was judged")
         return verdict
     labels = {record.label for record in usable if isinstance(record, Labelled)}
     if len(labels) == 1:

@@ -20,7 +20,7 @@ def commit_of(files):
 
 
 class Fault(NamedTuple):
-    kind: str  # a status, or reset | truncate | short | flip | html | slow | whole | wrong_commit
+    kind: str  # a status, or reset | truncate | short | flip | html | slow | whole | start | wrong_commit
     pattern: str = r"^GET .*/(resolve|files)/"  # of "METHOD path"
     times: int = 1_000
     argument: str = ""
@@ -164,7 +164,8 @@ class Handler(BaseHTTPRequestHandler):
         if wanted and same and not self.fault(line, {"whole"}):
             if int(wanted[1]) >= len(content):
                 return self.answer(416, b"")
-            status, start, end = 206, int(wanted[1]), min(end, int(wanted[2] or end - 1) + 1)
+            first = 0 if self.fault(line, {"start"}) else int(wanted[1])
+            status, start, end = 206, first, min(end, int(wanted[2] or end - 1) + 1)
             headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(content)}"}
         part = content[start:end]
         cut = self.command == "GET" and self.fault(line, {"truncate"})

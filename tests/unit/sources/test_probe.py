@@ -169,6 +169,34 @@ def test_a_range_is_never_more_than_what_was_asked_for(rows):
         read_range(url, first=1, count=100)
 
 
+def test_a_part_that_breaks_off_is_asked_for_again(rows):
+    rows.files["/files/rows.jsonl"] = PAIRS
+    rows.faults = [Fault("truncate", pattern="rows", times=1)]
+    url = f"{rows.url}/files/rows.jsonl"
+    with pytest.raises(Passing, match=rf"\d+ of {len(PAIRS):,} bytes came"):
+        read_range(url, first=0, count=len(PAIRS))
+    assert read_range(url, first=0, count=len(PAIRS)).content == PAIRS
+
+
+def test_another_part_than_was_asked_for_is_refused(rows):
+    rows.files["/files/rows.jsonl"] = PAIRS
+    rows.faults = [Fault("start", pattern="rows")]
+    with pytest.raises(NoRanges):
+        read_range(f"{rows.url}/files/rows.jsonl", first=5, count=10)
+
+
+def test_of_rows_that_are_too_long_for_a_probe_nothing_is_judged(tmp_path):
+    (tmp_path / "long.jsonl").write_text('{"query": "' + "x" * 300_000 + '", "positive": "y"}\n')
+    record = probed(Fetch(kind="local", path="long.jsonl"))
+    assert (record.faults, record.remarks) == (
+        (),
+        (
+            "long.jsonl: no whole row lies in its first 262,144 bytes",
+            "no rows were seen, so nothing of them was judged",
+        ),
+    )
+
+
 def test_a_web_page_is_no_part_of_a_file(rows):
     rows.faults = [Fault("html", pattern="/files/")]
     with pytest.raises(Passing, match="a web page came"):
