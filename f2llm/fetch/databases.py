@@ -45,13 +45,16 @@ LOCKED = ("Could not set lock", "is locked")
 ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 _TABLES = {
     DUCKDB: "SELECT CASE schema WHEN 'main' THEN '' ELSE schema END AS named, name FROM (SHOW ALL TABLES) ORDER BY ALL",
-    # An index of full-text search keeps its words in tables that begin with its name.
+    # An index (of full-text search, of places) keeps its words in tables of its name with these endings.
     SQLITE: """
         SELECT '', name FROM sqlite_master AS listed
         WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND NOT EXISTS (
             SELECT 1 FROM sqlite_master AS index_of
             WHERE index_of.sql LIKE 'CREATE VIRTUAL TABLE%'
             AND substr(listed.name, 1, length(index_of.name) + 1) = index_of.name || '_'
+            AND substr(listed.name, length(index_of.name) + 2) IN (
+                'config', 'content', 'data', 'docsize', 'idx', 'node', 'parent', 'rowid', 'segdir', 'segments', 'stat'
+            )
         ) ORDER BY name
     """,
 }
