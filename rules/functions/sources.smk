@@ -4,9 +4,9 @@ from f2llm.config.build import part
 from f2llm.config.exclusions import of_source
 from f2llm.config.fetch import FetchedModel, Order, plain_places
 from f2llm.config.geometry import weights
-from f2llm.sources.probe.of_run import probed_run
-from f2llm.rows.files import local_files
 from f2llm.fetch.pins import PINS
+from f2llm.rows.files import local_files
+from f2llm.sources.probe.of_run import probed_run
 
 NOT_STATED = {"id": "LicenseRef-Not-Stated", "commercial": "unknown", "note": ""}
 # Computed here and not for each job, so that these digests are kept for the next call like the others.
