@@ -74,12 +74,13 @@ class RowFile(NamedTuple):
 
 
 def holds_rows(name: str, *, of: Collection[str] = SUFFIXES) -> bool:
-    """Whether the suffix of a file, without that of a compression, is one of those that rows are read of.
+    """Whether the suffix of a file, without that of a compression, is one of those that rows are read of."""
+    return _uncompressed(name).suffix.lower() in of
 
-    README.txt and the like hold none.
-    """
-    path = _uncompressed(name)
-    return path.suffix.lower() in of and not (path.suffix.lower() == ".txt" and ABOUT.fullmatch(path.stem))
+
+def is_beside(name: str) -> bool:
+    """Whether a file lies beside the rows of a source and holds none: by its suffix, or as README.txt by its name."""
+    return not holds_rows(name) or (holds_rows(name, of=(".txt",)) and bool(ABOUT.fullmatch(_uncompressed(name).stem)))
 
 
 def _uncompressed(name: str) -> PurePosixPath:

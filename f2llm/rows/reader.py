@@ -27,6 +27,7 @@ from f2llm.rows.layout import (
     RowLayout,
     Values,
     holds_rows,
+    is_beside,
 )
 from f2llm.rows.tables import parquet_rows, workbook_rows
 
@@ -150,7 +151,7 @@ class RawRows:
     def _row_files(self) -> list[RowFile]:
         """The files and members that rows are read of; what else lies beside them (a README) is named in one line."""
         every = [RowFile(file, member) for file in self._files for member in _members(file, self._layout.member)]
-        others = [place for place in every if not holds_rows(place.name) and not holds_rows(place.name, of=CONTAINERS)]
+        others = [place for place in every if is_beside(place.name) and not holds_rows(place.name, of=CONTAINERS)]
         if not others or len(others) == len(every):
             return every
         more = f" and {len(others) - LISTED_FILES} more" if len(others) > LISTED_FILES else ""

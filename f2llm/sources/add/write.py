@@ -20,7 +20,18 @@ from f2llm.records.errors import InputError
 from f2llm.records.files import atomic_path, sha256_file
 from f2llm.rows.archives import RawFile, raw_files
 from f2llm.rows.json_rows import parse_json
-from f2llm.rows.layout import DELIMITERS, JSON_LINES, SUFFIXES, WORKBOOKS, Flaw, RowFile, RowLayout, Values, holds_rows
+from f2llm.rows.layout import (
+    DELIMITERS,
+    JSON_LINES,
+    SUFFIXES,
+    WORKBOOKS,
+    Flaw,
+    RowFile,
+    RowLayout,
+    Values,
+    holds_rows,
+    is_beside,
+)
 from f2llm.rows.reader import sound_rows
 from f2llm.rows.tables import filled_sheets
 from f2llm.sources.add.files import HELD_OUT, judgements, train_files
@@ -123,7 +134,7 @@ def first_rows(files: Sequence[RawFile]) -> tuple[dict[str, Any], list[Values], 
     Raises:
         InputError: there is no such file, or it cannot be read.
     """
-    place = next((RowFile(file) for file in files if holds_rows(file.name)), None)
+    place = next((RowFile(file) for file in files if not is_beside(file.name)), None)
     if place is None:
         names = ", ".join(file.name for file in files[:8]) or "an empty folder"
         raise InputError(f"no rows are read of {names}; take files of {', '.join(SUFFIXES)}, or unpack them")

@@ -17,7 +17,7 @@ from f2llm.fetch.web import NoRanges
 from f2llm.records.errors import InputError
 from f2llm.records.files import SEPARATOR, check_member_name
 from f2llm.rows.files import is_hidden
-from f2llm.rows.layout import holds_rows
+from f2llm.rows.layout import holds_rows, is_beside
 from f2llm.sources.probe.cut import cut_head
 from f2llm.sources.probe.part import Probed
 from f2llm.sources.probe.places import ListedFile, open_file
@@ -72,7 +72,7 @@ def write_heads(part: Probed, files: Sequence[ListedFile], *, folder: Path, budg
     found = Heads([], [], {}, {}, [])
     archives = bool(part.options.get("member"))
     if not archives:  # what lies beside the rows, as a README does, is passed over when they are read
-        files = [file for file in files if holds_rows(file.name)] or files
+        files = [file for file in files if not is_beside(file.name)] or files
     for file in files:
         if not archives:
             found.sizes[file.pattern] = found.sizes.get(file.pattern, 0) + (file.bytes or 0)
